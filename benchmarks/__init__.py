@@ -1,0 +1,1 @@
+"""Races against peers and campaigns against faults: each one a command, `python -m benchmarks.NAME`."""

@@ -1,0 +1,98 @@
+"""What a gate says: `pass`, `fail` or `inconclusive`, with the evidence; and what only a pass can make.
+
+Does not know how evidence is gathered, nor what is done about a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that a gate looked at: a head's metric, a latency, a data rule."""
+
+    subject: str
+    """What was looked at: `emotion`, `p95 of one request`, `labels_known[intent]`."""
+    outcome: Outcome
+    reason: str
+    """One sentence: what was seen, what was expected, and, unless it passed, what to do."""
+    figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    """Named figures with their unit in the name; `None` where one could not be had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The outcome of a gate with the evidence behind it."""
+
+    gate: str
+    """`data`, `accuracy`, `champion`, `latency`, `memory`, or `release` for all of them."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """`fail` if any finding fails, else `inconclusive` if any is (or nothing was looked at), else
+        `pass`. All must pass, so no correction for several tests is needed (intersection–union test:
+        Berger 1982, Technometrics 24, 295–300)."""
+        outcomes = {finding.outcome for finding in self.findings}
+        if "fail" in outcomes:
+            return "fail"
+        return "pass" if outcomes == {"pass"} else "inconclusive"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it did not pass, one sentence a finding; empty for a pass."""
+        if not self.findings:
+            return (f"the {self.gate} gate looked at nothing, which is never a pass",)
+        return tuple(f"{f.subject}: {f.reason}" for f in self.findings if f.outcome != "pass")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: gate, outcome, findings."""
+        return {
+            "gate": self.gate,
+            "outcome": self.outcome,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+def verdict_from_json(raw: Mapping[str, Any]) -> Verdict:
+    """A `Verdict` from `to_json`. The stored outcome is not read: it follows from the findings."""
+    return Verdict(gate=raw["gate"], findings=tuple(Finding(**f) for f in raw["findings"]))
+
+
+def combine(verdicts: Sequence[Verdict], gate: str = "release") -> Verdict:
+    """All findings of all gates as one verdict. A gate that looked at nothing makes it inconclusive."""
+    findings: list[Finding] = []
+    for verdict in verdicts:
+        findings += verdict.findings or [
+            Finding(subject=verdict.gate, outcome="inconclusive", reason=verdict.reasons[0])
+        ]
+    return Verdict(gate=gate, findings=tuple(findings))
+
+
+class NotApproved(Exception):
+    """A version was to be approved on a verdict that is not a pass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovedVersion:
+    """A registered version that passed every gate. Deploying takes one of these; `approve` makes it."""
+
+    name: str
+    """Registered model."""
+    version: int
+    """Registered version."""
+    bundle_sha256: str
+    """Digest of the bundle's manifest: the bytes that were judged."""
+    verdict: Verdict
+
+    def __post_init__(self) -> None:
+        if self.verdict.outcome != "pass":
+            raise NotApproved(
+                f"version {self.version} of {self.name!r} is not approved: the {self.verdict.gate} "
+                f"verdict is {self.verdict.outcome}: {'; '.join(self.verdict.reasons)}"
+            )

@@ -1,0 +1,181 @@
+"""What is to be learned and how: plain dataclasses that every layer may read (stdlib only).
+
+The same classes are the schema of the YAML configuration (`flows.config`) and of the job files that
+`python -m model` reads, so a field is declared, bounded and documented once, here.
+
+Does not know where texts come from, and never opens a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+SPLITS = ("train", "validation", "test")
+"""The three parts of a dataset, in the order in which they are listed everywhere."""
+
+SplitName = Literal["train", "validation", "test"]
+HeadKind = Literal["multiclass", "multilabel"]
+MetricName = Literal["accuracy", "macro_f1", "micro_f1", "subset_accuracy"]
+
+UNLABELLED = -1
+"""In target arrays: this row says nothing about this head (or, multilabel, about this label)."""
+
+SCHEMA_CONFIG = {"extra": "forbid", "use_attribute_docstrings": True}
+"""Read by pydantic when a dataclass here is part of the YAML schema; pydantic is not imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bounds of a numeric field, in the field's own unit.
+
+    `Annotated[float, Range(gt=0)]` is enforced where the configuration is read: pydantic calls
+    `__get_pydantic_core_schema__`, whose schema is a plain dict, so nothing heavier than the
+    standard library is needed here.
+    """
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        bounds = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**handler(source), **{k: v for k, v in bounds.items() if v is not None}}
+
+
+Share = Annotated[float, Range(ge=0, le=1)]
+"""A share of a whole, between 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadSpec:
+    """One classification question."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    kind: HeadKind
+    """`multiclass`: exactly one label (softmax). `multilabel`: any number of labels (sigmoid)."""
+    labels: tuple[str, ...] = ()
+    """Label names in the order of the head's outputs. Empty: inferred from the training rows, sorted."""
+    weight: Annotated[float, Range(gt=0)] = 1.0
+    """Factor of this head's loss in the sum. 1.0 because losses are brought to one scale first."""
+    metric: MetricName | None = None
+    """Primary metric, which the gate compares. Default: `accuracy` for multiclass, `macro_f1` for
+    multilabel (accuracy would reward answering nothing where labels are rare)."""
+
+    @property
+    def primary_metric(self) -> MetricName:
+        """The metric that the gate compares, with the default for the kind filled in."""
+        return self.metric or ("accuracy" if self.kind == "multiclass" else "macro_f1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneSpec:
+    """Which pretrained encoder to start from."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    name: str = "distilbert-base-uncased"
+    """A hub name, a local folder, or `offline` for the encoder packaged as a pinned dependency."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub. Pin a commit for runs that must be repeatable."""
+    layers: Annotated[int, Range(ge=1)] | None = None
+    """Keep only the first so many transformer layers; none keeps all. Cuts cost in proportion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSpec:
+    """How the shared model and every baseline are trained: one recipe for both, or the gate compares
+    recipes instead of sharing."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    epochs: Annotated[int, Range(ge=1)] = 3
+    """Passes over the training rows. 3: encoders of this size overfit small sets soon after."""
+    batch_rows: Annotated[int, Range(ge=1)] = 32
+    """Most rows in a batch."""
+    batch_tokens: Annotated[int, Range(ge=16)] = 4096
+    """Most tokens in a batch, padding included: keeps memory flat when texts are long."""
+    max_length: Annotated[int, Range(ge=8, le=8192)] = 128
+    """Longest text, in tokens; the rest is cut. 128 covers most short messages."""
+    learning_rate: Annotated[float, Range(gt=0)] = 5e-5
+    """Peak learning rate of the encoder (AdamW). 5e-5 is the upper end of BERT's own grid."""
+    head_learning_rate: Annotated[float, Range(gt=0)] = 1e-3
+    """Peak learning rate of the heads, which start from random weights and may move faster."""
+    weight_decay: Annotated[float, Range(ge=0)] = 0.01
+    """AdamW's decoupled decay, on matrices only."""
+    warmup_share: Share = 0.1
+    """Share of all steps over which the learning rate rises from 0."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """What the learning rate does after warm-up."""
+    gradient_clip: Annotated[float, Range(gt=0)] = 1.0
+    """Largest global gradient norm."""
+    dropout: Share = 0.1
+    """Dropout before each head."""
+    pooling: Literal["mean", "cls", "attention"] = "mean"
+    """How token states become one vector: masked mean, the first token, or one attention a head."""
+    frozen_embeddings: bool = True
+    """Leave the word embeddings as pretrained: on CPU a third faster for the same quality."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Autocast type of the forward pass; weights stay float32. `auto`: bfloat16 where the hardware
+    multiplies it natively."""
+    balance_losses: bool = True
+    """Divide each head's loss by that of knowing only the label frequencies, so that 77 classes do
+    not outweigh 3."""
+    distillation: Share = 0.5
+    """Share of the loss taken from the baselines' answers at the start of training, falling to 0 at
+    the end (teacher annealing, Clark et al. 2019, BAM!). 0 switches it off. The shared model only."""
+    distillation_temperature: Annotated[float, Range(gt=0)] = 2.0
+    """Softens teacher and student alike; 2 as in Hinton et al. 2015's text experiments."""
+    ema_decay: Annotated[float, Range(ge=0, lt=1)] = 0.0
+    """Decay of the running average of weights that is evaluated and shipped. 0 switches it off."""
+    keep_best: bool = True
+    """Ship the epoch with the best mean of the heads' primary metrics on validation rows."""
+    checkpoint_every_steps: Annotated[int, Range(ge=0)] = 0
+    """Steps between checkpoints from which a killed training resumes. 0: one an epoch."""
+    seed: int = 17
+    """Seed of weights, order and dropout."""
+    threads: Annotated[int, Range(ge=1)] | None = None
+    """CPU threads. Default: the cores this process may use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitJob:
+    """One training: what `python -m model fit JOB.json` reads."""
+
+    heads: dict[str, HeadSpec]
+    """Name → head, labels filled in. One head for a baseline, all for the shared model."""
+    backbone: BackboneSpec
+    train: TrainSpec
+    rows: str
+    """Folder with the rows (see `model.rows`)."""
+    out: str
+    """Folder that the fitted model is written to."""
+    teachers: dict[str, str] = field(default_factory=dict)
+    """Head → `.npy` file of teacher logits (N_train, L_h), float32, one row a training row."""
+    labelled_only: bool = False
+    """Train only on rows that at least one of `heads` labels (baselines), not on all."""
+
+
+def head_from_json(raw: Mapping[str, Any]) -> HeadSpec:
+    """A `HeadSpec` from what `json.load` gives (lists become tuples)."""
+    return HeadSpec(**{**raw, "labels": tuple(raw.get("labels", ()))})
+
+
+def fit_job_from_json(raw: Mapping[str, Any]) -> FitJob:
+    """A `FitJob` from what `json.load` gives.
+
+    Raises:
+        TypeError: a field is unknown or missing; the message names it.
+    """
+    return FitJob(
+        **{
+            **raw,
+            "heads": {name: head_from_json(head) for name, head in raw["heads"].items()},
+            "backbone": BackboneSpec(**raw["backbone"]),
+            "train": TrainSpec(**raw["train"]),
+        }
+    )

@@ -1,0 +1,120 @@
+"""Where texts and labels come from: plain dataclasses, part of the YAML schema (stdlib only).
+
+Does not know how files are read (`sources.read`) or joined (`sources.merge`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from model.spec import SCHEMA_CONFIG, Range, Share, SplitName
+
+FileFormat = Literal["auto", "csv", "tsv", "jsonl", "parquet", "arrow", "saved", "hub"]
+CellEncoding = Literal["auto", "label", "list", "separator", "letters", "columns"]
+ConflictPolicy = Literal["error", "drop", "majority", "prefer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSpec:
+    """Where one head's label lives in one source, and how a cell is to be read.
+
+    A missing cell means *unlabelled*; an empty list (or an empty string under `separator` and
+    `letters` when `empty_means_none` is set) means *no label applies*.
+    """
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    column: str | None = None
+    """The column that holds the label or labels."""
+    columns: dict[str, str] | tuple[str, ...] | None = None
+    """Several 0/1 columns, one a label: a list (the column's name is the label) or column → label.
+    A missing cell leaves that one label unknown."""
+    encoding: CellEncoding = "auto"
+    """How a cell is written. `label`: one label. `list`: a list (JSON array where the file has only
+    strings). `separator`: labels between `separator`. `letters`: one-letter codes, `BIL`.
+    `columns`: set by `columns`. `auto`: `columns` if given, a list where the file has lists, else
+    `label`."""
+    separator: str = ","
+    """Between labels, with `encoding: separator`."""
+    map: dict[str, str] = field(default_factory=dict)
+    """Label as written → label as meant. Labels not named stay as they are."""
+    labels_file: str | None = None
+    """Text file with one label a line; a cell then holds line numbers, from 0."""
+    drop: tuple[str, ...] = ()
+    """Labels (after `map`) to forget: multilabel drops the label, multiclass leaves the row unlabelled."""
+    empty_means_none: bool = False
+    """Read an empty string as *no label applies* instead of *unlabelled* (multilabel)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """One file, folder, glob or hub dataset with texts and labels for some of the heads."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    path: str | dict[SplitName, str] | None = None
+    """File, folder or glob, relative to the configuration; `${VARIABLE}` is replaced from the
+    environment. A mapping split → path gives the splits."""
+    hub: str | None = None
+    """Hub dataset by name, instead of `path`."""
+    hub_config: str | None = None
+    """Configuration (subset) of the hub dataset."""
+    revision: str | None = None
+    """Branch, tag or commit of the hub dataset."""
+    format: FileFormat = "auto"
+    """`auto` goes by the file's ending, `.gz` removed. `saved`: a folder from `save_to_disk`."""
+    encoding: Literal["utf-8"] = "utf-8"
+    """Text files are UTF-8 (a byte-order mark is allowed); others are refused with the first bad line."""
+    header: bool = True
+    """Whether a CSV or TSV begins with column names."""
+    names: tuple[str, ...] = ()
+    """Column names of a CSV or TSV without a header."""
+    quoting: bool | None = None
+    """Whether `"` quotes cells. Default: yes for CSV, no for TSV."""
+    text: str = "text"
+    """The column that holds the text."""
+    heads: dict[str, str | TargetSpec] = field(default_factory=dict)
+    """Head → where its label lives; a plain string is `column`. Heads not named are unlabelled here."""
+    split: SplitName | None = None
+    """All rows belong to this split."""
+    split_column: str | None = None
+    """Column that names each row's split."""
+    split_map: dict[str, SplitName] = field(default_factory=dict)
+    """Value of `split_column` → split, for other spellings (`dev: validation`)."""
+    group: str | None = None
+    """Column whose equal values (an author, a ticket) stay in one split."""
+    where: str | None = None
+    """Row filter, an SQL condition on this source's columns: `length > 3 AND lang = 'en'`."""
+    limit: Annotated[int, Range(ge=1)] | None = None
+    """Most rows read, from the start."""
+    weight: Annotated[float, Range(gt=0)] = 1.0
+    """Factor of this source's rows in the loss and in a `majority` vote."""
+    optional: bool = False
+    """Leave the source out, with a line in the report, when its file is absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitSpec:
+    """How rows without a given split are split, by a hash of text (or group): stable, so that added
+    rows never move old ones."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    validation: Share = 0.1
+    """Share of rows for choosing epochs and thresholds."""
+    test: Share = 0.2
+    """Share of rows for the gates. Larger than usual: the gate's certainty comes from these rows."""
+    seed: int = 17
+    """Seed of the hash. Changing it moves every row."""
+    conflicts: ConflictPolicy = "drop"
+    """One text, two different labels for one head. `drop`: that head is unlabelled there.
+    `majority`: the heaviest label, a tie is dropped. `prefer`: the first of `prefer`. `error`: kept
+    as `drop`, and any conflict is critical."""
+    prefer: tuple[str, ...] = ()
+    """Sources in order of trust, with `conflicts: prefer`."""
+    near_duplicates: Literal["report", "remove", "off"] = "report"
+    """Texts that are almost equal across splits: count and list them, remove them from the later of
+    train < validation < test, or do not look."""
+    near_duplicate_similarity: Share = 0.9
+    """Estimated Jaccard similarity of character 5-grams from which two texts are near-duplicates."""
