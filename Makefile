@@ -1,0 +1,50 @@
+# Everything a newcomer needs: `make run`, then `make test`. Python 3.11 or newer and make are enough.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+HOME_FOLDER := configs/.headgate
+CONFIG ?= configs/quickstart.yaml
+
+# State and telemetry: nothing outside the home folder, nothing sent anywhere.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-slow lint check quickstart-data stop clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/headgate: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(BIN)/headgate
+
+install: $(BIN)/headgate ## a virtual environment with the pinned dependencies
+
+quickstart-data: $(BIN)/headgate
+	@$(BIN)/python -m sources.generator $(HOME_FOLDER)/quickstart
+
+run: quickstart-data ## the whole flow on the quickstart project: merge, validate, train, gate, register, deploy
+	@$(BIN)/headgate retrain $(CONFIG)
+
+test: $(BIN)/headgate ## the test suite (within 12 minutes on 2 cores)
+	$(BIN)/python -m pytest
+
+test-slow: $(BIN)/headgate ## the longer tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(BIN)/headgate ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## lint and test
+
+stop: ## stop the quickstart's endpoint
+	@$(BIN)/headgate stop quickstart --home $(HOME_FOLDER)
+
+clean: ## remove the environment and the quickstart's state (stop the endpoint first)
+	rm -rf $(VENV) $(HOME_FOLDER)

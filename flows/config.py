@@ -1,0 +1,313 @@
+"""The configuration: one YAML file a project, one schema, all errors at once.
+
+The sections are the spec dataclasses of the layers below, so a field is declared once. Knows YAML,
+paths and the schema; does not know what the fields do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from expectations.spec import DataRules, GateRules
+from model.spec import BackboneSpec, HeadSpec, TrainSpec
+from serving.spec import DeploySpec
+from sources.spec import SourceSpec, SplitSpec, TargetSpec
+from tasks.spec import RegistrySpec
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
+"""A name in lower case letters, digits and underscores: it becomes a folder, a column and a URL."""
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` holds one line for each reason, all of them."""
+
+    def __init__(self, path: Path, problems: list[str]) -> None:
+        self.path = path
+        self.problems = problems
+        count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
+        super().__init__(f"{path}: {count}\n" + "\n".join(f"  {line}" for line in problems))
+
+
+class ScheduleSpec(BaseModel):
+    """When the flow runs unattended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    cron: str = "0 3 * * 1"
+    """Cron expression of the retraining. Mondays at 3: new labels gather over a week."""
+    validate_cron: str = "0 3 * * *"
+    """Cron expression of the data validation, which is cheap: every day at 3."""
+    timezone: str = "UTC"
+    """IANA time zone of both."""
+
+
+class RunnerSpec(BaseModel):
+    """How baselines share the machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    side_by_side: Annotated[int, Field(ge=1)] = 1
+    """Baselines fitted at once. 1: two trainings on the same cores slow each other many times over;
+    raise it where each has its own cores or GPU."""
+
+
+class Project(BaseModel):
+    """One project: which questions, answered from which data, under which gates."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: Name
+    """Name of the project, of its registered model and of its endpoint."""
+    backbone: BackboneSpec = Field(default_factory=BackboneSpec)
+    """The pretrained encoder that all heads share. A plain string is its name."""
+    heads: dict[Name, HeadSpec] = Field(min_length=1)
+    """Head → kind, labels, loss weight, metric. A plain string is its kind."""
+    sources: dict[Name, SourceSpec] = Field(min_length=1)
+    """Source → where its texts and labels are."""
+    split: SplitSpec = Field(default_factory=SplitSpec)
+    """How rows without a given split are split, and what happens to conflicts."""
+    train: TrainSpec = Field(default_factory=TrainSpec)
+    """The recipe of the shared model and of every baseline."""
+    expectations: DataRules = Field(default_factory=DataRules)
+    """What is expected of the data."""
+    gates: GateRules = Field(default_factory=GateRules)
+    """When a model may ship."""
+    registry: RegistrySpec = Field(default_factory=RegistrySpec)
+    """Where models are registered."""
+    deploy: DeploySpec = Field(default_factory=DeploySpec)
+    """Where and how the champion serves."""
+    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
+    """When it all runs unattended."""
+    runner: RunnerSpec = Field(default_factory=RunnerSpec)
+    """How baselines share the machine."""
+
+    @field_validator("backbone", mode="before")
+    @classmethod
+    def _backbone_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("heads", mode="before")
+    @classmethod
+    def _head_kind(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {"kind": head} if isinstance(head, str) else head for name, head in value.items()}
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _target_columns(cls, value: Any) -> Any:
+        # A union of str and dataclass reports every error twice; a plain column name is made a target here.
+        if not isinstance(value, dict):
+            return value
+        sources = {}
+        for name, source in value.items():
+            if isinstance(source, dict) and isinstance(source.get("heads"), dict):
+                targets = {
+                    head: {"column": target} if isinstance(target, str) else target
+                    for head, target in source["heads"].items()
+                }
+                source = {**source, "heads": targets}
+            sources[name] = source
+        return sources
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Project:
+        problems = list(_disagreements(self))
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def _disagreements(project: Project) -> Iterator[str]:
+    """What single fields cannot see: names that point at nothing, heads that no source labels."""
+    heads = set(project.heads)
+    for source_name, source in project.sources.items():
+        at = f"sources.{source_name}"
+        if (source.path is None) == (source.hub is None):
+            yield f"{at}: give exactly one of `path` and `hub`"
+        if not source.heads:
+            yield f"{at}.heads: the source labels no head; expected at least one of {_listed(heads)}"
+        for head, target in source.heads.items():
+            if head not in heads:
+                yield f"{at}.heads.{head}: no such head; expected one of {_listed(heads)}{_nearest(head, heads)}"
+            elif isinstance(target, TargetSpec):
+                yield from _target_disagreements(f"{at}.heads.{head}", target, project.heads[head])
+        if source.split is not None and (source.split_column or isinstance(source.path, dict)):
+            yield f"{at}.split: the split is given twice; keep one of `split`, `split_column`, paths by split"
+        if not source.header and not source.names:
+            yield f"{at}.names: a file without a header needs the names of its columns"
+    labelled = {head for source in project.sources.values() for head in source.heads}
+    for head in sorted(heads - labelled):
+        yield f"heads.{head}: no source labels this head; name its column in one source's `heads`"
+    for field, named in (("margins", project.gates.margins), ("floors", project.gates.floors)):
+        for head in named:
+            if head not in heads:
+                yield f"gates.{field}.{head}: no such head; expected one of {_listed(heads)}{_nearest(head, heads)}"
+    for source_name in project.split.prefer:
+        if source_name not in project.sources:
+            yield f"split.prefer: no source {source_name!r}{_nearest(source_name, set(project.sources))}"
+    for head, spec in project.heads.items():
+        if len(set(spec.labels)) != len(spec.labels):
+            yield f"heads.{head}.labels: a label is listed twice"
+        if len(spec.labels) == 1 and spec.kind == "multiclass":
+            yield f"heads.{head}.labels: one label only; a multiclass head needs two or more"
+
+
+def _target_disagreements(at: str, target: TargetSpec, head: HeadSpec) -> Iterator[str]:
+    if (target.column is None) == (target.columns is None):
+        yield f"{at}: give exactly one of `column` and `columns`"
+    if head.kind == "multiclass" and (
+        target.columns is not None or target.encoding in ("list", "separator", "letters", "columns")
+    ):
+        yield f"{at}: the head is multiclass, but the cell is read as several labels; make it `encoding: label`"
+
+
+def load_project(path: Path, *, backbone: str | None = None) -> Project:
+    """Read and check a configuration; `backbone` replaces the encoder's name.
+
+    Raises:
+        ConfigError: unreadable, not YAML, or any field is wrong; all problems at once.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    except OSError as error:
+        raise ConfigError(path, [f"cannot be read: {error.strerror}; check the path"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, [f"byte {error.start} is not UTF-8; save the file as UTF-8"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(path, [f"not valid YAML: {' '.join(str(error).split())}"]) from None
+    if not isinstance(raw, dict):
+        raise ConfigError(path, [f"expected a mapping with `name`, `heads` and `sources`, saw {_seen(raw)}"])
+    if backbone is not None:
+        raw["backbone"] = {"name": backbone}
+    try:
+        return Project.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(path, list(_problems(error))) from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML's safe subset, refusing a key that stands twice (PyYAML keeps the last in silence)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the configuration, which editors read to complete and check it."""
+    schema = Project.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Headgate project"
+    definitions, properties = schema["$defs"], schema["properties"]
+    # What the validators above accept in place of a mapping.
+    properties["backbone"] = {"anyOf": [{"type": "string"}, properties["backbone"]]}
+    kinds = {"enum": list(definitions["HeadSpec"]["properties"]["kind"]["enum"])}
+    properties["heads"]["patternProperties"] = {
+        pattern: {"anyOf": [kinds, head]}
+        for pattern, head in properties["heads"].get("patternProperties", {}).items()
+    }
+    return schema
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"] if part not in ("str", "TargetSpec", "tuple[str, ...]"))
+        kind, message = item["type"], item["msg"]
+        if kind == "value_error":
+            yield from str(item["ctx"]["error"]).splitlines()
+        elif kind in ("unexpected_keyword_argument", "extra_forbidden"):
+            known = _fields_at(item["loc"][:-1])
+            key = str(item["loc"][-1])
+            yield f"{where}: unknown field{_nearest(key, known)}; expected one of {_listed(known)}"
+        elif kind in ("missing", "missing_argument"):
+            yield f"{where}: missing; expected {_expectation_at(item['loc'])}"
+        elif kind == "string_pattern_mismatch":
+            yield f"{where}: saw {_seen(item['input'])}, expected lower-case letters, digits and underscores"
+        else:
+            expected = re.sub(r"^Input should be (?:a |an )?", "", message)
+            yield f"{where}: saw {_seen(item['input'])}, expected {expected}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> set[str]:
+    """Names of the fields that a mapping at this place of the configuration may have."""
+    annotation: Any = Project
+    for part in location:
+        annotation = _step(annotation, str(part))
+    return set(_hints(annotation))
+
+
+def _expectation_at(location: tuple[int | str, ...]) -> str:
+    annotation: Any = Project
+    for part in location:
+        annotation = _step(annotation, str(part))
+    if get_origin(annotation) is Literal:
+        return " or ".join(repr(choice) for choice in get_args(annotation))
+    schema = TypeAdapter(annotation).json_schema()
+    return {"object": "a mapping", "string": "a text"}.get(schema.get("type", ""), "a value")
+
+
+def _hints(annotation: Any) -> Mapping[str, Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {name: field.annotation for name, field in annotation.model_fields.items()}
+    from typing import get_type_hints
+
+    return get_type_hints(annotation, include_extras=False) if isinstance(annotation, type) else {}
+
+
+def _step(annotation: Any, part: str) -> Any:
+    """The annotation one part further into the configuration."""
+    hints = _hints(annotation)
+    if part in hints:
+        return _mapping_type(hints[part])
+    arguments = get_args(annotation)
+    if get_origin(annotation) is dict:
+        return _mapping_type(arguments[1])
+    return annotation
+
+
+def _mapping_type(annotation: Any) -> Any:
+    """Of a union, the member that is a section; else the annotation itself."""
+    for member in get_args(annotation):
+        if isinstance(member, type) and hasattr(member, "__dataclass_fields__"):
+            return member
+    return annotation
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f" (did you mean `{near[0]}`?)" if near else ""
+
+
+def _seen(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "…"
