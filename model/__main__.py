@@ -1,0 +1,45 @@
+"""`python -m model COMMAND …`: each command in its own module, imported only when it is called.
+
+Exit codes: 0 done, 2 input that cannot be used, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from .errors import BadInput, ModelError
+
+COMMANDS = {
+    "fit": ("fit", "train a shared model or a baseline from a job file"),
+    "teach": ("teach", "write a fitted model's logits for every training row"),
+    "package": ("export", "write a fitted model as a bundle"),
+    "score": ("score", "let a bundle answer the rows of a split"),
+    "time": ("timing", "measure latency and memory of bundles, interleaved"),
+}
+"""Command → (module with `main(argv) -> int | None`, what it does)."""
+
+
+def main(argv: list[str]) -> int:
+    """Run one command and return the exit code."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: python -m model COMMAND …\n")
+        for name, (_, what) in COMMANDS.items():
+            print(f"  {name:<8} {what}")
+        return 0 if argv else 2
+    if argv[0] not in COMMANDS:
+        print(f"unknown command {argv[0]!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        module = importlib.import_module(f".{COMMANDS[argv[0]][0]}", __package__)
+        return int(module.main(argv[1:]) or 0)
+    except BadInput as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    except ModelError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
