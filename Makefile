@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow lint check quickstart-data stop clean
+.PHONY: help install run test test-slow lint check quickstart-data stop lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,15 @@ lint: $(BIN)/headgate ## format, lint, types, layers
 	$(BIN)/lint-imports
 
 check: lint test ## lint and test
+
+lock: ## resolve the dependencies anew into requirements.lock
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet torch==2.13.0 hatchling==1.33.0 ".[test]"
+	( echo "# Made by \`make lock\`. Plain pip installs it on Linux x86-64. What torch needs for a GPU is not"; \
+	  echo "# listed: torch pins it exactly, so pip adds it where the torch build is one for CUDA."; \
+	  build/lock/bin/python -m pip freeze --exclude headgate --exclude setuptools \
+	  | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' | grep -vE '^(nvidia|cuda|triton)' ) > requirements.lock
+	rm -rf build/lock
 
 stop: ## stop the quickstart's endpoint
 	@$(BIN)/headgate stop quickstart --home $(HOME_FOLDER)

@@ -1,0 +1,142 @@
+"""What a person sees in the terminal: the verdict table, what happened, where to look next.
+
+Knows rich and the outcome values; does not decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.outcome import Outcome
+
+STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
+"""Colour of a verdict; the word is always printed too."""
+
+
+def run_and_show(which: str, *, config: Path, home: Path, backbone: str | None) -> int:
+    """Run the flow `which` here, show what came of it, and give the exit code.
+
+    Broken configuration or data is told in a few lines; anything else keeps its traceback.
+    """
+    from flows.running import run_flow
+
+    console = Console(stderr=True)
+    console.print(f"[bold]headgate {which}[/] {config.name}, state in {home}", highlight=False)
+    outcome = run_flow(which, config=config, home=home, backbone=backbone, console=console)
+    if isinstance(outcome, int):
+        return outcome
+    show_outcome(outcome, home=home, config=config)
+    return outcome.exit_code
+
+
+def show_outcome(outcome: Outcome, *, home: Path, config: Path) -> None:
+    """The verdict table, then what was registered and deployed, then how to look at it."""
+    console = Console(highlight=False)
+    if outcome.rows:
+        console.print()
+        console.print(verdict_table(outcome.rows))
+    console.print()
+    console.print(_headline(outcome))
+    for reason in outcome.reasons:
+        console.print(Text(f"  • {reason}"), soft_wrap=True)
+    facts = [*_facts(outcome), *((title, path) for title, path in outcome.pages.items())]
+    if outcome.registered:
+        store = outcome.registered["tracking_uri"]
+        facts.append(("MLflow", f"mlflow ui --backend-store-uri {store}"))
+    facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} prefect server start"))
+    if outcome.stage == "deployed":
+        facts.append(("Try it", f'headgate predict {outcome.name} "some text" --home {home}'))
+    width = max(len(title) for title, _ in facts)
+    console.print()
+    for title, value in facts:
+        console.print(Text(f"  {title:<{width}}  {value}"), soft_wrap=True)
+    console.print(f"\n  {outcome.seconds:.0f} s in all, exit code {outcome.exit_code}")
+
+
+def _headline(outcome: Outcome) -> Text:
+    says = {
+        "deployed": ("Deployed", "every gate passed", "bold green"),
+        "validated": ("Data accepted", "nothing critical was found", "bold green"),
+        "rolled_back": ("Rolled back", "the former version serves again", "bold green"),
+        "data_rejected": ("Rejected", "the data gate failed; nothing was trained", "bold red"),
+        "model_rejected": ("Rejected", "a gate did not pass; the champion stays", "bold red"),
+        "deployment_undone": ("Undone", "the endpoint did not answer as judged; the alias went back", "bold red"),
+    }
+    word, why, style = says[outcome.stage]
+    return Text.assemble((word, style), f"  {outcome.name}: {why}")
+
+
+def _facts(outcome: Outcome) -> list[tuple[str, str]]:
+    facts = []
+    if outcome.registered:
+        facts.append(
+            ("Registered", f"{outcome.name} version {outcome.registered['version']}, run {outcome.registered['run_id']}")
+        )
+    if outcome.deployed:
+        facts.append(("Deployed", f"version {outcome.deployed['version']} at {outcome.deployed['url']}"))
+    return facts
+
+
+def verdict_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Rows of `expectations.verdict_table` as a table whose figures are aligned."""
+    table = Table(title="Release verdict", title_justify="left", title_style="bold", header_style="bold")
+    columns = list(rows[0])
+    for column in columns:
+        words = column in ("subject", "metric", "verdict")
+        table.add_column(column.capitalize(), justify="left" if words else "right", no_wrap=column != "reason")
+    for row in rows:
+        cells = [Text(str(row[column]), style=STYLES.get(str(row[column]), "")) for column in columns]
+        table.add_row(*cells)
+    return table
+
+
+def show_answers(texts: Sequence[str], reply: Mapping[str, Any]) -> None:
+    """The endpoint's answers as a table: one line a text and head."""
+    table = Table(header_style="bold", title=f"{reply['name']} version {reply['version']}", title_justify="left")
+    for column in ("Text", "Head", "Labels"):
+        table.add_column(column, overflow="fold")
+    for text, answer in zip(texts, reply["answers"], strict=True):
+        shown = text if len(text) <= 60 else text[:57] + "…"
+        for head, answered in answer.items():
+            labels = ", ".join(f"{item['label']} {item['probability']:.2f}" for item in answered["labels"])
+            table.add_row(Text(shown), Text(head), Text(labels or "none applies"))
+            shown = ""
+        table.add_section()
+    Console().print(table)
+
+
+def show_rollback(home: Path, name: str, version: int | None) -> int:
+    """Roll back and say what serves now; gives the exit code."""
+    from flows import exits
+    from flows.rollback import rollback_now
+
+    outcome = rollback_now(home, name, version)
+    console = Console(highlight=False)
+    if isinstance(outcome, str):
+        Console(stderr=True, highlight=False).print(Text(f"headgate: {outcome}"))
+        return exits.FAILED
+    console.print(_headline(outcome))
+    for title, value in _facts(outcome):
+        console.print(Text(f"  {title}  {value}"))
+    return outcome.exit_code
+
+
+def show_status(report: Mapping[str, Any]) -> None:
+    """What serves and how it came about, one block a project."""
+    console = Console(highlight=False)
+    for project in report["projects"]:
+        endpoint = project["endpoint"]
+        console.print(Text(project["name"], style="bold"))
+        for title in ("champion", "previous"):
+            console.print(Text(f"  {title:<10} {project[title] or 'none'}"))
+        console.print(Text(f"  {'endpoint':<10} {endpoint['says']}"))
+        history = Table("When (UTC)", "What", "Version", "Detail", header_style="bold", title_justify="left")
+        for entry in project["history"]:
+            history.add_row(*(Text(str(entry[key])) for key in ("at", "event", "version", "detail")))
+        console.print(history)

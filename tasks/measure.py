@@ -1,0 +1,65 @@
+"""Score and time bundles in fresh processes: the evidence for the gates.
+
+Knows files only; what the figures mean is for `expectations`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.digest import file_sha256
+from tasks.model_process import run_model
+from tasks.progress import Step
+from tasks.references import BundleRef, ScoresRef, TimingRef
+
+
+@task(name="score", cache_policy=NO_CACHE, task_run_name="score-{label}")
+def score(label: str, bundle: BundleRef, *, rows: Path, out: Path, threads: int, logs: Path) -> ScoresRef:
+    """The bundle's answers on the test split, from a process that loaded nothing but the bundle."""
+    out.mkdir(parents=True, exist_ok=True)
+    target = out / f"{label.replace(':', '-')}.npz"
+    with Step(f"score {label}", unit="rows") as step:
+
+        def follow(event: Mapping[str, Any]) -> None:
+            if event["event"] == "scored":
+                step.to(event["done"], event["total"])
+
+        arguments = ["score", bundle.path, str(rows), "--split", "test", "--out", str(target)]
+        done = run_model(
+            [*arguments, "--threads", str(threads)], log=logs / f"score-{target.stem}.log", on_event=follow
+        )
+        step.outcome = f"{done.get('rows', 0):,} rows"
+    return ScoresRef(path=str(target), sha256=file_sha256(target), bundle_sha256=bundle.sha256)
+
+
+@task(name="time", cache_policy=NO_CACHE)
+def time_bundles(
+    bundles: Mapping[str, BundleRef], *, rows: Path, out: Path, requests: int, threads: int, seed: int, logs: Path
+) -> TimingRef:
+    """Latency and memory of all bundles, interleaved in one run, each in its own process."""
+    out.mkdir(parents=True, exist_ok=True)
+    target, file = out / "timing.json", out / "timing-job.json"
+    job = {
+        "bundles": {label: bundle.path for label, bundle in bundles.items()},
+        "texts": str(rows / "test.texts.jsonl"),
+        "requests": requests,
+        "threads": threads,
+        "seed": seed,
+        "out": str(target),
+    }
+    file.write_text(json.dumps(job, indent=1))
+    with Step("time bundles", unit="requests") as step:
+
+        def follow(event: Mapping[str, Any]) -> None:
+            if event["event"] == "timed":
+                step.to(event["done"], event["total"])
+
+        run_model(["time", str(file)], log=logs / "time.log", on_event=follow)
+        step.outcome = f"{requests} requests × {len(bundles)} bundles"
+    return TimingRef(path=str(target), sha256=file_sha256(target))

@@ -1,0 +1,125 @@
+"""The configuration: all problems at once, each with its place, what was seen and what is expected."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.config import ConfigError, json_schema, load_project
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALLEST = """
+name: support
+heads: {intent: multiclass}
+sources:
+  tickets: {path: tickets.csv, heads: {intent: intent}}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "project.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_smallest_useful_file_is_a_name_heads_and_sources(tmp_path: Path) -> None:
+    project = load_project(written(tmp_path, SMALLEST))
+    assert project.heads["intent"].kind == "multiclass"
+    assert project.heads["intent"].primary_metric == "accuracy"
+    assert project.backbone.name == "distilbert-base-uncased"
+    assert project.gates.budget_p95_ms == 1000.0
+
+
+def test_backbone_can_be_swapped_from_the_command_line(tmp_path: Path) -> None:
+    text = SMALLEST + "backbone: {name: bert-base-uncased, revision: abc}\n"
+    project = load_project(written(tmp_path, text), backbone="offline")
+    assert (project.backbone.name, project.backbone.revision) == ("offline", None)
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    text = """
+name: Support Desk
+heads:
+  intent: {kind: multiclas}
+  topic: multilabel
+sources:
+  tickets: {path: tickets.csv, txt: body, heads: {intnet: intent}}
+train: {epochs: 0, lerning_rate: 0.1}
+gates: {margin: 2}
+schedules: {}
+"""
+    with pytest.raises(ConfigError) as caught:
+        load_project(written(tmp_path, text))
+    said = "\n".join(caught.value.problems)
+    assert 'name: saw "Support Desk"' in said
+    assert "heads.intent.kind: saw \"multiclas\", expected 'multiclass' or 'multilabel'" in said
+    assert "sources.tickets.txt: unknown field (did you mean `text`?)" in said
+    assert "train.epochs: saw 0, expected greater than or equal to 1" in said
+    assert "train.lerning_rate: unknown field (did you mean `learning_rate`?)" in said
+    assert "gates.margin: saw 2, expected less than 1" in said
+    assert "schedules: unknown field (did you mean `schedule`?)" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("sources: {a: {path: a.csv, heads: {intnet: x}}}", "no such head; expected one of intent (did you mean"),
+        ("sources: {a: {heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
+        ("sources: {a: {path: a.csv, hub: b, heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
+        ("sources: {a: {path: a.csv}}", "the source labels no head"),
+        ("sources: {a: {path: a.csv, heads: {intent: {encoding: label}}}}", "exactly one of `column` and `columns`"),
+        ("sources: {a: {path: a.csv, heads: {intent: {columns: [x, y]}}}}", "the head is multiclass"),
+        ("sources: {a: {path: a.tsv, header: false, heads: {intent: x}}}", "needs the names of its columns"),
+        ("heads: {intent: multiclass, topic: multilabel}", "heads.topic: no source labels this head"),
+        ("heads: {intent: {kind: multiclass, labels: [a]}}", "needs two or more"),
+        ("heads: {intent: {kind: multiclass, labels: [a, b, a]}}", "a label is listed twice"),
+        ("heads: {}", "heads: "),
+        ("gates: {margins: {intnet: 0.1}}", "gates.margins.intnet: no such head"),
+        ("split: {prefer: [tikets]}", "split.prefer: no source 'tikets' (did you mean `tickets`?)"),
+        ("deploy: {port: 99999}", "deploy.port"),
+        ("expectations: {text_present: {severity: fatal}}", "expectations.text_present.severity"),
+        ("split: {test: 1.5}", "split.test: saw 1.5"),
+    ],
+)
+def test_what_single_fields_cannot_see(tmp_path: Path, change: str, expected: str) -> None:
+    raw = yaml.safe_load(SMALLEST) | yaml.safe_load(change)
+    with pytest.raises(ConfigError) as caught:
+        load_project(written(tmp_path, yaml.safe_dump(raw)))
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: [", "not valid YAML"),
+        ("", "expected a mapping"),
+        ("- 1", "expected a mapping"),
+        ("name: a\nname: b\n", "stands twice"),
+        ("name: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
+    ],
+)
+def test_broken_yaml_is_one_clear_message(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        load_project(written(tmp_path, text))
+
+
+def test_other_encodings_and_missing_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "project.yaml"
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_project(path)
+    path.write_bytes("name: café".encode("latin-1"))
+    with pytest.raises(ConfigError, match="byte 9 is not UTF-8"):
+        load_project(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_ready_configuration_is_valid(path: Path) -> None:
+    assert load_project(path).name
+
+
+def test_the_exported_schema_is_current() -> None:
+    exported = json.loads((ROOT / "configs" / "schema.json").read_text(encoding="utf-8"))
+    assert exported == json_schema(), "run: headgate schema > configs/schema.json"

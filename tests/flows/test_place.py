@@ -1,0 +1,54 @@
+"""Where state lives: the option, the variable, or next to the configuration; nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flows.place import NoHome, config_home, existing_home, prepare
+
+
+@pytest.fixture(autouse=True)
+def _no_home_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEADGATE_HOME", raising=False)
+
+
+def test_state_is_next_to_the_configuration(tmp_path: Path) -> None:
+    assert config_home(tmp_path / "a.yaml", None) == tmp_path / ".headgate"
+
+
+def test_the_option_beats_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "variable"))
+    assert config_home(tmp_path / "a.yaml", None) == tmp_path / "variable"
+    assert config_home(tmp_path / "a.yaml", tmp_path / "option") == tmp_path / "option"
+
+
+def test_a_command_without_configuration_finds_the_home_that_knows_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".headgate").mkdir()
+    (tmp_path / "configs" / ".headgate" / "releases" / "support").mkdir(parents=True)
+    assert existing_home(None, "support") == tmp_path / "configs" / ".headgate"
+    assert existing_home(None, None) == tmp_path / ".headgate"
+
+
+def test_an_unknown_name_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoHome, match=r"nothing was ever deployed as 'support' \(looked at \.headgate, configs"):
+        existing_home(None, "support")
+
+
+def test_telemetry_is_off_whatever_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in dict(os.environ):
+        if variable.startswith(("MLFLOW_", "PREFECT_", "GX_", "HF_", "MPL", "HEADGATE_", "DO_NOT")):
+            monkeypatch.delenv(variable)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "false"
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "77"
+    prepare(tmp_path, on_console=False)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
