@@ -1,0 +1,140 @@
+"""Asking an endpoint over HTTP with the standard library alone, with bounded waits.
+
+Knows routes and replies; not where an endpoint comes from. Proxies from the environment are not used.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class NoAnswer(Exception):
+    """The endpoint did not answer, or not with what was asked for."""
+
+
+class VersionRefused(NoAnswer):
+    """The endpoint looked at the version that was waited for and will not serve it; says why."""
+
+
+def request(
+    url: str,
+    method: str,
+    route: str,
+    body: Mapping[str, Any] | None = None,
+    token: str | None = None,
+    timeout_s: float = 10.0,
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers (names in lower case) and body of one reply.
+
+    Raises:
+        NoAnswer: nothing listens, the wait is over, or the reply is not HTTP.
+    """
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    try:
+        connection.request(method, route, None if body is None else json.dumps(body), headers)
+        reply = connection.getresponse()
+        return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"{url}{route}: no answer ({error or type(error).__name__})") from error
+    finally:
+        connection.close()
+
+
+def get(
+    url: str, route: str, token: str | None = None, timeout_s: float = 10.0
+) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of `GET route`.
+
+    Raises:
+        NoAnswer: no reply, or one that is not a JSON object.
+    """
+    status, _, body = request(url, "GET", route, token=token, timeout_s=timeout_s)
+    return status, _json_object(body, f"{url}{route}")
+
+
+def ask(
+    url: str,
+    texts: str | Sequence[str],
+    *,
+    everything: bool = False,
+    token: str | None = None,
+    timeout_s: float = 30.0,
+) -> dict[str, Any]:
+    """The reply of `POST /predict`: `{"version", "name", "answers": [{head: {"labels": […]}}]}`.
+
+    Args:
+        url: base URL.
+        texts: one text or many.
+        everything: also give the probability of every label, as `"probabilities"` of each head.
+        token: bearer token, where the endpoint asks for one.
+        timeout_s: longest wait.
+
+    Raises:
+        NoAnswer: no reply, or one that is not 200; the message gives status and reason.
+    """
+    payload: dict[str, Any] = {"texts": texts if isinstance(texts, str) else list(texts)}
+    if everything:
+        payload["all"] = True
+    status, _, body = request(url, "POST", "/predict", payload, token, timeout_s)
+    reply = _json_object(body, f"{url}/predict")
+    if status != 200:
+        reason = reply.get("error", {}).get("message", "no reason given")
+        raise NoAnswer(f"{url}/predict: status {status}: {reason}")
+    return reply
+
+
+def wait_for_version(
+    url: str, version: int, *, token: str | None = None, timeout_s: float = 60.0
+) -> dict[str, Any]:
+    """The reply of `GET /version` once the endpoint serves this version.
+
+    Raises:
+        VersionRefused: it refused this version.
+        NoAnswer: it still serves another one, or nothing, after `timeout_s`.
+    """
+    deadline = time.monotonic() + timeout_s
+    seen = "nothing"
+    while time.monotonic() < deadline:
+        try:
+            status, ready = get(url, "/ready", timeout_s=2.0)
+            if status == 200 and ready.get("version") == version:
+                return get(url, "/version", token=token, timeout_s=5.0)[1]
+            refused = ready.get("refused")
+            if isinstance(refused, dict) and refused.get("version") == version:
+                raise VersionRefused(f"{url}: version {version} was refused: {refused.get('reason')}")
+            seen = f"version {ready.get('version')}"
+        except VersionRefused:
+            raise
+        except NoAnswer as error:
+            seen = str(error)
+        time.sleep(0.05)
+    raise NoAnswer(f"{url}: version {version} does not serve after {timeout_s:g} s; seen: {seen}")
+
+
+def read_token(path: str | Path | None) -> str | None:
+    """The bearer token in a file, without the line's end; None where no file is given.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return None if path is None else Path(path).expanduser().read_text(encoding="utf-8").strip()
+
+
+def _json_object(body: bytes, what: str) -> dict[str, Any]:
+    try:
+        raw = json.loads(body)
+    except ValueError as error:
+        raise NoAnswer(f"{what}: the reply is not JSON") from error
+    if not isinstance(raw, dict):
+        raise NoAnswer(f"{what}: the reply is not a JSON object")
+    return raw

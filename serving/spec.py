@@ -1,0 +1,53 @@
+"""Where and how the shipped model answers: the `deploy` section of the YAML schema (stdlib only).
+
+Does not know how the endpoint is started (`serving.process`) or what it loads (`serving.engine`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from model.spec import SCHEMA_CONFIG, Range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploySpec:
+    """Where the endpoint listens and how much it takes on at once."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    target: str = "endpoint"
+    """`endpoint`: the HTTP endpoint of this project, started on this machine."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback, because whoever reaches the port may ask; set `token_file` before
+    you open it to a network."""
+    port: Annotated[int, Range(ge=0, le=65535)] = 8808
+    """Port to listen on. Fixed, so that clients find it again; 0 takes any free one. A port that is
+    taken is an error: the endpoint does not move to another."""
+    threads: Annotated[int, Range(ge=1)] = 2
+    """CPU threads of the model. Keep it equal to `gates.latency_threads`: that is what was measured."""
+    max_batch: Annotated[int, Range(ge=1)] = 32
+    """Most texts in one forward pass. On CPU larger batches gain little and delay whoever waits."""
+    batch_wait_ms: Annotated[float, Range(ge=0, le=1000)] = 1.0
+    """How long a batch waits for company, in milliseconds, and only while other requests are under way:
+    a lone request never waits."""
+    queue_limit: Annotated[int, Range(ge=1)] = 256
+    """Most texts that wait for the model. Beyond it requests get 503 and `Retry-After`: a queue that is
+    longer than a client's patience only produces answers that nobody reads."""
+    max_body_bytes: Annotated[int, Range(ge=1)] = 1_048_576
+    """Largest request body, in bytes; beyond it 413. One MiB is some 250 pages of text."""
+    max_texts: Annotated[int, Range(ge=1)] = 256
+    """Most texts in one request; beyond it 422."""
+    max_chars: Annotated[int, Range(ge=1)] = 20_000
+    """Longest text, in characters; beyond it 422. The model reads only its first `max_length` tokens."""
+    token_file: str | None = None
+    """File (mode 0600) with the bearer token that requests must carry. None: no token is asked for."""
+    keep_versions: Annotated[int, Range(ge=2)] = 5
+    """Versions kept in the release folder, besides the one that serves and the one before it."""
+    poll_s: Annotated[float, Range(gt=0, le=60)] = 0.5
+    """How often the endpoint looks for a new version, in seconds. One look is one `stat` of a file."""
+    start_timeout_s: Annotated[float, Range(gt=0)] = 60.0
+    """How long a start or a swap may take before it counts as failed, in seconds."""
+    drain_timeout_s: Annotated[float, Range(gt=0)] = 30.0
+    """How long a stopping endpoint may take to answer what it has accepted, in seconds."""
