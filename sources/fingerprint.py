@@ -1,0 +1,72 @@
+"""What a dataset's content is, as one digest: independent of paths, machines and the order of rows.
+
+The bytes that are hashed are those of plain numpy arrays and JSON, never of a file format, so that a
+newer library does not change a fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from model.spec import SPLITS, HeadSpec
+
+VERSION = 1
+"""Part of every fingerprint: raise it when rows are encoded in another way."""
+
+
+def head_fingerprint(dataset: pl.DataFrame, name: str, head: HeadSpec) -> str:
+    """SHA-256 over a head's labelled rows: kind, labels in order, and for each row, sorted by text id,
+    the id, the split, the weight and the target. Rows that it does not label change nothing.
+
+    Args:
+        dataset: `text_id`, `split`, `weight`, `head:H`, `unknown:H`, sorted by `text_id`.
+    """
+    column = f"head:{name}"
+    wanted = [column, f"unknown:{name}"] if head.kind == "multilabel" else [column]
+    part = dataset.filter(pl.col(column).is_not_null()).select("text_id", "split", "weight", *wanted)
+    digest = hashlib.sha256()
+    digest.update(json.dumps([VERSION, head.kind, list(head.labels)]).encode())
+    _update_rows(digest, part)
+    index = {label: i for i, label in enumerate(head.labels)}
+    for column in wanted:
+        cells = part[column]
+        if head.kind == "multilabel":
+            digest.update(cells.list.len().to_numpy().astype("<u4").tobytes())
+            cells = cells.explode().drop_nulls()
+        codes = cells.replace_strict(index, default=None, return_dtype=pl.Int32)
+        digest.update(codes.to_numpy().astype("<i4").tobytes())
+    return digest.hexdigest()
+
+
+def dataset_fingerprint(dataset: pl.DataFrame, head_fingerprints: Mapping[str, str]) -> str:
+    """SHA-256 over all rows (id, split, weight, group) and the fingerprints of all heads.
+
+    Texts enter through their ids, which are digests of them.
+    """
+    digest = hashlib.sha256()
+    digest.update(json.dumps([VERSION, dict(sorted(head_fingerprints.items()))]).encode())
+    _update_rows(digest, dataset)
+    groups = dataset["group"].to_list() if dataset["group"].null_count() < dataset.height else []
+    digest.update(json.dumps(groups).encode())
+    return digest.hexdigest()
+
+
+def evidence_digest(observations: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> str:
+    """A digest of what a dataset folder holds beside its content (places, findings, settings): a folder
+    is used again only if this is the same too. May change with the engine's version; then the folder is
+    only written anew."""
+    digest = hashlib.sha256(repr(sorted(heads.items())).encode())
+    digest.update(observations.hash_rows(seed=17).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _update_rows(digest: hashlib._Hash, rows: pl.DataFrame) -> None:
+    digest.update("".join(rows["text_id"]).encode())
+    codes = rows["split"].replace_strict({split: i for i, split in enumerate(SPLITS)}, return_dtype=pl.UInt8)
+    digest.update(codes.to_numpy().astype(np.uint8).tobytes())
+    digest.update(rows["weight"].to_numpy().astype("<f4").tobytes())

@@ -1,0 +1,165 @@
+"""Open a text file only after all its bytes are known to be UTF-8 without NUL, and unchanged since.
+
+Does not know what is in the lines (`read_delimited`, `read_jsonl`).
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from sources.errors import Problem, UnreadableSource
+
+BLOCK_BYTES = 1 << 22
+"""Bytes checked at a time."""
+
+_OTHER_ENCODINGS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+    (b"\x1f\x8b", "gzip (without the ending .gz)"),
+    (b"PAR1", "Parquet"),
+    (b"ARROW1", "Arrow"),
+    (b"PK\x03\x04", "a zip archive (or a spreadsheet)"),
+    (b"%PDF", "PDF"),
+)
+
+
+@contextmanager
+def unchanged(file: Path, shown: str) -> Iterator[None]:
+    """Notice a file that is replaced or written while the block reads it.
+
+    Raises:
+        UnreadableSource: the file is missing, not readable, or its size, time of change or inode
+            differ after the block from those before it.
+    """
+    try:
+        before = file.stat()
+    except OSError as error:
+        raise UnreadableSource(
+            Problem(file=shown, seen=f"cannot be opened ({error.strerror})", expected="a readable file")
+        ) from error
+    yield
+    try:
+        after = file.stat()
+    except OSError as error:
+        raise UnreadableSource(Problem(file=shown, seen="vanished while it was read")) from error
+    same = (before.st_size, before.st_mtime_ns, before.st_ino) == (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ino,
+    )
+    if not same:
+        raise UnreadableSource(
+            Problem(
+                file=shown,
+                seen=f"changed while it was read ({before.st_size:,} bytes before, {after.st_size:,} after)",
+                expected="a file that nobody writes to",
+                advice="Wait until it is complete, or read a copy.",
+            )
+        )
+
+
+@contextmanager
+def open_text(file: Path, shown: str) -> Iterator[io.TextIOWrapper]:
+    """The file as text, `.gz` unpacked, a byte-order mark removed, line ends left as they are.
+
+    Raises:
+        UnreadableSource: missing, empty, truncated gzip, not UTF-8, or holding NUL bytes; the message
+            names the line and the byte in it.
+    """
+    try:
+        with _open_bytes(file) as raw:
+            _check_bytes(raw, shown)
+        with _open_bytes(file) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+            yield text
+    except EOFError as error:
+        raise UnreadableSource(
+            Problem(file=shown, seen="the gzip file ends early", advice="Copy or download it again.")
+        ) from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise UnreadableSource(
+            Problem(file=shown, seen=f"not a valid gzip file ({error})", advice="Copy or download it again.")
+        ) from error
+    except UnicodeDecodeError as error:  # the check above passed, so these are other bytes
+        raise UnreadableSource(
+            Problem(file=shown, seen="changed while it was read", expected="a file that nobody writes to")
+        ) from error
+    except OSError as error:
+        raise UnreadableSource(
+            Problem(
+                file=shown, seen=f"cannot be read ({error.strerror or error})", expected="a readable file"
+            )
+        ) from error
+
+
+def _open_bytes(file: Path) -> BinaryIO:
+    return gzip.open(file, "rb") if file.name.lower().endswith(".gz") else file.open("rb")  # type: ignore[return-value]
+
+
+def _check_bytes(raw: BinaryIO, shown: str) -> None:
+    """Find the first byte that makes the file unreadable, and say where it is."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    lines_before = 0
+    line_start = b""
+    first = True
+    while True:
+        block = raw.read(BLOCK_BYTES)
+        if first:
+            _check_start(block, shown)
+            first = False
+        nul = block.find(b"\0")
+        if nul >= 0:
+            raise _bad_byte(line_start + block[:nul], lines_before, shown, "a NUL byte")
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            data = line_start + block
+            at = len(line_start) - pending + error.start
+            raise _bad_byte(data[:at], lines_before, shown, f"byte 0x{data[at]:02x}, not UTF-8") from error
+        if not block:
+            return
+        newline = block.rfind(b"\n")
+        lines_before += block.count(b"\n")
+        line_start = block[newline + 1 :] if newline >= 0 else line_start + block
+
+
+def _check_start(block: bytes, shown: str) -> None:
+    """Refuse what is no text file at all by its first bytes."""
+    if not block.removeprefix(codecs.BOM_UTF8):
+        raise UnreadableSource(
+            Problem(file=shown, seen="the file is empty", advice="Remove it, or write its rows.")
+        )
+    for mark, what in _OTHER_ENCODINGS:
+        if block.startswith(mark):
+            raise UnreadableSource(
+                Problem(
+                    file=shown,
+                    line=1,
+                    seen=f"looks like {what}",
+                    expected="text in UTF-8",
+                    advice="Convert it, or set the source's `format`.",
+                )
+            )
+
+
+def _bad_byte(before: bytes, lines_before: int, shown: str, seen: str) -> UnreadableSource:
+    line = lines_before + before.count(b"\n") + 1
+    column = len(before) - (before.rfind(b"\n") + 1) + 1
+    return UnreadableSource(
+        Problem(
+            file=shown,
+            line=line,
+            seen=f"{seen} at byte {column} of the line",
+            expected="text in UTF-8",
+            advice="Convert the file, for instance with `iconv -f WINDOWS-1252 -t UTF-8`.",
+        )
+    )
