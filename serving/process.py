@@ -162,6 +162,7 @@ def serve_command(releases: Path, public_key: Path, spec: DeploySpec, state_file
     command += ["--queue-limit", str(spec.queue_limit), "--max-body-bytes", str(spec.max_body_bytes)]
     command += ["--max-texts", str(spec.max_texts), "--max-chars", str(spec.max_chars)]
     command += ["--poll-s", str(spec.poll_s), "--drain-timeout-s", str(spec.drain_timeout_s)]
+    command += ["--max-answer-ms", str(spec.max_answer_ms)]
     if spec.token_file is not None:
         command += ["--token-file", str(Path(spec.token_file).expanduser().resolve())]
     return command

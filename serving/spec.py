@@ -43,6 +43,9 @@ class DeploySpec:
     """Longest text, in characters; beyond it 422. The model reads only its first `max_length` tokens."""
     token_file: str | None = None
     """File (mode 0600) with the bearer token that requests must carry. None: no token is asked for."""
+    max_answer_ms: Annotated[float, Range(gt=0)] = 1000.0
+    """Longest that one text may take when a new version is tried before it serves, in milliseconds
+    (median of five); a slower one is refused. The gate's own budget, met again on this machine."""
     keep_versions: Annotated[int, Range(ge=2)] = 5
     """Versions kept in the release folder, besides the one that serves and the one before it."""
     poll_s: Annotated[float, Range(gt=0, le=60)] = 0.5

@@ -1,0 +1,171 @@
+"""`python -m serving`: one endpoint in the foreground.
+
+    python -m serving --releases .headgate/releases/quickstart --public-key .headgate/keys/release.pub \\
+        --port 8808 --state-file .headgate/endpoints/quickstart.json
+
+Exit codes: 0 ended on request, 2 wrong usage (port taken, no such key), 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from serving import logs
+from serving.app import make_app
+from serving.batching import Batcher
+from serving.durable import write_durably
+from serving.engine import Engine
+from serving.limits import Limits
+from serving.metrics import Metrics
+from serving.process import EndpointState, start_ticks, status
+from serving.release_folder import ReleaseFolder
+from serving.server import DrainingServer, PortTaken, listen
+from serving.signing import KeyProblem, load_public_key
+from serving.spec import DeploySpec
+
+
+class WrongUsage(Exception):
+    """Something that was given on the command line can't be used."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run an endpoint until it is asked to end; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _serve(options)
+    except (WrongUsage, PortTaken, KeyProblem) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve(options: argparse.Namespace) -> int:
+    load_public_key(options.public_key)
+    token = _token(options.token_file)
+    running = status(options.state_file)
+    if running is not None:
+        raise WrongUsage(f"an endpoint (process {running.pid}) already runs for {options.state_file}")
+    sock = listen(options.host, options.port)
+    logs.configure()
+    metrics = Metrics()
+    engine = Engine(
+        ReleaseFolder(options.releases, options.name),
+        options.public_key,
+        threads=options.threads,
+        poll_s=options.poll_s,
+        max_answer_ms=options.max_answer_ms,
+        on_exchange=lambda served: metrics.exchange(served.version, served.manifest.override is not None),
+        on_refusal=lambda refusal: metrics.refusal(),
+    )
+    batcher = Batcher(
+        max_batch=options.max_batch,
+        wait_ms=options.batch_wait_ms,
+        queue_limit=options.queue_limit,
+        on_batch=metrics.batch,
+    )
+    limits = Limits(
+        max_body_bytes=options.max_body_bytes, max_texts=options.max_texts, max_chars=options.max_chars
+    )
+    app = make_app(engine, batcher, metrics, limits=limits, token=token, draining=lambda: server.draining)
+    state = _state(options, sock.getsockname()[1], engine.folder.name)
+    server = DrainingServer(
+        app,
+        drain_timeout_s=options.drain_timeout_s,
+        on_listening=lambda: _announce(options.state_file, state),
+    )
+    engine.start()
+    server.run(sockets=[sock])
+    batcher.close()
+    engine.stop()
+    if status(options.state_file) == state:
+        options.state_file.unlink()
+    return 0
+
+
+def _state(options: argparse.Namespace, port: int, name: str) -> EndpointState:
+    ticks = start_ticks(os.getpid())
+    if ticks is None:
+        raise WrongUsage("this system has no /proc, by which endpoints are told apart; Linux is needed")
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return EndpointState(
+        pid=os.getpid(), start_ticks=ticks, host=options.host, port=port, name=name, started=started
+    )
+
+
+def _announce(state_file: Path, state: EndpointState) -> None:
+    write_durably(state_file, json.dumps(dataclasses.asdict(state), indent=1).encode())
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise WrongUsage(f"token file {path}: can't be read as ASCII text") from error
+    if mode & 0o077:
+        raise WrongUsage(f"token file {path}: its mode is {mode:04o}, so others may read it; expected 0600")
+    if len(token) < 16:
+        raise WrongUsage(f"token file {path}: the token has {len(token)} characters, expected at least 16")
+    return token
+
+
+def _above_zero(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"seen {text}, expected a number above 0")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"seen {text}, expected 1 or more")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"seen {text}, expected a port from 0 to 65535")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = DeploySpec()
+    parser = argparse.ArgumentParser(prog="python -m serving", description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("--releases", type=Path, required=True, help="release folder of one model")
+    add("--public-key", type=Path, required=True, help="key that releases must be signed with (PEM)")
+    add("--state-file", type=Path, required=True, help="where to write process id and port once listening")
+    add("--name", help="registered model (default: the release folder's name)")
+    add("--host", default=default.host, help="address to listen on (default: loopback)")
+    add("--port", type=_port, default=default.port, help="port; 0 takes any free one (default: %(default)s)")
+    add("--threads", type=_count, default=default.threads, help="CPU threads of the model")
+    add("--token-file", type=Path, help="file, mode 0600, with the bearer token that requests must carry")
+    add("--max-batch", type=_count, default=default.max_batch, help="most texts in one forward pass")
+    add("--batch-wait-ms", type=float, default=default.batch_wait_ms, help="longest wait for a fuller batch")
+    add("--queue-limit", type=_count, default=default.queue_limit, help="most texts that wait; then 503")
+    add("--max-body-bytes", type=_count, default=default.max_body_bytes, help="largest body; then 413")
+    add("--max-texts", type=_count, default=default.max_texts, help="most texts in one request; then 422")
+    add("--max-chars", type=_count, default=default.max_chars, help="longest text in characters; then 422")
+    add(
+        "--max-answer-ms", type=_above_zero, default=default.max_answer_ms, help="slower versions are refused"
+    )
+    add("--poll-s", type=_above_zero, default=default.poll_s, help="seconds between looks for a new version")
+    add(
+        "--drain-timeout-s", type=_above_zero, default=default.drain_timeout_s, help="longest end, in seconds"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Listening and ending: a socket that is ours or an error, and an end that loses no accepted request.
+
+Does not know what is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+LINGER_S = 0.3
+"""How long an ending endpoint still accepts, in seconds: clients with open connections learn from
+`Connection: close` that they must make new ones elsewhere, and `/ready` says 503."""
+
+
+class PortTaken(Exception):
+    """The address can't be listened on; the message says which and what to do."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to `host:port` (port 0: any free one).
+
+    Raises:
+        PortTaken: somebody listens there, or the address is not ours to listen on.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, OverflowError) as error:
+        raise PortTaken(f"host {host!r}: not an address of this machine ({error})") from error
+    try:
+        # Only so that a port is free again at once after its last user ended; two listeners stay refused.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"port {port} on {host} is taken by another process; stop that one, or choose another port "
+                "(deploy.port; 0 takes any free one)"
+            ) from error
+        raise PortTaken(f"can't listen on {host}, port {port}: {error.strerror}") from error
+    sock.setblocking(False)
+    return sock
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn that, on SIGTERM or SIGINT, first turns clients away politely and then ends with what it
+    accepted answered. A second signal ends it at once.
+
+    Args:
+        app: the ASGI application.
+        drain_timeout_s: how long accepted requests may still take.
+        on_listening: called once connections are accepted.
+    """
+
+    def __init__(self, app: Any, *, drain_timeout_s: float, on_listening: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=max(1, round(drain_timeout_s)),
+            )
+        )
+        self.draining = False
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, then say so."""
+        await super().startup(sockets)
+        self._on_listening()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Asked ten times a second whether to end."""
+        if self.draining and not self.should_exit:
+            await asyncio.sleep(LINGER_S)
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Signal handler. Unlike uvicorn's, it doesn't raise the signal again at the end: an endpoint that
+        was asked to end and did has exit code 0."""
+        if self.draining:
+            self.force_exit = self.should_exit = True
+        self.draining = True
