@@ -1,0 +1,60 @@
+"""From logits to answers: probabilities, the labels chosen, and both by name. Pure functions of arrays.
+
+Axes: B texts, L labels of one head. Does not know where logits come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import HeadCard
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one head says about one text."""
+
+    labels: tuple[str, ...]
+    """Multiclass: the likeliest label. Multilabel: those that apply, in the head's order; may be empty."""
+    probabilities: dict[str, float]
+    """Every label of the head → its probability."""
+
+
+def probabilities(head: HeadCard, logits: NDArray[Any]) -> Floats:
+    """logits (B, L) → probabilities (B, L), float32.
+
+    Softmax (multiclass) or sigmoid (multilabel) of logits / temperature (Guo et al. 2017, eq. 9), in
+    float64 because a float32 exponential loses the rare labels.
+    """
+    scaled = np.asarray(logits, np.float64) / head.temperature
+    if head.kind == "multiclass":
+        scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
+        return (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.exp(-np.logaddexp(0.0, -scaled)).astype(np.float32)
+
+
+def decisions(head: HeadCard, chances: NDArray[Any]) -> NDArray[Any]:
+    """probabilities (B, L) → multiclass: index of the likeliest label, int32 (B,), the first of equals;
+    multilabel: 1 from the label's threshold on, else 0, int8 (B, L)."""
+    if head.kind == "multiclass":
+        return chances.argmax(axis=1).astype(np.int32)
+    return (chances >= np.asarray(head.thresholds, np.float32)).astype(np.int8)
+
+
+def answers(head: HeadCard, chances: NDArray[Any]) -> list[Answer]:
+    """probabilities (B, L) → one answer a text."""
+    chosen = decisions(head, chances)
+    found = []
+    for row, choice in zip(chances.tolist(), chosen, strict=True):
+        if head.kind == "multiclass":
+            labels: tuple[str, ...] = (head.labels[int(choice)],)
+        else:
+            labels = tuple(label for label, yes in zip(head.labels, choice, strict=True) if yes)
+        found.append(Answer(labels=labels, probabilities=dict(zip(head.labels, row, strict=True))))
+    return found
