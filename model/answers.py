@@ -35,16 +35,20 @@ def probabilities(head: HeadCard, logits: NDArray[Any]) -> Floats:
     scaled = np.asarray(logits, np.float64) / head.temperature
     if head.kind == "multiclass":
         scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
-        return (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
-    return np.exp(-np.logaddexp(0.0, -scaled)).astype(np.float32)
+        shares: Floats = (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
+        return shares
+    chances: Floats = np.exp(-np.logaddexp(0.0, -scaled)).astype(np.float32)
+    return chances
 
 
 def decisions(head: HeadCard, chances: NDArray[Any]) -> NDArray[Any]:
     """probabilities (B, L) → multiclass: index of the likeliest label, int32 (B,), the first of equals;
     multilabel: 1 from the label's threshold on, else 0, int8 (B, L)."""
     if head.kind == "multiclass":
-        return chances.argmax(axis=1).astype(np.int32)
-    return (chances >= np.asarray(head.thresholds, np.float32)).astype(np.int8)
+        likeliest: NDArray[np.int32] = chances.argmax(axis=1).astype(np.int32)
+        return likeliest
+    applies: NDArray[np.int8] = (chances >= np.asarray(head.thresholds, np.float32)).astype(np.int8)
+    return applies
 
 
 def answers(head: HeadCard, chances: NDArray[Any]) -> list[Answer]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 PIECE_BYTES = 1 << 20
 
@@ -25,7 +26,12 @@ _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 4, 8, 9
 _TENSOR_DOUBLES, _TENSOR_EXTERNAL = 10, 13
 
-_DTYPES = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8"), 16: np.dtype("<u2")}
+_DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<f4"),
+    10: np.dtype("<f2"),
+    11: np.dtype("<f8"),
+    16: np.dtype("<u2"),
+}
 """TensorProto.DataType of each floating type → numpy's; bfloat16 as its bits."""
 _BFLOAT16 = 16
 
@@ -160,7 +166,7 @@ def _finite(file: BinaryIO, start: int, end: int, data_type: int, *, lone: bool)
     while start < end:
         piece = file.read(min(PIECE_BYTES, end - start))
         start += len(piece)
-        values = np.frombuffer(piece, dtype)
+        values: NDArray[Any] = np.frombuffer(piece, dtype)
         if data_type == _BFLOAT16:
             values = (values.astype(np.uint32) << 16).view(np.float32)
         if not (np.isfinite(values).all() or (lone and not np.isnan(values).any())):
