@@ -65,17 +65,37 @@ class DataRules:
     """No text has two different answers for one head. Tolerated ones follow `split.conflicts`."""
     informative_labels: Rule = _rule("warning")
     """No label applies to every row or to no row of the training split: it could not be learned."""
+    unseen_labels: Rule = _rule("critical")
+    """Every label of the validation and test rows also stands in training rows."""
+    two_answers: Rule = _rule("critical")
+    """The training rows of a head hold at least two different answers: one alone is no question."""
     near_duplicates: Rule = _rule("warning", 0.05)
     """Few texts are almost equal to one of another split."""
     text_quality: Rule = _rule("warning", 0.01)
-    """Few texts hold replacement or control characters."""
+    """Few texts hold replacement or control characters, or UTF-8 that was read as Latin-1 (`Ã©`)."""
     truncation: Rule = _rule("warning", 0.1)
     """Few texts are longer than the model reads."""
     drift: Rule = _rule("warning")
-    """The label distributions are near those that the champion was trained on."""
+    """Labels and text lengths are distributed as in the data that the champion was trained on. A first
+    run has nothing to compare with. `tolerance` is not used: the levels below are."""
+    drift_psi_warn: Annotated[float, Range(gt=0)] = 0.1
+    """Population stability index (nats) from which a change is named. 0.1 and 0.25 are the levels that
+    credit scoring uses; a change within sampling noise never counts."""
+    drift_psi_fail: Annotated[float, Range(gt=0)] = 0.25
+    """Population stability index (nats) from which the rule is broken."""
+    drift_js_warn: Annotated[float, Range(gt=0, le=1)] = 0.02
+    """Jensen–Shannon divergence (bits) from which a change is named. For small changes it is about a
+    fifth to a sixth of the index above, so the levels agree."""
+    drift_js_fail: Annotated[float, Range(gt=0, le=1)] = 0.05
+    """Jensen–Shannon divergence (bits) from which the rule is broken."""
+    drift_min_rows: Annotated[int, Range(ge=1)] = 200
+    """Fewest labelled rows on either side; below it a distribution is not compared, and that is said."""
     extra: tuple[dict[str, Any], ...] = ()
-    """Further Great Expectations expectations by name, on the table of merged rows:
-    `{type: expect_column_values_to_match_regex, kwargs: {…}, severity: warning}`."""
+    """Further Great Expectations expectations by name:
+    `{type: expect_column_values_to_match_regex, kwargs: {column: text, regex: …}, severity: warning}`.
+    Also `tolerance` and `table`: `dataset` (the default: one row a text; columns `text`, `split`,
+    `weight`, `group`, `head:NAME`, and for multilabel heads `count:NAME` and `label:NAME:LABEL`) or
+    `observations` (one row an input row)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,21 +111,45 @@ class GateRules:
     """Head → its own margin."""
     confidence: Annotated[float, Range(gt=0.5, lt=1)] = 0.95
     """Confidence of the one-sided bounds."""
+    power: Annotated[float, Range(gt=0.5, lt=1)] = 0.8
+    """Chance of passing that an equally good model should have; used only to say which margin the test
+    rows can certify, and how many rows the margin asked for needs."""
     resamples: Annotated[int, Range(ge=200)] = 2000
-    """Bootstrap resamples for F1 metrics."""
+    """Bootstrap resamples for F1 metrics and for latency ratios."""
     floors: dict[str, Share] = field(default_factory=dict)
     """Head → lowest acceptable value of its metric on the test rows (point estimate)."""
+    label_floors: dict[str, dict[str, Share]] = field(default_factory=dict)
+    """Head → label → lowest acceptable F1 of that label on the test rows (point estimate)."""
+    max_calibration_error: dict[str, Share] = field(default_factory=dict)
+    """Head → largest expected calibration error on the test rows (15 bins)."""
     champion_margin: Annotated[float, Range(gt=0, lt=1)] = 0.015
     """How much worse than the champion a head may be on the same rows."""
+    allow_dropped_heads: bool = False
+    """Let a model ship that no longer answers a head which the champion answers: its callers would
+    find the head gone, so it takes a word."""
     budget_p95_ms: Annotated[float, Range(gt=0)] = 1000.0
     """Longest p95 latency for all heads of one text, in milliseconds. A second to answer everything."""
     max_latency_ratio: Annotated[float, Range(gt=0)] = 0.8
-    """Largest latency of the shared model against the sum of its baselines. Sharing must pay."""
+    """Largest latency of the shared model against the sum of its baselines. Sharing must pay. With one
+    head there is nothing to share: then `max_single_head_ratio` holds instead."""
+    max_single_head_ratio: Annotated[float, Range(gt=0)] = 1.1
+    """Largest latency, resident set and size of a one-head model against its one baseline, which has the
+    same architecture: the true ratio is 1, and 1.1 leaves room for noise and padding of the graph."""
+    max_champion_latency_ratio: Annotated[float, Range(gt=0)] = 1.25
+    """Largest latency against the champion's. Above 1, so that a head may be added."""
+    control_tolerance: Annotated[float, Range(ge=0, lt=1)] = 0.05
+    """How far the A/A control (the shared bundle timed against a second process of itself) may be off 1.0
+    for certain before the machine counts as too noisy. Two processes of one program differ by a few
+    percent through memory layout alone, and no number of requests averages that away."""
     latency_requests: Annotated[int, Range(ge=20)] = 200
     """Timed requests a bundle. At least 59 are needed for a 95% bound on p95 (0.95^59 < 0.05)."""
     latency_threads: Annotated[int, Range(ge=1)] = 2
     """CPU threads of the bundle while it is timed; serve with the same number."""
     max_memory_mb: Annotated[float, Range(gt=0)] = 2048.0
     """Largest resident set of a process that serves the bundle, in MiB."""
+    max_bundle_mb: Annotated[float, Range(gt=0)] = 2048.0
+    """Largest bundle on disk, in MiB."""
+    max_memory_ratio: Annotated[float, Range(gt=0)] = 0.8
+    """Largest resident set and bundle of the shared model against the sums of its baselines."""
     seed: int = 17
     """Seed of resampling and of the order of timed requests."""

@@ -5,16 +5,22 @@ Does not know how evidence is gathered, nor what is done about a verdict.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that a gate looked at: a head's metric, a latency, a data rule."""
+    """One thing that a gate looked at: a head's metric, a latency, a data rule.
+
+    Raises:
+        ValueError: the outcome is none of the three, or it is `pass` beside a figure that is not finite:
+            such a pass can be neither made nor read back from a file.
+    """
 
     subject: str
     """What was looked at: `emotion`, `p95 of one request`, `labels_known[intent]`."""
@@ -23,6 +29,16 @@ class Finding:
     """One sentence: what was seen, what was expected, and, unless it passed, what to do."""
     figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
     """Named figures with their unit in the name; `None` where one could not be had."""
+
+    def __post_init__(self) -> None:
+        if self.outcome not in get_args(Outcome):
+            raise ValueError(f"{self.subject}: outcome {self.outcome!r}; expected one of {get_args(Outcome)}")
+        if self.outcome == "pass":
+            for name, figure in self.figures.items():
+                if isinstance(figure, float) and not math.isfinite(figure):
+                    raise ValueError(
+                        f"{self.subject}: {name} is {figure}; a figure that is not finite never passes"
+                    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +67,17 @@ class Verdict:
         return tuple(f"{f.subject}: {f.reason}" for f in self.findings if f.outcome != "pass")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: gate, outcome, findings."""
-        return {
-            "gate": self.gate,
-            "outcome": self.outcome,
-            "findings": [asdict(finding) for finding in self.findings],
-        }
+        """Plain JSON: gate, outcome, findings. Figures that are not finite become their names, since JSON
+        has no numbers for them."""
+        findings = []
+        for finding in self.findings:
+            raw = asdict(finding)
+            raw["figures"] = {
+                name: str(figure) if isinstance(figure, float) and not math.isfinite(figure) else figure
+                for name, figure in finding.figures.items()
+            }
+            findings.append(raw)
+        return {"gate": self.gate, "outcome": self.outcome, "findings": findings}
 
 
 def verdict_from_json(raw: Mapping[str, Any]) -> Verdict:
@@ -64,9 +85,17 @@ def verdict_from_json(raw: Mapping[str, Any]) -> Verdict:
     return Verdict(gate=raw["gate"], findings=tuple(Finding(**f) for f in raw["findings"]))
 
 
-def combine(verdicts: Sequence[Verdict], gate: str = "release") -> Verdict:
-    """All findings of all gates as one verdict. A gate that looked at nothing makes it inconclusive."""
-    findings: list[Finding] = []
+def combine(verdicts: Sequence[Verdict], gate: str = "release", *, required: Sequence[str] = ()) -> Verdict:
+    """All findings of all gates as one verdict.
+
+    A gate that looked at nothing, or one of `required` that is not among the verdicts, makes it
+    inconclusive: forgetting to look is not a pass.
+    """
+    findings: list[Finding] = [
+        Finding(subject=name, outcome="inconclusive", reason=f"the {name} gate was not asked; run it")
+        for name in required
+        if name not in {verdict.gate for verdict in verdicts}
+    ]
     for verdict in verdicts:
         findings += verdict.findings or [
             Finding(subject=verdict.gate, outcome="inconclusive", reason=verdict.reasons[0])

@@ -1,0 +1,149 @@
+"""A model's answers for one head beside the truth, as arrays, and where they are loaded from.
+
+Knows the scores file that `python -m model score` writes. Does not judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.spec import UNLABELLED, HeadKind, HeadSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeadScores:
+    """One head's answers on all N rows of a split, labelled or not.
+
+    Raises:
+        ValueError: shapes differ, or a cell holds what its kind does not allow.
+    """
+
+    kind: HeadKind
+    labels: tuple[str, ...]
+    """Labels in the order of the columns and indices below."""
+    targets: NDArray[np.integer[Any]]
+    """multiclass `(N,)`: label index, -1 unlabelled. multilabel `(N, L)`: 1, 0, -1 unknown."""
+    decisions: NDArray[np.integer[Any]]
+    """multiclass `(N,)`: label index, or -1 for an answer that is none of `labels` (an older model's).
+    multilabel `(N, L)`: 1 or 0."""
+    probabilities: NDArray[np.floating[Any]] | None = None
+    """`(N, L)`, if the file holds them. May hold non-finite values: the gate says so."""
+
+    def __post_init__(self) -> None:
+        labels, shape = len(self.labels), self.targets.shape
+        expected = (shape[0], labels) if self.kind == "multilabel" and shape else shape[:1]
+        if shape != expected or self.decisions.shape != shape:
+            raise ValueError(
+                f"{self.kind} head with {labels} labels: targets {shape} and decisions "
+                f"{self.decisions.shape} do not fit; score the bundle again"
+            )
+        if self.probabilities is not None and self.probabilities.shape != (shape[0], labels):
+            raise ValueError(
+                f"probabilities {self.probabilities.shape}: expected {(shape[0], labels)}; score again"
+            )
+        top = labels - 1 if self.kind == "multiclass" else 1
+        lowest = -1 if self.kind == "multiclass" else 0
+        for name, array, least in (
+            ("targets", self.targets, UNLABELLED),
+            ("decisions", self.decisions, lowest),
+        ):
+            if array.dtype.kind not in "iu":
+                raise ValueError(f"{name} are {array.dtype}: expected integers")
+            if array.size and not (least <= array.min() and array.max() <= top):
+                raise ValueError(
+                    f"{name} of a {self.kind} head with {labels} labels: expected {least} to {top}, "
+                    f"saw {array.min()} to {array.max()}"
+                )
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """`(N,)`: rows with a target for this head (multilabel: for at least one label)."""
+        known = self.targets >= 0
+        return np.asarray(known if self.kind == "multiclass" else known.any(axis=1))
+
+    @property
+    def finite(self) -> bool:
+        """Whether every probability is a finite number; true where there are none to look at."""
+        return self.probabilities is None or bool(np.isfinite(self.probabilities).all())
+
+    def right(self) -> NDArray[np.bool_]:
+        """`(n,)` over the labelled rows: whether the answer is right; multilabel: for all known labels."""
+        at = self.labelled
+        targets, decisions = self.targets[at], self.decisions[at]
+        if self.kind == "multiclass":
+            return np.asarray(targets == decisions)
+        return np.asarray(((targets == decisions) | (targets < 0)).all(axis=1))
+
+    def indicators(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        """`(n, L)` targets (1, 0, -1 unknown) and decisions (1, 0) over the labelled rows."""
+        at = self.labelled
+        targets, decisions = self.targets[at], self.decisions[at]
+        if self.kind == "multilabel":
+            return targets.astype(np.int8), decisions.astype(np.int8)
+        every = np.arange(len(self.labels))
+        return (targets[:, None] == every).astype(np.int8), (decisions[:, None] == every).astype(np.int8)
+
+
+def load_scores(
+    path: Path, heads: Mapping[str, HeadSpec], card: Mapping[str, HeadSpec] | None = None
+) -> dict[str, HeadScores]:
+    """Answers of the heads of a scores file; heads that it lacks are left out, for the gate to see.
+
+    Args:
+        heads: kind and labels of each head, in the order of the rows that were scored.
+        card: the same as the bundle answers them (`card_heads`), where its labels or their order differ,
+            as an older model's may; its answers are brought to the order of `heads`.
+
+    Raises:
+        ValueError: an array is missing or does not fit its head; names file and head.
+        OSError: the file cannot be read.
+    """
+    found = {}
+    with np.load(path, allow_pickle=False) as arrays:
+        for name, head in heads.items():
+            if f"decisions:{name}" not in arrays and f"targets:{name}" not in arrays:
+                continue
+            answered = head if card is None else card.get(name, head)
+            try:
+                decisions, probabilities = arrays[f"decisions:{name}"], arrays.get(f"probabilities:{name}")
+                if answered.kind != head.kind:
+                    raise ValueError(f"the bundle answers a {answered.kind} head, expected {head.kind}")
+                if answered.labels != head.labels:
+                    decisions = _reorder(decisions, answered, head)
+                    probabilities = None  # of other labels: no longer shares of one whole
+                found[name] = HeadScores(
+                    kind=head.kind,
+                    labels=head.labels,
+                    targets=arrays[f"targets:{name}"],
+                    decisions=decisions,
+                    probabilities=probabilities,
+                )
+            except (KeyError, ValueError) as error:
+                raise ValueError(f"{path.name}, head {name!r}: {error}") from None
+    return found
+
+
+def _reorder(decisions: NDArray[Any], answered: HeadSpec, wanted: HeadSpec) -> NDArray[Any]:
+    """Decisions in the label order of `answered`, told in that of `wanted`; labels it lacks never apply."""
+    place = {label: index for index, label in enumerate(wanted.labels)}
+    moves = np.array([place.get(label, -1) for label in answered.labels], dtype=np.int32)
+    if wanted.kind == "multiclass":
+        return np.where(decisions >= 0, moves[decisions], -1)
+    moved = np.zeros((decisions.shape[0], len(wanted.labels)), dtype=np.int8)
+    kept = moves >= 0
+    moved[:, moves[kept]] = decisions[:, kept]
+    return moved
+
+
+def card_heads(card: Mapping[str, Any]) -> dict[str, HeadSpec]:
+    """Heads of a bundle's `card.json`, labels in the order of its outputs."""
+    return {
+        name: HeadSpec(kind=head["kind"], labels=tuple(head["labels"]), metric=head.get("metric"))
+        for name, head in card["heads"].items()
+    }
