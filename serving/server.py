@@ -18,6 +18,9 @@ LINGER_S = 0.3
 """How long an ending endpoint still accepts, in seconds: clients with open connections learn from
 `Connection: close` that they must make new ones elsewhere, and `/ready` says 503."""
 
+ARRIVE_S = 0.1
+"""How long requests on connections that were accepted last may take to arrive, in seconds."""
+
 
 class PortTaken(Exception):
     """The address can't be listened on; the message says which and what to do."""
@@ -81,6 +84,15 @@ class DrainingServer(uvicorn.Server):
         """Accept connections, then say so."""
         await super().startup(sockets)
         self._on_listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting; let what is on its way on accepted connections arrive; answer it; close."""
+        for server in self.servers:
+            server.close()
+        if not self.force_exit:
+            # uvicorn closes connections whose request it has not read yet, and the client would see a reset.
+            await asyncio.sleep(ARRIVE_S)
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Asked ten times a second whether to end."""
