@@ -1,0 +1,240 @@
+"""The narrow tables that data expectations are evaluated on, read from a dataset folder.
+
+Only what a check needs is read, and texts are looked at batch by batch, so that a million rows stay
+within a few hundred megabytes. A cell is null where a check does not apply (a head's columns where the
+row is unlabelled), so that shares are of the rows that it applies to.
+
+Does not know rules, nor who evaluates them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model.spec import SPLITS, HeadSpec
+
+BATCH_ROWS = 65_536
+"""Texts looked at at once."""
+
+DAMAGE: Mapping[str, str] = {
+    "replacement character": "\ufffd",
+    "control character": r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]",
+    # UTF-8 read as Latin-1 or Windows-1252: an accented letter shows as Ã or Â before a sign that no
+    # word begins with, a curly quote as â€.
+    "misread UTF-8": "\u00c3[\u0080-\u00bf]|\u00c2[\u00a0-\u00bf]|\u00e2\u20ac",
+}
+"""Kind of damage → pattern (RE2). A text counts once, under the first that fits."""
+
+
+class DatasetError(Exception):
+    """A dataset folder is not what it should be; the message names the file and what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What checks look at."""
+
+    frames: Mapping[str, pd.DataFrame]
+    """Table of `expectations.suite` → its rows."""
+    damage: NDArray[np.int8]
+    """(observations,): 0 for an undamaged text, else 1 + position in `DAMAGE`."""
+    label_counts: pd.DataFrame
+    """One row a head and label: `head`, `label`, and rows per split in columns named by split."""
+
+
+def load_profile(dataset: Path) -> dict[str, Any]:
+    """`profile.json` of a dataset folder.
+
+    Raises:
+        DatasetError: it is missing or not JSON.
+    """
+    path = dataset / "profile.json"
+    try:
+        profile = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error}); merge the sources again") from error
+    if not isinstance(profile, dict):
+        raise DatasetError(f"{path}: expected a JSON object; merge the sources again")
+    return profile
+
+
+def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[str, Any]) -> Tables:
+    """Read the folder and make `observations`, `labels` and `figures`.
+
+    `figures` holds `labelled:HEAD:SPLIT`, `answers:HEAD` and, where it was counted,
+    `near_duplicates_share`.
+
+    Raises:
+        DatasetError: a file or column is missing.
+    """
+    observations, damage = _observations(dataset / "observations.parquet", heads)
+    labelled = _labelled(dataset / "dataset.parquet", heads)
+    counts = _label_counts(dataset / "labels.parquet", heads, profile)
+    labels = counts[["head", "label"]].copy()
+    figures: dict[str, float] = {}
+    for head, spec in heads.items():
+        of_head = counts["head"] == head
+        train = counts["train"].where(of_head)
+        rows = labelled[head]["train"]
+        labels[f"train_rows:{head}"] = train
+        labels[f"varies:{head}"] = ((train > 0) & (train < rows)).astype("boolean").where(of_head)
+        asked = of_head & (counts["validation"] + counts["test"] > 0)
+        labels[f"seen:{head}"] = (train > 0).astype("boolean").where(asked)
+        figures |= {f"labelled:{head}:{split}": labelled[head][split] for split in SPLITS}
+        if spec.kind == "multiclass":
+            figures[f"answers:{head}"] = int((train > 0).sum())
+        else:
+            figures[f"answers:{head}"] = 2 if bool(((train > 0) & (train < rows)).any()) else min(rows, 1)
+    near, rows_in_all = profile.get("near_duplicates"), sum(profile["rows"].values())
+    if near is not None and rows_in_all:
+        figures["near_duplicates_share"] = near / rows_in_all
+    frames = {"observations": observations, "labels": labels, "figures": pd.DataFrame([figures])}
+    return Tables(frames=frames, damage=damage, label_counts=counts)
+
+
+def _open(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such file; merge the sources again")
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowException as error:
+        raise DatasetError(f"{path}: not a readable Parquet file ({error}); merge the sources again") from error
+    missing = sorted(set(wanted) - set(file.schema_arrow.names))
+    if missing:
+        raise DatasetError(f"{path}: no column {', '.join(map(repr, missing))}; merge the sources again")
+    return file
+
+
+def _observations(path: Path, heads: Mapping[str, HeadSpec]) -> tuple[pd.DataFrame, NDArray[np.int8]]:
+    narrow = ["in_two_splits", "chars"]
+    for head in heads:
+        narrow += [f"count:{head}", f"unknown_label:{head}", f"conflict:{head}"]
+    file = _open(path, [*narrow, "text", "text_id"])
+    present, blank, damage = _look_at_texts(file)
+    table = file.read(columns=narrow)
+    readable = pa.array(present & ~blank)
+    columns: dict[str, Any] = {
+        "text_present": present,
+        "text_blank": _series(pc.if_else(pa.array(present), pa.array(blank), None)),
+        "chars": _series(pc.if_else(readable, table["chars"], None)),
+        "text_damaged": _series(pc.if_else(readable, pa.array(damage > 0), None)),
+        "in_two_splits": _series(pc.if_else(readable, table["in_two_splits"], None)),
+    }
+    for head in heads:
+        count, unknown = table[f"count:{head}"], pc.fill_null(table[f"unknown_label:{head}"], False)
+        answered = pc.or_(pc.is_valid(count), unknown)
+        columns[f"unknown_label:{head}"] = _series(pc.if_else(answered, unknown, None))
+        columns[f"conflict:{head}"] = _series(pc.if_else(answered, table[f"conflict:{head}"], None))
+        # A cell with an unknown label is that rule's, not one with too few labels.
+        columns[f"count:{head}"] = _series(pc.if_else(unknown, None, count))
+    return pd.DataFrame(columns, copy=False), damage
+
+
+def _look_at_texts(file: pq.ParquetFile) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int8]]:
+    """Per observation: whether a text is there, whether it is blank, and what is damaged in it."""
+    present, blank, damage = [], [], []
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=["text", "text_id"]):
+        text = batch.column("text")
+        there = pc.is_valid(text)
+        empty = pc.equal(pc.utf8_trim_whitespace(text), "")
+        # Blank after the normalisation that defines a text's identity: it then has no identity.
+        nothing = pc.and_(there, pc.or_(pc.fill_null(empty, True), pc.is_null(batch.column("text_id"))))
+        kinds = np.zeros(len(text), dtype=np.int8)
+        for kind, pattern in reversed(list(enumerate(DAMAGE.values(), start=1))):
+            hit = pc.fill_null(pc.match_substring_regex(text, pattern), False)
+            kinds[hit.to_numpy(zero_copy_only=False)] = kind
+        present.append(there.to_numpy(zero_copy_only=False))
+        blank.append(nothing.to_numpy(zero_copy_only=False))
+        damage.append(kinds)
+    if not present:
+        return np.zeros(0, np.bool_), np.zeros(0, np.bool_), np.zeros(0, np.int8)
+    return np.concatenate(present), np.concatenate(blank), np.concatenate(damage)
+
+
+def _series(array: pa.Array | pa.ChunkedArray) -> pd.Series[Any]:
+    """A nullable pandas column; lists never come here, because most expectations fail on them."""
+    types = {pa.bool_(): pd.BooleanDtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+    return array.to_pandas(types_mapper=types.get)  # type: ignore[no-any-return]
+
+
+def _labelled(path: Path, heads: Mapping[str, HeadSpec]) -> dict[str, dict[str, int]]:
+    """Head → split → labelled rows."""
+    file = _open(path, ["split", *(f"head:{head}" for head in heads)])
+    split = file.read(columns=["split"])["split"]
+    masks = {name: pc.equal(split, name) for name in SPLITS}
+    counts: dict[str, dict[str, int]] = {}
+    for head in heads:
+        valid = pc.is_valid(file.read(columns=[f"head:{head}"]).column(0))
+        counts[head] = {name: pc.sum(pc.and_(valid, mask)).as_py() or 0 for name, mask in masks.items()}
+    return counts
+
+
+def _label_counts(path: Path, heads: Mapping[str, HeadSpec], profile: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows per head, label and split, zeros included."""
+    file = _open(path, ["split", "head", "label"])
+    columns = ["head", "label", "split"]
+    grouped = file.read(columns=columns).group_by(columns).aggregate([([], "count_all")]).to_pylist()
+    found = {(row["head"], row["label"], row["split"]): row["count_all"] for row in grouped}
+    rows = []
+    for head, spec in heads.items():
+        labels: Sequence[str] = spec.labels or profile["heads"][head]["labels"]
+        rows += [(head, label, *(found.get((head, label, split), 0) for split in SPLITS)) for label in labels]
+    return pd.DataFrame(rows, columns=["head", "label", *SPLITS])
+
+
+def flat_dataset(dataset: Path, heads: Mapping[str, HeadSpec], columns: Collection[str]) -> pd.DataFrame:
+    """The merged rows as a flat table with the named columns that exist, for the user's own expectations.
+
+    `head:H` is the label (multilabel: labels joined by `, `), `count:H` the number of labels of a
+    multilabel head, `label:H:L` whether label L applies. A name that does not exist is left out: the
+    expectation that asks for it then fails to be evaluated, and says so.
+    """
+    file = _open(dataset / "dataset.parquet", ["split"])
+    plain = [name for name in ("text_id", "text", "split", "weight", "group") if name in columns]
+    made: dict[str, Any] = {name: _series(file.read(columns=[name]).column(0)) for name in plain}
+    for head, spec in heads.items():
+        wanted = [name for name in columns if name in (f"head:{head}", f"count:{head}")]
+        flags = [name for name in columns if name.startswith(f"label:{head}:")]
+        if not wanted and not flags:
+            continue
+        cells = file.read(columns=[f"head:{head}"]).column(0)
+        for name in wanted:
+            if spec.kind == "multiclass":
+                if name.startswith("head:"):
+                    made[name] = _series(cells)
+            elif name.startswith("count:"):
+                made[name] = _series(pc.list_value_length(cells))
+            else:
+                made[name] = _series(pc.binary_join(cells, ", "))
+        for name in flags if spec.kind == "multilabel" else ():
+            label = name.removeprefix(f"label:{head}:")
+            if label in spec.labels:
+                parents = pc.list_parent_indices(cells)
+                holds = np.zeros(len(cells), dtype=np.bool_)
+                hit = pc.filter(parents, pc.equal(pc.list_flatten(cells), label))
+                holds[hit.to_numpy()] = True
+                made[name] = _series(pc.if_else(pc.is_valid(cells), pa.array(holds), None))
+    if not made:
+        made["split"] = _series(file.read(columns=["split"]).column(0))
+    return pd.DataFrame(made, copy=False)
+
+
+def flat_columns(heads: Mapping[str, HeadSpec]) -> tuple[str, ...]:
+    """Every name that `flat_dataset` knows."""
+    names = ["text_id", "text", "split", "weight", "group"]
+    for head, spec in heads.items():
+        names.append(f"head:{head}")
+        if spec.kind == "multilabel":
+            names += [f"count:{head}", *(f"label:{head}:{label}" for label in spec.labels)]
+    return tuple(names)
