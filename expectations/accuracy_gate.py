@@ -21,10 +21,8 @@ from expectations.head_metrics import compare, expected_calibration_error, per_l
 from expectations.power import certifiable_margin, rows_needed
 from expectations.scores import HeadScores
 from expectations.spec import GateRules
-from expectations.verdict import Finding, Outcome, Verdict
+from expectations.verdict import Figures, Finding, Outcome, Verdict
 from model.spec import HeadSpec, MetricName
-
-Figures = dict[str, float | int | str | None]
 
 
 def judge_accuracy(

@@ -2,7 +2,7 @@
 
 A resample draws N rows with replacement. It is a vector of how often each row was drawn, so the counts
 behind F1 in every resample come from one matrix product `W (R, N) @ X (N, K)` instead of R passes over
-the rows. Counts below 2^24 are exact in float32; larger ones are kept in float64. Knows count matrices, not heads.
+the rows. Counts below 2^24 are exact in float32; larger ones are kept in float64. Does not know heads.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def compare_cells(
     both = np.concatenate([_counts(targets, shared, average), _counts(targets, baseline, average)], axis=1)
     totals = both.sum(axis=0, dtype=np.float64)
     # Resampled totals stray from these by far less than a factor of 2, so they stay exact too.
-    counts = both.astype(np.float32 if totals.max() < 2**23 else np.float64)
+    counts: Reals = both.astype(np.float32 if totals.max() < 2**23 else np.float64)
     half = counts.shape[1] // 2
 
     def figures(sums: Reals) -> Floats:

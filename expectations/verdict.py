@@ -12,6 +12,9 @@ from typing import Any, Literal, get_args
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
+Figures = dict[str, float | int | str | None]
+"""Named figures behind a finding; `expectations.verdict_table` says which names a table shows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:

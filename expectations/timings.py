@@ -1,0 +1,94 @@
+"""Raw timings of several bundles, interleaved in one run, as arrays.
+
+Knows the file that `python -m model time` writes. Does not judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+COLUMNS = ("block", "bundle", "text", "total_ms")
+"""Columns without which nothing can be judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Timings:
+    """One row a request, in the order in which they were sent; columns `(Q,)`."""
+
+    block: NDArray[np.int64]
+    """Block of the request; within a block every bundle is asked for the same texts, in random order."""
+    bundle: NDArray[np.str_]
+    """`shared`, `control` (a second process of the shared bundle), `baseline:<head>`, `champion`."""
+    text: NDArray[np.int64]
+    """Row of the text in the test split."""
+    total_ms: Floats
+    """From text to answer. Tokenising and encoding apart stand in `parts_ms`."""
+    parts_ms: Mapping[str, Floats] = field(default_factory=dict)
+    """`tokenise_ms` and `encode_ms`."""
+    tokens: NDArray[np.int64] | None = None
+    """Tokens of the text."""
+    peak_rss_mb: Mapping[str, float] = field(default_factory=dict)
+    """Bundle → largest resident set of its process, in MiB."""
+    bundle_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Bundle → size of all its files."""
+    threads: int | None = None
+    """CPU threads of each process, as measured there; none if the file does not say."""
+
+    @property
+    def bundles(self) -> tuple[str, ...]:
+        """Bundles with at least one timed request, sorted."""
+        return tuple(sorted({str(name) for name in self.bundle}))
+
+    def of(self, bundle: str) -> Floats:
+        """`(q,)` latencies of one bundle in milliseconds, in the order sent."""
+        return np.asarray(self.total_ms[self.bundle == bundle])
+
+    def asked(self, bundle: str) -> list[tuple[int, int]]:
+        """Blocks and texts that a bundle was asked for, sorted: what two bundles must share."""
+        at = self.bundle == bundle
+        return sorted(zip(self.block[at].tolist(), self.text[at].tolist(), strict=True))
+
+    def block_medians(self, bundle: str) -> Floats:
+        """`(B,)` median latency in each block, blocks in order. A median, so that one preemption of the
+        process does not speak for a block; the tail is what the p95 rule looks at."""
+        at = self.bundle == bundle
+        blocks, values = self.block[at], self.total_ms[at]
+        return np.array([np.median(values[blocks == one]) for one in np.unique(blocks)], dtype=np.float64)
+
+
+def timings_from_json(raw: Mapping[str, Any]) -> Timings:
+    """Timings from what `json.load` gives of the timing file.
+
+    Raises:
+        ValueError: a column is missing, or the columns differ in length.
+    """
+    columns = raw["requests"] if isinstance(raw.get("requests"), Mapping) else raw
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        raise ValueError(f"the timings lack {', '.join(missing)}; time the bundles again")
+    lengths = {name: len(columns[name]) for name in COLUMNS}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"the columns of the timings differ in length: {lengths}; time the bundles again")
+    return Timings(
+        block=np.asarray(columns["block"], dtype=np.int64),
+        bundle=np.asarray(columns["bundle"], dtype=np.str_),
+        text=np.asarray(columns["text"], dtype=np.int64),
+        total_ms=_floats(columns["total_ms"]),
+        parts_ms={name: _floats(columns[name]) for name in ("tokenise_ms", "encode_ms") if name in columns},
+        tokens=np.asarray(columns["tokens"], dtype=np.int64) if "tokens" in columns else None,
+        peak_rss_mb=dict(raw.get("peak_rss_mb", {})),
+        bundle_bytes=dict(raw.get("bundle_bytes", {})),
+        threads=raw.get("threads"),
+    )
+
+
+def _floats(values: Any) -> Floats:
+    """A column of milliseconds; JSON has no NaN, so a null stands for a figure that could not be had."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

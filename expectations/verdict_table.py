@@ -1,0 +1,112 @@
+"""The verdict as rows of a table, the same for the terminal, the report and Prefect's artifacts.
+
+Each finding says in its figures how it is compared (`compare`): as a `difference` against a margin, as a
+`ratio` or `control` against a limit, or alone against a `budget`, `floor` or `ceiling`. Knows the names of
+figures; does not know HTML or rich.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from expectations.verdict import Finding, Verdict
+
+COLUMNS: Mapping[str, str] = {
+    "subject": "Head or subject",
+    "metric": "Metric",
+    "shared": "Shared",
+    "baseline": "Baseline",
+    "difference": "Difference [lower, upper]",
+    "margin": "Margin",
+    "verdict": "Verdict",
+}
+"""Key of a row → heading of its column."""
+
+WORDS = ("subject", "metric", "verdict")
+"""Columns that hold words; the others hold figures, aligned right."""
+
+ABSENT = "–"
+"""What stands for a figure that could not be had or has no meaning in this row."""
+
+Row = dict[str, str]
+
+
+def verdict_rows(verdict: Verdict) -> list[Row]:
+    """One row a finding, in the order of the findings; cells are text."""
+    return [_row(finding) for finding in verdict.findings]
+
+
+def plain_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows as text with aligned columns, for logs and for output that is no terminal."""
+    widths = {key: max(len(title), *(len(row[key]) for row in rows), 0) for key, title in COLUMNS.items()}
+
+    def line(cells: Mapping[str, str]) -> str:
+        parts = (
+            f"{cells[key]:<{width}}" if key in WORDS else f"{cells[key]:>{width}}"
+            for key, width in widths.items()
+        )
+        return "  ".join(parts).rstrip()
+
+    rule = "  ".join("-" * width for width in widths.values())
+    return "\n".join([line(COLUMNS), rule, *(line(row) for row in rows)])
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows as a Markdown table."""
+    heading = "| " + " | ".join(COLUMNS.values()) + " |"
+    rule = "|" + "|".join(" --- " if key in WORDS else " ---: " for key in COLUMNS) + "|"
+    lines = ["| " + " | ".join(row[key].replace("|", "\\|") for key in COLUMNS) + " |" for row in rows]
+    return "\n".join([heading, rule, *lines])
+
+
+def figure_text(value: float | int | str | None, unit: str = "") -> str:
+    """A figure as a person reads it: shares with three places, milliseconds with one, MiB whole."""
+    if value is None:
+        return ABSENT
+    if isinstance(value, str):
+        return value
+    if not math.isfinite(value):
+        return "not finite"
+    if unit == "ms":
+        return f"{value:,.1f} ms" if value >= 1 else f"{value:.2f} ms"
+    if unit == "MiB":
+        return f"{value:,.0f} MiB" if value >= 10 else f"{value:.1f} MiB"
+    return f"{value:.3f}"
+
+
+def _row(finding: Finding) -> Row:
+    figures = finding.figures
+    kind, unit = figures.get("compare"), str(figures.get("unit") or "")
+    row = dict.fromkeys(COLUMNS, ABSENT)
+    row |= {"subject": finding.subject, "verdict": finding.outcome}
+    row["metric"] = str(figures.get("metric") or ABSENT)
+    row["shared"] = figure_text(figures.get("shared"), unit)
+    row["baseline"] = figure_text(figures.get("baseline"), unit)
+    if kind == "difference":
+        row["difference"] = _interval(figures, "+.3f")
+        row["margin"] = f"-{figures['margin']:g}"
+    elif kind == "ratio":
+        row["difference"] = _interval(figures, ".2f", "×")
+        row["margin"] = f"≤ {figures['limit']:g}×"
+    elif kind == "control":
+        row["difference"] = _interval(figures, ".2f", "×")
+        row["margin"] = f"1 ± {figures['tolerance']:g}"
+    elif kind == "budget":
+        upper = figures.get("upper")
+        row["difference"] = ABSENT if upper is None else f"at most {figure_text(upper, unit)}"
+        row["margin"] = f"≤ {figures['limit']:,g} {unit}".rstrip()
+    elif kind in ("floor", "ceiling"):
+        row["margin"] = f"{'≥' if kind == 'floor' else '≤'} {figures['limit']:g}"
+    return row
+
+
+def _interval(figures: Mapping[str, float | int | str | None], style: str, unit: str = "") -> str:
+    """`-0.004 [-0.011, +0.003]`, without the bracket where there are no bounds."""
+    value, lower, upper = (figures.get(name) for name in ("difference", "lower", "upper"))
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return figure_text(value)
+    text = f"{value:{style}}{unit}"
+    if isinstance(lower, int | float) and isinstance(upper, int | float):
+        text += f" [{lower:{style}}, {upper:{style}}]"
+    return text
