@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import metrics
 from .card import HeadCard
 
 Floats = NDArray[np.float32]
@@ -27,28 +28,18 @@ class Answer:
 
 
 def probabilities(head: HeadCard, logits: NDArray[Any]) -> Floats:
-    """logits (B, L) → probabilities (B, L), float32.
-
-    Softmax (multiclass) or sigmoid (multilabel) of logits / temperature (Guo et al. 2017, eq. 9), in
-    float64 because a float32 exponential loses the rare labels.
-    """
-    scaled = np.asarray(logits, np.float64) / head.temperature
-    if head.kind == "multiclass":
-        scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
-        shares: Floats = (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
-        return shares
-    chances: Floats = np.exp(-np.logaddexp(0.0, -scaled)).astype(np.float32)
+    """logits (B, L) → probabilities (B, L), float32: softmax (multiclass) or sigmoid (multilabel) of
+    logits / temperature (Guo et al. 2017, eq. 9), computed in float64."""
+    chances: Floats = metrics.probabilities(head.kind, logits, head.temperature).astype(np.float32)
     return chances
 
 
 def decisions(head: HeadCard, chances: NDArray[Any]) -> NDArray[Any]:
     """probabilities (B, L) → multiclass: index of the likeliest label, int32 (B,), the first of equals;
     multilabel: 1 from the label's threshold on, else 0, int8 (B, L)."""
-    if head.kind == "multiclass":
-        likeliest: NDArray[np.int32] = chances.argmax(axis=1).astype(np.int32)
-        return likeliest
-    applies: NDArray[np.int8] = (chances >= np.asarray(head.thresholds, np.float32)).astype(np.int8)
-    return applies
+    return metrics.decide(
+        head.kind, chances, None if head.thresholds is None else np.asarray(head.thresholds)
+    )
 
 
 def answers(head: HeadCard, chances: NDArray[Any]) -> list[Answer]:

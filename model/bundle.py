@@ -1,7 +1,7 @@
 """The bundle: loads what ships, checks it strictly, answers texts.
 
-Runs alone with numpy, onnxruntime and tokenizers, and the modules `answers`, `bundle_files`,
-`card`, `errors` and `onnx_weights` beside it. A bundle is a folder of data:
+Runs alone with numpy, onnxruntime and tokenizers, and these modules beside it: `answers`, `batches`,
+`bundle_files`, `card`, `errors`, `metrics`, `onnx_weights`, `spec`. A bundle is a folder of data:
 
     model.onnx      int64 inputs `input_ids`, `attention_mask` (B, T); one float32 output `head_NAME` (B, L) a
                     head, its logits; the metadata entry `headgate.heads` repeats the labels in order
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from .answers import Answer, Floats, answers, probabilities
+from .batches import sorted_batches
 from .bundle_files import (
     CARD,
     GOLDEN,
@@ -168,7 +169,8 @@ class Bundle:
         """
         ids = self._ids(texts)
         found = {h: np.empty((len(ids), len(c.labels)), np.float32) for h, c in self.card.heads.items()}
-        for rows in length_batches([len(row) for row in ids]):
+        lengths = np.asarray([len(row) for row in ids], np.int64)
+        for rows in sorted_batches(lengths, batch_rows=BATCH_ROWS, batch_tokens=BATCH_TOKENS):
             for head, values in self.run(self._pad([ids[row] for row in rows])).items():
                 found[head][rows] = values
         return found
@@ -236,24 +238,6 @@ class Bundle:
                     f"when the bundle was made, expected at most {tolerance:g}; the graph, the labels or the "
                     "tokenizer are not those that were judged"
                 )
-
-
-def length_batches(
-    lengths: Sequence[int], *, rows: int = BATCH_ROWS, tokens: int = BATCH_TOKENS
-) -> Iterator[list[int]]:
-    """Indices of rows in batches of similar length, shortest first.
-
-    No batch has more than `rows` rows, nor more than `tokens` tokens with its padding, unless one row alone
-    is longer.
-    """
-    batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda index: lengths[index]):
-        if batch and (len(batch) == rows or (len(batch) + 1) * lengths[row] > tokens):
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
 
 
 def session_options(threads: int) -> ort.SessionOptions:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .errors import BadInput, ModelError
 
 if TYPE_CHECKING:
-    from .spec import HeadKind
+    from .spec import HeadKind, MetricName
 
 SCHEMA_VERSION = 1
 KINDS = ("multiclass", "multilabel")
@@ -73,7 +73,7 @@ class HeadCard:
     """Logits are divided by it before softmax or sigmoid."""
     thresholds: tuple[float, ...] | None
     """Multilabel: a label applies from this probability on, one a label. Multiclass: none."""
-    metric: str
+    metric: MetricName
     """Primary metric, which the gate compares."""
 
 
