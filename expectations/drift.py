@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -86,10 +87,25 @@ class Drift:
         return "ok"
 
 
+def figure_names(drift: Drift) -> tuple[str, str]:
+    """Under which names the PSI and the JS of a comparison are judged."""
+    return f"psi:{drift.subject}:{drift.split}", f"js:{drift.subject}:{drift.split}"
+
+
+def figures(comparisons: Sequence[Drift]) -> dict[str, float]:
+    """Name → PSI or JS of every comparison that could be made."""
+    found: dict[str, float] = {}
+    for one in comparisons:
+        psi, js = figure_names(one)
+        if one.psi is not None and one.js is not None:
+            found |= {psi: one.psi, js: one.js}
+    return found
+
+
 def shares(counts: ArrayLike) -> NDArray[np.float64]:
     """Counts (K,) as shares (K,), each count raised by one half."""
     raised = np.asarray(counts, dtype=np.float64) + 0.5
-    return raised / raised.sum()
+    return np.asarray(raised / raised.sum())
 
 
 def population_stability_index(now: ArrayLike, then: ArrayLike) -> float:
@@ -151,14 +167,19 @@ def _labels(
 ) -> Drift:
     rows, rows_then = int(now["labelled"]), None if then is None else int(then["labelled"])
     state = _state(rows, rows_then, levels)
-    known = {"subject": head, "head": head, "split": split, "state": state, "rows": rows}
+    known: dict[str, Any] = {"subject": head, "head": head, "split": split, "state": state, "rows": rows}
     if then is None or rows_then is None or state != "compared":
         return Drift(**known, rows_then=rows_then or 0)
     names = sorted({*now["counts"], *then["counts"]})
     a = np.array([now["counts"].get(name, 0) for name in names], dtype=np.float64)
     b = np.array([then["counts"].get(name, 0) for name in names], dtype=np.float64)
     if kind == "multilabel":
-        coins = [((x, max(rows - x, 0)), (y, max(rows_then - y, 0))) for x, y in zip(a, b, strict=True)]
+        # Rows that leave this one label unknown say nothing about it.
+        unknown, unknown_then = now.get("unknown", {}), then.get("unknown", {})
+        coins = [
+            ((x, max(rows - unknown.get(name, 0) - x, 0)), (y, max(rows_then - unknown_then.get(name, 0) - y, 0)))
+            for name, x, y in zip(names, a, b, strict=True)
+        ]
         psi = sum((population_stability_index(x, y) for x, y in coins), 0.0)
         js = max((jensen_shannon(x, y) for x, y in coins), default=0.0)
         cells = len(names) + 1
@@ -178,12 +199,18 @@ def _lengths(split: str, now: Mapping[str, Any], then: Mapping[str, Any] | None,
     rows = int(np.sum(now["histogram"]["counts"]))
     rows_then = None if then is None else int(np.sum(then["histogram"]["counts"]))
     state = _state(rows, rows_then, levels)
-    known = {"subject": "text length", "head": None, "split": split, "state": state, "rows": rows}
+    known: dict[str, Any] = {
+        "subject": "text length",
+        "head": None,
+        "split": split,
+        "state": state,
+        "rows": rows,
+    }
     if then is None or rows_then is None or state != "compared":
         return Drift(**known, rows_then=rows_then or 0)
     edges = _deciles(then["histogram"])
     a, b = rebin(now["histogram"], edges), rebin(then["histogram"], edges)
-    names = [f"{low:.0f}–{high:.0f} characters" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    names = [f"{low:.0f}–{high:.0f} characters" for low, high in pairwise(edges)]
     return Drift(
         **known,
         rows_then=rows_then,

@@ -198,9 +198,7 @@ def _page(name: str, results: Sequence[Any], said: Mapping[int, Evaluation]) -> 
         config = result.expectation_config
         i = config.meta["check"]
         kwargs = {key: value for key, value in config.kwargs.items() if key != "batch_id"}
-        figures = {
-            key: value for key, value in (result.result or {}).items() if _number(value) is not None
-        }
+        figures = {key: value for key, value in (result.result or {}).items() if _number(value) is not None}
         if "unexpected_percent" not in figures:
             figures.pop("unexpected_count", None)  # the renderer wants both or neither
         trouble = said[i].error

@@ -9,16 +9,17 @@ Great Expectations writes what it is given into its pages unescaped.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from expectations.drift import Drift, figure_names
 from expectations.spec import DataRules, Rule, Severity
 from model.spec import SPLITS, HeadSpec
 
-TableName = Literal["observations", "labels", "figures", "dataset"]
+TableName = Literal["observations", "labels", "figures", "dataset", "rows"]
 """`observations`: one row an input row. `labels`: one row a head and label. `figures`: one row, one column
-a figure. `dataset`: one row a text, for the user's own expectations."""
+a figure. For the user's own expectations `dataset`, one row a text, and `rows`, one row an input row."""
 
 VALUES_IN_SET = "expect_column_values_to_be_in_set"
 VALUES_BETWEEN = "expect_column_values_to_be_between"
@@ -55,7 +56,7 @@ class Check:
     unit: str = "rows"
     """What is counted: `rows`, `labels`, or `value` for a figure by itself."""
     warn_above: float | None = None
-    """For a figure: the value from which it is named although it is within its bound."""
+    """For a figure: the value from which it is named although it is within its bound; 0 itself is fine."""
     problem: str | None = None
     """Why it cannot be evaluated at all: the configuration of an extra expectation is wrong."""
     skipped: str | None = None
@@ -73,19 +74,20 @@ def build_suite(
     heads: Mapping[str, HeadSpec],
     columns: Mapping[str, Collection[str]],
     *,
-    drift_bounds: Mapping[str, tuple[str | None, str, float, float]] | None = None,
+    drift: Sequence[Drift] = (),
 ) -> tuple[Check, ...]:
     """All checks, in the order of `DataRules`.
 
     Args:
         columns: table → names of its columns. A figure that is not there is skipped and says why.
-        drift_bounds: column of `figures` → (head or none, split, warn level, fail level).
+        drift: comparisons with the champion's data; their figures stand in `figures` under
+            `expectations.drift.figure_names`.
     """
     checks = [*_texts(rules)]
     for head, spec in heads.items():
         checks += _targets(rules, head, spec)
     checks += _figures(rules, columns.get("figures", ()))
-    checks += _drift(rules, drift_bounds or {})
+    checks += _drift(rules, drift)
     checks += (_extra(f"extra[{at}]", entry) for at, entry in enumerate(rules.extra))
     return tuple(checks)
 
@@ -110,10 +112,18 @@ def _texts(rules: DataRules) -> list[Check]:
     length = f"texts have {rules.min_chars:,} to {rules.max_chars:,} characters"
     return [
         _row_check(
-            "text_present", rules.text_present, VALUES_IN_SET, "every row has a text", kwargs=_true("text_present")
+            "text_present",
+            rules.text_present,
+            VALUES_IN_SET,
+            "every row has a text",
+            kwargs=_true("text_present"),
         ),
         _row_check(
-            "text_not_blank", rules.text_not_blank, VALUES_IN_SET, "no text is blank", kwargs=_false("text_blank")
+            "text_not_blank",
+            rules.text_not_blank,
+            VALUES_IN_SET,
+            "no text is blank",
+            kwargs=_false("text_blank"),
         ),
         _row_check(
             "text_length",
@@ -199,8 +209,18 @@ def _targets(rules: DataRules, head: str, spec: HeadSpec) -> list[Check]:
         )
     )
     for name, rule, column, expected in (
-        ("informative_labels", rules.informative_labels, "varies", "no label applies to all or no training rows"),
-        ("unseen_labels", rules.unseen_labels, "seen", "labels of validation and test rows stand in training rows"),
+        (
+            "informative_labels",
+            rules.informative_labels,
+            "varies",
+            "no label applies to all or no training rows",
+        ),
+        (
+            "unseen_labels",
+            rules.unseen_labels,
+            "seen",
+            "labels of validation and test rows stand in training rows",
+        ),
     ):
         checks.append(
             _row_check(
@@ -252,38 +272,50 @@ def _figures(rules: DataRules, present: Collection[str]) -> list[Check]:
     ]
 
 
-def _drift(rules: DataRules, bounds: Mapping[str, tuple[str | None, str, float, float]]) -> list[Check]:
-    rule = rules.drift
-    if not bounds:
-        return [
-            Check(
-                rule="drift",
-                expected="distributed as in the champion's data",
-                severity=rule.severity,
-                tolerance=0.0,
-                table="figures",
-                type=VALUES_BETWEEN,
-                unit="value",
-                skipped=NOT_LOOKED_FOR["drift"],
-            )
-        ]
-    return [
-        Check(
+def _drift(rules: DataRules, comparisons: Sequence[Drift]) -> list[Check]:
+    def check(**known: Any) -> Check:
+        return Check(
             rule="drift",
-            expected=f"{'labels' if head else 'text lengths'} as in the champion's data: "
-            f"{'PSI' if column.startswith('psi') else 'JS'} below {fail:.3g}",
-            severity=rule.severity,
+            severity=rules.drift.severity,
             tolerance=0.0,
             table="figures",
             type=VALUES_BETWEEN,
-            kwargs={"column": column, "max_value": fail, "strict_max": True},
-            head=head,
-            split=split,
             unit="value",
-            warn_above=warn,
+            **known,
         )
-        for column, (head, split, warn, fail) in bounds.items()
-    ]
+
+    if all(one.state == "nothing to compare with" for one in comparisons):
+        return [check(expected="as in the champion's data", skipped=NOT_LOOKED_FOR["drift"])]
+    checks = []
+    for one in comparisons:
+        what = "labels" if one.head else "text lengths"
+        if one.noise_psi is None or one.noise_js is None:
+            reason = f"{one.state}: {one.rows:,} rows now, {one.rows_then:,} in the champion's data"
+            checks.append(
+                check(
+                    expected=f"{what} as in the champion's data",
+                    head=one.head,
+                    split=one.split,
+                    skipped=f"{reason}, at least {rules.drift_min_rows:,} are needed",
+                )
+            )
+            continue
+        psi, js = figure_names(one)
+        for column, name, warn, fail, noise in (
+            (psi, "PSI", rules.drift_psi_warn, rules.drift_psi_fail, one.noise_psi),
+            (js, "JS", rules.drift_js_warn, rules.drift_js_fail, one.noise_js),
+        ):
+            # Noise is never drift: the levels rise to it where the rows are few.
+            checks.append(
+                check(
+                    expected=f"{what} as in the champion's data: {name} below {max(fail, noise):.3g}",
+                    head=one.head,
+                    split=one.split,
+                    kwargs={"column": column, "max_value": max(fail, noise), "strict_max": True},
+                    warn_above=max(warn, noise),
+                )
+            )
+    return checks
 
 
 def _extra(name: str, entry: Mapping[str, Any]) -> Check:
@@ -317,7 +349,7 @@ def _extra(name: str, entry: Mapping[str, Any]) -> Check:
         expected=type_.removeprefix("expect_").replace("_", " "),
         severity=severity,
         tolerance=float(tolerance),
-        table=table,
+        table="rows" if table == "observations" else "dataset",
         type=type_,
         kwargs=dict(kwargs),
         problem="; ".join(f"expectations.{name}: {problem}" for problem in problems) or None,

@@ -46,7 +46,10 @@ class Tables:
     """What checks look at."""
 
     frames: Mapping[str, pd.DataFrame]
-    """Table of `expectations.suite` → its rows."""
+    """`observations` and `labels` of `expectations.suite`."""
+    figures: Mapping[str, float]
+    """`labelled:HEAD:SPLIT` rows, `answers:HEAD` in training rows and, where they were counted,
+    `near_duplicates_share`."""
     damage: NDArray[np.int8]
     """(observations,): 0 for an undamaged text, else 1 + position in `DAMAGE`."""
     label_counts: pd.DataFrame
@@ -70,10 +73,7 @@ def load_profile(dataset: Path) -> dict[str, Any]:
 
 
 def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[str, Any]) -> Tables:
-    """Read the folder and make `observations`, `labels` and `figures`.
-
-    `figures` holds `labelled:HEAD:SPLIT`, `answers:HEAD` and, where it was counted,
-    `near_duplicates_share`.
+    """Read the folder.
 
     Raises:
         DatasetError: a file or column is missing.
@@ -87,20 +87,24 @@ def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[s
         of_head = counts["head"] == head
         train = counts["train"].where(of_head)
         rows = labelled[head]["train"]
+        # A row may be labelled and still leave one label of a multilabel head unknown.
+        unknown = profile["heads"][head]["splits"].get("train", {}).get("unknown", {})
+        known = rows - counts["label"].map(unknown).fillna(0)
+        varies = (train > 0) & (train < known)
         labels[f"train_rows:{head}"] = train
-        labels[f"varies:{head}"] = ((train > 0) & (train < rows)).astype("boolean").where(of_head)
+        labels[f"varies:{head}"] = varies.astype("boolean").where(of_head)
         asked = of_head & (counts["validation"] + counts["test"] > 0)
         labels[f"seen:{head}"] = (train > 0).astype("boolean").where(asked)
         figures |= {f"labelled:{head}:{split}": labelled[head][split] for split in SPLITS}
         if spec.kind == "multiclass":
             figures[f"answers:{head}"] = int((train > 0).sum())
         else:
-            figures[f"answers:{head}"] = 2 if bool(((train > 0) & (train < rows)).any()) else min(rows, 1)
+            figures[f"answers:{head}"] = 2 if bool(varies.any()) else min(rows, 1)
     near, rows_in_all = profile.get("near_duplicates"), sum(profile["rows"].values())
     if near is not None and rows_in_all:
         figures["near_duplicates_share"] = near / rows_in_all
-    frames = {"observations": observations, "labels": labels, "figures": pd.DataFrame([figures])}
-    return Tables(frames=frames, damage=damage, label_counts=counts)
+    frames = {"observations": observations, "labels": labels}
+    return Tables(frames=frames, figures=figures, damage=damage, label_counts=counts)
 
 
 def _open(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
@@ -109,7 +113,9 @@ def _open(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowException as error:
-        raise DatasetError(f"{path}: not a readable Parquet file ({error}); merge the sources again") from error
+        raise DatasetError(
+            f"{path}: not a readable Parquet file ({error}); merge the sources again"
+        ) from error
     missing = sorted(set(wanted) - set(file.schema_arrow.names))
     if missing:
         raise DatasetError(f"{path}: no column {', '.join(map(repr, missing))}; merge the sources again")
@@ -208,7 +214,7 @@ def flat_dataset(dataset: Path, heads: Mapping[str, HeadSpec], columns: Collecti
         flags = [name for name in columns if name.startswith(f"label:{head}:")]
         if not wanted and not flags:
             continue
-        cells = file.read(columns=[f"head:{head}"]).column(0)
+        cells = file.read(columns=[f"head:{head}"]).column(0).combine_chunks()
         for name in wanted:
             if spec.kind == "multiclass":
                 if name.startswith("head:"):
@@ -222,12 +228,18 @@ def flat_dataset(dataset: Path, heads: Mapping[str, HeadSpec], columns: Collecti
             if label in spec.labels:
                 parents = pc.list_parent_indices(cells)
                 holds = np.zeros(len(cells), dtype=np.bool_)
-                hit = pc.filter(parents, pc.equal(pc.list_flatten(cells), label))
-                holds[hit.to_numpy()] = True
+                holds[pc.filter(parents, pc.equal(pc.list_flatten(cells), label)).to_numpy()] = True
                 made[name] = _series(pc.if_else(pc.is_valid(cells), pa.array(holds), None))
     if not made:
         made["split"] = _series(file.read(columns=["split"]).column(0))
     return pd.DataFrame(made, copy=False)
+
+
+def flat_observations(dataset: Path, columns: Collection[str]) -> pd.DataFrame:
+    """The input rows with those of the named columns that exist, for the user's own expectations."""
+    file = _open(dataset / "observations.parquet", ["line"])
+    wanted = [name for name in file.schema_arrow.names if name in columns] or ["line"]
+    return pd.DataFrame({name: _series(file.read(columns=[name]).column(0)) for name in wanted}, copy=False)
 
 
 def flat_columns(heads: Mapping[str, HeadSpec]) -> tuple[str, ...]:

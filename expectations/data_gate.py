@@ -1,0 +1,183 @@
+"""The data gate: judges a merged dataset before anything is trained on it.
+
+Three outcomes for what was looked at: met (perhaps with tolerated defects, which are named), not met, could
+not be evaluated; the last is never counted as met. Only a `critical` rule can fail the verdict.
+
+Does not know how the sources were read, nor what is done about the verdict.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from expectations import drift as drifting
+from expectations.data_docs import write_data_docs
+from expectations.findings import broken_rows, collect, examples, replace_file, write_findings
+from expectations.rule_result import (
+    RuleResult,
+    finding_of,
+    judge_figure,
+    judge_rows,
+    result_of,
+    results_looked_at,
+)
+from expectations.spec import DataRules
+from expectations.suite import Check, build_suite
+from expectations.tables import (
+    Tables,
+    flat_columns,
+    flat_dataset,
+    flat_observations,
+    load_profile,
+    load_tables,
+)
+from expectations.verdict import Verdict
+from model.spec import HeadSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataVerdict:
+    """The data gate's verdict, what it looked at, and the files that show it."""
+
+    verdict: Verdict
+    """`fail` if a critical rule is not met or could not be evaluated."""
+    results: tuple[RuleResult, ...]
+    drift: tuple[drifting.Drift, ...]
+    drift_levels: drifting.Levels
+    finding_totals: Mapping[str, int]
+    """Rule → rows or labels that break it, all of them."""
+    data_docs: str
+    """`index.html` of the Data Docs."""
+    findings_parquet: str
+    findings_csv: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            **asdict(self),
+            "verdict": self.verdict.to_json(),
+            "drift": [asdict(one) | {"level": one.level(self.drift_levels)} for one in self.drift],
+        }
+
+
+def judge_data(
+    dataset: Path,
+    rules: DataRules,
+    heads: Mapping[str, HeadSpec],
+    out: Path,
+    champion_profile: Mapping[str, Any] | None = None,
+    token_lengths: Mapping[str, Any] | None = None,
+) -> DataVerdict:
+    """Judge a dataset folder; everything that is written goes under `out`.
+
+    Args:
+        heads: name → head, labels filled in as far as they are known.
+        champion_profile: `profile.json` of the data that the champion was trained on; none on a first run.
+        token_lengths: `{"max_length": tokens, "splits": {split: {"rows": n, "truncated": n, …}}}`; none
+            where no tokenizer was at hand, and truncation is then not looked at.
+
+    Raises:
+        expectations.tables.DatasetError: the dataset folder lacks a file or a column.
+    """
+    from expectations.great import evaluate
+
+    profile = load_profile(dataset)
+    tables = load_tables(dataset, heads, profile)
+    levels = drifting.Levels(
+        psi_warn=rules.drift_psi_warn,
+        psi_fail=rules.drift_psi_fail,
+        js_warn=rules.drift_js_warn,
+        js_fail=rules.drift_js_fail,
+        min_rows=rules.drift_min_rows,
+    )
+    comparisons = drifting.compare(profile, champion_profile, levels)
+    figures = {**tables.figures, **drifting.figures(comparisons), **_truncation(token_lengths)}
+    frames = {**tables.frames, "figures": pd.DataFrame([figures])}
+    columns = {name: tuple(frame.columns) for name, frame in frames.items()}
+    checks = build_suite(rules, heads, columns, drift=comparisons)
+    asked = [check for check in checks if check.skipped is None]
+    evaluated = evaluate(asked, {**frames, **_own_tables(dataset, heads, asked)})
+    findings = collect(dataset, checks, tables)
+    where, moved = examples(findings), {(one.subject, one.split): one.moved for one in comparisons}
+
+    said = iter(evaluated.evaluations)
+    results = []
+    for check in checks:
+        if check.skipped is not None:
+            results.append(result_of(check, "not looked at", check.skipped))
+            continue
+        evaluation = next(said)
+        if evaluation.success is None or evaluation.elements == 0:
+            nothing = "there was nothing to look at: no row that it applies to"
+            sentence = f"{evaluation.error or nothing}; this never counts as met"
+            results.append(result_of(check, "could not be evaluated", sentence))
+        elif check.unit == "value":
+            cells = moved.get((check.head or "text length", check.split or ""), ())
+            results.append(judge_figure(check, evaluation.success, figures[str(check.column)], cells))
+        else:
+            counts = evaluation.unexpected, evaluation.elements
+            example = where.get((check.rule, check.head))
+            results.append(judge_rows(check, evaluation.success, *counts, example, _labels(check, tables)))
+    totals: dict[str, int] = {}
+    for result in results:
+        if result.count:
+            totals[result.rule] = totals.get(result.rule, 0) + result.count
+
+    parquet, text = write_findings(findings, out)
+    judged = DataVerdict(
+        verdict=Verdict(gate="data", findings=tuple(map(finding_of, results_looked_at(results)))),
+        results=tuple(results),
+        drift=comparisons,
+        drift_levels=levels,
+        finding_totals=totals,
+        data_docs=str(write_data_docs(evaluated.pages, results, out / "data_docs")),
+        findings_parquet=str(parquet),
+        findings_csv=str(text),
+    )
+    replace_file(out / "data_verdict.json", json.dumps(judged.to_json(), indent=1).encode("utf-8"))
+    return judged
+
+
+def _truncation(token_lengths: Mapping[str, Any] | None) -> dict[str, float]:
+    if token_lengths is None:
+        return {}
+    splits = token_lengths["splits"].values()
+    rows = sum(split["rows"] for split in splits)
+    return {"truncation_share": sum(split["truncated"] for split in splits) / rows} if rows else {}
+
+
+def _own_tables(
+    dataset: Path, heads: Mapping[str, HeadSpec], checks: Sequence[Check]
+) -> dict[str, pd.DataFrame]:
+    """The tables that the user's own expectations ask for, with no more columns than they name."""
+    asked: dict[str, set[str]] = {}
+    for check in checks:
+        if check.table not in ("dataset", "rows") or check.problem is not None:
+            continue
+        names = asked.setdefault(check.table, set())
+        if check.type.startswith("expect_table_column"):
+            names.update(flat_columns(heads))
+        for key, value in check.kwargs.items():
+            if key.startswith("column"):
+                names.update([value] if isinstance(value, str) else map(str, value))
+            elif key == "row_condition":
+                names.update(name for name in flat_columns(heads) if name in str(value))
+    made: dict[str, pd.DataFrame] = {}
+    if "dataset" in asked:
+        made["dataset"] = flat_dataset(dataset, heads, asked["dataset"])
+    if "rows" in asked:
+        made["rows"] = flat_observations(dataset, asked["rows"])
+    return made
+
+
+def _labels(check: Check, tables: Tables) -> list[str]:
+    if check.table != "labels":
+        return []
+    frame = tables.frames["labels"]
+    return [str(label) for label in frame["label"].iloc[broken_rows(check, frame)]]
