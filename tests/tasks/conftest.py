@@ -1,0 +1,110 @@
+"""A home with a real MLflow store, toy bundles, and candidates with any verdict."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from expectations.verdict import Finding, Outcome, Verdict
+from serving.process import stop
+from serving.spec import DeploySpec
+from tasks.home import Home, environment
+from tasks.register import Candidate
+from tasks.store import STORE_FILE, tracking_uri
+
+NAME = "toy"
+
+
+def _toy_bundles() -> ModuleType:
+    """The bundles that the endpoint's own tests are made with."""
+    path = Path(__file__).parents[1] / "serving" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("toy_bundles", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def write_bundle() -> Callable[..., str]:
+    """Writes a toy bundle into a folder, its answers differing by seed; returns its digest."""
+    return _toy_bundles().write_bundle  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store, made once (it takes seconds) and copied for each test."""
+    home = Home(tmp_path_factory.mktemp("store"))
+    tracking_uri(home)
+    return home.mlflow / STORE_FILE
+
+
+@pytest.fixture
+def home(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home with an empty store; whatever endpoint is left running is stopped."""
+    made = Home(tmp_path / "home")
+    shutil.copyfile(store, made.mlflow / STORE_FILE)
+    for variable, value in environment(made).items():
+        monkeypatch.setenv(variable, value)
+    yield made
+    for state in made.endpoints.glob("*.json"):
+        if not state.name.endswith(".settings.json"):
+            stop(state, wait_s=5)
+
+
+@pytest.fixture
+def deploy_spec() -> DeploySpec:
+    """An endpoint on any free port, that looks often."""
+    return DeploySpec(port=0, threads=1, poll_s=0.02, start_timeout_s=30, drain_timeout_s=2)
+
+
+def verdict(outcome: Outcome = "pass") -> Verdict:
+    """A verdict with one finding."""
+    finding = Finding(
+        subject="mood", outcome=outcome, reason="as good as alone", figures={"difference": -0.002, "rows": 400}
+    )
+    return Verdict(gate="release", findings=(finding,))
+
+
+@pytest.fixture
+def candidate(tmp_path: Path, write_bundle: Callable[..., str]) -> Callable[..., Candidate]:
+    """Makes candidates: `candidate(seed=3, outcome="fail")`."""
+    dataset = tmp_path / "dataset"
+    dataset.mkdir()
+    (dataset / "dataset.parquet").write_bytes(b"not read here")
+
+    def make(seed: int = 1, outcome: Outcome = "pass") -> Candidate:
+        folder = tmp_path / "bundles" / str(seed) / "bundle"
+        digest = write_bundle(folder, seed)
+        return Candidate(
+            bundle=folder,
+            bundle_sha256=digest,
+            verdict=verdict(outcome),
+            run_name=f"run-{seed}",
+            dataset=dataset,
+            dataset_fingerprint="f" * 64,
+            dataset_rows={"train": 10, "validation": 5, "test": 5},
+            code_digest="c" * 64,
+            params={"train": {"epochs": 3}},
+            metrics={"mood/accuracy": 0.9},
+            curves={"train/loss": [(1, 0.7), (2, 0.5)]},
+        )
+
+    return make
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def child_environment(home: Home) -> dict[str, str]:
+    """Variables for a process of its own that works on `home`."""
+    return {**os.environ, **environment(home), "PYTHONPATH": str(ROOT)}
