@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,10 +27,12 @@ class HeadScale:
     """What one head's summed loss is multiplied with; fixed for the whole training."""
 
     kind: HeadKind
-    factor: float
-    """weight / (loss of the label frequencies x labelled weight in a mean batch)."""
-    unlabelled_factor: float
-    """The same for rows that only a teacher labels: their mean batch has other rows."""
+    hard: float
+    """Factor of the loss on labels: head weight / (loss of the label frequencies x labelled weight in a
+    mean batch), so that it begins near the head's weight."""
+    soft: float
+    """Factor of the distance to the teacher: the same with the weight of all rows in a mean batch, since
+    the teacher answers every row."""
 
 
 def multiclass_loss(logits: Tensor, targets: Tensor, row_weights: Tensor) -> Tensor:
@@ -109,15 +112,40 @@ def head_loss(
         targets: (B,) or (B, L_h).
         row_weights: (B,).
     """
-    hard = hard_loss(scale.kind, logits, targets, row_weights)
+    hard = hard_loss(scale.kind, logits, targets, row_weights) * scale.hard
     if teacher is None or teacher_share == 0.0:
-        return hard * scale.factor
+        return hard
+    soft = distillation_loss(scale.kind, logits, teacher, row_weights, temperature) * scale.soft
+    return (1 - teacher_share) * hard + teacher_share * soft
+
+
+def head_scale(
+    kind: HeadKind,
+    targets: Targets,
+    row_weights: NDArray[np.floating[Any]],
+    labels: int,
+    *,
+    weight: float,
+    balance: bool,
+    batches: int,
+    mixing: float,
+) -> HeadScale:
+    """The scale of one head over an epoch of `batches` batches.
+
+    Args:
+        targets: (N,) or (N, L_h) of all training rows, -1 where unlabelled.
+        row_weights: (N,).
+        labels: L_h.
+        weight: the head's weight.
+        balance: divide by `prior_loss`; otherwise a multilabel loss is averaged over its labels.
+        mixing: exponent of the head's share of labelled rows: 0, heads count the same; 1, rows do.
+    """
     labelled = targets != UNLABELLED if targets.ndim == 1 else (targets != UNLABELLED).any(1)
-    on = labelled.to(row_weights.dtype)
-    soft = distillation_loss(scale.kind, logits, teacher, row_weights * on, temperature)
-    beyond = distillation_loss(scale.kind, logits, teacher, row_weights * (1 - on), temperature)
-    labelled_part = ((1 - teacher_share) * hard + teacher_share * soft) * scale.factor
-    return labelled_part + teacher_share * beyond * scale.unlabelled_factor
+    everything = float(row_weights.sum())
+    share = float(row_weights[labelled].sum()) / everything
+    unit = prior_loss(kind, targets, labels) if balance else (1.0 if kind == "multiclass" else float(labels))
+    soft = weight * batches / (everything * unit)
+    return HeadScale(kind, hard=soft * share ** (mixing - 1.0), soft=soft)
 
 
 def combine(losses: Mapping[str, Tensor]) -> Tensor:
@@ -147,7 +175,8 @@ def label_shares(kind: HeadKind, targets: Targets, labels: int) -> NDArray[np.fl
     """(L_h,) share of the labelled rows that have each label; 0 where nothing is labelled."""
     if kind == "multiclass":
         counts = np.bincount(targets[targets != UNLABELLED], minlength=labels).astype(np.float64)
-        return counts / max(counts.sum(), 1.0)
+    else:
+        counts = (targets == 1).sum(0).astype(np.float64)
     known = (targets != UNLABELLED).sum(0)
-    shares: NDArray[np.float64] = (targets == 1).sum(0) / np.maximum(known, 1)
+    shares: NDArray[np.float64] = counts / np.maximum(known, 1)
     return shares

@@ -84,7 +84,8 @@ def decide(kind: HeadKind, probabilities: Floats, thresholds: Floats | float | N
         thresholds: multilabel: (L,) or one for all, 0.5 by default; multiclass: ignored.
     """
     if kind == "multiclass":
-        return probabilities.argmax(1).astype(np.int32)
+        likeliest: Ints = probabilities.argmax(1).astype(np.int32)
+        return likeliest
     return (probabilities >= (0.5 if thresholds is None else thresholds)).astype(np.int8)
 
 
@@ -133,12 +134,14 @@ def softmax(logits: Floats) -> Floats:
     """(N, L) → (N, L), rows sum to 1, in float64."""
     shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
     powers = np.exp(shifted)
-    return powers / powers.sum(1, keepdims=True)
+    shares: Floats = powers / powers.sum(1, keepdims=True)
+    return shares
 
 
 def sigmoid(logits: Floats) -> Floats:
     """Elementwise 1 / (1 + e^-x) in float64, without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
+    shares: Floats = 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
+    return shares
 
 
 def probabilities(kind: HeadKind, logits: Floats, temperature: float = 1.0) -> Floats:

@@ -63,7 +63,8 @@ class SplitRows:
     def labelled(self, head: str) -> NDArray[np.bool_]:
         """(N,) whether the row says anything about the head."""
         target = self.targets[head]
-        return target != UNLABELLED if target.ndim == 1 else (target != UNLABELLED).any(1)
+        known: NDArray[np.bool_] = np.not_equal(target, UNLABELLED)
+        return known if known.ndim == 1 else np.logical_or.reduce(known, axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ class RowsFolder:
         weights = _array(self.folder / f"{name}.weight.npy", np.dtype(np.float32), (count,))
         if not bool(np.isfinite(weights).all() and (weights >= 0).all()):
             raise BadInput(f"{self.folder / f'{name}.weight.npy'}: weights must be finite and not negative")
-        targets = {head: self._targets(name, head, spec, count) for head, spec in (heads or self.heads).items()}
+        targets = {
+            head: self._targets(name, head, spec, count) for head, spec in (heads or self.heads).items()
+        }
         return SplitRows(name, count, texts, self.texts_sha256[name], weights, targets)
 
     def _targets(self, split: str, head: str, spec: HeadSpec, count: int) -> Targets:
