@@ -11,18 +11,20 @@ drawn anew for each block, and only one process works at a time. Before a block'
 bundle answers one text untimed, so that none is charged for caches that another one emptied. A second
 process of the bundle `shared` takes part as `control`: what differs between the two is the machine.
 
-The file written, columnar, raw, times in milliseconds:
+The file written, raw, times in milliseconds:
 
-    {"schema_version": 1, "unit": "ms", "threads", "seed", "blocks", "block_requests",
-     "texts": [line of the text drawn, from 0, for each request],
+    {"schema_version": 1, "unit": "ms", "threads", "seed",
+     "requests": {"block": […], "bundle": […], "text": […], "tokens": […],
+                  "tokenise_ms": […], "encode_ms": […], "total_ms": […]},
+     "peak_rss_mb": {name: MiB}, "rss_mb": {name: MiB}, "load_ms": {name: ms},
+     "bundle_bytes": {name: bytes}, "digest": {name: sha256}, "heads": {name: […]},
      "order": [[bundle names in the order of work] for each block],
-     "bundles": {name: {"tokens": […], "tokenise_ms": […], "encode_ms": […], "total_ms": […],
-                        "load_ms", "resident_mib", "peak_resident_mib", "bundle_bytes", "digest", "heads"}},
      "machine": {"cpu", "cores", "memory_mib", "onnxruntime", "load_average"}}
 
-Every list under a bundle has `requests` figures in the order of `texts`, so the i-th figures of two bundles
-belong to the same text in the same block: ratios pair. Request i lies in block i // block_requests.
-`encode_ms` is the graph; `total_ms` is tokenising, graph and answers together. Does not judge.
+The columns under `requests` have one entry a timed request, in the order in which they were sent; `text` is
+the line of the text in the file, from 0. Two bundles have the same texts in the same blocks in the same
+order: their figures pair. `encode_ms` is the graph; `total_ms` is tokenising, graph and answers together.
+Does not judge.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +49,9 @@ from .errors import BadInput, ModelError
 CONTROL = "control"
 SHARED = "shared"
 FIGURES = ("tokens", "tokenise_ms", "encode_ms", "total_ms")
+"""What a worker says of each request."""
+FACTS = ("peak_rss_mb", "rss_mb", "load_ms", "bundle_bytes", "digest", "heads")
+"""What a worker says of itself."""
 PATIENCE_S = 120.0
 """Longest wait for a worker's answer. A block takes seconds; a worker that hangs must not hang the run."""
 
@@ -115,39 +120,38 @@ def time_bundles(
     drawn = _draw(len(texts), job.requests, dice)
     folders = {**job.bundles, CONTROL: job.bundles[SHARED]}
     blocks = [drawn[start : start + job.block] for start in range(0, len(drawn), job.block)]
-    results: dict[str, dict[str, Any]] = {name: {figure: [] for figure in FIGURES} for name in folders}
-    order, done = [], 0
+    columns: dict[str, list[Any]] = {name: [] for name in ("block", "bundle", "text", *FIGURES)}
+    order, last = [], {}
     load_average = os.getloadavg()[0]
     with ExitStack() as stack:
-        # One after another, so that no load time is measured beside another one.
-        workers = {
-            name: stack.enter_context(_Worker(name, path, job.threads)) for name, path in folders.items()
-        }
-        for name, worker in workers.items():
-            results[name] |= worker.hello
+        workers = {}
+        for name, path in folders.items():  # one after another: no load time is taken beside another load
+            workers[name] = stack.enter_context(_Worker(name, path, job.threads))
+        for worker in workers.values():
             worker.ask({"texts": [texts[line] for line in blocks[0]]})  # warm-up, not kept
-        for block in blocks:
+        for number, block in enumerate(blocks):
             names = dice.sample(sorted(workers), len(workers))
             order.append(names)
             asked = [texts[line] for line in block]
             for name in names:
                 answer = workers[name].ask({"texts": [asked[0], *asked]})
+                columns["block"] += [number] * len(block)
+                columns["bundle"] += [name] * len(block)
+                columns["text"] += block
                 for figure in FIGURES:
-                    results[name][figure] += answer[figure][1:]
-                done += len(block)
-                on_progress(done, len(drawn) * len(workers))
+                    columns[figure] += answer[figure][1:]
+                on_progress(len(columns["text"]), len(drawn) * len(workers))
         for name, worker in workers.items():
-            results[name] |= worker.ask({"stop": True})
+            last[name] = {**worker.hello, **worker.ask({"stop": True})}
+    facts = {fact: {name: said[fact] for name, said in last.items()} for fact in FACTS}
     return {
         "schema_version": 1,
         "unit": "ms",
         "threads": job.threads,
         "seed": job.seed,
-        "blocks": len(blocks),
-        "block_requests": job.block,
-        "texts": drawn,
+        "requests": columns,
+        **facts,
         "order": order,
-        "bundles": results,
         "machine": {**_machine(), "load_average": load_average},
     }
 
@@ -165,7 +169,7 @@ def main(argv: list[str]) -> int:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(job.out)
-    done = {"event": "done", "requests": job.requests, "bundles": len(result["bundles"])}
+    done = {"event": "done", "requests": job.requests, "bundles": len(result["digest"])}
     print(json.dumps(done), flush=True)
     return 0
 
@@ -202,8 +206,9 @@ class _Worker:
 
     def __exit__(self, *_: object) -> None:
         for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None and not (pipe is self.process.stdin and self.process.poll() is not None):
-                pipe.close()
+            with suppress(BrokenPipeError):  # it ended before it read its last order
+                if pipe is not None:
+                    pipe.close()
         try:
             self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -243,7 +248,8 @@ class _Worker:
 
 def _read_texts(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines, which also cuts at separators that a JSON string may hold.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from error
     texts = []
@@ -255,8 +261,6 @@ def _read_texts(path: Path) -> list[str]:
         if not isinstance(text, str):
             raise BadInput(f"{path} line {number}: expected a JSON string")
         texts.append(text)
-    if not texts:
-        raise BadInput(f"{path}: no text to time with")
     return texts
 
 

@@ -4,9 +4,9 @@
 
 Speaks JSON lines with `model.timing` over standard input and output:
 
-    first            → {"load_ms", "digest", "heads", "bundle_bytes", "resident_mib"}
+    first            → {"load_ms", "digest", "heads", "bundle_bytes"}
     {"texts": […]}   → {"tokens": […], "tokenise_ms": […], "encode_ms": […], "total_ms": […]}, one a text
-    {"stop": true}   → {"peak_resident_mib", "resident_mib"} and the end
+    {"stop": true}   → {"peak_rss_mb", "rss_mb"} and the end
 
 Each text is a request of its own: tokenised, run through the graph, turned into answers. Imports nothing
 heavier than a bundle needs, so that its memory is that of serving. Does not know the other bundles.
@@ -52,8 +52,8 @@ def resident() -> dict[str, float]:
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     kib = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
     return {
-        "resident_mib": float(kib["VmRSS"]) / MIB,
-        "peak_resident_mib": float(kib["VmHWM"]) / MIB,
+        "rss_mb": float(kib["VmRSS"]) / MIB,
+        "peak_rss_mb": float(kib["VmHWM"]) / MIB,
     }
 
 
@@ -63,19 +63,24 @@ def main(argv: list[str]) -> int:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--threads", type=int, required=True)
     given = parser.parse_args(argv)
-    begin = time.perf_counter_ns()
     try:
-        bundle = Bundle.load(given.bundle, threads=given.threads)
+        _work(given.bundle, given.threads)
     except ModelError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _work(folder: Path, threads: int) -> None:
+    begin = time.perf_counter_ns()
+    bundle = Bundle.load(folder, threads=threads)
     _say(
         {
             "load_ms": (time.perf_counter_ns() - begin) / 1e6,
             "digest": bundle.digest,
             "heads": list(bundle.card.heads),
-            "bundle_bytes": sum(file.stat().st_size for file in given.bundle.iterdir()),
-            "resident_mib": resident()["resident_mib"],
+            "bundle_bytes": sum(file.stat().st_size for file in folder.iterdir()),
+            "rss_mb": resident()["rss_mb"],
         }
     )
     gc.collect()
@@ -87,7 +92,6 @@ def main(argv: list[str]) -> int:
         _say(answer_timed(bundle, order["texts"]))
         gc.collect()
     _say(resident())
-    return 0
 
 
 def _say(message: dict[str, Any]) -> None:
