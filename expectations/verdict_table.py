@@ -42,11 +42,11 @@ def plain_table(rows: Sequence[Mapping[str, str]]) -> str:
     widths = {key: max(len(title), *(len(row[key]) for row in rows), 0) for key, title in COLUMNS.items()}
 
     def line(cells: Mapping[str, str]) -> str:
-        parts = (
-            f"{cells[key]:<{width}}" if key in WORDS else f"{cells[key]:>{width}}"
+        padded = (
+            cells[key].ljust(width) if key in WORDS else cells[key].rjust(width)
             for key, width in widths.items()
         )
-        return "  ".join(parts).rstrip()
+        return "  ".join(padded).rstrip()
 
     rule = "  ".join("-" * width for width in widths.values())
     return "\n".join([line(COLUMNS), rule, *(line(row) for row in rows)])

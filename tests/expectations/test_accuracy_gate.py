@@ -1,0 +1,251 @@
+"""The accuracy gate: the interval decides, rows must be the same, nothing missing or broken passes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expectations.accuracy_gate import decide_margin, judge_accuracy, judge_champion
+from expectations.head_metrics import confusion, expected_calibration_error, metric_value, per_label
+from expectations.scores import HeadScores, card_heads, load_scores
+from expectations.spec import GateRules
+from model.spec import HeadSpec
+
+RULES = GateRules(resamples=400)
+LABELS = ("a", "b", "c")
+HEAD = HeadSpec(kind="multiclass", labels=LABELS)
+HEADS = {"topic": HEAD}
+
+
+def answers(n: int = 2000, wrong: int = 0, *, unlabelled: int = 0) -> HeadScores:
+    """A multiclass head that is right but for the first `wrong` labelled rows."""
+    targets = (np.arange(n) % 3).astype(np.int32)
+    decisions = targets.copy()
+    decisions[unlabelled : unlabelled + wrong] = (decisions[unlabelled : unlabelled + wrong] + 1) % 3
+    targets[:unlabelled] = -1
+    return HeadScores(kind="multiclass", labels=LABELS, targets=targets, decisions=decisions)
+
+
+def outcome(shared: HeadScores, baseline: HeadScores, **rules: float) -> str:
+    changed = replace(RULES, **rules)
+    return judge_accuracy({"topic": shared}, {"topic": baseline}, changed, HEADS).outcome
+
+
+def test_the_interval_decides() -> None:
+    """2,000 rows, the shared model wrong where the baseline is right on k rows: 10 (-0.005, lower bound
+    about -0.009), 30 (-0.015, bounds on both sides of it), 60 (-0.030, upper about -0.024)."""
+    assert outcome(answers(wrong=10), answers()) == "pass"
+    assert outcome(answers(wrong=30), answers()) == "inconclusive"
+    assert outcome(answers(wrong=60), answers()) == "fail"
+
+
+def test_an_inconclusive_finding_says_what_the_rows_can_decide() -> None:
+    verdict = judge_accuracy({"topic": answers(wrong=30)}, {"topic": answers()}, RULES, HEADS)
+    figures, (reason,) = verdict.findings[0].figures, verdict.reasons
+    # 30 of 2,000 discordant: s.e. sqrt(30) / 2000 = 0.0027386, times 2.486475 = 0.0068095.
+    assert figures["certifiable_margin"] == pytest.approx(0.0068095, abs=1e-6)
+    assert figures["rows_needed"] == 413  # 2000 · (0.0068095 / 0.015)² = 412.2
+    assert (figures["n"], figures["discordant"], figures["margin"]) == (2000, 30, 0.015)
+    assert "0.0068" in reason and "413 rows" in reason
+
+
+def test_few_rows_never_pass_by_luck() -> None:
+    """Even with no row lost, 100 rows only show that the loss is under 2.6%."""
+    assert outcome(answers(100), answers(100)) == "inconclusive"
+    assert outcome(answers(200), answers(200)) == "pass"
+
+
+def test_unlabelled_rows_do_not_count() -> None:
+    plain = judge_accuracy({"topic": answers(1000, 10)}, {"topic": answers(1000)}, RULES, HEADS)
+    padded = judge_accuracy(
+        {"topic": answers(1300, 10, unlabelled=300)}, {"topic": answers(1300, unlabelled=300)}, RULES, HEADS
+    )
+    assert padded.findings[0].figures == plain.findings[0].figures
+
+
+@given(st.integers(0, 80), st.integers(0, 80), st.floats(0.001, 0.1), st.floats(0.001, 0.1))
+def test_a_wider_margin_never_turns_a_pass(shared: int, baseline: int, one: float, other: float) -> None:
+    narrow, wide = sorted((one, other))
+    order = ("fail", "inconclusive", "pass")
+    pair = answers(600, shared), answers(600, baseline)
+    assert order.index(outcome(*pair, margin=narrow)) <= order.index(outcome(*pair, margin=wide))
+
+
+@given(st.floats(), st.floats(), st.floats(0.001, 0.5))
+def test_only_a_finite_lower_bound_above_the_margin_passes(lower: float, upper: float, margin: float) -> None:
+    finite = np.isfinite(lower) and np.isfinite(upper)
+    assert (decide_margin(lower, upper, margin) == "pass") == bool(finite and lower > -margin)
+
+
+def test_one_heads_failure_is_not_outweighed() -> None:
+    heads = {"topic": HEAD, "tone": HEAD}
+    baselines = {name: answers(wrong=200) for name in heads}
+    verdict = judge_accuracy({"topic": answers(), "tone": answers(wrong=400)}, baselines, RULES, heads)
+    assert [f.outcome for f in verdict.findings] == ["pass", "fail"]
+    assert verdict.outcome == "fail"
+
+
+def test_missing_empty_or_broken_figures_never_pass() -> None:
+    nan = np.full((2000, 3), 1 / 3)
+    nan[7, 1] = np.inf
+    broken = replace(answers(), probabilities=nan)
+    empty = answers(30, unlabelled=30)
+    for shared, baselines, expected in (
+        ({}, {"topic": answers()}, "inconclusive"),
+        ({"topic": answers()}, {}, "inconclusive"),
+        ({"topic": empty}, {"topic": empty}, "inconclusive"),
+        ({"topic": broken}, {"topic": answers()}, "fail"),
+        ({"topic": answers()}, {"topic": broken}, "fail"),
+    ):
+        assert judge_accuracy(shared, baselines, RULES, HEADS).outcome == expected
+    assert judge_accuracy({}, {}, RULES, {}).outcome == "inconclusive"
+
+
+def test_other_rows_are_refused() -> None:
+    other = answers()
+    other = replace(other, targets=np.roll(other.targets, 1), decisions=np.roll(other.decisions, 1))
+    with pytest.raises(ValueError, match="topic: the two models were scored on different rows"):
+        outcome(answers(), other)
+    with pytest.raises(ValueError, match="different rows"):
+        outcome(answers(), answers(1500))
+
+
+def test_floors_and_calibration_are_about_one_model() -> None:
+    scores = answers(wrong=300)  # 85% right
+    rules = replace(RULES, floors={"topic": 0.9}, label_floors={"topic": {"a": 0.5, "b": 0.95}})
+    verdict = judge_accuracy({"topic": scores}, {"topic": scores}, rules, HEADS)
+    assert {f.subject: f.outcome for f in verdict.findings} == {
+        "topic": "pass",
+        "topic floor": "fail",
+        "topic floor of a": "pass",
+        "topic floor of b": "fail",
+    }
+    sure = np.eye(3)[scores.decisions]  # says 100%, is right in 85%
+    rules = replace(RULES, max_calibration_error={"topic": 0.1})
+    verdict = judge_accuracy({"topic": replace(scores, probabilities=sure)}, {"topic": scores}, rules, HEADS)
+    assert verdict.findings[1].figures["shared"] == pytest.approx(0.15)
+    assert verdict.findings[1].outcome == "fail"
+    # A limit on something that was not measured is not met.
+    assert judge_accuracy({"topic": scores}, {"topic": scores}, rules, HEADS).outcome == "inconclusive"
+
+
+def multilabel(n: int = 1500, flips: float = 0.1, seed: int = 0) -> HeadScores:
+    rng = np.random.default_rng(seed)
+    targets = (np.random.default_rng(1).random((n, 3)) < 0.3).astype(np.int8)
+    decisions = np.where(rng.random((n, 3)) < flips, 1 - targets, targets).astype(np.int8)
+    targets[0] = -1
+    targets[1, 2] = -1
+    return HeadScores(kind="multilabel", labels=LABELS, targets=targets, decisions=decisions)
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "micro_f1", "accuracy", "subset_accuracy"])
+def test_every_metric_of_a_multilabel_head(metric: str) -> None:
+    heads = {"tags": HeadSpec(kind="multilabel", labels=LABELS, metric=metric)}  # type: ignore[arg-type]
+    good, bad = multilabel(flips=0.05), multilabel(flips=0.2, seed=2)
+    better = judge_accuracy({"tags": good}, {"tags": bad}, RULES, heads).findings[0]
+    worse = judge_accuracy({"tags": bad}, {"tags": good}, RULES, heads).findings[0]
+    assert (better.outcome, worse.outcome) == ("pass", "fail")
+    assert better.figures["shared"] == pytest.approx(metric_value(good, metric))  # type: ignore[arg-type]
+    assert better.figures["difference"] == pytest.approx(-worse.figures["difference"])  # type: ignore[operator]
+    assert better.figures["n"] == 1499
+
+
+def test_figures_of_a_head_by_hand() -> None:
+    scores = HeadScores(
+        kind="multiclass",
+        labels=LABELS,
+        targets=np.array([0, 0, 1, 2, -1]),
+        decisions=np.array([0, 1, 1, 1, 2]),
+        probabilities=np.array([[0.9, 0.1, 0], [0.3, 0.7, 0], [0, 1, 0], [0, 0.6, 0.4], [0, 0, 1]]),
+    )
+    assert confusion(scores).tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 0]]
+    a, b, c = per_label(scores)
+    assert (a.precision, a.recall, a.support, a.answered) == (1.0, 0.5, 2, 1)
+    assert (b.precision, b.recall, b.f1) == (pytest.approx(1 / 3), 1.0, pytest.approx(0.5))
+    assert (c.f1, c.support, c.answered) == (0.0, 1, 0)
+    # Each answer alone in its bin: |0.9 - 1|, |0.7 - 0|, |1 - 1|, |0.6 - 0|, over four rows.
+    assert expected_calibration_error(scores) == pytest.approx((0.1 + 0.7 + 0 + 0.6) / 4)
+    assert metric_value(scores, "macro_f1") == pytest.approx((2 / 3 + 0.5 + 0) / 3)
+
+
+def test_the_first_model_passes_the_champions_gate_by_rule() -> None:
+    verdict = judge_champion({"topic": answers()}, None, RULES, HEADS)
+    assert verdict.outcome == "pass"
+    assert [f.subject for f in verdict.findings] == ["first model"]
+
+
+def test_a_worse_model_than_the_champion_does_not_ship() -> None:
+    verdict = judge_champion({"topic": answers(wrong=100)}, {"topic": answers()}, RULES, HEADS)
+    assert verdict.outcome == "fail"
+    assert "the champion" in verdict.reasons[0]
+    assert judge_champion({"topic": answers()}, {"topic": answers(wrong=100)}, RULES, HEADS).outcome == "pass"
+
+
+def test_heads_come_openly_and_do_not_go_in_silence() -> None:
+    heads, shared = {"topic": HEAD, "tone": HEAD}, {"topic": answers(), "tone": answers()}
+    new = judge_champion(shared, {"topic": answers()}, RULES, heads, {"topic": HEAD})
+    assert new.outcome == "pass" and "new head" in new.findings[1].reason
+    # The champion answers `tone`, but was not scored: that is no new head.
+    assert judge_champion(shared, {"topic": answers()}, RULES, heads, heads).outcome == "inconclusive"
+    gone = judge_champion({"topic": answers()}, {"topic": answers()}, RULES, HEADS, heads)
+    assert gone.outcome == "fail" and "allow_dropped_heads" in gone.reasons[0]
+    allowed = replace(RULES, allow_dropped_heads=True)
+    assert judge_champion({"topic": answers()}, {"topic": answers()}, allowed, HEADS, heads).outcome == "pass"
+
+
+def test_a_champion_with_other_labels_is_compared_by_name(tmp_path: Path) -> None:
+    """The champion knows c, x, a in this order: its answers move, `x` becomes none of ours."""
+    file, targets = tmp_path / "champion.npz", np.array([0, 1, 2, 0, -1], dtype=np.int32)
+    np.savez(
+        file,
+        **{
+            "decisions:topic": np.array([2, 1, 0, 1, 0], dtype=np.int32),
+            "targets:topic": targets,
+            "probabilities:topic": np.full((5, 3), 1 / 3, dtype=np.float32),
+        },
+    )
+    card = {"heads": {"topic": {"kind": "multiclass", "labels": ["c", "x", "a"], "temperature": 1.3}}}
+    scores = load_scores(file, HEADS, card_heads(card))["topic"]
+    assert scores.decisions.tolist() == [0, -1, 2, -1, 2]
+    assert scores.right().tolist() == [True, False, True, False]
+    same = load_scores(file, HEADS)["topic"]
+    assert same.decisions.tolist() == [2, 1, 0, 1, 0] and same.probabilities is not None
+    verdict = judge_champion({"topic": scores}, {"topic": scores}, RULES, HEADS, card_heads(card))
+    assert "1 new to this model, 1 gone from it; compared by name" in verdict.findings[0].reason
+
+
+def test_multilabel_labels_move_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "champion.npz"
+    targets = np.array([[1, 0, 0], [0, 1, -1]], dtype=np.int8)
+    np.savez(file, **{"decisions:tags": np.array([[1, 0], [0, 1]], dtype=np.int8), "targets:tags": targets})
+    heads = {"tags": HeadSpec(kind="multilabel", labels=LABELS)}
+    old = {"tags": HeadSpec(kind="multilabel", labels=("b", "a"))}
+    assert load_scores(file, heads, old)["tags"].decisions.tolist() == [[0, 1, 0], [1, 0, 0]]
+
+
+def test_a_scores_file_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    file, targets = tmp_path / "scores.npz", np.array([0, 1, 2], dtype=np.int32)
+    assert load_scores_of(file, {"decisions:other": targets}) == {}
+    for arrays, message in (
+        ({"decisions:topic": targets}, "targets:topic"),
+        ({"targets:topic": targets, "decisions:topic": targets[:2]}, "do not fit"),
+        ({"targets:topic": targets, "decisions:topic": targets + 1}, "expected -1 to 2, saw 1 to 3"),
+        ({"targets:topic": targets, "decisions:topic": targets / 1}, "expected integers"),
+        (
+            {"targets:topic": targets, "decisions:topic": targets, "probabilities:topic": np.ones((3, 2))},
+            "score again",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message) as error:
+            load_scores_of(file, arrays)
+        assert "scores.npz, head 'topic'" in str(error.value)
+
+
+def load_scores_of(file: Path, arrays: dict[str, np.ndarray]) -> dict[str, HeadScores]:  # type: ignore[type-arg]
+    np.savez(file, **arrays)
+    return load_scores(file, HEADS)
