@@ -23,9 +23,6 @@ from serving.pointer import Pointer, PointerBroken
 from serving.release_folder import ReleaseFolder
 from serving.signing import KeyProblem
 
-RETRY_S = (5.0, 300.0)
-"""A refused pointer is looked at again after the first figure, doubled each time up to the second."""
-
 log = logging.getLogger("serving")
 
 _Stamp = tuple[int, int, int] | None
@@ -52,6 +49,8 @@ class Engine:
         threads: CPU threads of each bundle.
         poll_s: seconds between looks at the pointer.
         max_answer_ms: longest that one text may take when a candidate is tried.
+        retry_s: what was refused is tried again after the first figure, in seconds, doubled each time up to
+            the second: a copy may be mended.
         on_exchange: called after every exchange with what serves now.
         on_refusal: called after every refusal.
     """
@@ -64,6 +63,7 @@ class Engine:
         threads: int = 2,
         poll_s: float = 0.5,
         max_answer_ms: float = 1000.0,
+        retry_s: tuple[float, float] = (5.0, 300.0),
         on_exchange: Callable[[Served], None] = lambda served: None,
         on_refusal: Callable[[Refusal], None] = lambda refusal: None,
     ) -> None:
@@ -81,7 +81,8 @@ class Engine:
         self._sequence = 0
         self._seen: _Stamp = None
         self._retry_at = float("inf")
-        self._retry_s = RETRY_S[0]
+        self._first_retry_s, self._last_retry_s = retry_s
+        self._retry_s = self._first_retry_s
         self._trim_at = float("inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="release-follower", daemon=True)
@@ -182,7 +183,7 @@ class Engine:
             self._refuse(pointer.version, str(error))
             return False
         self._sequence = pointer.sequence
-        self._refusal, self._retry_at, self._retry_s = None, float("inf"), RETRY_S[0]
+        self._refusal, self._retry_at, self._retry_s = None, float("inf"), self._first_retry_s
         return True
 
     def _fall_back(self, history: list[Pointer]) -> None:
@@ -231,7 +232,7 @@ class Engine:
             version,
             reason,
         )
-        self._retry_s = min(self._retry_s * 2, RETRY_S[1]) if again else RETRY_S[0]
+        self._retry_s = min(self._retry_s * 2, self._last_retry_s) if again else self._first_retry_s
         self._retry_at = time.monotonic() + self._retry_s
         self._refusal = Refusal(version=version, reason=reason, since=now)
         log.error("version refused", extra={"version": version, "reason": reason, "detail": detail})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import select
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -87,6 +88,16 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting; let what is on its way on accepted connections arrive; answer it; close."""
+        # Closing a listening socket resets connections that wait to be accepted, and asyncio (3.11) silently
+        # drops those that it accepted a moment ago. So close right after two turns of the event loop in a
+        # row in which nobody knocked: then none waits and none is between accepted and known.
+        listening = [sock.fileno() for sock in sockets or []]
+        quiet_turns = 0
+        while quiet_turns < 2 and not self.force_exit:
+            knocking = select.select(listening, [], [], 0)[0]
+            quiet_turns = 0 if knocking else quiet_turns + 1
+            if quiet_turns < 2:
+                await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         if not self.force_exit:

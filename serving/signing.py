@@ -7,6 +7,7 @@ Does not know what is signed.
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import Literal
@@ -60,7 +61,7 @@ def _make_private_key(path: Path) -> None:
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     write_durably(beside, pem, mode=0o600)
     try:
         # A link, not a rename: it fails if another process was first, and then that one's key holds.

@@ -27,23 +27,10 @@ from serving.release_folder import ReleaseFolder
 from serving.spec import DeploySpec
 
 NAME = "toy"
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "hello",
-    "good",
-    "bad",
-    "day",
-    "rain",
-    "sun",
-    "late",
-    "early",
-    "thanks",
-    "help",
-    "order",
-]
+WORDS = (
+    *("[PAD]", "[UNK]", "[CLS]", "[SEP]"),
+    *("hello", "good", "bad", "day", "rain", "sun", "late", "early", "thanks", "help", "order"),
+)
 HEADS = {
     "mood": HeadCard(
         kind="multiclass", labels=("low", "mid", "high"), temperature=1.0, thresholds=None, metric="accuracy"

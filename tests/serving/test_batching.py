@@ -1,0 +1,142 @@
+"""Batching changes when texts are computed, never what is answered, nor by which version."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.batching import Batcher, Closed, QueueFull
+from serving.engine import Engine
+from serving.loading import Served
+
+WORDS = ("hello", "good", "bad", "day", "rain", "sun", "late", "early", "thanks", "help", "order")
+
+
+def load(shop: Any, version: int, work: int = 0) -> Served:
+    shop.bundle(version, work=work)
+    shop.release(version)
+    engine = Engine(shop.folder, shop.public_key, threads=1)
+    engine.look(cold=True)
+    assert engine.served is not None
+    return engine.served
+
+
+@pytest.fixture(scope="module")
+def served(open_shop: Any) -> Served:
+    shop, _ = open_shop
+    engine = Engine(shop.folder, shop.public_key, threads=1)
+    engine.look(cold=True)
+    assert engine.served is not None
+    return engine.served
+
+
+texts = st.lists(
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join), min_size=1, max_size=9
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(requests=st.lists(texts, min_size=1, max_size=6), max_batch=st.integers(1, 8))
+def test_every_request_gets_its_own_answers_in_order(
+    served: Served, requests: list[list[str]], max_batch: int
+) -> None:
+    batcher = Batcher(max_batch=max_batch, queue_limit=1000)
+
+    async def ask_all() -> list[Any]:
+        return await asyncio.gather(*(batcher.answer(served, asked) for asked in requests))
+
+    for asked, answer in zip(requests, asyncio.run(ask_all()), strict=True):
+        alone = served.bundle.probabilities(asked)
+        assert set(answer) == {"mood", "topics"}
+        for head, rows in answer.items():
+            np.testing.assert_allclose(rows, alone[head], atol=1e-6)
+    batcher.close()
+
+
+def test_requests_that_wait_share_a_pass(shop: Any) -> None:
+    slow = load(shop, 1, work=600)
+    passes: list[int] = []
+    batcher = Batcher(max_batch=8, wait_ms=0, on_batch=lambda texts, seconds: passes.append(texts))
+
+    async def ask_all() -> None:
+        await asyncio.gather(*(batcher.answer(slow, ["hello"]) for _ in range(9)))
+
+    asyncio.run(ask_all())
+    batcher.close()
+    assert sum(passes) == 9
+    assert len(passes) <= 3
+    assert max(passes) <= 8
+
+
+def test_versions_never_share_a_pass(shop: Any) -> None:
+    first, second = load(shop, 1, work=400), load(shop, 2)
+    batcher = Batcher(max_batch=32)
+
+    async def ask_all() -> list[Any]:
+        return await asyncio.gather(
+            *(batcher.answer((first, second)[i % 2], ["hello good day"]) for i in range(12))
+        )
+
+    answers = asyncio.run(ask_all())
+    batcher.close()
+    for i, answer in enumerate(answers):
+        wanted = shop.probabilities(1 + i % 2, "hello good day")["mood"]
+        np.testing.assert_allclose(answer["mood"][0], wanted, atol=1e-6)
+
+
+def test_full_queue_refuses_and_says_when_to_return(shop: Any) -> None:
+    slow = load(shop, 1, work=600)
+    batcher = Batcher(max_batch=2, queue_limit=4)
+
+    async def ask_all() -> list[Any]:
+        return await asyncio.gather(
+            *(batcher.answer(slow, ["hello"]) for _ in range(20)), return_exceptions=True
+        )
+
+    answers = asyncio.run(ask_all())
+    batcher.close()
+    refused = [answer for answer in answers if isinstance(answer, QueueFull)]
+    assert 14 <= len(refused) <= 16
+    assert all(1 <= error.retry_after_s <= 60 for error in refused)
+    assert sum(isinstance(answer, dict) for answer in answers) == 20 - len(refused)
+    assert batcher.queued_texts == 0
+
+
+def test_one_request_larger_than_the_queue_is_taken_when_nobody_waits(served: Served) -> None:
+    batcher = Batcher(max_batch=4, queue_limit=2)
+    answer = asyncio.run(batcher.answer(served, ["rain"] * 11))
+    batcher.close()
+    assert answer["mood"].shape == (11, 3)
+
+
+def test_request_that_fails_does_not_spoil_others(served: Served) -> None:
+    batcher = Batcher(max_batch=32)
+
+    async def ask_all() -> list[Any]:
+        asked = [["hello"], ["\ud800"], ["rain"]]
+        return await asyncio.gather(*(batcher.answer(served, a) for a in asked), return_exceptions=True)
+
+    good, bad, fine = asyncio.run(ask_all())
+    batcher.close()
+    assert isinstance(bad, Exception)
+    assert good["mood"].shape == fine["mood"].shape == (1, 3)
+
+
+def test_closing_answers_what_waits_and_takes_nothing_more(shop: Any) -> None:
+    slow = load(shop, 1, work=600)
+    batcher = Batcher(max_batch=1)
+
+    async def ask_then_close() -> list[Any]:
+        asked = [asyncio.ensure_future(batcher.answer(slow, ["hello"])) for _ in range(5)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(batcher.close)
+        with pytest.raises(Closed):
+            await batcher.answer(slow, ["late"])
+        return await asyncio.gather(*asked)
+
+    assert [answer["mood"].shape for answer in asyncio.run(ask_then_close())] == [(1, 3)] * 5

@@ -1,0 +1,340 @@
+"""The endpoint as a process: starting, finding, asking, swapping under load, draining, stopping."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from serving import client, process
+from serving.pointer import write_pointer
+
+
+def test_starts_once_is_found_and_stops(shop: Any, start: Any, spec: Any) -> None:
+    shop.release(1)
+    state = start()
+    state_file = shop.root / "endpoints" / "0.json"
+    assert process.status(state_file) == state
+    log = shop.root / "log"
+    again = process.start(shop.folder.path, shop.public_key, spec, state_file, log)
+    assert again == state
+    assert client.ask(state.url, "rain")["version"] == 1
+    begin = time.monotonic()
+    assert process.stop(state_file)
+    assert time.monotonic() - begin < 5
+    assert process.status(state_file) is None
+    assert not state_file.exists()
+    assert not process.stop(state_file)
+    with pytest.raises(client.NoAnswer):
+        client.get(state.url, "/health")
+
+
+def test_listens_on_loopback_only(shop: Any, start: Any) -> None:
+    shop.release(1)
+    assert start().host == "127.0.0.1"
+
+
+def test_taken_port_is_one_clear_message(shop: Any, spec: Any) -> None:
+    shop.release(1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = process.serve_command(
+            shop.folder.path, shop.public_key, dataclasses.replace(spec, port=port), shop.root / "s.json"
+        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert f"port {port} on 127.0.0.1 is taken" in done.stderr
+        with pytest.raises(process.EndpointError, match="is taken by another process"):
+            process.start(
+                shop.folder.path,
+                shop.public_key,
+                dataclasses.replace(spec, port=port),
+                shop.root / "s.json",
+                shop.root / "log",
+            )
+    assert not (shop.root / "s.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"--public-key": "missing.pub"}, "public key"),
+        ({"--token-file": "missing.token"}, "token file"),
+        ({"--threads": "0"}, "expected 1 or more"),
+        ({"--port": "70000"}, "expected a port"),
+        ({"--poll-s": "nan"}, "above 0"),
+    ],
+)
+def test_wrong_usage_ends_with_2(shop: Any, spec: Any, changes: dict[str, str], reason: str) -> None:
+    command = process.serve_command(shop.folder.path, shop.public_key, spec, shop.root / "s.json")
+    for option, value in changes.items():
+        command += [option, value]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_start_without_a_good_version_says_why_and_leaves_nothing(shop: Any, spec: Any) -> None:
+    (shop.release(1) / "release.sig").unlink()
+    state_file = shop.root / "s.json"
+    impatient = dataclasses.replace(spec, start_timeout_s=3)
+    with pytest.raises(process.EndpointError, match=r"release\.sig"):
+        process.start(shop.folder.path, shop.public_key, impatient, state_file, shop.root / "log")
+    assert process.status(state_file) is None
+
+
+def test_process_of_somebody_else_is_never_signalled(shop: Any) -> None:
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        ticks = process.start_ticks(stranger.pid)
+        assert ticks is not None
+        # The id of an endpoint that is gone, reused by another process.
+        state = process.EndpointState(
+            pid=stranger.pid, start_ticks=ticks - 1, host="127.0.0.1", port=1, name="toy", started=""
+        )
+        state_file = shop.root / "s.json"
+        state_file.write_text(json.dumps(dataclasses.asdict(state)))
+        assert process.status(state_file) is None
+        assert not process.stop(state_file)
+        time.sleep(0.1)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_token_is_asked_for_where_one_is_set(shop: Any, start: Any, spec: Any) -> None:
+    shop.release(1)
+    token_file = shop.root / "token"
+    token_file.write_text("a-long-enough-token-4711\n")
+    token_file.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    url = start(dataclasses.replace(spec, token_file=str(token_file))).url
+    token = client.read_token(token_file)
+    assert client.ask(url, "rain", token=token)["version"] == 1
+    for wrong in (None, "", "a-long-enough-token-4712", "a-long-enough-token-4711x", "ä"):
+        headers = {} if wrong is None else {"Authorization": f"Bearer {wrong}".encode()}
+        for route in ("/predict", "/version", "/metrics", "/nowhere"):
+            assert _raw(url, route, headers)[0] == 401
+    assert _raw(url, "/predict", {"Authorization": f"Basic {token}".encode()})[0] == 401
+    assert client.get(url, "/health")[0] == client.get(url, "/ready")[0] == 200
+
+
+def _raw(url: str, route: str, headers: dict[str, Any]) -> tuple[int, bytes]:
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    try:
+        connection.request("GET", route, headers=headers)
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+def test_token_that_others_may_read_is_refused(shop: Any, spec: Any) -> None:
+    token_file = shop.root / "token"
+    token_file.write_text("a-long-enough-token-4711")
+    token_file.chmod(0o644)
+    command = process.serve_command(
+        shop.folder.path,
+        shop.public_key,
+        dataclasses.replace(spec, token_file=str(token_file)),
+        shop.root / "s.json",
+    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "0644" in done.stderr) == (2, True)
+    assert "4711" not in done.stderr
+
+
+class Load(threading.Thread):
+    """A client that asks without pause and keeps what it saw: (status, version, mood) or an exception."""
+
+    def __init__(self, url: str, keep_alive: bool) -> None:
+        super().__init__(daemon=True)
+        parts = urllib.parse.urlsplit(url)
+        self._address = parts.hostname or "", parts.port or 0
+        self._keep_alive = keep_alive
+        self.enough = threading.Event()
+        self.seen: list[tuple[int, int | None, dict[str, float]]] = []
+        self.lost: list[str] = []
+        self._connection: http.client.HTTPConnection | None = None
+
+    def run(self) -> None:
+        """Ask until it is enough or nobody listens any more."""
+        try:
+            self._ask()
+        finally:
+            if self._connection is not None:
+                self._connection.close()
+
+    def _ask(self) -> None:
+        body = json.dumps({"texts": "hello good day", "all": True})
+        while not self.enough.is_set():
+            try:
+                if self._connection is None:
+                    self._connection = http.client.HTTPConnection(*self._address, timeout=10)
+                    self._connection.connect()
+                connection = self._connection
+            except ConnectionRefusedError:
+                return  # nobody listens any more: nothing was accepted
+            try:
+                connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+                reply = connection.getresponse()
+                raw = json.loads(reply.read())
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(repr(error))
+                connection.close()
+                self._connection = None
+                continue
+            mood = {}
+            if reply.status == 200:
+                mood = {e["label"]: e["probability"] for e in raw["answers"][0]["mood"]["probabilities"]}
+                assert str(raw["version"]) == reply.headers["X-Headgate-Version"]
+            self.seen.append((reply.status, raw.get("version"), mood))
+            if not self._keep_alive or reply.headers.get("Connection") == "close":
+                connection.close()
+                self._connection = None
+
+
+def test_swaps_under_load_lose_nothing_and_mix_nothing(
+    shop: Any, start: Any, until: Callable[..., None]
+) -> None:
+    shop.release(1)
+    state = start()
+    clients = [Load(state.url, keep_alive) for keep_alive in (True, True, False)]
+    for one in clients:
+        one.start()
+    good = [1]
+    for version in range(2, 10):
+        folder = shop.stage(version)
+        if version % 3 == 0:
+            (folder / "release.sig").unlink()
+            point_at(shop, version)
+            until(lambda v=version: refused_version(state.url) == v)
+            continue
+        good.append(version)
+        shop.folder.promote(version, shop.private_key)
+        client.wait_for_version(state.url, version, timeout_s=10)
+    shop.folder.roll_back(shop.private_key, 1)
+    client.wait_for_version(state.url, 1, timeout_s=10)
+    time.sleep(0.2)
+    for one in clients:
+        one.enough.set()
+    for one in clients:
+        one.join(10)
+    seen = [entry for one in clients for entry in one.seen]
+    assert not [one.lost for one in clients if one.lost]
+    assert {status for status, _, _ in seen} == {200}
+    versions = {version for _, version, _ in seen}
+    assert versions >= set(good)
+    for version in versions:
+        wanted = dict(
+            zip(("low", "mid", "high"), shop.probabilities(version, "hello good day")["mood"], strict=True)
+        )
+        for _, _, mood in (entry for entry in seen if entry[1] == version):
+            assert mood == pytest.approx(wanted, abs=1e-4)
+
+
+def point_at(shop: Any, version: int) -> None:
+    """Move the pointer as a careless or hostile holder of the key would: without verifying the version."""
+    now = shop.folder.pointer(shop.public_key)
+    pointer = dataclasses.replace(now, version=version, sequence=now.sequence + 1)
+    write_pointer(shop.folder.pointer_path, pointer, shop.private_key)
+
+
+def refused_version(url: str) -> Any:
+    ready = client.get(url, "/ready")[1]
+    return ready["refused"] and ready["refused"]["version"]
+
+
+def test_bad_candidate_is_reported_everywhere(shop: Any, start: Any) -> None:
+    shop.release(1)
+    url = start().url
+    (shop.stage(2) / "release.sig").unlink()
+    point_at(shop, 2)
+    with pytest.raises(client.VersionRefused, match=r"version 2 was refused: release\.sig"):
+        client.wait_for_version(url, 2, timeout_s=10)
+    status, ready = client.get(url, "/ready")
+    assert (status, ready["version"], ready["refused"]["version"]) == (200, 1, 2)
+    text = client.request(url, "GET", "/metrics")[2].decode()
+    assert "headgate_refused 1.0" in text
+    assert "headgate_refusals_total 1.0" in text
+    log = (shop.root / "endpoints" / "0.log").read_text()
+    assert any(json.loads(line)["event"] == "version refused" for line in log.splitlines())
+    assert client.ask(url, "rain")["version"] == 1
+
+
+def test_ends_on_sigterm_with_every_accepted_request_answered(shop: Any, spec: Any) -> None:
+    shop.bundle(1, work=500)
+    shop.release(1)
+    state_file = shop.root / "s.json"
+    command = process.serve_command(shop.folder.path, shop.public_key, spec, state_file)
+    with (shop.root / "log").open("wb") as log:
+        endpoint = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 20
+        state = None
+        while state is None or client.get(state.url, "/ready")[0] != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+            state = process.status(state_file)
+        clients = [Load(state.url, keep_alive) for keep_alive in (True, True, True, False, False, False)]
+        for one in clients:
+            one.start()
+        time.sleep(0.4)
+        os.kill(endpoint.pid, signal.SIGTERM)
+        assert endpoint.wait(15) == 0
+        for one in clients:
+            one.join(10)
+            assert not one.is_alive()
+    finally:
+        endpoint.kill()
+        endpoint.wait()
+    assert not [one.lost for one in clients if one.lost]
+    assert {status for one in clients for status, _, _ in one.seen} <= {200, 503}
+    assert sum(len(one.seen) for one in clients) >= 6
+    assert not state_file.exists()
+
+
+def test_overload_is_answered_with_503_and_when_to_return(shop: Any, start: Any, spec: Any) -> None:
+    shop.bundle(1, work=500)
+    shop.release(1)
+    url = start(dataclasses.replace(spec, queue_limit=2, max_batch=1)).url
+    replies: list[tuple[int, dict[str, str]]] = []
+
+    def ask() -> None:
+        status, headers, _ = client.request(url, "POST", "/predict", {"texts": "rain"}, timeout_s=20)
+        replies.append((status, headers))
+
+    threads = [threading.Thread(target=ask) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert {status for status, _ in replies} == {200, 503}
+    assert all(int(headers["retry-after"]) >= 1 for status, headers in replies if status == 503)
+    assert client.ask(url, "rain")["version"] == 1
+
+
+def test_endpoint_needs_nothing_heavy() -> None:
+    heavy = ["torch", "transformers", "prefect", "mlflow", "pandas", "great_expectations", "scipy", "pyarrow"]
+    code = f"import sys, serving.__main__; print([name for name in {heavy} if name in sys.modules])"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
