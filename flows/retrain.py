@@ -13,9 +13,9 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 
 from flows.config import Project, load_project
+from flows.ending import ending
 from flows.outcome import Outcome, Stage
 from flows.place import config_home, prepare
 from tasks.artifacts import publish_artifacts
@@ -27,11 +27,10 @@ from tasks.home import Home
 from tasks.measure import score, time_bundles
 from tasks.merge import merge
 from tasks.prepare import Run, prepare_run
-from tasks.promote import promote
 from tasks.reconcile import reconcile
 from tasks.references import BundleRef, Measured
-from tasks.register import register
-from tasks.report import report
+from tasks.register import log_pages, register
+from tasks.report import write_report
 from tasks.validate import validate_data
 
 
@@ -49,10 +48,10 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     project, state = load_project(config, backbone=backbone), Home(folder)
 
     def ended(stage: Stage, **known: Any) -> State:
-        outcome = Outcome(stage=stage, name=project.name, seconds=time.monotonic() - started_s, **known)
-        return outcome_state(outcome)
+        seconds = time.monotonic() - started_s
+        return ending(Outcome(stage=stage, name=project.name, seconds=seconds, **known))
 
-    reconcile(state, project.name, project.registry)
+    reconcile(state, project.name, project.registry, project.deploy)
     data = merge(project.sources, project.heads, project.split, base=config.resolve().parent, out=state.data)
     champion = current_champion(state, project.name)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
@@ -61,7 +60,6 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         return ended("data_rejected", reasons=quality.verdict.reasons, pages=quality.pages)
 
     baselines = _fit_baselines(project, run)
-    teachers = _teachers(project, run, baselines)
     shared = fit_shared(
         run.heads,
         name=project.name,
@@ -69,25 +67,87 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         train=project.train,
         rows=run.rows,
         out=run.folder / "shared",
-        teachers=teachers,
+        teachers=_teachers(project, run, baselines),
         logs=run.logs,
         provenance=run.provenance,
         profile=run.profile,
     )
-
     bundles = {"shared": shared, **{f"baseline:{head}": bundle for head, bundle in baselines.items()}}
     if champion is not None:
         bundles["champion"] = champion.bundle
     measured = _measure(project, run, bundles)
     verdict = decide(run.heads, measured, project.gates, champion=champion)
-    registered = register(state, project.name, project.registry, run, shared, measured, verdict)
-    if verdict.outcome != "pass":
-        pages = report(run, quality, bundles, measured, verdict, registered=registered, deployed=None)
-        publish_artifacts(project.name, verdict, pages)
-        return ended(
-            "model_rejected",
-            reasons=verdict.reasons,
-            rows=verdict_rows(verdict),
-            registered=registered.facts,
-            pages=pages,
+    registered = register(state, project.name, project.registry, run, shared, verdict, dataset=Path(data.path))
+    deployed = None
+    if verdict.outcome == "pass":
+        deployed = deploy(state, project.name, project.registry, project.deploy, registered, shared, verdict)
+
+    pages, rows = write_report(run, quality, bundles, measured, verdict, registered, deployed)
+    log_pages(state, project.name, project.registry, registered, pages)
+    publish_artifacts(project.name, verdict, rows, pages)
+    known = {"rows": rows, "registered": registered.facts, "pages": pages}
+    if deployed is None:
+        return ended("model_rejected", reasons=verdict.reasons, **known)
+    if not deployed.serves:
+        return ended("deployment_undone", reasons=(deployed.reason,), **known)
+    return ended("deployed", deployed=deployed.facts, **known)
+
+
+def _fit_baselines(project: Project, run: Run) -> dict[str, BundleRef]:
+    """One baseline a head, at most `runner.side_by_side` at once."""
+    names, at_once = list(run.heads), project.runner.side_by_side
+    fitted: dict[str, BundleRef] = {}
+    for first in range(0, len(names), at_once):
+        futures = {
+            name: fit_baseline.submit(
+                name,
+                run.heads[name],
+                key=baseline_key(
+                    run.heads[name],
+                    run.head_fingerprints[name],
+                    project.backbone,
+                    run.encoder_sha256,
+                    project.train,
+                ),
+                backbone=project.backbone,
+                train=project.train,
+                rows=run.rows,
+                cache=run.cache,
+                logs=run.logs,
+                provenance=run.provenance,
+            )
+            for name in names[first : first + at_once]
+        }
+        fitted |= {name: future.result() for name, future in futures.items()}
+    return fitted
+
+
+def _teachers(project: Project, run: Run, baselines: Mapping[str, BundleRef]) -> dict[str, str]:
+    """Each baseline's answers for all training rows; none where distillation is off."""
+    if project.train.distillation == 0 or len(baselines) == 1:
+        return {}
+    return {
+        name: teach(
+            name, baseline, rows=run.rows, texts_sha256=run.texts_sha256, cache=run.cache, logs=run.logs
         )
+        for name, baseline in baselines.items()
+    }
+
+
+def _measure(project: Project, run: Run, bundles: Mapping[str, BundleRef]) -> Measured:
+    """Scores of every bundle, then the latency of all of them, one after another on a quiet machine."""
+    threads, out = project.gates.latency_threads, run.folder / "evidence"
+    scores = {
+        label: score(label, bundle, rows=run.rows, out=out, threads=threads, logs=run.logs)
+        for label, bundle in bundles.items()
+    }
+    timing = time_bundles(
+        bundles,
+        rows=run.rows,
+        out=out,
+        requests=project.gates.latency_requests,
+        threads=threads,
+        seed=project.gates.seed,
+        logs=run.logs,
+    )
+    return Measured(scores=scores, timing=timing)

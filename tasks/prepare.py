@@ -80,7 +80,11 @@ def prepare_run(
         step.outcome = f"{backbone.name}, sha256 {encoder.sha256[:12]}…"
     profile = json.loads((Path(data.path) / "profile.json").read_text())
     profile["tokens"] = {
-        split: _token_lengths(tokenizer, rows / f"{split}.texts.jsonl", train.max_length) for split in SPLITS
+        "max_length": train.max_length,
+        "splits": {
+            split: _token_lengths(tokenizer, rows / f"{split}.texts.jsonl", train.max_length)
+            for split in SPLITS
+        },
     }
     (folder / "profile.json").write_text(json.dumps(profile, indent=1))
     provenance = {
@@ -121,11 +125,10 @@ def _token_lengths(tokenizer: Any, texts: Path, max_length: int) -> dict[str, An
     lengths = np.array([len(encoding.ids) for encoding in tokenizer.encode_batch_fast(sample)] or [0])
     counts, edges = np.histogram(np.minimum(lengths, 2 * max_length), bins=32, range=(0, 2 * max_length))
     return {
-        "texts": len(sample),
+        "rows": len(sample),
+        "truncated": int((lengths > max_length).sum()),
         "median": float(np.median(lengths)),
         "p95": float(np.percentile(lengths, 95)),
         "max": int(lengths.max()),
-        "truncated_share": float((lengths > max_length).mean()),
-        "max_length": max_length,
         "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
     }

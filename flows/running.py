@@ -1,0 +1,46 @@
+"""Run a flow in this process and sort what can go wrong into exit codes.
+
+Knows which errors are the user's to mend (one clear message) and which are ours (a traceback).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from flows import exits
+from flows.outcome import Outcome
+
+
+def run_flow(which: str, *, config: Path, home: Path, backbone: str | None, console: Console) -> Outcome | int:
+    """The outcome of the flow `which`, or an exit code after its error was told on `console`."""
+    # The server says on every start that it is temporary; that is on purpose.
+    console.print("  starting Prefect …", style="dim")
+    from flows.retrain import retrain
+    from flows.validate import validate
+
+    flow = {"retrain": retrain, "validate": validate}[which]
+    state = flow(config=config, home=home, backbone=backbone, return_state=True)
+    if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone"):
+        outcome = state.result(raise_on_failure=False)
+        if isinstance(outcome, Outcome):
+            return outcome
+    error = state.result(raise_on_failure=False)
+    return _told(error, console)
+
+
+def _told(error: object, console: Console) -> int:
+    """Say what went wrong in its own words and give the exit code; what nobody foresaw is raised."""
+    from flows.config import ConfigError
+    from tasks.failures import foreseen
+
+    kind = "usage" if isinstance(error, ConfigError) else foreseen(error)
+    if kind is not None:
+        console.print(Text(f"headgate: {error}", style="red"), soft_wrap=True)
+        return {"usage": exits.USAGE, "data": exits.DATA_REJECTED, "other": exits.FAILED}[kind]
+    if isinstance(error, BaseException):
+        raise error
+    console.print(Text(f"headgate: the flow ended without an outcome: {error}", style="red"))
+    return exits.FAILED

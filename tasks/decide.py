@@ -1,0 +1,60 @@
+"""Decide whether a candidate may ship: all gates, one verdict.
+
+Reads the evidence and asks `expectations`; does not gather it and does not act on the verdict.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from expectations.accuracy_gate import judge_accuracy, judge_champion
+from expectations.latency_gate import judge_latency
+from expectations.memory_gate import judge_memory
+from expectations.scores import HeadScores, card_heads, load_scores
+from expectations.spec import GateRules
+from expectations.timings import timings_from_json
+from expectations.verdict import Verdict, combine
+from model.spec import HeadSpec
+from tasks.champion import ChampionRef
+from tasks.progress import Step
+from tasks.references import Measured
+
+
+@task(name="decide", cache_policy=NO_CACHE)
+def decide(
+    heads: Mapping[str, HeadSpec], measured: Measured, rules: GateRules, *, champion: ChampionRef | None
+) -> Verdict:
+    """Accuracy against the baselines and the champion, latency, memory: all must pass.
+
+    Raises:
+        ValueError: two bundles were scored on different rows, or a file of the evidence is malformed.
+    """
+    with Step("decide") as step:
+        shared = load_scores(Path(measured.scores["shared"].path), heads)
+        baselines = {head: scores_of(measured, f"baseline:{head}", {head: heads[head]})[head] for head in heads}
+        champions, champion_heads = None, None
+        if champion is not None:
+            card = json.loads((Path(champion.bundle.path) / "card.json").read_text())
+            champion_heads = card_heads(card)
+            champions = load_scores(Path(measured.scores["champion"].path), heads, champion_heads)
+        timings = timings_from_json(json.loads(Path(measured.timing.path).read_text()))
+        verdict = combine(
+            [
+                judge_accuracy(shared, baselines, rules, heads),
+                judge_champion(shared, champions, rules, heads, champion_heads),
+                judge_latency(timings, rules, list(heads)),
+                judge_memory(timings, rules, list(heads)),
+            ]
+        )
+        step.outcome = verdict.outcome
+    return verdict
+
+
+def scores_of(measured: Measured, label: str, heads: Mapping[str, HeadSpec]) -> dict[str, HeadScores]:
+    """The answers of one bundle by its label (`shared`, `baseline:<head>`)."""
+    return load_scores(Path(measured.scores[label].path), heads)

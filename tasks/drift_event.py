@@ -1,0 +1,25 @@
+"""Tell Prefect that the data has moved away from what the champion was trained on.
+
+The event is what the automation in `prefect.yaml` waits for. It holds names, never texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+
+DRIFT_EVENT = "headgate.data.drifted"
+
+
+@task(name="tell-of-drift", cache_policy=NO_CACHE)
+def tell_of_drift(name: str, config: Path, drifted: Sequence[str]) -> None:
+    """Emit one event that names the project, its configuration and what drifted."""
+    emit_event(
+        event=DRIFT_EVENT,
+        resource={"prefect.resource.id": f"headgate.project.{name}", "headgate.config": str(config)},
+        payload={"drifted": list(drifted)},
+    )
