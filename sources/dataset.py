@@ -10,7 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def build_dataset(
     weights = {name: spec.weight for name, spec in sources.items()}
     merged = merge_rows(read.rows, heads, read.books, weights, split)
     progress("merge", merged.rows.height)
-    labelled = {head: merged.texts[columns_of(head).answer].is_not_null() for head in heads}
+    labelled = {head: merged.texts[f"labelled:{head}"] for head in heads}
     texts = assign_splits(merged.texts, labelled, split)
     near = _near_duplicates(texts, split)
     if near is not None and split.near_duplicates == "remove":
@@ -318,7 +318,7 @@ def _write(
     place = out_root / ref.fingerprint[:16]
     if place.exists() and not _holds(place, about):
         place = out_root / f"{ref.fingerprint[:16]}-{evidence[:8]}"
-    ref = DatasetRef(**{**{f: getattr(ref, f) for f in DatasetRef.__slots__}, "path": place})  # type: ignore[attr-defined]
+    ref = replace(ref, path=place)
     if place.exists() and _holds(place, about):
         return ref
     building = out_root / f".building-{uuid.uuid4().hex}"

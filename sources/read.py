@@ -131,6 +131,10 @@ def _check_spec(spec: SourceSpec) -> None:
             problems.append(
                 Problem(head=head, seen="`column` and `columns` both given or both absent", expected="one")
             )
+        elif long.encoding == "separator" and not long.separator:
+            problems.append(
+                Problem(head=head, seen="`separator` is empty", expected="what stands between labels")
+            )
         elif long.columns is None and long.encoding == "columns":
             problems.append(
                 Problem(

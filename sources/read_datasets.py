@@ -39,7 +39,7 @@ def read_saved(folder: Path, name: str, wanted: Wanted) -> Iterator[tuple[str | 
                 advice="Set `format` to that of the files in it.",
             )
         )
-    import datasets
+    import datasets  # type: ignore[import-untyped]
 
     try:
         found = datasets.load_from_disk(str(folder))

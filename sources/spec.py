@@ -40,7 +40,8 @@ class TargetSpec:
     map: dict[str, str] = field(default_factory=dict)
     """Label as written → label as meant. Labels not named stay as they are."""
     labels_file: str | None = None
-    """Text file with one label a line; a cell then holds line numbers, from 0."""
+    """Text file with one label a line; a cell then holds line numbers, from 0. `${VARIABLE}` as in
+    `path`."""
     drop: tuple[str, ...] = ()
     """Labels (after `map`) to forget: multilabel drops the label, multiclass leaves the row unlabelled."""
     empty_means_none: bool = False
@@ -79,15 +80,19 @@ class SourceSpec:
     split: SplitName | None = None
     """All rows belong to this split."""
     split_column: str | None = None
-    """Column that names each row's split."""
+    """Column that names each row's split. An empty cell leaves the row to the hash."""
     split_map: dict[str, SplitName] = field(default_factory=dict)
-    """Value of `split_column` → split, for other spellings (`dev: validation`)."""
+    """Value of `split_column`, or a hub dataset's own split name → split, for other spellings
+    (`dev: validation`)."""
     group: str | None = None
-    """Column whose equal values (an author, a ticket) stay in one split."""
+    """Column whose equal values (an author, a ticket) stay in one split, in all sources that name a
+    group. An empty cell is no group."""
     where: str | None = None
-    """Row filter, an SQL condition on this source's columns: `length > 3 AND lang = 'en'`."""
+    """Row filter, an SQL condition on this source's columns: `CAST(length AS INT) > 3 AND lang = 'en'`.
+    Columns of text files are strings, so numbers need the CAST; text and label columns are strings in
+    every format."""
     limit: Annotated[int, Range(ge=1)] | None = None
-    """Most rows read, from the start."""
+    """Most rows read, from the start and before `where`; for each path of a mapping split → path."""
     weight: Annotated[float, Range(gt=0)] = 1.0
     """Factor of this source's rows in the loss and in a `majority` vote."""
     optional: bool = False
@@ -97,7 +102,8 @@ class SourceSpec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSpec:
     """How rows without a given split are split, by a hash of text (or group): stable, so that added
-    rows never move old ones."""
+    rows never move old ones. A head whose rows are all given, none of them for validation (or test),
+    gets that split carved out of its training rows by a hash, in the same share."""
 
     __pydantic_config__ = SCHEMA_CONFIG
 
@@ -109,12 +115,13 @@ class SplitSpec:
     """Seed of the hash. Changing it moves every row."""
     conflicts: ConflictPolicy = "drop"
     """One text, two different labels for one head. `drop`: that head is unlabelled there.
-    `majority`: the heaviest label, a tie is dropped. `prefer`: the first of `prefer`. `error`: kept
-    as `drop`, and any conflict is critical."""
+    `majority`: the heaviest label (multilabel: label by label), a tie is dropped. `prefer`: the first
+    of `prefer`. `error`: kept as `drop`, and any conflict is critical."""
     prefer: tuple[str, ...] = ()
     """Sources in order of trust, with `conflicts: prefer`."""
     near_duplicates: Literal["report", "remove", "off"] = "report"
-    """Texts that are almost equal across splits: count and list them, remove them from the later of
-    train < validation < test, or do not look."""
+    """Texts that are almost equal across splits: count and list them (up to 200,000 texts), remove them
+    from the earlier of train < validation < test so that test rows stay, or do not look."""
     near_duplicate_similarity: Share = 0.9
-    """Estimated Jaccard similarity of character 5-grams from which two texts are near-duplicates."""
+    """Jaccard similarity of character 5-grams (lower case, punctuation left aside) from which two texts
+    are near-duplicates."""

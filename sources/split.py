@@ -84,7 +84,8 @@ def assign_splits(texts: pl.DataFrame, labelled: Mapping[str, pl.Series], split:
     Args:
         texts: `text_id`, `given` (int8 code of `CODES`, null = not given), `group` (null = none; groups
             that share a text already carry one name).
-        labelled: head → bool per text, whether it has an answer.
+        labelled: head → bool per text, whether a row of it has a cell for the head. Cells that were not
+            understood or are in conflict count, so that mending them moves no row.
 
     Raises:
         BadSplit: a split would be empty, or the shares leave nothing for training.

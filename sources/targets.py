@@ -6,7 +6,7 @@ Does not know other sources. Cells themselves are read by `sources.cells`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -69,7 +69,9 @@ def find_targets(
         try:
             frame = _find(frame, raw, target_spec(target), head, heads[head], books[head], base)
         except DataError as error:
-            errors.append(error)
+            errors.append(
+                type(error)(*(replace(p, source=raw.name, head=p.head or head) for p in error.problems))
+            )
     raise_together(errors)
     return frame
 

@@ -1,0 +1,65 @@
+"""Several answers to one text, settled by hand."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from sources.answers import Answer
+from sources.conflicts import Vote, settle
+from sources.spec import SplitSpec
+
+A, B = Answer(("a",)), Answer(("b",))
+
+
+def votes(*given: tuple[Answer, str, float]) -> list[Vote]:
+    return [Vote(answer, source, weight) for answer, source, weight in given]
+
+
+def test_multiclass_policies() -> None:
+    ballot = votes((A, "x", 2.0), (B, "y", 1.0))
+    assert settle(ballot, "multiclass", SplitSpec(conflicts="drop")) == (None, True)
+    assert settle(ballot, "multiclass", SplitSpec(conflicts="error")) == (None, True)
+    assert settle(ballot, "multiclass", SplitSpec(conflicts="majority")) == (A, True)
+    assert settle(ballot, "multiclass", SplitSpec(conflicts="prefer", prefer=("y", "x"))) == (B, True)
+    assert settle(ballot, "multiclass", SplitSpec(conflicts="prefer", prefer=("z",))) == (None, True)
+
+
+def test_a_tie_is_dropped_in_any_order_of_votes() -> None:
+    # 0.1 + 0.2 + 0.3 against 0.6: equal only if the sum does not depend on its order
+    split = SplitSpec(conflicts="majority")
+    ballot = votes((A, "x", 0.1), (A, "y", 0.2), (A, "z", 0.3), (B, "w", 0.6))
+    assert len({settle(order, "multiclass", split) for order in permutations(ballot)}) == 1
+
+
+def test_a_preferred_source_that_contradicts_itself_is_dropped() -> None:
+    ballot = votes((A, "x", 1.0), (B, "x", 1.0), (B, "y", 1.0))
+    assert settle(ballot, "multiclass", SplitSpec(conflicts="prefer", prefer=("x",))) == (None, True)
+
+
+def test_partial_multilabel_answers_complete_each_other() -> None:
+    one = Answer(("a",), ("b",), ("a", "b"))
+    other = Answer(("b",), (), ("b", "c"))
+    merged = Answer(("a", "b"), (), ("a", "b", "c"))
+    assert settle(votes((one, "x", 1), (other, "y", 1)), "multilabel", SplitSpec()) == (merged, False)
+    assert merged.unknown(("a", "b", "c", "d")) == ("d",)
+
+
+def test_an_answer_about_all_labels_denies_what_it_does_not_name() -> None:
+    partial, whole = Answer(("a",), (), ("a",)), Answer(("b",))
+    assert settle(votes((partial, "x", 1), (whole, "y", 1)), "multilabel", SplitSpec()) == (None, True)
+
+
+def test_multilabel_majority_is_by_label_and_a_tied_label_is_unknown() -> None:
+    ballot = votes((Answer(("a", "b")), "x", 2.0), (Answer(("a", "c")), "y", 2.0), (Answer(("a",)), "z", 1.0))
+    answer, in_conflict = settle(ballot, "multilabel", SplitSpec(conflicts="majority"))
+    assert in_conflict
+    assert answer == Answer(("a",))
+    tied, _ = settle(ballot[:2], "multilabel", SplitSpec(conflicts="majority"))
+    assert tied == Answer(("a",), ("b", "c"))
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+def test_agreement_is_no_conflict(kind: str) -> None:
+    assert settle(votes((A, "x", 1), (A, "y", 1)), kind, SplitSpec()) == (A, False)  # type: ignore[arg-type]

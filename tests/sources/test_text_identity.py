@@ -1,0 +1,77 @@
+"""When two texts or labels are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sources.identity import WHITE_SPACE, identity, identity_text, look_alikes, text_id, text_ids
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cafe\u0301", "caf\u00e9"),
+        ("a\r\nb", "a\nb"),
+        ("a\rb", "a\nb"),
+        ("  a b\t", "a b"),
+        ("\u00a0a\u3000", "a"),
+        ("\u2028a\x85", "a"),
+    ],
+)
+def test_same_text(one: str, other: str) -> None:
+    assert identity_text(one) == identity_text(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a", "A"), ("a b", "a  b"), ("a", "a."), ("a", "a\u200b"), ("a\n\nb", "a\nb"), ("ﬁ", "fi"), ("a", "а")],
+)
+def test_different_text(one: str, other: str) -> None:
+    assert identity_text(one) != identity_text(other)
+
+
+@given(TEXTS)
+def test_identity_is_idempotent(text: str) -> None:
+    once = identity_text(text)
+    assert identity_text(once) == once
+    assert "\r" not in once
+    assert once == once.strip(WHITE_SPACE)
+
+
+@given(st.text(st.characters(max_codepoint=0x24FF, exclude_categories=["Cs", "Cn"]), max_size=30))
+def test_identity_is_what_python_says(text: str) -> None:
+    expected = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").strip(WHITE_SPACE)
+    assert identity_text(text) == expected
+
+
+def test_white_space_is_the_unicode_property() -> None:
+    # Python's isspace adds four separators (FS, GS, RS, US) that Unicode does not call white space.
+    python = {chr(c) for c in range(0x110000) if chr(c).isspace()} - {"\x1c", "\x1d", "\x1e", "\x1f"}
+    assert set(WHITE_SPACE) == python
+
+
+def test_text_id_is_half_of_sha256() -> None:
+    assert text_id("abc") == "ba7816bf8f01cfea414140de5dae2223" == hashlib.sha256(b"abc").hexdigest()[:32]
+
+
+def test_missing_stays_missing() -> None:
+    texts = pl.Series(["a", None])
+    assert text_ids(texts)[1] is None
+    assert texts.to_frame("t").select(identity(pl.col("t"))).to_series().to_list() == ["a", None]
+
+
+def test_look_alike_labels_are_named_and_others_are_not() -> None:
+    labels = ["Refund", "refund ", "re\u200bfund", "refuпd", "other", "раy", "pay", "order_id", "order-id"]
+    assert look_alikes(labels) == [
+        ["Refund", "refund ", "re\u200bfund"],
+        ["order-id", "order_id"],
+        ["pay", "раy"],
+    ]
