@@ -9,6 +9,7 @@ Does not know how the sources were read, nor what is done about the verdict.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,10 +125,11 @@ def judge_data(
             counts = evaluation.unexpected, evaluation.elements
             example = where.get((check.rule, check.head))
             results.append(judge_rows(check, evaluation.success, *counts, example, _labels(check, tables)))
-    totals: dict[str, int] = {}
+    counted: Counter[str] = Counter()
     for result in results:
-        if result.count:
-            totals[result.rule] = totals.get(result.rule, 0) + result.count
+        counted[result.rule] += result.count or 0
+    # What only the merge could find (near-duplicates) has no count of its own here.
+    totals = {rule: n for rule, n in {**profile.get("finding_totals", {}), **(+counted)}.items() if n}
 
     parquet, text = write_findings(findings, out)
     judged = DataVerdict(

@@ -119,7 +119,7 @@ def _table(check: Check, places: pa.Table | None = None, values: Sequence[str | 
 
 
 def examples(findings: pa.Table) -> Mapping[tuple[str, str | None], str]:
-    """(rule, head) → `file:line` of the first finding that has a place; with the label, if it is about one."""
+    """(rule, head) → `file:line` of the first finding that has a place; with the label, if about one."""
     first: dict[tuple[str, str | None], str] = {}
     columns = [findings[name].to_pylist() for name in ("rule", "head", "file", "line", "value")]
     for rule, head, file, line, value in zip(*columns, strict=True):

@@ -133,7 +133,7 @@ def grid(parts: Iterable[object]) -> Markup:
 
 
 def folded(summary: object, html: object) -> Markup:
-    """Something long behind a line that opens it; printed open."""
+    """Something long behind a line that opens it; printed only where it was opened."""
     return Markup("<details><summary>{}</summary>{}</details>").format(summary, html)
 
 
