@@ -14,7 +14,7 @@ Knows timings and rules; does not know processes or bundles.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.stats import binom
@@ -33,8 +33,15 @@ MOST_REQUESTS = 1_000_000
 """Beyond this a needed count is not worth printing."""
 
 
-def judge_latency(timings: Timings, rules: GateRules, heads: Sequence[str]) -> Verdict:
-    """Threads, control, ratio to the baselines and to the champion (where timed), p95 of one request."""
+def judge_latency(
+    timings: Timings, rules: GateRules, heads: Sequence[str], digests: Mapping[str, str] | None = None
+) -> Verdict:
+    """Threads, control, ratio to the baselines and to the champion (where timed), p95 of one request.
+
+    Args:
+        digests: bundle → sha256 of the manifest of the bundle that is judged; given, the timed bytes must
+            be these.
+    """
     baselines = [f"baseline:{head}" for head in heads]
     limit = rules.max_latency_ratio if len(baselines) > 1 else rules.max_single_head_ratio
     findings = [
@@ -46,6 +53,8 @@ def judge_latency(timings: Timings, rules: GateRules, heads: Sequence[str]) -> V
         limit = rules.max_champion_latency_ratio
         findings.append(_ratio("latency vs champion", timings, ["champion"], limit, rules))
     findings.append(_budget(timings, rules))
+    if digests is not None:
+        findings.append(_bytes(timings, digests))
     return Verdict(gate="latency", findings=tuple(findings))
 
 
@@ -85,6 +94,18 @@ def _threads(timings: Timings, rules: GateRules) -> Finding:
         seen += ": what was measured is not what serves; time at `gates.latency_threads`"
         return Finding(subject="threads", outcome="fail", reason=seen, figures=figures)
     return Finding(subject="threads", outcome="pass", reason=seen, figures=figures)
+
+
+def _bytes(timings: Timings, digests: Mapping[str, str]) -> Finding:
+    """Whether the bundles that were timed are the ones that are judged."""
+    other = [name for name, digest in digests.items() if timings.digest.get(name) != digest]
+    figures: Figures = {"bundles": len(digests)}
+    if other:
+        reason = f"other bytes were timed than are judged: {', '.join(other)}; time the bundles again"
+        return Finding(subject="timed bundles", outcome="fail", reason=reason, figures=figures)
+    return Finding(
+        subject="timed bundles", outcome="pass", reason="the judged bytes were timed", figures=figures
+    )
 
 
 def _control(timings: Timings, rules: GateRules) -> Finding:

@@ -38,6 +38,10 @@ class Timings:
     """Bundle → largest resident set of its process, in MiB."""
     bundle_bytes: Mapping[str, int] = field(default_factory=dict)
     """Bundle → size of all its files."""
+    digest: Mapping[str, str] = field(default_factory=dict)
+    """Bundle → sha256 of its manifest: which bytes were timed."""
+    machine: Mapping[str, object] = field(default_factory=dict)
+    """Where it was measured: processor, cores, load; for the report."""
     threads: int | None = None
     """CPU threads of each process, as measured there; none if the file does not say."""
 
@@ -85,6 +89,8 @@ def timings_from_json(raw: Mapping[str, Any]) -> Timings:
         tokens=np.asarray(columns["tokens"], dtype=np.int64) if "tokens" in columns else None,
         peak_rss_mb=dict(raw.get("peak_rss_mb", {})),
         bundle_bytes=dict(raw.get("bundle_bytes", {})),
+        digest=dict(raw.get("digest", {})),
+        machine=dict(raw.get("machine", {})),
         threads=raw.get("threads"),
     )
 

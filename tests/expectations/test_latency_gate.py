@@ -125,6 +125,14 @@ def test_timings_of_something_else_fail() -> None:
     assert outcomes(replace(timings, text=easier))["latency vs baselines"] == "fail"
 
 
+def test_other_bytes_than_the_judged_ones_fail() -> None:
+    timings = replace(timed(), digest={"shared": "aa", "baseline:topic": "bb"})
+    judged = judge_latency(timings, RULES, HEADS, {"shared": "aa", "baseline:topic": "bb"})
+    assert judged.outcome == "pass"
+    swapped = judge_latency(timings, RULES, HEADS, {"shared": "ab"})
+    assert swapped.outcome == "fail" and "other bytes" in swapped.reasons[0]
+
+
 def test_requests_needed_by_hand() -> None:
     """0.95^58 = 0.0510 and 0.95^59 = 0.0485; 0.95^89 = 0.0104 and 0.95^90 = 0.0099."""
     assert requests_needed(0.95) == 59
