@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from serving.answers import invocations_reply, predict_reply, to_json
 from serving.batching import Batcher, Closed, Probabilities, QueueFull
 from serving.engine import Engine
-from serving.envelope import VERSION_HEADER, App, Envelope, error_body
+from serving.envelope import FAILED, VERSION_HEADER, App, Envelope, error_body
 from serving.limits import Asked, Limits, Refused, invocations_request, predict_request, read_json
 from serving.loading import Served
 from serving.metrics import Metrics
@@ -129,6 +129,11 @@ def make_app(
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         # FastAPI's own handler echoes the body, and fails on NaN and lone surrogates in it.
         return Response(error_body("invalid", "the request is not valid"), 422, media_type=_JSON)
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        # Raised again after this reply, so that the envelope logs it.
+        return Response(FAILED, 500, media_type=_JSON)
 
     return Envelope(
         app,

@@ -32,6 +32,10 @@ def error_body(code: str, message: str) -> bytes:
     return to_json({"error": {"code": code, "message": message}})
 
 
+FAILED = error_body("internal", "the endpoint failed; its log says why")
+"""The body of every 500."""
+
+
 class Envelope:
     """Wraps the application.
 
@@ -64,13 +68,15 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()
-        status = 0
+        status, complete = 0, False
 
         async def send_marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = self._marked(message.get("headers", []))
+            else:
+                complete = not message.get("more_body", False)
             await send(message)
 
         try:
@@ -81,9 +87,10 @@ class Envelope:
                 await _reply(send_marked, 401, body, [(b"www-authenticate", b"Bearer")])
         except Exception:
             log.exception("request failed", extra={"status_sent": status})
-            if status:
-                raise  # the reply is under way: only closing the connection tells the client
-            await _reply(send_marked, 500, error_body("internal", "the endpoint failed; its log says why"))
+            if not status:
+                await _reply(send_marked, 500, FAILED)
+            elif not complete:
+                raise  # half a reply is out: only closing the connection tells the client
         finally:
             self._on_reply(scope["path"], status, time.perf_counter() - begin)
 

@@ -33,6 +33,9 @@ from serving.manifest import (
 from serving.override import Override, write_override
 from serving.pointer import POINTER_FILE, Pointer, PointerBroken, read_pointer, write_pointer
 
+KEPT_POINTERS = 100
+"""Pointers that the history keeps when it is pruned."""
+
 
 class PromotionRefused(Exception):
     """The pointer was not moved: a newer approval already serves, or there is nothing to go back to."""
@@ -231,6 +234,8 @@ class ReleaseFolder:
             if self.versions_path.is_dir():
                 for debris in self.versions_path.glob(".staging-*"):
                     shutil.rmtree(debris, ignore_errors=True)
+            for old in sorted(self.history_path.glob("[0-9]*"))[:-KEPT_POINTERS]:
+                old.unlink()
             return removed
 
     @contextlib.contextmanager

@@ -35,7 +35,9 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        # Named TCP: asyncio sets TCP_NODELAY on such sockets only, and without it every reply on a connection
+        # that is kept open waits 40 ms for the client's delayed acknowledgement.
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except (OSError, OverflowError) as error:
         raise PortTaken(f"host {host!r}: not an address of this machine ({error})") from error
     try:

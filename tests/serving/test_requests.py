@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import statistics
+import time
 import urllib.parse
 from typing import Any
 
@@ -358,6 +360,19 @@ def test_chunked_body_is_cut_off_at_the_limit(url: str) -> None:
         for _ in range(3):
             connection.sendall(b"2710\r\n" + b" " * 10_000 + b"\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_replies_on_an_open_connection_do_not_wait_for_acknowledgements(url: str) -> None:
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    times_ms = []
+    for _ in range(15):
+        begin = time.perf_counter()
+        connection.request("POST", "/predict", b'{"texts": "rain"}', {"Content-Type": "application/json"})
+        connection.getresponse().read()
+        times_ms.append((time.perf_counter() - begin) * 1000)
+    connection.close()
+    assert statistics.median(times_ms) < 30  # 40 and more with Nagle's algorithm on
 
 
 def test_client_that_hangs_up_in_the_middle_harms_nobody(url: str) -> None:

@@ -17,7 +17,9 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from serving import client, process
 from serving.pointer import write_pointer
@@ -277,6 +279,28 @@ def test_bad_candidate_is_reported_everywhere(shop: Any, start: Any) -> None:
     assert "headgate_refusals_total 1.0" in text
     log = (shop.root / "endpoints" / "0.log").read_text()
     assert any(json.loads(line)["event"] == "version refused" for line in log.splitlines())
+    assert client.ask(url, "rain")["version"] == 1
+
+
+def test_failure_inside_the_model_is_a_small_500_and_nothing_more(shop: Any, start: Any) -> None:
+    bundle, _ = shop.bundle(1)
+    model = onnx.load(bundle / "model.onnx")
+    for tensor in model.graph.initializer:
+        if tensor.name == "table_mood":
+            table = numpy_helper.to_array(tensor).copy()
+            table[-2] = 3e38  # the word "help": finite, but twice of it is not
+            tensor.CopyFrom(numpy_helper.from_array(table, tensor.name))
+    (bundle / "model.onnx").write_bytes(model.SerializeToString())
+    shop.seal(bundle)
+    shop.release(1)
+    url = start().url
+    status, headers, body = client.request(url, "POST", "/predict", {"texts": "help help"})
+    assert (status, headers["x-headgate-version"]) == (500, "1")
+    assert json.loads(body)["error"]["code"] == "internal"
+    assert len(body) < 100
+    log = (shop.root / "endpoints" / "0.log").read_text()
+    assert "NonFiniteOutput" in log
+    assert "help" not in log
     assert client.ask(url, "rain")["version"] == 1
 
 
