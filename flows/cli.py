@@ -108,7 +108,7 @@ def serve(name: str, home: Path | None, port: int | None) -> None:
     try:
         address = start(_home_of(name, home), name, port=port)
     except EndpointDown as error:
-        _fail(str(error), exits.USAGE if error.usage else exits.FAILED)
+        _fail(str(error), exits.FAILED)
     click.echo(f"{name} serves at {address}  (stop it with: headgate stop {name})")
 
 
@@ -117,9 +117,13 @@ def serve(name: str, home: Path | None, port: int | None) -> None:
 @_HOME
 def stop(name: str, home: Path | None) -> None:
     """Stop the endpoint of NAME; requests in flight are answered first."""
+    from tasks.endpoint import EndpointDown
     from tasks.endpoint import stop as stop_endpoint
 
-    stopped = stop_endpoint(_home_of(name, home), name)
+    try:
+        stopped = stop_endpoint(_home_of(name, home), name)
+    except EndpointDown as error:
+        _fail(str(error), exits.FAILED)
     click.echo(f"{name}: stopped" if stopped else f"{name}: was not running")
 
 
@@ -147,9 +151,19 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
     """Make the former champion (or --to VERSION) of NAME serve again, through the same verification."""
     folder = _home_of(name, home)
     prepare(folder, on_console=True)
-    from flows.console import show_rollback
+    from tasks.failures import foreseen
+    from tasks.home import Home
+    from tasks.rollback import roll_back_to
 
-    raise SystemExit(show_rollback(folder, name, version))
+    try:
+        done = roll_back_to(Home(folder), name, version)
+    except Exception as error:
+        if foreseen(error) is None:
+            raise
+        _fail(str(error), exits.FAILED)
+    if not done.deployed:
+        _fail(f"{name}: {done.reason}; version {done.serving or 'none'} serves", exits.FAILED)
+    click.echo(f"{name}: version {done.serving} serves again" + (f" at {done.url}" if done.url else ""))
 
 
 @main.command(**_example("headgate schema > configs/schema.json"))

@@ -236,7 +236,15 @@ def json_schema() -> dict[str, Any]:
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    places = [item["loc"] for item in items]
+    for item in items:
+        # A union reports an error for each of its members: keep those of the one that was meant.
+        place = item["loc"]
+        if _is_scalar_member(place) and any(
+            other[: len(place) - 1] == place[:-1] and not _is_scalar_member(other) for other in places
+        ):
+            continue
         where = ".".join(str(part) for part in item["loc"] if part not in ("str", "TargetSpec", "tuple[str, ...]"))
         kind, message = item["type"], item["msg"]
         if kind == "value_error":
@@ -252,6 +260,10 @@ def _problems(error: ValidationError) -> Iterator[str]:
         else:
             expected = re.sub(r"^Input should be (?:a |an )?", "", message)
             yield f"{where}: saw {_seen(item['input'])}, expected {expected}"
+
+
+def _is_scalar_member(place: tuple[int | str, ...]) -> bool:
+    return bool(place) and place[-1] in ("str", "tuple[str, ...]")
 
 
 def _fields_at(location: tuple[int | str, ...]) -> set[str]:

@@ -111,22 +111,6 @@ def show_answers(texts: Sequence[str], reply: Mapping[str, Any]) -> None:
     Console().print(table)
 
 
-def show_rollback(home: Path, name: str, version: int | None) -> int:
-    """Roll back and say what serves now; gives the exit code."""
-    from flows import exits
-    from flows.rollback import rollback_now
-
-    outcome = rollback_now(home, name, version)
-    console = Console(highlight=False)
-    if isinstance(outcome, str):
-        Console(stderr=True, highlight=False).print(Text(f"headgate: {outcome}"))
-        return exits.FAILED
-    console.print(_headline(outcome))
-    for title, value in _facts(outcome):
-        console.print(Text(f"  {title}  {value}"))
-    return outcome.exit_code
-
-
 def show_status(report: Mapping[str, Any]) -> None:
     """What serves and how it came about, one block a project."""
     console = Console(highlight=False)

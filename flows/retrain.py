@@ -21,12 +21,14 @@ from flows.place import config_home, prepare
 from tasks.artifacts import publish_artifacts
 from tasks.champion import current_champion
 from tasks.decide import decide
-from tasks.deploy import deploy
+from tasks.deploy import deploy, refuse_taken_port
+from tasks.evidence import approve, gather_evidence
 from tasks.fit import baseline_key, fit_baseline, fit_shared, teach
 from tasks.home import Home
 from tasks.measure import score, time_bundles
 from tasks.merge import merge
 from tasks.prepare import Run, prepare_run
+from tasks.promote import promote
 from tasks.reconcile import reconcile
 from tasks.references import BundleRef, Measured
 from tasks.register import log_pages, register
@@ -51,6 +53,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         seconds = time.monotonic() - started_s
         return ending(Outcome(stage=stage, name=project.name, seconds=seconds, **known))
 
+    refuse_taken_port(state, project.name, project.deploy)
     reconcile(state, project.name, project.registry, project.deploy)
     data = merge(project.sources, project.heads, project.split, base=config.resolve().parent, out=state.data)
     champion = current_champion(state, project.name)
@@ -77,20 +80,27 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         bundles["champion"] = champion.bundle
     measured = _measure(project, run, bundles)
     verdict = decide(run.heads, measured, project.gates, champion=champion)
-    registered = register(state, project.name, project.registry, run, shared, verdict, dataset=Path(data.path))
+    registered = register(state, project.name, project.registry, run, shared, verdict, dataset=data.path)
     deployed = None
     if verdict.outcome == "pass":
-        deployed = deploy(state, project.name, project.registry, project.deploy, registered, shared, verdict)
+        approved = approve(registered, verdict)
+        evidence = gather_evidence(measured, project.gates)
+        promote(
+            state, project.name, project.registry, approved, bundle=Path(shared.path), evidence=evidence
+        )
+        deployed = deploy(state, project.name, project.registry, project.deploy, registered.version)
 
-    pages, rows = write_report(run, quality, bundles, measured, verdict, registered, deployed)
+    pages, rows = write_report(
+        run, quality, bundles, measured, verdict, registered, deployed, champion=champion
+    )
     log_pages(state, project.name, project.registry, registered, pages)
     publish_artifacts(project.name, verdict, rows, pages)
     known = {"rows": rows, "registered": registered.facts, "pages": pages}
     if deployed is None:
         return ended("model_rejected", reasons=verdict.reasons, **known)
-    if not deployed.serves:
+    if not deployed.deployed:
         return ended("deployment_undone", reasons=(deployed.reason,), **known)
-    return ended("deployed", deployed=deployed.facts, **known)
+    return ended("deployed", deployed={"version": deployed.serving, "url": deployed.url}, **known)
 
 
 def _fit_baselines(project: Project, run: Run) -> dict[str, BundleRef]:

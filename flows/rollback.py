@@ -16,23 +16,28 @@ from flows.ending import ending
 from flows.outcome import Outcome
 from flows.place import config_home, prepare
 from tasks.home import Home
-from tasks.rollback import roll_back
+from tasks.rollback import rollback as roll_back
 
 
 @flow(name="rollback")
 def rollback(config: Path, home: Path | None = None, version: int | None = None) -> State:
-    """Make the former champion (or `version`) of the project of `config` serve again."""
+    """Make the former champion (or `version`) of the project of `config` serve again.
+
+    Raises:
+        flows.config.ConfigError: the configuration cannot be used.
+        tasks.rollback.RollbackRefused: there is nothing to go back to, or it may not serve.
+    """
     started_s = time.monotonic()
     folder = config_home(config, home)
     prepare(folder, on_console=False)
-    project, state = load_project(config), Home(folder)
-    deployed = roll_back(state, project.name, project.registry, project.deploy, version)
+    project = load_project(config)
+    done = roll_back(Home(folder), project.name, version)
     return ending(
         Outcome(
-            stage="rolled_back" if deployed.serves else "deployment_undone",
+            stage="rolled_back" if done.deployed else "deployment_undone",
             name=project.name,
-            reasons=() if deployed.serves else (deployed.reason,),
-            deployed=deployed.facts,
+            reasons=(done.reason,) if done.reason else (),
+            deployed={"version": done.serving, "url": done.url or "no endpoint is running"},
             seconds=time.monotonic() - started_s,
         )
     )

@@ -45,8 +45,8 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
     if not public_key.is_file() or not folder.versions():
         return None
     pointer = folder.latest_pointer(public_key)
-    if pointer is None:
-        return None
+    if pointer is None or not folder.version_dir(pointer.version).is_dir():
+        return None  # never deployed, or withdrawn since
     where = folder.version_dir(pointer.version)
     verify_release(where, public_key, name)
     return ChampionRef(

@@ -17,14 +17,21 @@ def foreseen(error: object) -> Failure | None:
     from model.errors import ModelError
     from serving.manifest import ReleaseRefused
     from serving.process import EndpointError
+    from serving.release_folder import PromotionRefused
+    from serving.signing import KeyProblem
     from sources.errors import DataError
+    from tasks.deploy import PortTaken
     from tasks.model_process import ModelProcessError
+    from tasks.register import BundleChanged
     from tasks.registry import RegistryProblem
+    from tasks.rollback import RollbackRefused
+    from tasks.settings import SettingsBroken
+    from tasks.store import StoreProblem
 
-    if isinstance(error, ModelError):
+    if isinstance(error, ModelError | PortTaken):
         return "usage"
     if isinstance(error, DataError | DatasetError):
         return "data"
-    if isinstance(error, ModelProcessError | RegistryProblem | EndpointError | ReleaseRefused | OSError):
-        return "other"
-    return None
+    others = (ModelProcessError, RegistryProblem, StoreProblem, EndpointError, ReleaseRefused, KeyProblem)
+    others += (PromotionRefused, RollbackRefused, SettingsBroken, BundleChanged, OSError)
+    return "other" if isinstance(error, others) else None

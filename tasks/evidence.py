@@ -1,0 +1,44 @@
+"""What is signed together with a verdict: how, where and with what it was measured.
+
+Knows references and the timing file's head; holds no text from the data.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from expectations.spec import GateRules
+from expectations.verdict import ApprovedVersion, Verdict
+from tasks.references import Measured
+from tasks.register import RegisteredVersion
+
+
+def approve(registered: RegisteredVersion, verdict: Verdict) -> ApprovedVersion:
+    """The registered version as one that may be promoted.
+
+    Raises:
+        expectations.verdict.NotApproved: the verdict is not a pass.
+    """
+    return ApprovedVersion(
+        name=registered.name,
+        version=registered.version,
+        bundle_sha256=registered.bundle_sha256,
+        verdict=verdict,
+    )
+
+
+def gather_evidence(measured: Measured, rules: GateRules) -> dict[str, Any]:
+    """Digests of the scores and timings, machine, threads, counts and seeds."""
+    timing = json.loads(Path(measured.timing.path).read_text())
+    return {
+        "scores": {label: scores.sha256 for label, scores in measured.scores.items()},
+        "scored_bundles": {label: scores.bundle_sha256 for label, scores in measured.scores.items()},
+        "timing": measured.timing.sha256,
+        "machine": timing["machine"],
+        "threads": timing["threads"],
+        "requests": rules.latency_requests,
+        "resamples": rules.resamples,
+        "seed": rules.seed,
+    }

@@ -1,0 +1,70 @@
+"""What serves and how it came about, read from disk and from the endpoint itself.
+
+Reads the verified release folder, the journal and the endpoint; asks no registry, so that it answers at
+once and with the registry down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from serving import client, process
+from serving.manifest import ReleaseRefused, verify_release
+from serving.release_folder import ReleaseFolder
+from serving.signing import PUBLIC_KEY
+from tasks.home import Home
+from tasks.journal import Journal
+from tasks.settings import state_file
+
+MOST_ENTRIES = 20
+"""Journal entries shown of a project, the last ones."""
+
+
+def read_status(root: Path, name: str | None = None) -> dict[str, Any]:
+    """One entry a project: champion, previous, endpoint, history (newest last)."""
+    home = Home(root)
+    known = sorted(path.stem for path in home.journal.glob("*.jsonl"))
+    names = [name] if name is not None else known
+    return {"home": str(root), "projects": [_project(home, one) for one in names]}
+
+
+def _project(home: Home, name: str) -> dict[str, Any]:
+    folder, public_key = ReleaseFolder(home.releases(name), name), home.keys / PUBLIC_KEY
+    pointer = folder.latest_pointer(public_key) if public_key.is_file() and folder.path.is_dir() else None
+    entries = Journal(home.journal / f"{name}.jsonl").entries()
+    return {
+        "name": name,
+        "champion": _release(folder, pointer.version, public_key) if pointer else None,
+        "previous": _release(folder, pointer.previous, public_key) if pointer and pointer.previous else None,
+        "endpoint": _endpoint(home, name),
+        "history": [
+            {"at": entry.at, "event": entry.event, "version": entry.version or "", "detail": entry.detail}
+            for entry in entries[-MOST_ENTRIES:]
+        ],
+    }
+
+
+def _release(folder: ReleaseFolder, version: int, public_key: Path) -> str:
+    """A version in words, verified anew."""
+    try:
+        manifest = verify_release(folder.version_dir(version), public_key, folder.name)
+    except ReleaseRefused as error:
+        return f"version {version}: REFUSED: {error}"
+    return f"version {version}, approved {manifest.created}, bundle {manifest.bundle_sha256[:12]}…, signature good"
+
+
+def _endpoint(home: Home, name: str) -> dict[str, Any]:
+    running = process.status(state_file(home, name))
+    if running is None:
+        return {"running": False, "says": f"not running; start it with: headgate serve {name}"}
+    try:
+        code, ready = client.get(running.url, "/ready", timeout_s=3)
+    except client.NoAnswer as error:
+        return {"running": True, "url": running.url, "says": f"process {running.pid} does not answer: {error}"}
+    says = f"serves version {ready.get('version')} at {running.url} (process {running.pid})"
+    if code != 200:
+        says = f"not ready at {running.url}: {ready.get('reason', 'no reason given')}"
+    elif ready.get("refused"):
+        says += f"; refused version {ready['refused'].get('version')}: {ready['refused'].get('reason')}"
+    return {"running": True, "url": running.url, "says": says}
