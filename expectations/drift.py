@@ -175,10 +175,11 @@ def _labels(
     b = np.array([then["counts"].get(name, 0) for name in names], dtype=np.float64)
     if kind == "multilabel":
         # Rows that leave this one label unknown say nothing about it.
-        unknown, unknown_then = now.get("unknown", {}), then.get("unknown", {})
+        known_a = [rows - now.get("unknown", {}).get(name, 0) for name in names]
+        known_b = [rows_then - then.get("unknown", {}).get(name, 0) for name in names]
         coins = [
-            ((x, max(rows - unknown.get(name, 0) - x, 0)), (y, max(rows_then - unknown_then.get(name, 0) - y, 0)))
-            for name, x, y in zip(names, a, b, strict=True)
+            ((x, max(n - x, 0)), (y, max(m - y, 0)))
+            for x, n, y, m in zip(a, known_a, b, known_b, strict=True)
         ]
         psi = sum((population_stability_index(x, y) for x, y in coins), 0.0)
         js = max((jensen_shannon(x, y) for x, y in coins), default=0.0)

@@ -139,7 +139,8 @@ def safe_cell(value: object) -> str:
 def to_csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV with every cell made safe; numbers are left as they are."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    # Every string quoted: the writer alone would leave a lone carriage return bare, which ends a row.
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(headers)
     for row in rows:
         writer.writerow([cell if isinstance(cell, int | float) else safe_cell(cell) for cell in row])

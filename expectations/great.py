@@ -58,8 +58,13 @@ def evaluate(checks: Sequence[Check], tables: Mapping[str, pd.DataFrame]) -> Eva
         tables: name → rows. A check whose table is not there cannot be evaluated.
     """
     import great_expectations as gx
+    from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
 
-    context = gx.get_context(mode="ephemeral")
+    # Its defaults would make a temporary folder for a site that is never built.
+    nowhere = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    )
+    context = gx.get_context(mode="ephemeral", project_config=nowhere)
     context.enable_analytics(False)
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     source = context.data_sources.add_pandas("dataset")

@@ -116,7 +116,7 @@ def _sources(profile: Mapping[str, Any]) -> Section:
     return section(
         "Sources",
         table(("Source", "Files", "Rows read", "Rows kept", "Left out"), rows, numeric={2, 3, 4}, wide={1}),
-        lead="Rows left out have no text, or a blank one. Rows of equal text become one, with all their labels.",
+        lead="Rows left out have no text or a blank one. Equal texts become one row with all their labels.",
     )
 
 

@@ -26,6 +26,10 @@ class Rule:
     are still named, as warnings."""
 
 
+# `_rule` returns a dataclass field with a factory, so RUF009 (one default shared by all) does not apply.
+# ruff: noqa: RUF009
+
+
 def _rule(severity: Severity, tolerance: float = 0.0) -> Any:
     return field(default_factory=lambda: Rule(severity=severity, tolerance=tolerance))
 

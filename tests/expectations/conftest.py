@@ -42,7 +42,10 @@ def sound_rows(rows: int = 300) -> list[Row]:
         Row(
             f"message number {i} about something",
             splits[i % 4],
-            {"topic": [HEADS["topic"].labels[i // 4 % 3]], "mood": [[], ["glad"], ["cross", "glad"]][i // 4 % 3]},
+            {
+                "topic": [HEADS["topic"].labels[i // 4 % 3]],
+                "mood": [[], ["glad"], ["cross", "glad"]][i // 4 % 3],
+            },
         )
         for i in range(rows)
     ]
@@ -68,7 +71,10 @@ def write_dataset(tmp_path: Path) -> Callable[..., Path]:
     """Writes rows as a dataset folder; returns it."""
 
     def write(
-        rows: Sequence[Row], heads: Mapping[str, HeadSpec], near_duplicates: int | None = 0, name: str = "data"
+        rows: Sequence[Row],
+        heads: Mapping[str, HeadSpec],
+        near_duplicates: int | None = 0,
+        name: str = "data",
     ) -> Path:
         return _write(tmp_path / name, rows, heads, near_duplicates)
 
@@ -169,7 +175,9 @@ def _write(out: Path, rows: Sequence[Row], heads: Mapping[str, HeadSpec], near: 
 
     def of_head(head: str, spec: HeadSpec, split: str) -> dict[str, Any]:
         cells = [
-            c for c, s in zip(merged[f"head:{head}"], merged["split"], strict=True) if s == split and c is not None
+            c
+            for c, s in zip(merged[f"head:{head}"], merged["split"], strict=True)
+            if s == split and c is not None
         ]
         counts = Counter(label for cell in cells for label in ([cell] if isinstance(cell, str) else cell))
         total = sum(counts.values())
@@ -179,7 +187,9 @@ def _write(out: Path, rows: Sequence[Row], heads: Mapping[str, HeadSpec], near: 
             "cardinality": total / len(cells) if cells else None,
         }
 
-    lengths = {s: [len(t) for t, at in zip(merged["text"], merged["split"], strict=True) if at == s] for s in SPLITS}
+    lengths = {
+        s: [len(t) for t, at in zip(merged["text"], merged["split"], strict=True) if at == s] for s in SPLITS
+    }
     edges = np.unique(np.geomspace(1, 1 + max([1, *map(max, filter(None, lengths.values()))]), 20).round())
     profile = {
         "rows": {split: merged["split"].count(split) for split in SPLITS},
