@@ -59,8 +59,9 @@ HEADS_ENTRY = "headgate.heads"
 """Metadata entry of the graph: JSON {head: labels}, so that labels cannot be permuted beside the weights."""
 BATCH_ROWS = 32
 """Most texts in one run of the graph."""
-BATCH_TOKENS = 2048
-"""Most tokens in one run, padding included: keeps memory flat; on CPU larger runs are not faster."""
+BATCH_TOKENS = 512
+"""Most tokens in one run, padding included. On CPU larger runs are not faster (256 to 4,096 tried on the
+offline encoder), and 2,048 take 60 to 90 MiB more."""
 CHARS_PER_TOKEN = 100
 """Texts are cut after this many characters for each token that the model reads, so that a text of many
 megabytes costs no more than a long one. English has about 4 characters a token."""

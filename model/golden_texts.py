@@ -36,6 +36,6 @@ TOLERANCE = {"float32": 1e-4, "int8": 0.05}
 """Largest difference of a probability that counts as the same answer.
 
 float32: sums in another order, on another kind of CPU or in other company in a batch, differ by about 1e-6.
-int8: activations are rounded, so that a difference of 1e-6 can become one step of 1/127, and CPUs without
-8-bit instructions multiply exactly instead; both stay under 0.05 where measured. What is far beyond on
-every damaged graph tried: a zeroed head, shuffled labels, a flipped bit in an exponent."""
+int8: activations are rounded to 127 steps, so that a difference of 1e-6 can become a step, and a CPU without
+8-bit instructions multiplies exactly instead. A CPU that is further off than this does not get to serve.
+A zeroed head, shuffled outputs or the graph of another training are further off."""

@@ -78,13 +78,15 @@ TINY_HEADS: dict[str, dict[str, Any]] = {
 
 
 def tiny_examples(count: int, seed: int) -> list[dict[str, Any]]:
-    """Nonsense whose first word tells the topic; every third row leaves one head unlabelled."""
+    """Nonsense whose words hint at the topic; every third row leaves one head unlabelled."""
     random = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
     for i in range(count):
         group = int(random.integers(3))
         first = WORDS[group * 4 + int(random.integers(4))]
-        rest = [str(w) for w in random.choice(WORDS, int(random.integers(1, 12)))]
+        # Most of the words are of the topic's group: learnable in a few epochs, but not in one.
+        pool = WORDS[group * 4 : group * 4 + 4] * 3 + WORDS
+        rest = [str(w) for w in random.choice(pool, int(random.integers(1, 12)))]
         row: dict[str, Any] = {
             "text": " ".join([first, *rest]),
             "topic": TINY_HEADS["topic"]["labels"][group],
@@ -117,3 +119,55 @@ def tiny_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_rows() -> Callable[..., Path]:
     """`write_rows`, for tests that need their own."""
     return write_rows
+
+
+@pytest.fixture(scope="session")
+def tiny_fitted(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Path:
+    """A fitted folder as `fit` writes it, with random heads instead of trained ones."""
+    import torch
+    from transformers import BertModel
+
+    from model.network import MultiHeadNetwork, describe_network
+    from model.spec import head_from_json
+
+    folder = tmp_path_factory.mktemp("fitted")
+    heads = {name: head_from_json(head) for name, head in TINY_HEADS.items()}
+    encoder = BertModel.from_pretrained(tiny_backbone, add_pooling_layer=False)
+    torch.manual_seed(5)
+    network = MultiHeadNetwork(
+        encoder, {name: len(head.labels) for name, head in heads.items()}, pooling="mean", dropout=0.1
+    )
+    for layer in network.heads.values():
+        torch.nn.init.normal_(layer.weight, std=1.0)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
+    description = describe_network(network, heads, max_length=48, pad_token_id=0, backbone={"name": "tiny"})
+    calibration = {"topic": {"temperature": 1.5}, "names": {"temperature": 0.8, "thresholds": [0.4] * 4}}
+    for name, value in {
+        "network.json": description,
+        "calibration.json": calibration,
+        "fit.json": {"seconds": 1.0},
+    }.items():
+        (folder / name).write_text(json.dumps(value))
+    (folder / "tokenizer.json").write_bytes((tiny_backbone / "tokenizer.json").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundles(
+    tmp_path_factory: pytest.TempPathFactory, tiny_fitted: Path, tiny_rows: Path
+) -> dict[str, Path]:
+    """The same fitted folder packaged in each precision: `float32` and `int8` → bundle folder."""
+    from model.export import package
+
+    folder = tmp_path_factory.mktemp("bundles")
+    for kept in ("float32", "int8"):
+        package(
+            tiny_fitted,
+            folder / kept,
+            name="tiny",
+            rows=tiny_rows,
+            provenance={"dataset_fingerprint": "f" * 16},
+            wanted=kept,
+            threads=1,
+        )
+    return {kept: folder / kept for kept in ("float32", "int8")}

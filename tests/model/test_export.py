@@ -1,0 +1,217 @@
+"""The bundle is the network: parity, precision by measurement, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model import precision
+from model.bundle import Bundle
+from model.errors import BadInput
+from model.export import main, package
+from model.golden_texts import GOLDEN_TEXTS
+from model.network import MultiHeadNetwork, load_fitted
+from model.onnx_graph import OPSET, PARITY, ExportError, export_graph
+from model.quantise import quantise
+
+LABELS = {"topic": ("weather", "food", "animal"), "names": ("sun", "tea", "cat", "fox")}
+
+
+def test_the_bundle_answers_as_the_network(tiny_fitted: Path, tiny_bundles: dict[str, Path]) -> None:
+    """Against plain torch with the other attention implementation, at shapes that were not traced."""
+    fitted = load_fitted(tiny_fitted)
+    bundle = Bundle.load(tiny_bundles["float32"], threads=1)
+    for texts in (["sun"], ["fox " * 60, "cat", ""], ["tea milk"] * 9):
+        encoding = bundle.encode(texts)
+        with torch.no_grad():
+            expected = fitted.network(
+                torch.from_numpy(encoding.input_ids), torch.from_numpy(encoding.attention_mask)
+            )
+        for head, logits in bundle.run(encoding).items():
+            assert np.abs(logits - expected[head].numpy()).max() <= PARITY
+
+
+def test_eight_bits_are_near_and_small(tiny_bundles: dict[str, Path]) -> None:
+    texts = list(GOLDEN_TEXTS)
+    exact = Bundle.load(tiny_bundles["float32"], threads=1).probabilities(texts)
+    rounded = Bundle.load(tiny_bundles["int8"], threads=1)
+    assert rounded.card.precision == "int8"
+    for head, values in rounded.probabilities(texts).items():
+        off = np.abs(values - exact[head]).max()
+        assert 0 < off < 0.03
+    operators = {node.op_type for node in onnx.load(tiny_bundles["int8"] / "model.onnx").graph.node}
+    assert "MatMulNBits" in operators
+    assert "DynamicQuantizeLinear" not in operators, "activations of one text would be scaled by others'"
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "roberta", "electra"])
+def test_other_encoders_export_and_fuse(kind: str, tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModel
+
+    small = {"vocab_size": 90, "max_position_embeddings": 40, "pad_token_id": 0}
+    sizes: dict[str, Any] = {
+        "distilbert": {"dim": 32, "n_layers": 1, "n_heads": 2, "hidden_dim": 48},
+    }.get(
+        kind, {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
+    )
+    if kind == "electra":
+        sizes["embedding_size"] = 16
+    torch.manual_seed(1)
+    config = AutoConfig.for_model(kind, **small, **sizes)
+    encoder = AutoModel.from_config(config, attn_implementation="eager")
+    encoder.pooler = None
+    network = MultiHeadNetwork(
+        encoder, {h: len(names) for h, names in LABELS.items()}, pooling="attention", dropout=0
+    )
+    graph = export_graph(network.eval(), LABELS, max_length=32, scratch=tmp_path)
+    assert graph.fused
+    assert graph.difference <= PARITY
+    assert {entry.domain: entry.version for entry in graph.model.opset_import}[""] == OPSET
+    operators = [node.op_type for node in graph.model.graph.node]
+    assert "MultiHeadAttention" in operators
+    assert quantise(graph.model, tmp_path).ByteSize() < graph.model.ByteSize()
+
+
+def test_a_network_that_depends_on_the_traced_shape_is_refused(tiny_fitted: Path, tmp_path: Path) -> None:
+    network = load_fitted(tiny_fitted, attn_implementation="eager").network
+
+    class Shifted(torch.nn.Module):
+        def __init__(self, layer: torch.nn.Module) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.layer(pooled)
+            return logits + float(pooled.shape[0])  # the traced number of rows becomes a constant
+
+    network.heads["head_topic"] = Shifted(network.heads["head_topic"])
+    with pytest.raises(ExportError, match="differs from the network by"):
+        export_graph(network, LABELS, max_length=16, scratch=tmp_path)
+
+
+def test_the_card_tells_where_it_comes_from_and_why_this_precision(tiny_bundles: dict[str, Path]) -> None:
+    card = Bundle.load(tiny_bundles["int8"], threads=1).card
+    assert card.provenance["dataset_fingerprint"] == "f" * 16
+    assert card.provenance["torch_parity"] <= PARITY
+    assert len(card.provenance["code_digest"]) == 64
+    assert card.heads["names"].thresholds == (0.4,) * 4
+    assert card.heads["topic"].temperature == 1.5
+    assert set(card.metrics["validation"]) == {"topic", "names"}
+    assert card.metrics["validation"] == card.metrics["validation_int8"]
+    assert set(card.metrics["validation_float32"]["names"]) == {"macro_f1", "rows"}
+
+
+@pytest.mark.parametrize(("tolerance", "expected"), [(1.0, "int8"), (-1.0, "float32")])
+def test_precision_is_chosen_by_what_int8_costs(
+    tiny_fitted: Path, tiny_rows: Path, tmp_path: Path, tolerance: float, expected: str
+) -> None:
+    bundle = package(
+        tiny_fitted,
+        tmp_path / "bundle",
+        name="tiny",
+        rows=tiny_rows,
+        provenance={},
+        int8_tolerance=tolerance,
+        threads=1,
+    )
+    assert bundle.card.precision == expected
+    assert "largest loss:" in bundle.card.precision_reason
+    assert f"tolerance {tolerance:g}" in bundle.card.precision_reason
+
+
+def figures(**values: float) -> dict[str, dict[str, float]]:
+    return {head: {"accuracy": value, "rows": 100.0} for head, value in values.items()}
+
+
+def test_one_head_beyond_the_tolerance_decides_for_float32() -> None:
+    exact = figures(a=0.9, b=0.8)
+    assert precision.choose(exact, figures(a=0.896, b=0.9), tolerance=0.005).precision == "int8"
+    refused = precision.choose(exact, figures(a=0.894, b=0.9), tolerance=0.005)
+    assert refused.precision == "float32"
+    assert "a accuracy 0.9000 in float32, 0.8940 in int8, on 100 validation rows" in refused.reason
+    assert precision.choose(exact, figures(a=0.9), tolerance=0.005).precision == "float32"
+
+
+@settings(deadline=None)
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 0.5))
+def test_a_wider_tolerance_never_takes_int8_away(
+    exact: float, rounded: float, narrow: float, more: float
+) -> None:
+    chosen = precision.choose(figures(a=exact), figures(a=rounded), tolerance=narrow).precision
+    wider = precision.choose(figures(a=exact), figures(a=rounded), tolerance=narrow + more).precision
+    assert (chosen, wider) != ("int8", "float32")
+
+
+def test_the_validation_sample_is_labelled_bounded_and_the_same_every_time(
+    tiny_rows: Path, tiny_fitted: Path
+) -> None:
+    heads = load_fitted(tiny_fitted).heads
+    only = {"topic": heads["topic"]}
+    sample = precision.validation_sample(tiny_rows, only, most=7)
+    assert len(sample.texts) == len(sample.targets["topic"]) == 7
+    assert (sample.targets["topic"] >= 0).all()
+    assert precision.validation_sample(tiny_rows, only, most=7).texts == sample.texts
+    lines = [json.loads(x) for x in (tiny_rows / "validation.texts.jsonl").read_text().splitlines()]
+    stored = np.load(tiny_rows / "validation.topic.npy")
+    for text, target in zip(sample.texts, sample.targets["topic"], strict=True):
+        assert target in {stored[i] for i, line in enumerate(lines) if line == text}
+
+
+def test_the_command_writes_a_whole_bundle_and_replaces_the_old_one(
+    tiny_fitted: Path, tiny_rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, facts = tmp_path / "out" / "bundle", tmp_path / "facts.json"
+    facts.write_text('{"dataset_fingerprint": "abc"}')
+    out.mkdir(parents=True)
+    (out / "old.txt").write_text("left from before")
+    command = [str(tiny_fitted), "--out", str(out), "--name", "tiny", "--rows", str(tiny_rows)]
+    command += [
+        "--provenance",
+        str(facts),
+        "--profile",
+        str(facts),
+        "--precision",
+        "float32",
+        "--threads",
+        "1",
+    ]
+    assert main(command) == 0
+    event = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    bundle = Bundle.load(out, threads=1)
+    assert event["digest"] == bundle.digest
+    assert bundle.card.data_profile == {"dataset_fingerprint": "abc"}
+    assert sorted(entry.name for entry in out.parent.iterdir()) == ["bundle"], "nothing is left beside it"
+
+
+def test_a_training_that_diverged_is_not_packaged(tiny_fitted: Path, tiny_rows: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny_fitted, tmp_path / "fitted"))
+    weights = load_file(folder / "weights.safetensors")
+    weights["encoder.embeddings.word_embeddings.weight"][-1, 0] = float("nan")
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises((ExportError, BadInput), match=r"not finite|differs"):
+        package(folder, tmp_path / "bundle", name="tiny", rows=tiny_rows, provenance={}, threads=1)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_head_without_calibration_is_named(tiny_fitted: Path, tiny_rows: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_fitted, tmp_path / "fitted"))
+    (folder / "calibration.json").write_text('{"topic": {"temperature": 1.0}}')
+    with pytest.raises(BadInput, match="no head 'names'"):
+        package(folder, tmp_path / "bundle", name="tiny", rows=tiny_rows, provenance={}, threads=1)
+
+
+def test_golden_texts_are_sixteen_and_varied() -> None:
+    assert len(GOLDEN_TEXTS) == len(set(GOLDEN_TEXTS)) == 16
+    assert min(map(len, GOLDEN_TEXTS)) == 1
+    assert max(map(len, GOLDEN_TEXTS)) > 600
