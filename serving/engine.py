@@ -165,7 +165,7 @@ class Engine:
             elif self._try(pointer):
                 return
         if fall_back:
-            self._fall_back(history)
+            self._fall_back()
 
     def _try(self, pointer: Pointer) -> bool:
         """Follow a pointer if it is good. Says why not by `refusal`."""
@@ -186,11 +186,9 @@ class Engine:
         self._refusal, self._retry_at, self._retry_s = None, float("inf"), self._first_retry_s
         return True
 
-    def _fall_back(self, history: list[Pointer]) -> None:
-        """Serve what served last, from the copies on disk; without a history, the newest good copy."""
-        versions = list(dict.fromkeys(pointer.version for pointer in history))
-        versions += [v for v in reversed(self.folder.versions()) if not history]
-        for version in versions:
+    def _fall_back(self) -> None:
+        """Serve what served last, from the copies on disk."""
+        for version in self.folder.fallbacks(self.public_key):
             if self._served is not None and self._served.version == version and not self._override_expired():
                 return
             try:

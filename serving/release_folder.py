@@ -89,6 +89,23 @@ class ReleaseFolder:
         """The last pointer that was written, also where `current` is damaged or an old one was put back."""
         return next(iter(self.pointers(public_key)), None)
 
+    def fallbacks(self, public_key: Path) -> list[int]:
+        """Versions that may serve if need be, the last one that did first.
+
+        Going back to a version forgets those promoted after it: they were left for a reason. Where there
+        is no history at all, every copy on disk, the newest first.
+        """
+        history = self.pointers(public_key)
+        if not history:
+            return list(reversed(self.versions()))
+        stack: list[int] = []
+        for pointer in reversed(history):
+            if pointer.version in stack:
+                del stack[stack.index(pointer.version) + 1 :]
+            else:
+                stack.append(pointer.version)
+        return list(reversed(stack))
+
     def stage(
         self, bundle: Path, manifest: ReleaseManifest, private_key: Path, override: Override | None = None
     ) -> Path:

@@ -187,6 +187,18 @@ def test_cold_start_with_a_broken_pointer_serves_what_served_last(shop: Any, con
     assert engine.refusal is not None
 
 
+def test_version_that_was_rolled_back_from_does_not_return_by_itself(shop: Any) -> None:
+    for version in (1, 2, 3):
+        shop.release(version)
+    shop.folder.roll_back(shop.private_key, 2)
+    assert shop.folder.fallbacks(shop.public_key) == [2, 1]
+    _flip(shop, shop.folder.version_dir(2))
+    engine = engine_of(shop)
+    engine.look(cold=True)
+    assert engine.served is not None
+    assert engine.served.version == 1
+
+
 def test_cold_start_with_nothing_but_copies_serves_the_newest_good_one(shop: Any) -> None:
     for version in (1, 2, 3):
         shop.release(version)
