@@ -72,6 +72,16 @@ class Home:
         return self._folder("locks")
 
     @property
+    def projects(self) -> Path:
+        """How each project was deployed last, for commands without a configuration (`tasks.settings`)."""
+        return self._folder("projects")
+
+    @property
+    def followers(self) -> Path:
+        """What each follower saw last, one file a name (`tasks.follower`)."""
+        return self._folder("followers")
+
+    @property
     def prefect(self) -> Path:
         """Prefect's database and results."""
         return self._folder("prefect")

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from serving.durable import fsync_folder
-from serving.process import start_ticks
 
 Event = Literal[
     "registered",
@@ -60,13 +59,6 @@ class Entry:
     """When: ISO 8601, UTC."""
     pid: int = field(default_factory=os.getpid)
     """Process that wrote it."""
-    start_ticks: int | None = field(default_factory=lambda: start_ticks(os.getpid()))
-    """Start time of that process, by which it is told from a later one with the same id."""
-
-    @property
-    def writer_alive(self) -> bool:
-        """Whether the process that wrote it still runs."""
-        return self.start_ticks is not None and start_ticks(self.pid) == self.start_ticks
 
 
 class Journal:

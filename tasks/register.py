@@ -44,6 +44,8 @@ from tasks.spec import RegistrySpec
 
 HOST_TAG, PID_TAG, START_TAG = "headgate.host", "headgate.pid", "headgate.start_ticks"
 """Tags of a run: the process that writes it, by which a run that was abandoned is known."""
+REGISTERING = "registering-"
+"""Prefix of the temporary folder that a model is saved in, followed by the process's id."""
 MOST_REASON_CHARS = 4000
 
 
@@ -318,7 +320,7 @@ def _log_model(
 
     client = registry.client
     made = client.create_logged_model(experiment, name=name, source_run_id=run_id, model_type="headgate")
-    with tempfile.TemporaryDirectory(prefix=f"registering-{os.getpid()}-", dir=home.cache) as temporary:
+    with tempfile.TemporaryDirectory(prefix=f"{REGISTERING}{os.getpid()}-", dir=home.cache) as temporary:
         folder = Path(temporary)
         (folder / "code").mkdir()
         bundle = folder / "bundle"

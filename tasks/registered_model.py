@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 
 import mlflow
+import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 DECIMALS = 6
@@ -28,8 +29,12 @@ class RegisteredModel(PythonModel):  # type: ignore[misc]
         reader = importlib.import_module(f"{context.model_config['package']}.bundle")
         self._bundle = reader.Bundle.load(context.artifacts["bundle"])
 
-    # No type hints: MLflow would take them for a schema; the signature says what goes in and out.
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(
+        self,
+        context: PythonModelContext,
+        model_input: pd.DataFrame,  # of all types, the one that MLflow does not take for a schema
+        params: dict[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
         """One mapping head → answer a text.
 
         Args:

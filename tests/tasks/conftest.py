@@ -43,7 +43,10 @@ def write_bundle() -> Callable[..., str]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow store, made once (it takes seconds) and copied for each test."""
     home = Home(tmp_path_factory.mktemp("store"))
-    tracking_uri(home)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment(home).items():
+            patch.setenv(variable, value)
+        tracking_uri(home)
     return home.mlflow / STORE_FILE
 
 
@@ -69,7 +72,10 @@ def deploy_spec() -> DeploySpec:
 def verdict(outcome: Outcome = "pass") -> Verdict:
     """A verdict with one finding."""
     finding = Finding(
-        subject="mood", outcome=outcome, reason="as good as alone", figures={"difference": -0.002, "rows": 400}
+        subject="mood",
+        outcome=outcome,
+        reason="as good as alone",
+        figures={"difference": -0.002, "rows": 400},
     )
     return Verdict(gate="release", findings=(finding,))
 
@@ -108,3 +114,26 @@ ROOT = Path(__file__).resolve().parents[2]
 def child_environment(home: Home) -> dict[str, str]:
     """Variables for a process of its own that works on `home`."""
     return {**os.environ, **environment(home), "PYTHONPATH": str(ROOT)}
+
+
+def in_a_child(work: Callable[[], object], fault: str = "") -> int:
+    """Run `work` in a forked process, with a fault asked for; its exit code (negative: the signal).
+
+    Forked, because importing MLflow takes seconds. The parent must not have opened the same store before.
+    """
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.environ["HEADGATE_FAULT"] = fault
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.fixture
+def child() -> Callable[..., int]:
+    """`child(work, fault="staged:kill")` runs `work` in a process of its own; its exit code."""
+    return in_a_child

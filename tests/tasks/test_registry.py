@@ -1,4 +1,4 @@
-"""Every candidate becomes a version with its verdict; what is registered loads and answers like its bundle."""
+"""Every candidate becomes a version with its verdict; what is registered answers like its bundle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ SPEC = RegistrySpec()
 Make = Callable[..., Candidate]
 
 
-def test_a_candidate_becomes_a_version_with_its_verdict_and_moves_no_alias(home: Home, candidate: Make) -> None:
+def test_a_candidate_becomes_a_version_with_its_verdict_and_moves_no_alias(
+    home: Home, candidate: Make
+) -> None:
     made = candidate(outcome="fail")
     registered = register_version(home, "toy", SPEC, made)
     registry = open_registry(home, "toy", SPEC)
@@ -162,7 +164,9 @@ def test_mlflow_serves_a_registered_version(
                 reply = json.load(urllib.request.urlopen(request, timeout=10))
                 break
             except OSError:
-                assert process.poll() is None and time.monotonic() < deadline, (home.logs / "serve.log").read_text()
+                assert process.poll() is None and time.monotonic() < deadline, (
+                    home.logs / "serve.log"
+                ).read_text()
                 time.sleep(0.5)
         assert set(reply["predictions"][0]) == {"mood", "topics"}
     finally:

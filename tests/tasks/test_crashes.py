@@ -1,0 +1,208 @@
+"""Killed at any point, the next start finds or makes a state that is right, and the rerun finishes.
+
+The children are forked and the parent opens the store only after they are gone, so MLflow is imported
+once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from expectations.verdict import ApprovedVersion
+from serving.manifest import verify_release
+from serving.spec import DeploySpec
+from tasks import faults
+from tasks.deploy import deploy_version
+from tasks.home import Home
+from tasks.journal import Journal
+from tasks.promote import promote_version
+from tasks.reconcile import resume_deployment, mend
+from tasks.register import Candidate, register_version
+from tasks.registry import open_registry
+from tasks.releases import open_releases
+from tasks.restore import restore
+from tasks.rollback import roll_back_to
+from tasks.spec import RegistrySpec
+from tasks.store import STORE_FILE, tracking_uri
+
+SPEC = RegistrySpec()
+Make = Callable[..., Candidate]
+Child = Callable[..., int]
+
+REGISTERING = (
+    *("run_opened", "figures_logged", "dataset_logged", "model_saved"),
+    *("model_logged", "version_registered", "run_closed"),
+)
+PROMOTING = ("promotion_begun", "staged", "release_logged")
+MOVING = ("pointer_moved", "pointer_tagged", "previous_moved", "champion_moved", "move_journalled")
+CORE = {"model_saved", "version_registered", "staged", "pointer_moved", "champion_moved"}
+"""Points whose kill is tried in every run of the suite; the others are tried among the slow tests."""
+KILLED = -signal.SIGKILL
+
+
+def points(names: tuple[str, ...], core: set[str]) -> list[object]:
+    """Parameters, those outside `core` marked slow."""
+    return [name if name in core else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+def ship(home: Home, made: Candidate) -> int:
+    done = register_version(home, "toy", SPEC, made)
+    approved = ApprovedVersion(
+        name="toy", version=done.version, bundle_sha256=made.bundle_sha256, verdict=made.verdict
+    )
+    return promote_version(home, "toy", SPEC, approved, bundle=made.bundle).version
+
+
+def assert_right(home: Home) -> int | None:
+    """The state is right: alias, pointer and a verified bundle agree; nothing is left open."""
+    releases = open_releases(home, "toy", SPEC)
+    pointed = releases.registry.pointed()
+    champion = pointed.aliases.get("champion") if pointed else None
+    assert champion == releases.serving()
+    if champion is not None:
+        verify_release(releases.folder.version_dir(champion), releases.public_key, "toy")
+        assert pointed is not None and pointed.pointer == releases.folder.pointer_path.read_text()
+    client = releases.registry.client
+    experiment = client.get_experiment_by_name("toy")
+    if experiment is not None:
+        assert not client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'")
+    debris = [path.name for path in home.cache.glob("registering-*")]
+    debris += [path.name for path in releases.folder.path.glob("**/.staging-*")]
+    assert not debris
+    assert mend(home, "toy", SPEC) == (), "a second start finds nothing to mend"
+    return champion
+
+
+@pytest.mark.parametrize("point", points((*REGISTERING, *PROMOTING, *MOVING), CORE))
+def test_killed_while_a_second_version_ships(point: str, home: Home, candidate: Make, child: Child) -> None:
+    first, second, third = candidate(1), candidate(2), candidate(3)
+    assert child(lambda: ship(home, first)) == 0
+    assert child(lambda: ship(home, second), fault=f"{point}:kill") == KILLED
+    mend(home, "toy", SPEC)
+    assert assert_right(home) == (2 if point in MOVING else 1)
+    assert ship(home, third) == assert_right(home)
+
+
+@pytest.mark.parametrize(
+    ("point", "kind"), [("staged", "term"), ("staged", "raise"), ("pointer_tagged", "raise")]
+)
+def test_other_ends_converge_too(
+    point: str, kind: str, home: Home, candidate: Make, child: Child, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = candidate(1), candidate(2)
+    assert child(lambda: ship(home, first)) == 0
+    assert child(lambda: ship(home, second), fault=f"{point}:{kind}") == (
+        1 if kind == "raise" else -signal.SIGTERM
+    )
+    mend(home, "toy", SPEC)
+    assert assert_right(home) == (1 if point == "staged" else 2)
+
+
+@pytest.mark.parametrize(
+    "point",
+    points(("restore_begun", "pointer_moved", "champion_moved", "move_journalled"), {"pointer_moved"}),
+)
+@pytest.mark.parametrize("versions", [1, 2])
+def test_killed_while_a_bad_version_goes_back(
+    point: str, versions: int, home: Home, candidate: Make, child: Child
+) -> None:
+    made = [candidate(seed) for seed in range(1, versions + 1)]
+    assert child(lambda: [ship(home, one) for one in made]) == 0
+    back = lambda: restore(open_releases(home, "toy", SPEC), versions, "it answered wrongly")  # noqa: E731
+    assert child(back, fault=f"{point}:kill") == KILLED
+    mend(home, "toy", SPEC)
+    assert assert_right(home) == (1 if versions == 2 else None)
+    assert not (home.releases("toy") / "versions" / "1").exists() or versions == 2
+
+
+@pytest.mark.parametrize(
+    "point", points(("rollback_begun", "pointer_moved", "previous_moved"), {"pointer_moved"})
+)
+def test_killed_while_rolling_back(point: str, home: Home, candidate: Make, child: Child) -> None:
+    made = [candidate(seed) for seed in (1, 2)]
+    assert child(lambda: [ship(home, one) for one in made]) == 0
+    assert child(lambda: roll_back_to(home, "toy"), fault=f"{point}:kill") == KILLED
+    mend(home, "toy", SPEC)
+    assert assert_right(home) == (2 if point == "rollback_begun" else 1)
+
+
+def test_a_damaged_champion_is_fetched_again_or_replaced(home: Home, candidate: Make) -> None:
+    ship(home, candidate(1))
+    ship(home, candidate(2))
+    releases = open_releases(home, "toy", SPEC)
+    graph = releases.folder.version_dir(2) / "bundle" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    assert mend(home, "toy", SPEC) == ()
+    assert assert_right(home) == 2
+    # Now damaged in the registry, too.
+    graph.write_bytes(graph.read_bytes()[:-1])
+    for copy in home.mlflow.rglob("model.onnx"):
+        copy.write_bytes(copy.read_bytes()[:-1])
+    said = mend(home, "toy", SPEC)
+    assert "does not verify" in said[0] and "version 1 serves instead" in said[0]
+    assert assert_right(home) == 1
+
+
+def test_an_alias_that_was_moved_by_hand_goes_back(home: Home, candidate: Make) -> None:
+    ship(home, candidate(1))
+    register_version(home, "toy", SPEC, candidate(2, "fail"))
+    open_registry(home, "toy", SPEC).set_alias("champion", 2)
+    assert mend(home, "toy", SPEC) == ("the aliases name version 1 again, as the pointer does",)
+    assert assert_right(home) == 1
+
+
+def test_a_pointer_that_was_put_back_or_damaged_is_written_again(home: Home, candidate: Make) -> None:
+    ship(home, candidate(1))
+    pointer = open_releases(home, "toy", SPEC).folder.pointer_path
+    old = pointer.read_bytes()
+    ship(home, candidate(2))
+    for broken in (old, b"{}", b""):
+        pointer.write_bytes(broken)
+        mend(home, "toy", SPEC)
+        assert assert_right(home) == 2
+
+
+def test_a_deployment_that_was_cut_short_is_made_up_for(
+    home: Home, candidate: Make, child: Child, deploy_spec: DeploySpec
+) -> None:
+    first, spec = candidate(1), deploy_spec
+    assert child(lambda: ship(home, first)) == 0
+    assert child(lambda: deploy_version(home, "toy", SPEC, spec, 1), fault="endpoint_started:kill") == KILLED
+    mend(home, "toy", SPEC)
+    assert resume_deployment(home, "toy", SPEC, spec) == ("version 1, promoted before a crash, was deployed",)
+    assert Journal(home.journal / "toy.jsonl").entries()[-1].event == "deployed"
+    assert resume_deployment(home, "toy", SPEC, spec) == ()
+
+
+def test_a_store_killed_while_made_and_five_first_starts(tmp_path: Path, child: Child) -> None:
+    home = Home(tmp_path / "home")
+    assert child(lambda: tracking_uri(home), fault="store_written:kill") == KILLED
+    assert not (home.mlflow / STORE_FILE).exists()
+
+    def start() -> int:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = 0 if open_registry(home, "toy", SPEC).pointed() is None else 2
+            finally:
+                os._exit(code)
+        return pid
+
+    starts = [start() for _ in range(5)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in starts] == [0] * 5
+    assert sorted(path.name for path in home.mlflow.iterdir()) == [".lock", STORE_FILE]
+
+
+def test_every_point_is_passed_somewhere() -> None:
+    """A point that no code names would make the kill matrix look complete when it is not."""
+    sources = "".join(path.read_text() for path in Path(faults.__file__).parent.glob("*.py"))
+    for point in faults.POINTS:
+        assert sources.count(f'"{point}"') >= 2, point
+    with pytest.raises(ValueError, match="not a fault point"):
+        faults.fault("nowhere")
