@@ -39,10 +39,10 @@ class MultiHeadNetwork(nn.Module):
         layers = {f"head_{name}": nn.Linear(hidden, n) for name, n in labels_per_head.items()}
         self.heads = nn.ModuleDict(layers)
         self.head_names = tuple(labels_per_head)
-        self.attention = nn.Linear(hidden, len(self.head_names)) if pooling == "attention" else None
         for layer in layers.values():
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
+        self.attention = nn.Linear(hidden, len(self.head_names)) if pooling == "attention" else None
         if self.attention is not None:
             # Zeros: at first every token counts the same, which is the masked mean.
             nn.init.zeros_(self.attention.weight)
