@@ -18,9 +18,11 @@ SERIES = ("#2b5c8a", "#e0a030", "#4f9d7c", "#8a5a9e", "#b4564f", "#7f8c9a")
 def figure(width: float, height: float, title: str, parts: Iterable[Markup], caption: str = "") -> Markup:
     """The picture with its title for screen readers and, optionally, a caption under it."""
     note = Markup("<figcaption>{}</figcaption>").format(caption) if caption else Markup("")
-    return Markup(
-        '<figure><svg viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}</svg>{}</figure>'
-    ).format(width, height, title, Markup("").join(parts), note)
+    # A width of its own keeps a chart that is alone in its row from being blown up.
+    opening = Markup('<svg viewBox="0 0 {:.0f} {:.0f}" width="{:.0f}" role="img" aria-label="{}">').format(
+        width, height, width, title
+    )
+    return Markup("<figure>{}{}</svg>{}</figure>").format(opening, Markup("").join(parts), note)
 
 
 def text(

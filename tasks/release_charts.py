@@ -100,7 +100,10 @@ def line_chart(title: str, series: Mapping[str, Points], *, x: str, y: str, dots
             svg.line(left, level, left + width, level),
             svg.text(f"{tick:g}", left - 7, level + 4, anchor="end", size=10.5, fill=svg.SOFT),
         ]
+    whole = all(float(place).is_integer() for place, _ in every)  # no half epochs or half blocks
     for tick in across.ticks():
+        if whole and not tick.is_integer():
+            continue
         parts.append(
             svg.text(f"{tick:g}", across.at(tick), floor + 16, anchor="middle", size=10.5, fill=svg.SOFT)
         )

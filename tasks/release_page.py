@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from expectations.page import Section, badge, folded, grid, join, page, paragraph, section, table
+from expectations.page import Section, badge, folded, grid, join, page, paragraph, section, subheading, table
 from expectations.scores import HeadScores
 from expectations.timings import Timings
 from expectations.verdict import Finding, Verdict
@@ -128,6 +128,7 @@ def _verdict(verdict: Verdict) -> Markup:
     if not verdict.findings:
         parts.append(_reasons_without(verdict))
     if open_ones:
+        parts.append(subheading("What did not pass"))
         parts.append(table(["Verdict", "What", "Why it did not pass"], map(_reason, open_ones), wide=[2]))
     if passed:
         listed = table(["Verdict", "What", "Why"], map(_reason, passed), wide=[2])

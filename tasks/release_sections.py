@@ -17,7 +17,7 @@ from expectations.page import Section, folded, grid, join, paragraph, section, s
 from expectations.scores import HeadScores
 from expectations.timings import Floats, Timings
 from model.spec import SPLITS, HeadSpec
-from tasks.release_charts import confusion_chart, latency_chart, line_chart
+from tasks.release_charts import BASELINE, SHARED, confusion_chart, latency_chart, line_chart
 
 MOST_LABELS_DRAWN = 30
 """Beyond this many labels a matrix or a row of bars is a texture: the most telling ones are listed."""
@@ -25,6 +25,10 @@ MOST_LABELS_OPEN = 12
 """Longer tables of labels stand behind a line that opens them."""
 SMOOTHING_POINTS = 60
 """Points that a curve of training losses is averaged down to."""
+MOST_PAIRS = 15
+"""Labels apart, or confusions where no matrix shows them, that are listed."""
+MOST_PAIRS_BESIDE = 8
+"""Confusions that are listed beside a matrix."""
 MIB = 2**20
 
 
@@ -49,9 +53,10 @@ def head_sections(
         )
         drawn = _confusions(scores) if head.kind == "multiclass" else _label_bars(scores, baseline)
         calibrated = _calibration(scores, calibrations.get(name))
-        labels = _label_table(scores, baseline)
+        labels = join(subheading("Every label"), _label_table(scores, baseline))
         if len(head.labels) > MOST_LABELS_OPEN:
-            labels = folded(f"Precision, recall and F1 of all {len(head.labels)} labels", labels)
+            summary = f"Precision, recall and F1 of all {len(head.labels)} labels"
+            labels = folded(summary, _label_table(scores, baseline))
         yield section(title, join(drawn, labels, calibrated), lead=lead)
 
 
@@ -80,7 +85,9 @@ def training_section(
     ]
     headings = ["Model", *(_BUNDLE_FACTS[key][0] for key in known)]
     took = table(headings, rows, [headings.index(h) for h in headings if h in _NUMERIC_FACTS], wide=[])
-    return section("Training", join(grid(charts), took if rows else Markup("")), lead=lead)
+    return section(
+        "Training", join(grid(charts), *([subheading("What it took"), took] if rows else [])), lead=lead
+    )
 
 
 def latency_section(timings: Timings | None) -> Section:
@@ -111,14 +118,18 @@ def latency_section(timings: Timings | None) -> Section:
         for name in ("shared", "control")
         if name in timings.bundles
     }
-    steady = line_chart("Median of each block", course, x="block, in the order measured", y="ms")
+    charts = [line_chart("Median of each block", course, x="block, in the order measured", y="ms")]
+    if timings.tokens is not None:
+        charts.append(
+            line_chart("Median by length of text", _by_length(timings), x="tokens", y="ms", dots=True)
+        )
     where = ", ".join(f"{key}: {value}" for key, value in timings.machine.items() if value is not None)
     lead = (
         f"One text a request, each bundle in a process of its own at {timings.threads} threads, in random "
-        "turns. `control` is a second process of the shared bundle: what differs between the two is the "
+        "turns. “control” is a second process of the shared bundle: what differs between the two is the "
         f"machine. {where}"
     )
-    parts = [latency_chart(drawn) if drawn else Markup(""), figures, grid([steady])]
+    parts = [latency_chart(drawn) if drawn else Markup(""), figures, subheading("Course"), grid(charts)]
     return section("Latency and memory", join(*parts), lead=lead)
 
 
@@ -143,40 +154,49 @@ def _confusions(scores: HeadScores) -> Markup:
     counts, labels = confusion(scores), scores.labels
     off = counts.copy()
     np.fill_diagonal(off, 0)
-    order = np.argsort(off, axis=None, kind="stable")[::-1][:15]
+    small, drawable = len(labels) <= MOST_LABELS_OPEN, len(labels) <= MOST_LABELS_DRAWN
+    order = np.argsort(-off, axis=None, kind="stable")[: MOST_PAIRS_BESIDE if small else MOST_PAIRS]
     pairs = [divmod(int(at), len(labels)) for at in order if off.flat[at]]
     rows = [
         [labels[i], labels[j], int(off[i, j]), f"{off[i, j] / max(counts[i].sum(), 1):.1%}"] for i, j in pairs
     ]
-    worst = table(
-        ["True label", "Answered as", "Rows", "Share of the label"], rows, [2, 3], empty="No confusion."
-    )
+    worst = table(["True label", "Answered as", "Rows", "Share"], rows, [2, 3], empty="No confusion.")
     caption = subheading("Most frequent confusions")
-    if len(labels) > MOST_LABELS_DRAWN:
+    if not drawable:
         return join(caption, worst)
     drawn = confusion_chart("Confusion matrix of the shared model", labels, counts)
-    if len(labels) > MOST_LABELS_OPEN:
-        return join(drawn, folded("Most frequent confusions", worst))
-    return grid([drawn, join(caption, worst)])
+    return (
+        grid([drawn, join(caption, worst)])
+        if small
+        else join(drawn, folded("Most frequent confusions", worst))
+    )
 
 
 def _label_bars(scores: HeadScores, baseline: HeadScores | None) -> Markup:
+    """F1 of the most frequent labels, and the labels in which the two models differ most."""
     ours = per_label(scores)
     theirs = per_label(baseline) if baseline is not None else []
     by_support = sorted(range(len(ours)), key=lambda at: -ours[at].support)[:MOST_LABELS_DRAWN]
     series = {"shared": [ours[at].f1 for at in by_support]}
     if theirs:
         series["baseline"] = [theirs[at].f1 for at in by_support]
-    title = "F1 by label, most frequent first"
-    if len(ours) > MOST_LABELS_DRAWN:
-        title += f" ({MOST_LABELS_DRAWN} of {len(ours)})"
-    return bar_chart(
-        title,
+    bars = bar_chart(
+        "F1 by label, most frequent first",
         [ours[at].label for at in by_support],
         series,
         unit="F1 on the test rows",
-        write=lambda v: f"{v:.2f}",
+        write=lambda value: f"{value:.2f}",
+        colours={"shared": SHARED, "baseline": BASELINE},
     )
+    if not theirs:
+        return grid([bars])
+    apart = sorted(zip(ours, theirs, strict=True), key=lambda pair: -abs(pair[0].f1 - pair[1].f1))
+    rows = [
+        [one.label, one.support, f"{one.f1:.3f}", f"{other.f1:.3f}", f"{one.f1 - other.f1:+.3f}"]
+        for one, other in apart[:MOST_PAIRS]
+    ]
+    headings = ["Label", "Test rows", "F1, shared", "F1, baseline", "Difference"]
+    return grid([bars, join(subheading("Labels that differ most"), table(headings, rows, range(1, 5)))])
 
 
 def _label_table(scores: HeadScores, baseline: HeadScores | None) -> Markup:
@@ -203,16 +223,16 @@ def _label_table(scores: HeadScores, baseline: HeadScores | None) -> Markup:
 
 
 def _calibration(scores: HeadScores, fitted: Mapping[str, Any] | None) -> Markup:
-    error = expected_calibration_error(scores)
-    facts = [
-        ("on validation rows, before", (fitted or {}).get("ece_before")),
-        ("on validation rows, after", (fitted or {}).get("ece_after")),
-        ("on test rows, as shipped", error),
-    ]
-    shown = ", ".join(f"{what}: {value:.3f}" for what, value in facts if isinstance(value, float))
-    temperature = (fitted or {}).get("temperature")
-    scale = f" Temperature {temperature:.3g}, fitted on validation rows." if temperature else ""
-    return paragraph(f"Expected calibration error {shown or 'is not known'}.{scale}")
+    error, fitted = expected_calibration_error(scores), fitted or {}
+    before, after, temperature = (fitted.get(key) for key in ("ece_before", "ece_after", "temperature"))
+    parts = []
+    if all(isinstance(one, float) for one in (before, after, temperature)):
+        parts.append(
+            f"{before:.3f} → {after:.3f} on validation rows (temperature {temperature:.2f}, fitted there)"
+        )
+    if error is not None:
+        parts.append(f"{error:.3f} on the test rows, as shipped")
+    return paragraph(f"Expected calibration error: {', '.join(parts) or 'not known'}.")
 
 
 def _losses(history: Mapping[str, Any], head: str) -> list[tuple[float, float]]:
@@ -259,6 +279,19 @@ _NUMERIC_FACTS = ("Training time", "Size MiB")
 def _bundle_order(name: str) -> tuple[int, str]:
     first = ("shared", "control", "champion")
     return (first.index(name) if name in first else len(first), name)
+
+
+def _by_length(timings: Timings) -> dict[str, list[tuple[float, float]]]:
+    """Median latency of the shared bundle and of a baseline, over eighths of the lengths of the texts."""
+    assert timings.tokens is not None
+    alone = [name for name in timings.bundles if name.startswith("baseline:")]
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name in ["shared", *alone[:1]]:
+        at = timings.bundle == name
+        tokens, ms = timings.tokens[at], timings.total_ms[at]
+        parts = [part for part in np.array_split(np.argsort(tokens, kind="stable"), 8) if part.size]
+        found[name] = [(float(np.median(tokens[part])), float(np.median(ms[part]))) for part in parts]
+    return found
 
 
 def _finite(values: Floats) -> Floats:
