@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from expectations.page import Section, badge, folded, grid, join, page, paragraph, section, subheading, table
+from expectations.page import Section, badge, folded, join, page, paragraph, section, subheading, table
 from expectations.scores import HeadScores
 from expectations.timings import Timings
 from expectations.verdict import Finding, Verdict
@@ -182,8 +182,7 @@ def _provenance(report: ReleaseReport) -> Section:
     ]
     links = [_link(title, path) for title, path in report.pages.items()]
     parts: list[object] = [table(["What", "Value"], facts, wide=[1], empty="Nothing is known of its making.")]
-    if links:
-        parts.append(grid(links))
+    parts += [paragraph(link) for link in links]
     return section(
         "Provenance", join(*parts), lead="What this version was made from, and where to look further."
     )

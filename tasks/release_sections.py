@@ -147,7 +147,9 @@ def data_section(heads: Mapping[str, HeadSpec], profile: Mapping[str, Any]) -> S
         *_lengths(profile),
         *(_frequencies(name, known.get(name) or {}) for name in heads if _counts(known.get(name) or {})),
     ]
-    return section("Data", join(table(headings, rows, range(2, 6)), grid(charts)))
+    return section(
+        "Data", join(table(headings, rows, range(2, 6)), subheading("Texts and labels"), grid(charts))
+    )
 
 
 def _confusions(scores: HeadScores) -> Markup:
