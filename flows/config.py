@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -25,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from expectations.spec import DataRules, GateRules
+from expectations.spec import DataRules, GateRules, Rule
 from model.spec import BackboneSpec, HeadSpec, TrainSpec
 from serving.spec import DeploySpec
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
@@ -98,6 +99,13 @@ class Project(BaseModel):
     runner: RunnerSpec = Field(default_factory=RunnerSpec)
     """How baselines share the machine."""
 
+    @property
+    def data_rules(self) -> DataRules:
+        """The data expectations; `conflicts: error` makes any conflict critical."""
+        if self.split.conflicts != "error":
+            return self.expectations
+        return replace(self.expectations, one_answer=Rule(severity="critical", tolerance=0.0))
+
     @field_validator("backbone", mode="before")
     @classmethod
     def _backbone_name(cls, value: Any) -> Any:
@@ -148,7 +156,7 @@ def _disagreements(project: Project) -> Iterator[str]:
             if head not in heads:
                 yield f"{at}.heads.{head}: no such head; expected one of {_listed(heads)}{_nearest(head, heads)}"
             elif isinstance(target, TargetSpec):
-                yield from _target_disagreements(f"{at}.heads.{head}", target, project.heads[head])
+                yield from _target_disagreements(f"{at}.heads.{head}", target)
         if source.split is not None and (source.split_column or isinstance(source.path, dict)):
             yield f"{at}.split: the split is given twice; keep one of `split`, `split_column`, paths by split"
         if not source.header and not source.names:
@@ -170,13 +178,9 @@ def _disagreements(project: Project) -> Iterator[str]:
             yield f"heads.{head}.labels: one label only; a multiclass head needs two or more"
 
 
-def _target_disagreements(at: str, target: TargetSpec, head: HeadSpec) -> Iterator[str]:
+def _target_disagreements(at: str, target: TargetSpec) -> Iterator[str]:
     if (target.column is None) == (target.columns is None):
         yield f"{at}: give exactly one of `column` and `columns`"
-    if head.kind == "multiclass" and (
-        target.columns is not None or target.encoding in ("list", "separator", "letters", "columns")
-    ):
-        yield f"{at}: the head is multiclass, but the cell is read as several labels; make it `encoding: label`"
 
 
 def load_project(path: Path, *, backbone: str | None = None) -> Project:

@@ -58,10 +58,14 @@ def prepare(home: Path, *, on_console: bool) -> None:
 
     What the user has set stays, except telemetry.
     """
-    for variable, value in environment(Home(home)).items():
+    state = Home(home)
+    for variable, value in environment(state).items():
         telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK"))
         if telemetry or variable not in os.environ:
             os.environ[variable] = value
+    if os.environ.get("PREFECT_HOME") == str(home / "prefect"):
+        state.prefect.mkdir(exist_ok=True)  # Prefect does not make the folders above its own
     if on_console:
         os.environ.setdefault("HEADGATE_CONSOLE", "1")
-        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+        # Foreseen errors are told in a few lines and others keep their traceback: once is enough.
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
