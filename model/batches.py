@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW_BATCHES = 128
-"""Batches' worth of rows that are sorted together. 128: padding near 2% with short texts (50: 5%), while a row
-still meets different company in each epoch."""
+"""Batches' worth of rows that are sorted together. 128: padding near 2% with short texts (50: 5%), and
+a row still meets different company in each epoch."""
 
 Batch = NDArray[np.int64]
 """(B,) row numbers."""
