@@ -21,10 +21,11 @@ from tasks.deploy import deploy_version
 from tasks.fetch import INCOMING, ensure_present
 from tasks.home import Home
 from tasks.journal import Entry, Event
-from tasks.register import HOST_TAG, PID_TAG, REGISTERING, START_TAG
+from tasks.register import REGISTERING
 from tasks.registry import Registry, RegistryProblem
 from tasks.releases import Releases, open_releases
 from tasks.restore import restore_locked
+from tasks.run_log import HOST_TAG, PID_TAG, START_TAG, close_run
 from tasks.spec import RegistrySpec
 
 BEGUN: dict[Event, Event] = {
@@ -157,24 +158,18 @@ def _remove(debris: Iterable[Path], prefix: str) -> list[str]:
 
 def _close_runs(registry: Registry, experiment: str) -> list[str]:
     """Close runs that a process of this machine opened and did not live to close."""
-    from mlflow.entities import LoggedModelStatus
-
     done = []
     with registry.asked("close abandoned runs"):
         client = registry.client
         found = client.get_experiment_by_name(experiment)
         if found is None:
             return []
-        ids = [found.experiment_id]
-        for run in client.search_runs(ids, "attributes.status = 'RUNNING'"):
+        for run in client.search_runs([found.experiment_id], "attributes.status = 'RUNNING'"):
             tags = run.data.tags
             if tags.get(HOST_TAG) != socket.gethostname() or not tags.get(PID_TAG, "").isdigit():
                 continue
             if str(start_ticks(int(tags[PID_TAG]))) == tags.get(START_TAG):
                 continue
-            for model in client.search_logged_models(ids, f"source_run_id = '{run.info.run_id}'"):
-                if str(model.status) == "PENDING":
-                    client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
-            client.set_terminated(run.info.run_id, "KILLED")
+            close_run(registry, found.experiment_id, run.info.run_id, "KILLED")
             done.append(f"closed run {run.info.run_name}, which its process left open")
     return done

@@ -5,15 +5,12 @@ Every candidate is registered, whatever its verdict; no alias is moved here (`ta
 
 from __future__ import annotations
 
-import json
-import math
+import contextlib
 import os
-import re
 import shutil
-import socket
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from expectations.verdict import Verdict
-from serving.process import start_ticks
 from tasks import pyfunc
+from tasks.candidate import Candidate, candidate_of
 from tasks.digest import file_sha256
 from tasks.faults import fault
 from tasks.home import Home
@@ -40,13 +37,11 @@ from tasks.registry import (
     Registry,
     open_registry,
 )
+from tasks.run_log import MOST_TEXT, close_run, experiment_id, log_dataset, log_figures, open_run
 from tasks.spec import RegistrySpec
 
-HOST_TAG, PID_TAG, START_TAG = "headgate.host", "headgate.pid", "headgate.start_ticks"
-"""Tags of a run: the process that writes it, by which a run that was abandoned is known."""
 REGISTERING = "registering-"
 """Prefix of the temporary folder that a model is saved in, followed by the process's id."""
-MOST_REASON_CHARS = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,32 +61,6 @@ class RegisteredVersion:
     def facts(self) -> dict[str, Any]:
         """What is shown of it: `version`, `run_id`, `tracking_uri`."""
         return {"version": self.version, "run_id": self.run_id, "tracking_uri": self.tracking_uri}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """What is registered."""
-
-    bundle: Path
-    """Bundle folder."""
-    bundle_sha256: str
-    """Digest of its manifest when it was judged."""
-    verdict: Verdict
-    run_name: str
-    dataset: Path
-    """Dataset folder."""
-    dataset_fingerprint: str
-    dataset_rows: Mapping[str, int] = field(default_factory=dict)
-    """Split → texts."""
-    code_digest: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    """Recipe and versions; nested mappings become dotted names."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """Name → figure. One that is not finite is left out and named in a tag."""
-    curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
-    """Name → (step, value) points of the training."""
-    files: Sequence[Path] = ()
-    """Further files to keep with the run."""
 
 
 class BundleChanged(Exception):
@@ -117,7 +86,7 @@ def register(
         tasks.registry.RegistryProblem: the registry can't be reached.
     """
     with Step("register") as step:
-        registered = register_version(home, name, spec, _candidate(run, shared, verdict, dataset, files))
+        registered = register_version(home, name, spec, candidate_of(run, shared, verdict, dataset, files))
         step.outcome = f"{registered.name} version {registered.version} ({verdict.outcome})"
     return registered
 
@@ -140,17 +109,16 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
         )
     registry = open_registry(home, name, spec)
     with registry.asked("register a version"):
-        experiment = _experiment(registry, home, spec.experiment or name, spec)
-        run_id = _open_run(registry, experiment, candidate)
-        fault("run_opened")
-        _log_figures(registry, run_id, candidate)
-        fault("figures_logged")
-        _log_dataset(registry, run_id, name, candidate)
-        fault("dataset_logged")
-        logged = _log_model(registry, home, experiment, run_id, name, candidate)
-        fault("model_logged")
-        version = _create_version(registry, run_id, logged, candidate)
-        fault("version_registered")
+        experiment = experiment_id(registry, home, spec.experiment or name, spec)
+        run_id = open_run(registry, experiment, candidate)
+        try:
+            fault("run_opened")
+            version = _fill_run(registry, home, experiment, run_id, name, candidate)
+        except Exception:
+            # If the registry is what failed, this fails too, and `tasks.reconcile` closes the run later.
+            with contextlib.suppress(Exception):
+                close_run(registry, experiment, run_id, "FAILED")
+            raise
         registry.client.set_terminated(run_id, "FINISHED")
         fault("run_closed")
     outcome = candidate.verdict.outcome
@@ -164,6 +132,21 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
         bundle_sha256=candidate.bundle_sha256,
         tracking_uri=registry.uri,
     )
+
+
+def _fill_run(
+    registry: Registry, home: Home, experiment: str, run_id: str, name: str, candidate: Candidate
+) -> int:
+    """Log everything to an open run, then make the version."""
+    log_figures(registry, run_id, candidate)
+    fault("figures_logged")
+    log_dataset(registry, run_id, name, candidate)
+    fault("dataset_logged")
+    logged = _log_model(registry, home, experiment, run_id, name, candidate)
+    fault("model_logged")
+    version = _create_version(registry, run_id, logged, candidate)
+    fault("version_registered")
+    return version
 
 
 @task(name="log-pages", cache_policy=NO_CACHE, persist_result=False)
@@ -188,127 +171,6 @@ def attach(registry: Registry, run_id: str, paths: Sequence[Path]) -> None:
         for path in paths:
             registry.client.log_artifact(run_id, str(path), "report")
     fault("pages_logged")
-
-
-def _candidate(
-    run: Run, shared: BundleRef, verdict: Verdict, dataset: Path, files: Sequence[Path]
-) -> Candidate:
-    card = json.loads((Path(shared.path) / "card.json").read_text(encoding="utf-8"))
-    history = json.loads((Path(shared.fitted) / "history.json").read_text(encoding="utf-8"))
-    curves = {"train/loss": [(point["step"], point["loss"]) for point in history["steps"]]}
-    for epoch in history["epochs"]:
-        curves.setdefault("validation/mean", []).append((epoch["step"], epoch["mean"]))
-        for head, value in epoch["metrics"].items():
-            curves.setdefault(f"validation/{head}", []).append((epoch["step"], value))
-    return Candidate(
-        bundle=Path(shared.path),
-        bundle_sha256=shared.sha256,
-        verdict=verdict,
-        run_name=run.id,
-        dataset=dataset,
-        dataset_fingerprint=run.provenance["dataset_fingerprint"],
-        dataset_rows=run.provenance["dataset_rows"],
-        code_digest=run.provenance["code_digest"],
-        params={key: run.provenance[key] for key in ("backbone", "train", "versions")},
-        metrics={**card_figures(card), **verdict_figures(verdict)},
-        curves=curves,
-        files=files,
-    )
-
-
-def card_figures(card: Mapping[str, Any]) -> dict[str, float]:
-    """Figures of a card, named `validation/emotion/macro_f1`."""
-    return {
-        f"{where}/{head}/{figure}": value
-        for where, heads in card.get("metrics", {}).items()
-        for head, figures in heads.items()
-        for figure, value in figures.items()
-        if isinstance(value, int | float)
-    }
-
-
-def verdict_figures(verdict: Verdict) -> dict[str, float]:
-    """Figures behind a verdict, named `emotion/difference`; words and missing ones are left out."""
-    return {
-        f"{finding.subject}/{figure}": value
-        for finding in verdict.findings
-        for figure, value in finding.figures.items()
-        if isinstance(value, int | float)
-    }
-
-
-def _experiment(registry: Registry, home: Home, name: str, spec: RegistrySpec) -> str:
-    """Id of the experiment, made on first use; another process may be making it at the same time."""
-    from mlflow.exceptions import MlflowException
-
-    from tasks.store import artifacts
-
-    found = registry.client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    # A server knows where its artifacts go; the local store has to be told.
-    location = None if spec.tracking_uri is not None else str(artifacts(home) / name)
-    try:
-        return str(registry.client.create_experiment(name, artifact_location=location))
-    except MlflowException:
-        found = registry.client.get_experiment_by_name(name)
-        if found is None:
-            raise
-        return str(found.experiment_id)
-
-
-def _open_run(registry: Registry, experiment: str, candidate: Candidate) -> str:
-    tags = {
-        HOST_TAG: socket.gethostname(),
-        PID_TAG: str(os.getpid()),
-        START_TAG: str(start_ticks(os.getpid())),
-        BUNDLE_TAG: candidate.bundle_sha256,
-        VERDICT_TAG: candidate.verdict.outcome,
-    }
-    return str(registry.client.create_run(experiment, run_name=candidate.run_name, tags=tags).info.run_id)
-
-
-def _log_figures(registry: Registry, run_id: str, candidate: Candidate) -> None:
-    import time
-
-    from mlflow.entities import Metric, Param
-
-    now_ms = int(time.time() * 1000)
-    params = [Param(_allowed(key), str(value)[:6000]) for key, value in _flat(candidate.params)]
-    points = [(key, 0, value) for key, value in candidate.metrics.items()]
-    for name, curve in candidate.curves.items():
-        thin = max(1, len(curve) // 200)
-        points += [(name, step, value) for step, value in curve[::thin]]
-    # MLflow stores infinity as 1.8e308, which then passes any comparison.
-    finite = [
-        Metric(_allowed(key), float(value), now_ms, step)
-        for key, step, value in points
-        if value is not None and math.isfinite(value)
-    ]
-    for begin in range(0, max(len(params), 1), 100):
-        registry.client.log_batch(run_id, params=params[begin : begin + 100])
-    for begin in range(0, len(finite), 500):
-        registry.client.log_batch(run_id, metrics=finite[begin : begin + 500])
-    broken = sorted({key for key, _, value in points if value is not None and not math.isfinite(value)})
-    if broken:
-        registry.client.set_tag(run_id, "headgate.not_finite", ", ".join(broken)[:MOST_REASON_CHARS])
-    registry.client.log_text(run_id, json.dumps(candidate.verdict.to_json(), indent=1), "verdict.json")
-    for file in candidate.files:
-        registry.client.log_artifact(run_id, str(file), "files")
-
-
-def _log_dataset(registry: Registry, run_id: str, name: str, candidate: Candidate) -> None:
-    from mlflow.data.dataset_source_registry import get_dataset_source_from_json
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.entities import DatasetInput, InputTag
-
-    place = json.dumps({"uri": str(candidate.dataset / "dataset.parquet")})
-    source = get_dataset_source_from_json(place, "local")
-    dataset = MetaDataset(source, name=name, digest=candidate.dataset_fingerprint[:16])
-    tags = [InputTag("mlflow.data.context", "training, validation, test")]
-    tags += [InputTag(f"rows.{split}", str(rows)) for split, rows in candidate.dataset_rows.items()]
-    entity = dataset._to_mlflow_entity()  # MLflow's public way needs its global active run
-    registry.client.log_inputs(run_id, [DatasetInput(dataset=entity, tags=tags)])
 
 
 def _log_model(
@@ -350,7 +212,7 @@ def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Can
             raise
     tags = {
         VERDICT_TAG: verdict.outcome,
-        REASONS_TAG: "; ".join(verdict.reasons)[:MOST_REASON_CHARS],
+        REASONS_TAG: "; ".join(verdict.reasons)[:MOST_TEXT],
         BUNDLE_TAG: candidate.bundle_sha256,
         DATASET_TAG: candidate.dataset_fingerprint,
         CODE_TAG: candidate.code_digest,
@@ -362,18 +224,3 @@ def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Can
     # The order of approvals is that of the versions.
     client.set_model_version_tag(registry.model, made.version, SEQUENCE_TAG, str(made.version))
     return int(made.version)
-
-
-def _flat(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in params.items():
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
-    return found
-
-
-def _allowed(name: str) -> str:
-    """The name with characters that MLflow refuses replaced."""
-    return re.sub(r"[^\w\-. :/]", "_", name)

@@ -12,12 +12,12 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 DECIMALS = 6
 
 
-class RegisteredModel(PythonModel):  # type: ignore[misc]
+class RegisteredModel(PythonModel):
     """Texts in, for every head the labels with their probabilities out."""
 
     def load_context(self, context: PythonModelContext) -> None:

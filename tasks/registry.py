@@ -141,7 +141,7 @@ class Registry:
             artifacts = download_artifacts(
                 artifact_uri=f"{source}/artifacts", dst_path=str(into), tracking_uri=self.uri
             )
-            release = self.client.download_artifacts(about.run_id, RELEASE_PATH, str(into))
+            release = self.client.download_artifacts(about.run_id or "", RELEASE_PATH, str(into))
         bundles = [manifest.parent for manifest in Path(artifacts).glob("*/manifest.json")]
         if len(bundles) != 1:
             raise RegistryProblem(

@@ -68,7 +68,7 @@ def _make(store: Path, artifact_root: Path) -> None:
     level = talkative.level
     talkative.setLevel(logging.WARNING)
     try:
-        made = SqlAlchemyStore(_uri(temporary), str(artifact_root))
+        made = SqlAlchemyStore(_uri(temporary), str(artifact_root))  # type: ignore[no-untyped-call]
         made.engine.dispose()
         SqlAlchemyStore._engine_map.pop(made.db_uri, None)
     finally:

@@ -15,8 +15,8 @@ import pytest
 from expectations.verdict import Finding, Outcome, Verdict
 from serving.process import stop
 from serving.spec import DeploySpec
+from tasks.candidate import Candidate
 from tasks.home import Home, environment
-from tasks.register import Candidate
 from tasks.store import STORE_FILE, tracking_uri
 
 NAME = "toy"

@@ -17,12 +17,13 @@ from expectations.verdict import ApprovedVersion
 from serving.manifest import verify_release
 from serving.spec import DeploySpec
 from tasks import faults
+from tasks.candidate import Candidate
 from tasks.deploy import deploy_version
 from tasks.home import Home
 from tasks.journal import Journal
 from tasks.promote import promote_version
-from tasks.reconcile import resume_deployment, mend
-from tasks.register import Candidate, register_version
+from tasks.reconcile import mend, resume_deployment
+from tasks.register import register_version
 from tasks.registry import open_registry
 from tasks.releases import open_releases
 from tasks.restore import restore
@@ -129,6 +130,22 @@ def test_killed_while_rolling_back(point: str, home: Home, candidate: Make, chil
     assert child(lambda: roll_back_to(home, "toy"), fault=f"{point}:kill") == KILLED
     mend(home, "toy", SPEC)
     assert assert_right(home) == (2 if point == "rollback_begun" else 1)
+
+
+def test_an_error_while_registering_leaves_no_open_run_and_no_version(
+    home: Home, candidate: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = candidate(1)
+    monkeypatch.setenv("HEADGATE_FAULT", "model_saved:raise")
+    with pytest.raises(faults.Fault):
+        register_version(home, "toy", SPEC, made)
+    monkeypatch.delenv("HEADGATE_FAULT")
+    registry = open_registry(home, "toy", SPEC)
+    assert registry.pointed() is None
+    experiment = registry.client.get_experiment_by_name("toy").experiment_id
+    (run,) = registry.client.search_runs([experiment])
+    (model,) = registry.client.search_logged_models([experiment])
+    assert (run.info.status, str(model.status)) == ("FAILED", "FAILED")
 
 
 def test_a_damaged_champion_is_fetched_again_or_replaced(home: Home, candidate: Make) -> None:

@@ -16,11 +16,12 @@ from serving.client import ask, get
 from serving.manifest import ReleaseRefused
 from serving.release_folder import PromotionRefused
 from serving.spec import DeploySpec
+from tasks.candidate import Candidate
 from tasks.deploy import PortTaken, WrongAnswers, compare_golden, deploy_version, refuse_taken_port
 from tasks.home import Home
 from tasks.journal import Journal
 from tasks.promote import promote_version
-from tasks.register import Candidate, RegisteredVersion, register_version
+from tasks.register import RegisteredVersion, register_version
 from tasks.registry import VERDICT_TAG, open_registry
 from tasks.releases import open_releases
 from tasks.rollback import RollbackRefused, roll_back_to
@@ -198,7 +199,7 @@ def candidate_bundle(home: Home, version: int) -> Path:
 def test_a_first_version_that_is_bad_leaves_no_champion_and_no_endpoint(
     home: Home, candidate: Make, deploy_spec: DeploySpec
 ) -> None:
-    quick = replace(deploy_spec, start_timeout_s=4)
+    quick = replace(deploy_spec, start_timeout_s=2.5)
     outcome = deploy_version(home, "toy", SPEC, quick, ship(home, spoil_golden(candidate(1))))
     assert (outcome.deployed, outcome.serving, outcome.url) == (False, None, None)
     assert aliases(home) == {}

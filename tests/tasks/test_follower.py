@@ -13,10 +13,11 @@ from expectations.verdict import ApprovedVersion
 from serving.manifest import verify_release
 from serving.release_folder import ReleaseFolder
 from tasks import follower
+from tasks.candidate import Candidate
 from tasks.follower import sync_once
 from tasks.home import Home
 from tasks.promote import promote_version
-from tasks.register import Candidate, register_version
+from tasks.register import register_version
 from tasks.registry import Registry, open_registry
 from tasks.rollback import roll_back_to
 from tasks.spec import RegistrySpec

@@ -18,9 +18,10 @@ import pytest
 
 from model.bundle import Bundle
 from tasks.bundle_code import shipped_modules, write_package
+from tasks.candidate import Candidate
 from tasks.home import Home
 from tasks.journal import Journal
-from tasks.register import BundleChanged, Candidate, register_version
+from tasks.register import BundleChanged, register_version
 from tasks.registry import BUNDLE_TAG, REASONS_TAG, VERDICT_TAG, RegistryProblem, open_registry
 from tasks.spec import RegistrySpec
 
