@@ -24,7 +24,9 @@ SHARES = {"mails": 0.4, "chats": 0.3, "votes": 0.3}
 SHARED_TEXTS = 0.05
 """Share of the texts of `chats` and `votes` that also stand in `mails`."""
 TWICE = 0.01
-"""Share of `mails` that repeats an earlier mail, half of them with another topic."""
+"""Share of `mails` that repeats another mail; its topic is drawn again, see `OTHER_TOPIC`."""
+OTHER_TOPIC = 0.05
+"""Share of rows with another topic than the text's own, so that some repeated texts are in conflict."""
 OTHER_SPLIT = 0.002
 """Share of rows that name another split than the text's own."""
 BLANK = 0.001
@@ -126,9 +128,9 @@ def _splits(rng: np.random.Generator, texts: pl.Series) -> pl.Series:
 
 
 def _topics(rng: np.random.Generator, texts: pl.Series) -> pl.Series:
-    """A topic that follows from the text, but for one row in two hundred."""
+    """A topic that follows from the text, but for a few rows."""
     own = texts.str.len_bytes().to_numpy().astype(np.int64) % len(TOPICS)
-    wrong = rng.random(texts.len()) < 0.005
+    wrong = rng.random(texts.len()) < OTHER_TOPIC
     return pl.Series(np.array(TOPICS)[np.where(wrong, rng.integers(0, len(TOPICS), texts.len()), own)])
 
 
