@@ -27,7 +27,7 @@ TWICE = 0.01
 """Share of `mails` that repeats another mail; its topic is drawn again, see `OTHER_TOPIC`."""
 OTHER_TOPIC = 0.05
 """Share of rows with another topic than the text's own, so that some repeated texts are in conflict."""
-OTHER_SPLIT = 0.002
+OTHER_SPLIT = 0.02
 """Share of rows that name another split than the text's own."""
 BLANK = 0.001
 UNANSWERED = 0.05
