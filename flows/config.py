@@ -97,7 +97,7 @@ class Project(BaseModel):
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
     """When it all runs unattended."""
     runner: RunnerSpec = Field(default_factory=RunnerSpec)
-    """How baselines share the machine."""
+    """How many baselines are fitted at once."""
 
     @property
     def data_rules(self) -> DataRules:
@@ -164,8 +164,8 @@ def _disagreements(project: Project) -> Iterator[str]:
     labelled = {head for source in project.sources.values() for head in source.heads}
     for head in sorted(heads - labelled):
         yield f"heads.{head}: no source labels this head; name its column in one source's `heads`"
-    for field, named in (("margins", project.gates.margins), ("floors", project.gates.floors)):
-        for head in named:
+    for field in ("margins", "floors", "label_floors", "max_calibration_error"):
+        for head in getattr(project.gates, field):
             if head not in heads:
                 yield f"gates.{field}.{head}: no such head; expected one of {_listed(heads)}{_nearest(head, heads)}"
     for source_name in project.split.prefer:
@@ -230,7 +230,11 @@ def json_schema() -> dict[str, Any]:
     schema["title"] = "Headgate project"
     definitions, properties = schema["$defs"], schema["properties"]
     # What the validators above accept in place of a mapping.
-    properties["backbone"] = {"anyOf": [{"type": "string"}, properties["backbone"]]}
+    backbone = properties["backbone"]
+    properties["backbone"] = {
+        "anyOf": [{"type": "string"}, backbone],
+        "description": backbone.get("description", ""),
+    }
     kinds = {"enum": list(definitions["HeadSpec"]["properties"]["kind"]["enum"])}
     properties["heads"]["patternProperties"] = {
         pattern: {"anyOf": [kinds, head]}
@@ -249,7 +253,9 @@ def _problems(error: ValidationError) -> Iterator[str]:
             other[: len(place) - 1] == place[:-1] and not _is_scalar_member(other) for other in places
         ):
             continue
-        where = ".".join(str(part) for part in item["loc"] if part not in ("str", "TargetSpec", "tuple[str, ...]"))
+        where = ".".join(
+            str(part) for part in item["loc"] if part not in ("str", "TargetSpec", "tuple[str, ...]")
+        )
         kind, message = item["type"], item["msg"]
         if kind == "value_error":
             yield from str(item["ctx"]["error"]).splitlines()

@@ -66,7 +66,11 @@ def _headline(outcome: Outcome) -> Text:
         "rolled_back": ("Rolled back", "the former version serves again", "bold green"),
         "data_rejected": ("Rejected", "the data gate failed; nothing was trained", "bold red"),
         "model_rejected": ("Rejected", "a gate did not pass; the champion stays", "bold red"),
-        "deployment_undone": ("Undone", "the endpoint did not answer as judged; the alias went back", "bold red"),
+        "deployment_undone": (
+            "Undone",
+            "the endpoint did not answer as judged; the alias went back",
+            "bold red",
+        ),
     }
     word, why, style = says[outcome.stage]
     return Text.assemble((word, style), f"  {outcome.name}: {why}")
@@ -76,7 +80,10 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     facts = []
     if outcome.registered:
         facts.append(
-            ("Registered", f"{outcome.name} version {outcome.registered['version']}, run {outcome.registered['run_id']}")
+            (
+                "Registered",
+                f"{outcome.name} version {outcome.registered['version']}, run {outcome.registered['run_id']}",
+            )
         )
     if outcome.deployed:
         facts.append(("Deployed", f"version {outcome.deployed['version']} at {outcome.deployed['url']}"))
@@ -89,7 +96,9 @@ def verdict_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = list(rows[0])
     for column in columns:
         words = column in ("subject", "metric", "verdict")
-        table.add_column(column.capitalize(), justify="left" if words else "right", no_wrap=column != "reason")
+        table.add_column(
+            column.capitalize(), justify="left" if words else "right", no_wrap=column != "reason"
+        )
     for row in rows:
         cells = [Text(str(row[column]), style=STYLES.get(str(row[column]), "")) for column in columns]
         table.add_row(*cells)
@@ -98,7 +107,9 @@ def verdict_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def show_answers(texts: Sequence[str], reply: Mapping[str, Any]) -> None:
     """The endpoint's answers as a table: one line a text and head."""
-    table = Table(header_style="bold", title=f"{reply['name']} version {reply['version']}", title_justify="left")
+    table = Table(
+        header_style="bold", title=f"{reply['name']} version {reply['version']}", title_justify="left"
+    )
     for column in ("Text", "Head", "Labels"):
         table.add_column(column, overflow="fold")
     for text, answer in zip(texts, reply["answers"], strict=True):

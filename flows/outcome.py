@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from flows import exits
 
-Stage = Literal["deployed", "validated", "data_rejected", "model_rejected", "deployment_undone", "rolled_back"]
+Stage = Literal[
+    "deployed", "validated", "data_rejected", "model_rejected", "deployment_undone", "rolled_back"
+]
 
 EXIT_CODES: Mapping[Stage, int] = {
     "deployed": exits.DONE,

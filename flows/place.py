@@ -46,7 +46,9 @@ def existing_home(home: Path | None, name: str | None) -> Path:
             return place.resolve()
     looked = ", ".join(str(place) for place in places)
     if name is None:
-        raise NoHome(f"no state folder found (looked at {looked}); give it with --home, or run a retraining first")
+        raise NoHome(
+            f"no state folder found (looked at {looked}); give it with --home, or run a retraining first"
+        )
     raise NoHome(
         f"nothing was ever deployed as {name!r} (looked at {looked}); check the name, give the state folder "
         f"with --home, or run `headgate retrain CONFIG` first"

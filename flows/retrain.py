@@ -85,9 +85,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     if verdict.outcome == "pass":
         approved = approve(registered, verdict)
         evidence = gather_evidence(measured, project.gates)
-        promote(
-            state, project.name, project.registry, approved, bundle=Path(shared.path), evidence=evidence
-        )
+        promote(state, project.name, project.registry, approved, bundle=Path(shared.path), evidence=evidence)
         deployed = deploy(state, project.name, project.registry, project.deploy, registered.version)
 
     pages, rows = write_report(

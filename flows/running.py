@@ -14,7 +14,9 @@ from flows import exits
 from flows.outcome import Outcome
 
 
-def run_flow(which: str, *, config: Path, home: Path, backbone: str | None, console: Console) -> Outcome | int:
+def run_flow(
+    which: str, *, config: Path, home: Path, backbone: str | None, console: Console
+) -> Outcome | int:
     """The outcome of the flow `which`, or an exit code after its error was told on `console`."""
     # The server says on every start that it is temporary; that is on purpose.
     console.print("  starting Prefect …", style="dim")

@@ -160,7 +160,9 @@ def load_encoder(backbone: ResolvedBackbone, *, attn_implementation: str = "sdpa
     try:
         config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise BackboneError(f"{where}: config.json does not describe an encoder known here: {error}") from error
+        raise BackboneError(
+            f"{where}: config.json does not describe an encoder known here: {error}"
+        ) from error
     if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
         raise BackboneError(f"{where}: a {config.model_type} with a decoder; an encoder is expected")
     if backbone.layers is not None:
@@ -180,7 +182,9 @@ def load_encoder(backbone: ResolvedBackbone, *, attn_implementation: str = "sdpa
     try:
         encoder, report = AutoModel.from_pretrained(backbone.folder, **options)
     except Exception as error:  # safetensors, torch and transformers each raise their own kinds
-        raise BackboneError(f"{where}: the weights cannot be read ({type(error).__name__}: {error})") from error
+        raise BackboneError(
+            f"{where}: the weights cannot be read ({type(error).__name__}: {error})"
+        ) from error
     # transformers fills what is missing with random weights and goes on: that is never wanted here.
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     wrong = missing + sorted(str(key) for key in report["mismatched_keys"])
@@ -210,7 +214,9 @@ def load_tokenizer(backbone: ResolvedBackbone, max_length: int) -> Tokenizer:
         from transformers import AutoTokenizer
 
         try:
-            slow = AutoTokenizer.from_pretrained(backbone.folder, trust_remote_code=False, local_files_only=True)
+            slow = AutoTokenizer.from_pretrained(
+                backbone.folder, trust_remote_code=False, local_files_only=True
+            )
             tokenizer = slow.backend_tokenizer
         except (OSError, ValueError, AttributeError) as error:
             raise BackboneError(f"backbone {backbone.name!r}: no fast tokenizer: {error}") from error

@@ -35,15 +35,24 @@ def score(
     rows: Path,
     split: SplitName,
     *,
+    older: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, NDArray[Any]]:
     """The arrays described above, by name.
 
+    Args:
+        older: the bundle is of other data, such as the champion's: heads that the rows do not have are
+            left out, and labels may differ. Targets are then in the rows' label order, probabilities and
+            decisions in the bundle's.
+
     Raises:
-        BadInput: the rows are damaged, or their heads are not the bundle's, labels in the same order.
+        BadInput: the rows are damaged, or (unless `older`) their heads are not the bundle's, labels in
+            the same order.
         TextError: a text cannot be read.
     """
     heads = {name: HeadSpec(kind=head.kind, labels=head.labels) for name, head in bundle.card.heads.items()}
+    if older:
+        heads = {name: head for name, head in open_rows(rows).heads.items() if name in heads}
     part = open_rows(rows, heads).split(split, heads)
     chances = {h: np.empty((part.count, len(c.labels)), np.float32) for h, c in bundle.card.heads.items()}
     texts, done = part.texts(), 0
@@ -55,7 +64,8 @@ def score(
         done += len(chunk)
         on_progress(done, part.count)
     arrays: dict[str, NDArray[Any]] = {}
-    for head, card in bundle.card.heads.items():
+    for head in heads:
+        card = bundle.card.heads[head]
         arrays[f"probabilities:{head}"] = chances[head]
         arrays[f"decisions:{head}"] = decisions(card, chances[head])
         arrays[f"targets:{head}"] = np.asarray(part.targets[head])
@@ -84,9 +94,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--out", type=Path, required=True, help="file to write, .npz")
     parser.add_argument("--threads", type=int, help="CPU threads; default: the cores this process may use")
+    parser.add_argument("--older", action="store_true", help="heads and labels may differ from the rows'")
     given = parser.parse_args(argv)
     bundle = Bundle.load(given.bundle, threads=given.threads)
-    arrays = score(bundle, given.rows, cast("SplitName", given.split), on_progress=_print_progress)
+    split = cast("SplitName", given.split)
+    arrays = score(bundle, given.rows, split, older=given.older, on_progress=_print_progress)
     save_arrays(given.out, arrays)
     rows = len(next(iter(arrays.values())))
     print(json.dumps({"event": "done", "rows": rows, "digest": bundle.digest}), flush=True)

@@ -25,7 +25,9 @@ def publish_artifacts(
     lines += [f"- {reason}" for reason in verdict.reasons] or ["Every gate passed."]
     lines += ["", "| page | file |", "|---|---|"]
     lines += [f"| {title} | `{path}` |" for title, path in pages.items()]
-    create_markdown_artifact(markdown="\n".join(lines), key=f"{key}-verdict", description="Verdict and reasons")
+    create_markdown_artifact(
+        markdown="\n".join(lines), key=f"{key}-verdict", description="Verdict and reasons"
+    )
     if rows:
         create_table_artifact(
             table=[dict(row) for row in rows], key=f"{key}-figures", description="Figures behind the verdict"

@@ -36,20 +36,24 @@ def decide(
     """
     with Step("decide") as step:
         shared = load_scores(Path(measured.scores["shared"].path), heads)
-        baselines = {head: scores_of(measured, f"baseline:{head}", {head: heads[head]})[head] for head in heads}
+        baselines = {
+            head: scores_of(measured, f"baseline:{head}", {head: heads[head]})[head] for head in heads
+        }
         champions, champion_heads = None, None
         if champion is not None:
             card = json.loads((Path(champion.bundle.path) / "card.json").read_text())
             champion_heads = card_heads(card)
             champions = load_scores(Path(measured.scores["champion"].path), heads, champion_heads)
         timings = timings_from_json(json.loads(Path(measured.timing.path).read_text()))
+        digests = {label: scores.bundle_sha256 for label, scores in measured.scores.items()}
         verdict = combine(
             [
                 judge_accuracy(shared, baselines, rules, heads),
                 judge_champion(shared, champions, rules, heads, champion_heads),
-                judge_latency(timings, rules, list(heads)),
+                judge_latency(timings, rules, list(heads), digests),
                 judge_memory(timings, rules, list(heads)),
-            ]
+            ],
+            required=("accuracy", "champion", "latency", "memory"),
         )
         step.outcome = verdict.outcome
     return verdict

@@ -31,7 +31,9 @@ def start(root: Path, name: str, *, port: int | None = None) -> str:
         spec = dataclasses.replace(spec, port=port)
     releases = home.releases(name)
     if not releases.is_dir():
-        raise EndpointDown(f"nothing was ever deployed as {name!r} in {root}; run `headgate retrain CONFIG` first")
+        raise EndpointDown(
+            f"nothing was ever deployed as {name!r} in {root}; run `headgate retrain CONFIG` first"
+        )
     try:
         state = process.start(
             releases, home.keys / signing.PUBLIC_KEY, spec, state_file(home, name), endpoint_log(home, name)

@@ -88,7 +88,9 @@ def fit_baseline(
 @task(name="teach", cache_policy=NO_CACHE, task_run_name="teach-{name}")
 def teach(name: str, baseline: BundleRef, *, rows: Path, texts_sha256: str, cache: Path, logs: Path) -> str:
     """The baseline's logits for every training row, labelled there or not: path of the `.npy` file."""
-    target = cache / "teachers" / digest("teacher", Path(baseline.path).parent.name, texts_sha256, code_digest())
+    target = (
+        cache / "teachers" / digest("teacher", Path(baseline.path).parent.name, texts_sha256, code_digest())
+    )
     with Step(f"teach {name}", unit="rows") as step:
         if (target / f"{name}.npy").is_file():
             step.outcome = "cached"
@@ -99,9 +101,9 @@ def teach(name: str, baseline: BundleRef, *, rows: Path, texts_sha256: str, cach
         done = run_model(
             ["teach", baseline.fitted, str(rows), "--out", str(temporary)],
             log=logs / f"teach-{name}.log",
-            on_event=lambda event: step.to(event.get("done", 0), event.get("total"))
-            if event["event"] == "taught"
-            else None,
+            on_event=lambda event: (
+                step.to(event.get("done", 0), event.get("total")) if event["event"] == "taught" else None
+            ),
         )
         with contextlib.suppress(FileExistsError):
             temporary.rename(target)

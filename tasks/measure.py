@@ -31,6 +31,8 @@ def score(label: str, bundle: BundleRef, *, rows: Path, out: Path, threads: int,
                 step.to(event["done"], event["total"])
 
         arguments = ["score", bundle.path, str(rows), "--split", "test", "--out", str(target)]
+        if label == "champion":
+            arguments.append("--older")
         done = run_model(
             [*arguments, "--threads", str(threads)], log=logs / f"score-{target.stem}.log", on_event=follow
         )
@@ -40,7 +42,14 @@ def score(label: str, bundle: BundleRef, *, rows: Path, out: Path, threads: int,
 
 @task(name="time", cache_policy=NO_CACHE)
 def time_bundles(
-    bundles: Mapping[str, BundleRef], *, rows: Path, out: Path, requests: int, threads: int, seed: int, logs: Path
+    bundles: Mapping[str, BundleRef],
+    *,
+    rows: Path,
+    out: Path,
+    requests: int,
+    threads: int,
+    seed: int,
+    logs: Path,
 ) -> TimingRef:
     """Latency and memory of all bundles, interleaved in one run, each in its own process."""
     out.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,12 @@ def merge(
     """
     with Step("merge sources", unit="rows") as step:
         dataset = build_dataset(
-            dict(sources), dict(heads), split, base, out, on_progress=lambda what, rows: step.to(rows, None, what)
+            dict(sources),
+            dict(heads),
+            split,
+            base,
+            out,
+            on_progress=lambda what, rows: step.to(rows, None, what),
         )
         rows = ", ".join(f"{name} {count:,}" for name, count in dataset.rows.items())
         step.outcome = f"{dataset.observations:,} rows read → {rows}"

@@ -51,7 +51,8 @@ def _release(folder: ReleaseFolder, version: int, public_key: Path) -> str:
         manifest = verify_release(folder.version_dir(version), public_key, folder.name)
     except ReleaseRefused as error:
         return f"version {version}: REFUSED: {error}"
-    return f"version {version}, approved {manifest.created}, bundle {manifest.bundle_sha256[:12]}…, signature good"
+    bundle = manifest.bundle_sha256[:12]
+    return f"version {version}, approved {manifest.created}, bundle {bundle}…, signature good"
 
 
 def _endpoint(home: Home, name: str) -> dict[str, Any]:
@@ -61,7 +62,11 @@ def _endpoint(home: Home, name: str) -> dict[str, Any]:
     try:
         code, ready = client.get(running.url, "/ready", timeout_s=3)
     except client.NoAnswer as error:
-        return {"running": True, "url": running.url, "says": f"process {running.pid} does not answer: {error}"}
+        return {
+            "running": True,
+            "url": running.url,
+            "says": f"process {running.pid} does not answer: {error}",
+        }
     says = f"serves version {ready.get('version')} at {running.url} (process {running.pid})"
     if code != 200:
         says = f"not ready at {running.url}: {ready.get('reason', 'no reason given')}"

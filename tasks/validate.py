@@ -37,9 +37,7 @@ class Quality:
 
 
 @task(name="validate", cache_policy=NO_CACHE)
-def validate_data(
-    data: DatasetRef, run: Run, rules: DataRules, *, champion: ChampionRef | None
-) -> Quality:
+def validate_data(data: DatasetRef, run: Run, rules: DataRules, *, champion: ChampionRef | None) -> Quality:
     """The data gate's verdict, with the data quality report, Data Docs and findings written.
 
     Raises:
@@ -49,7 +47,12 @@ def validate_data(
     before: Mapping[str, Any] | None = champion.profile or None if champion else None
     with Step("judge the data") as step:
         judged = judge_data(
-            Path(data.path), rules, data.heads, run.reports, champion_profile=before, token_lengths=profile["tokens"]
+            Path(data.path),
+            rules,
+            data.heads,
+            run.reports,
+            champion_profile=before,
+            token_lengths=profile["tokens"],
         )
         page = write_quality_page(
             Path(data.path),

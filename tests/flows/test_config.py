@@ -66,12 +66,21 @@ schedules: {}
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("sources: {a: {path: a.csv, heads: {intnet: x}}}", "no such head; expected one of intent (did you mean"),
+        (
+            "sources: {a: {path: a.csv, heads: {intnet: x}}}",
+            "no such head; expected one of intent (did you mean",
+        ),
         ("sources: {a: {heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
         ("sources: {a: {path: a.csv, hub: b, heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
         ("sources: {a: {path: a.csv}}", "the source labels no head"),
-        ("sources: {a: {path: a.csv, heads: {intent: {encoding: label}}}}", "exactly one of `column` and `columns`"),
-        ("sources: {a: {path: a.csv, heads: {intent: {column: a, columns: [x]}}}}", "exactly one of `column`"),
+        (
+            "sources: {a: {path: a.csv, heads: {intent: {encoding: label}}}}",
+            "exactly one of `column` and `columns`",
+        ),
+        (
+            "sources: {a: {path: a.csv, heads: {intent: {column: a, columns: [x]}}}}",
+            "exactly one of `column`",
+        ),
         ("sources: {a: {path: a.tsv, header: false, heads: {intent: x}}}", "needs the names of its columns"),
         ("heads: {intent: multiclass, topic: multilabel}", "heads.topic: no source labels this head"),
         ("heads: {intent: {kind: multiclass, labels: [a]}}", "needs two or more"),

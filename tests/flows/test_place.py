@@ -35,9 +35,13 @@ def test_a_command_without_configuration_finds_the_home_that_knows_the_name(
     assert existing_home(None, None) == tmp_path / ".headgate"
 
 
-def test_an_unknown_name_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_says_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(NoHome, match=r"nothing was ever deployed as 'support' \(looked at \.headgate, configs"):
+    with pytest.raises(
+        NoHome, match=r"nothing was ever deployed as 'support' \(looked at \.headgate, configs"
+    ):
         existing_home(None, "support")
 
 

@@ -85,6 +85,21 @@ def test_rows_of_other_labels_are_refused(
         score(bundle, rows, "test")
 
 
+def test_an_older_bundle_is_scored_on_rows_of_other_labels_and_heads(
+    bundle: Bundle, make_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    heads: dict[str, Any] = {
+        "topic": {"kind": "multiclass", "labels": ["weather", "space", "food", "animal"]},
+        "mood": {"kind": "multiclass", "labels": ["good", "bad"]},
+    }
+    row = {"text": "sun", "topic": "food", "mood": "bad"}
+    rows = make_rows(tmp_path, heads, {"test": [row]})
+    arrays = score(bundle, rows, "test", older=True)
+    assert set(arrays) == {"probabilities:topic", "decisions:topic", "targets:topic"}
+    assert arrays["targets:topic"].tolist() == [2]  # in the rows' order
+    assert arrays["probabilities:topic"].shape == (1, 3)  # in the bundle's
+
+
 def test_a_line_too_many_is_refused(bundle: Bundle, make_rows: Callable[..., Path], tmp_path: Path) -> None:
     heads = {name: {"kind": h.kind, "labels": list(h.labels)} for name, h in bundle.card.heads.items()}
     rows = make_rows(tmp_path, heads, {"test": [{"text": "sun", "topic": "food", "names": []}]})

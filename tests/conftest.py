@@ -1,0 +1,42 @@
+"""What all tests share: quiet libraries, state in temporary folders, one Prefect server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _contained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Telemetry off and every library's state below one temporary folder, also for child processes."""
+    from tasks.home import Home, environment
+
+    home = Home(tmp_path_factory.mktemp("libraries"))
+    before = dict(os.environ)
+    os.environ.update(environment(home, given={}))
+    os.environ.pop("HEADGATE_HOME", None)
+    home.prefect.mkdir(exist_ok=True)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def prefect_harness(_contained: None) -> Iterator[None]:
+    """A real Prefect server on a database of its own, for the whole session."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets; tests that need one skip where it is absent."""
+    folder = os.environ.get("HEADGATE_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("HEADGATE_DATA does not name a folder with the real data sets")
+    return Path(folder)

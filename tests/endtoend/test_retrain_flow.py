@@ -1,0 +1,225 @@
+"""The whole flow with a tiny random encoder: real Prefect, real MLflow, real HTTP, in seconds."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.outcome import Outcome
+from tasks.home import Home
+
+NAME = "kitchen"
+WORDS = {"weather": ["sun", "rain", "wind", "snow"], "food": ["tea", "milk", "bread", "soup"]}
+
+
+def _tiny_backbone(folder: Path) -> Path:
+    path = Path(__file__).parents[1] / "model" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("tiny_encoder", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    made: Path = module.make_tiny_backbone(folder)
+    return made
+
+
+def _write_data(folder: Path, rows: int = 1200) -> None:
+    """Texts of eight words whose majority is the topic; `drinks` applies when tea or milk is named."""
+    dice = random.Random(5)
+    split = ["train"] * 6 + ["validation"] + ["test"] * 3
+    with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "topic", "marks", "split"])
+        for number in range(rows):
+            topic = dice.choice(sorted(WORDS))
+            other = "food" if topic == "weather" else "weather"
+            words = dice.choices(WORDS[topic], k=6) + dice.choices(WORDS[other], k=2)
+            dice.shuffle(words)
+            marks = [
+                mark
+                for mark, said in (("drink", {"tea", "milk"}), ("cold", {"snow", "wind"}))
+                if said & set(words)
+            ]
+            writer.writerow(
+                [" ".join(words) + " s" * (number % 3), topic, "|".join(marks), split[number % 10]]
+            )
+
+
+def _project(folder: Path, **changes: Any) -> Path:
+    project: dict[str, Any] = {
+        "name": NAME,
+        "backbone": str(folder / "encoder"),
+        "heads": {"topic": "multiclass", "marks": "multilabel"},
+        "sources": {
+            "rows": {
+                "path": "rows.csv",
+                "split_column": "split",
+                "heads": {
+                    "topic": "topic",
+                    "marks": {
+                        "column": "marks",
+                        "encoding": "separator",
+                        "separator": "|",
+                        "empty_means_none": True,
+                    },
+                },
+            }
+        },
+        "train": {
+            "epochs": 6,
+            "learning_rate": 3e-3,
+            "head_learning_rate": 1e-2,
+            "max_length": 16,
+            "threads": 1,
+        },
+        # What is tested here is the way, not the latency of a shared machine under test.
+        "gates": {
+            "margin": 0.1,
+            "champion_margin": 0.1,
+            "latency_threads": 1,
+            "max_latency_ratio": 20,
+            "max_champion_latency_ratio": 20,
+            "control_tolerance": 0.95,
+            "latency_requests": 100,
+        },
+        "deploy": {"port": 0, "threads": 1},
+    }
+    for section, fields in changes.items():
+        project[section] = {**project[section], **fields} if isinstance(fields, dict) else fields
+    path = folder / "project.yaml"
+    path.write_text(yaml.safe_dump(project), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, prefect_harness: None) -> Iterator[Path]:
+    """A folder with data and a tiny encoder; its endpoint is stopped at the end."""
+    from tasks.endpoint import stop
+
+    folder = tmp_path_factory.mktemp("project")
+    _tiny_backbone(folder / "encoder")
+    _write_data(folder)
+    yield folder
+    stop(folder / "home", NAME)
+
+
+def run(config: Path) -> tuple[str, Outcome]:
+    from flows.retrain import retrain
+
+    state = retrain(config, home=config.parent / "home", return_state=True)  # type: ignore[call-overload]
+    outcome = state.result(raise_on_failure=False)
+    assert isinstance(outcome, Outcome), outcome
+    return state.name, outcome
+
+
+@pytest.fixture(scope="module")
+def first(place: Path) -> tuple[str, Outcome]:
+    return run(_project(place))
+
+
+def aliases(place: Path) -> dict[str, int]:
+    from mlflow import MlflowClient
+
+    from tasks.store import tracking_uri
+
+    client = MlflowClient(tracking_uri(Home(place / "home"), None))
+    return {alias: int(version) for alias, version in client.get_registered_model(NAME).aliases.items()}
+
+
+def test_a_sound_model_is_deployed_and_answers(place: Path, first: tuple[str, Outcome]) -> None:
+    from tasks.endpoint import ask
+
+    state, outcome = first
+    assert (state, outcome.stage, outcome.exit_code) == ("Deployed", "deployed", 0), outcome.reasons
+    assert aliases(place) == {"champion": 1}
+    reply = ask(place / "home", NAME, ["tea bread soup milk tea bread"])
+    assert reply["version"] == 1
+    [answer] = reply["answers"]
+    assert answer["topic"]["labels"][0]["label"] == "food"
+    assert "drink" in {one["label"] for one in answer["marks"]["labels"]}
+
+
+def test_the_reports_are_whole_and_fetch_nothing(first: tuple[str, Outcome]) -> None:
+    pages = first[1].pages
+    assert set(pages) == {"Report", "Data quality", "Data Docs"}
+    for title, path in pages.items():
+        html = Path(path).read_text(encoding="utf-8")
+        assert "</html>" in html, title
+        for fetched in ("http://", "https://", "<script", "@import"):
+            assert fetched not in html.replace("http://www.w3.org/2000/svg", ""), f"{title} holds {fetched}"
+
+
+def test_the_registered_version_loads_and_answers(place: Path, first: tuple[str, Outcome]) -> None:
+    import mlflow
+    import pandas as pd
+
+    from tasks.store import tracking_uri
+
+    mlflow.set_tracking_uri(tracking_uri(Home(place / "home"), None))
+    model = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+    answers = model.predict(pd.DataFrame({"text": ["sun rain wind snow"]}))
+    assert "weather" in json.dumps(answers, default=str)
+
+
+def test_a_rerun_takes_the_baselines_from_the_cache_and_compares_with_the_champion(
+    place: Path, first: tuple[str, Outcome]
+) -> None:
+    cached = sorted((place / "home" / "cache" / "baselines").glob("*/reference.json"))
+    made = [path.stat().st_mtime_ns for path in cached]
+    state, outcome = run(_project(place))
+    assert state == "Deployed", outcome.reasons
+    assert sorted((place / "home" / "cache" / "baselines").glob("*/reference.json")) == cached
+    assert [path.stat().st_mtime_ns for path in cached] == made
+    assert any("champion" in row["subject"] for row in outcome.rows)
+    assert aliases(place) == {"champion": 2, "previous": 1}
+
+
+def test_a_failed_gate_moves_no_alias_and_says_why(place: Path, first: tuple[str, Outcome]) -> None:
+    before = aliases(place)
+    state, outcome = run(
+        _project(place, gates={"floors": {"topic": 1.0, "marks": 1.0}, "max_memory_mb": 1.0})
+    )
+    assert (state, outcome.stage, outcome.exit_code) == ("Rejected", "model_rejected", 4)
+    assert any("memory" in reason for reason in outcome.reasons)
+    assert outcome.registered["version"] > max(before.values()), "every candidate is registered"
+    assert aliases(place) == before
+    assert outcome.deployed == {}
+
+
+def test_rejected_data_stops_before_anything_is_trained(place: Path, first: tuple[str, Outcome]) -> None:
+    before = aliases(place)
+    runs = {path for path in (place / "home" / "runs").glob("*/shared")}
+    rules = {"rows_per_label": {"severity": "critical"}, "min_rows_per_label": 5000}
+    state, outcome = run(_with_rules(place, rules))
+    assert (state, outcome.stage, outcome.exit_code) == ("Rejected", "data_rejected", 3)
+    assert any("rows_per_label" in reason for reason in outcome.reasons)
+    assert {path for path in (place / "home" / "runs").glob("*/shared")} == runs
+    assert aliases(place) == before and outcome.registered == {}
+
+
+def _with_rules(place: Path, rules: dict[str, Any]) -> Path:
+    path = _project(place)
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump(raw | {"expectations": rules}), encoding="utf-8")
+    return path
+
+
+def test_rolling_back_goes_through_the_same_verification(place: Path, first: tuple[str, Outcome]) -> None:
+    from flows.rollback import rollback
+    from tasks.endpoint import ask
+
+    run(_project(place))
+    before = aliases(place)
+    state = rollback(_project(place), home=place / "home", return_state=True)  # type: ignore[call-overload]
+    assert state.name == "RolledBack"
+    assert aliases(place)["champion"] == before["previous"]
+    assert ask(place / "home", NAME, ["sun"])["version"] == before["previous"]
