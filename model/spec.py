@@ -101,8 +101,10 @@ class TrainSpec:
     """Most tokens in a batch, padding included: keeps memory flat when texts are long."""
     max_length: Annotated[int, Range(ge=8, le=8192)] = 128
     """Longest text, in tokens; the rest is cut. 128 covers most short messages."""
-    learning_rate: Annotated[float, Range(gt=0)] = 5e-5
-    """Peak learning rate of the encoder (AdamW). 5e-5 is the upper end of BERT's own grid."""
+    learning_rate: Annotated[float, Range(gt=0)] = 1e-4
+    """Peak learning rate of the encoder (AdamW). BERT's own grid ends at 5e-5; smaller encoders want
+    more: with the packaged one, on 4,500 rows of two real sets, 5e-5, 1e-4, 2e-4 and 4e-4 gave a mean
+    metric of 0.622, 0.638, 0.638 and 0.620 (one seed)."""
     head_learning_rate: Annotated[float, Range(gt=0)] = 1e-3
     """Peak learning rate of the heads, which start from random weights and may move faster."""
     weight_decay: Annotated[float, Range(ge=0)] = 0.01
