@@ -154,11 +154,12 @@ def _disagreements(project: Project) -> Iterator[str]:
             yield f"{at}.heads: the source labels no head; expected at least one of {_listed(heads)}"
         for head, target in source.heads.items():
             if head not in heads:
-                yield f"{at}.heads.{head}: no such head; expected one of {_listed(heads)}{_nearest(head, heads)}"
+                near = _nearest(head, heads)
+                yield f"{at}.heads.{head}: no such head{near}; expected one of {_listed(heads)}"
             elif isinstance(target, TargetSpec):
                 yield from _target_disagreements(f"{at}.heads.{head}", target)
         if source.split is not None and (source.split_column or isinstance(source.path, dict)):
-            yield f"{at}.split: the split is given twice; keep one of `split`, `split_column`, paths by split"
+            yield f"{at}.split: the split is given twice; keep one of `split`, `split_column`, split paths"
         if not source.header and not source.names:
             yield f"{at}.names: a file without a header needs the names of its columns"
     labelled = {head for source in project.sources.values() for head in source.heads}
@@ -167,7 +168,8 @@ def _disagreements(project: Project) -> Iterator[str]:
     for field in ("margins", "floors", "label_floors", "max_calibration_error"):
         for head in getattr(project.gates, field):
             if head not in heads:
-                yield f"gates.{field}.{head}: no such head; expected one of {_listed(heads)}{_nearest(head, heads)}"
+                near = _nearest(head, heads)
+                yield f"gates.{field}.{head}: no such head{near}; expected one of {_listed(heads)}"
     for source_name in project.split.prefer:
         if source_name not in project.sources:
             yield f"split.prefer: no source {source_name!r}{_nearest(source_name, set(project.sources))}"

@@ -5,7 +5,10 @@ Knows which errors are the user's to mend (one clear message) and which are ours
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -18,7 +21,8 @@ def run_flow(
     which: str, *, config: Path, home: Path, backbone: str | None, console: Console
 ) -> Outcome | int:
     """The outcome of the flow `which`, or an exit code after its error was told on `console`."""
-    # The server says on every start that it is temporary; that is on purpose.
+    # As an exception, so that the temporary server and a training in progress are stopped on the way out.
+    signal.signal(signal.SIGTERM, _interrupted)
     console.print("  starting Prefect …", style="dim")
     from flows.retrain import retrain
     from flows.validate import validate
@@ -31,6 +35,10 @@ def run_flow(
             return outcome
     error = state.result(raise_on_failure=False)
     return _told(error, console)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _told(error: object, console: Console) -> int:

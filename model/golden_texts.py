@@ -11,7 +11,7 @@ GOLDEN_TEXTS = (
     "Thank you, everything works again!",
     "I am not happy with this at all; please call me back today.",
     "ok",
-    " ",
+    ".",
     "?!",
     "Why does the small lamp on the left keep blinking when nothing is plugged in?",
     "Zwei Brötchen, ein Kaffee – macht 4,50 €, bitte schön.",

@@ -53,19 +53,19 @@ def run_model(
             cwd=elsewhere,  # so that nothing is found by accident
             preexec_fn=_end_with_parent,
         )
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                event = _event(line)
-                if event is not None:
-                    last = event
-                    if on_event is not None:
-                        on_event(event)
-            code = process.wait()
-        finally:
-            if process.poll() is None:  # we were interrupted: do not leave a training behind
-                process.terminate()
-                process.wait(timeout=30)
+        with process:
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    event = _event(line)
+                    if event is not None:
+                        last = event
+                        if on_event is not None:
+                            on_event(event)
+                code = process.wait()
+            finally:
+                if process.poll() is None:  # we were interrupted: do not leave a training behind
+                    process.terminate()
     if code != 0:
         end = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:]
         raise ModelProcessError(

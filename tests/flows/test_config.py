@@ -68,7 +68,7 @@ schedules: {}
     [
         (
             "sources: {a: {path: a.csv, heads: {intnet: x}}}",
-            "no such head; expected one of intent (did you mean",
+            "no such head (did you mean `intent`?); expected one of intent",
         ),
         ("sources: {a: {heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
         ("sources: {a: {path: a.csv, hub: b, heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
