@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from expectations.spec import DataRules, GateRules, Rule
-from model.spec import BackboneSpec, HeadSpec, TrainSpec
+from model.spec import BackboneSpec, HeadSpec, PackageSpec, TrainSpec
 from serving.spec import DeploySpec
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
 from tasks.spec import RegistrySpec
@@ -86,6 +86,8 @@ class Project(BaseModel):
     """How rows without a given split are split, and what happens to conflicts."""
     train: TrainSpec = Field(default_factory=TrainSpec)
     """The recipe of the shared model and of every baseline."""
+    package: PackageSpec = Field(default_factory=PackageSpec)
+    """The bytes that ship."""
     expectations: DataRules = Field(default_factory=DataRules)
     """What is expected of the data."""
     gates: GateRules = Field(default_factory=GateRules)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,9 @@ from flows.outcome import Outcome
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 """Colour of a verdict; the word is always printed too."""
+
+UNWRAPPED_COLUMNS = 140
+"""Width of output that is no terminal."""
 
 
 def run_and_show(which: str, *, config: Path, home: Path, backbone: str | None) -> int:
@@ -37,7 +41,7 @@ def run_and_show(which: str, *, config: Path, home: Path, backbone: str | None) 
 
 def show_outcome(outcome: Outcome, *, home: Path, config: Path) -> None:
     """The verdict table, then what was registered and deployed, then how to look at it."""
-    console = Console(highlight=False)
+    console = _output()
     if outcome.rows:
         console.print()
         console.print(verdict_table(outcome.rows))
@@ -92,17 +96,20 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
 
 def verdict_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Rows of `expectations.verdict_table` as a table whose figures are aligned."""
-    table = Table(title="Release verdict", title_justify="left", title_style="bold", header_style="bold")
-    columns = list(rows[0])
-    for column in columns:
+    table = Table(title="Release verdict", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for column in rows[0]:
         words = column in ("subject", "metric", "verdict")
-        table.add_column(
-            column.capitalize(), justify="left" if words else "right", no_wrap=column != "reason"
-        )
+        table.add_column(column.capitalize(), justify="left" if words else "right", overflow="fold")
     for row in rows:
-        cells = [Text(str(row[column]), style=STYLES.get(str(row[column]), "")) for column in columns]
-        table.add_row(*cells)
+        cells = (str(cell) for cell in row.values())
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
     return table
+
+
+def _output() -> Console:
+    """Standard output; wide where it is a file, which has no edge to wrap at."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=UNWRAPPED_COLUMNS)
 
 
 def show_answers(texts: Sequence[str], reply: Mapping[str, Any]) -> None:
@@ -119,12 +126,12 @@ def show_answers(texts: Sequence[str], reply: Mapping[str, Any]) -> None:
             table.add_row(Text(shown), Text(head), Text(labels or "none applies"))
             shown = ""
         table.add_section()
-    Console().print(table)
+    _output().print(table)
 
 
 def show_status(report: Mapping[str, Any]) -> None:
     """What serves and how it came about, one block a project."""
-    console = Console(highlight=False)
+    console = _output()
     for project in report["projects"]:
         endpoint = project["endpoint"]
         console.print(Text(project["name"], style="bold"))

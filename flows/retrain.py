@@ -23,7 +23,7 @@ from tasks.champion import current_champion
 from tasks.decide import decide
 from tasks.deploy import deploy, refuse_taken_port
 from tasks.evidence import approve, gather_evidence
-from tasks.fit import baseline_key, fit_baseline, fit_shared, teach
+from tasks.fit import FittedRef, baseline_key, fit_baseline, fit_shared, package_baseline, teach
 from tasks.home import Home
 from tasks.measure import score, time_bundles
 from tasks.merge import merge
@@ -74,8 +74,18 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         logs=run.logs,
         provenance=run.provenance,
         profile=run.profile,
+        package=project.package,
     )
-    bundles = {"shared": shared, **{f"baseline:{head}": bundle for head, bundle in baselines.items()}}
+    bundles = {"shared": shared}
+    for head, baseline in baselines.items():
+        bundles[f"baseline:{head}"] = package_baseline(
+            head,
+            baseline,
+            precision=shared.precision,
+            rows=run.rows,
+            logs=run.logs,
+            provenance=run.provenance,
+        )
     if champion is not None:
         bundles["champion"] = champion.bundle
     measured = _measure(project, run, bundles)
@@ -101,10 +111,10 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     return ended("deployed", deployed={"version": deployed.serving, "url": deployed.url}, **known)
 
 
-def _fit_baselines(project: Project, run: Run) -> dict[str, BundleRef]:
+def _fit_baselines(project: Project, run: Run) -> dict[str, FittedRef]:
     """One baseline a head, at most `runner.side_by_side` at once."""
     names, at_once = list(run.heads), project.runner.side_by_side
-    fitted: dict[str, BundleRef] = {}
+    fitted: dict[str, FittedRef] = {}
     for first in range(0, len(names), at_once):
         futures = {
             name: fit_baseline.submit(
@@ -122,7 +132,6 @@ def _fit_baselines(project: Project, run: Run) -> dict[str, BundleRef]:
                 rows=run.rows,
                 cache=run.cache,
                 logs=run.logs,
-                provenance=run.provenance,
             )
             for name in names[first : first + at_once]
         }
@@ -130,7 +139,7 @@ def _fit_baselines(project: Project, run: Run) -> dict[str, BundleRef]:
     return fitted
 
 
-def _teachers(project: Project, run: Run, baselines: Mapping[str, BundleRef]) -> dict[str, str]:
+def _teachers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) -> dict[str, str]:
     """Each baseline's answers for all training rows; none where distillation is off."""
     if project.train.distillation == 0 or len(baselines) == 1:
         return {}

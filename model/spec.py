@@ -150,6 +150,21 @@ class TrainSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageSpec:
+    """How a fitted model becomes the bytes that ship."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    precision: Literal["auto", "float32", "int8"] = "auto"
+    """Of the weights. `auto`: int8 where no head loses more than `int8_tolerance` by it, on validation
+    rows; the card says which and why. Baselines are packaged as the shared model is, or the latency gate
+    would compare precisions instead of sharing."""
+    int8_tolerance: Share = 0.01
+    """Largest loss of a head's metric for int8, in units of the metric. 0.01: a quarter of the bytes and
+    half of the time are worth one row in a hundred, and the gates judge what is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FitJob:
     """One training: what `python -m model fit JOB.json` reads."""
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from model.code import code_digest
-from model.spec import BackboneSpec, FitJob, HeadSpec, TrainSpec
+from model.spec import BackboneSpec, FitJob, HeadSpec, PackageSpec, TrainSpec
 from tasks.digest import digest
 from tasks.model_process import run_model
 from tasks.package import package_bundle
@@ -39,6 +39,18 @@ def baseline_key(
     return digest("baseline", alone, head_fingerprint, backbone, encoder_sha256, recipe, code_digest())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRef:
+    """A fitted baseline on disk, not yet packaged."""
+
+    folder: str
+    """Its folder in the cache, named by everything that it depends on."""
+    seconds: float
+    """Wall time of the training; of the original one where it came from the cache."""
+    cached: bool
+    """Whether the cache had it and nothing was trained."""
+
+
 @task(name="fit-baseline", cache_policy=NO_CACHE, task_run_name="fit-baseline-{name}")
 def fit_baseline(
     name: str,
@@ -50,47 +62,67 @@ def fit_baseline(
     rows: Path,
     cache: Path,
     logs: Path,
-    provenance: Mapping[str, Any],
-) -> BundleRef:
-    """A single-head model with the same recipe on the same rows of that head, packaged.
+) -> FittedRef:
+    """A single-head model with the same recipe on the same rows of that head.
 
-    Found in the cache by `key`, or trained and put there by one rename.
+    Found in the cache by `key`, or trained into it; `fit.json`, written last, says that it is whole.
     """
     folder = cache / "baselines" / key
-    if _complete(folder):
+    cached = (folder / "fitted" / "fit.json").is_file()
+    if cached:
         with Step(f"baseline {name}") as step:
             step.outcome = "cached"
-        return replace(_stored(folder), cached=True)
-    job = FitJob(
-        heads={name: replace(head, weight=1.0)},
-        backbone=backbone,
-        train=replace(train, distillation=0.0),
-        rows=str(rows),
-        out=str(folder / "fitted"),
-        labelled_only=True,
-    )
-    _fit(job, title=f"baseline {name}", log=logs / f"fit-{name}.log")
+    else:
+        job = FitJob(
+            heads={name: replace(head, weight=1.0)},
+            backbone=backbone,
+            train=replace(train, distillation=0.0),
+            rows=str(rows),
+            out=str(folder / "fitted"),
+            labelled_only=True,
+        )
+        _fit(job, title=f"baseline {name}", log=logs / f"fit-{name}.log")
+    seconds = json.loads((folder / "fitted" / "fit.json").read_text())["seconds"]
+    return FittedRef(folder=str(folder), seconds=seconds, cached=cached)
+
+
+@task(name="package-baseline", cache_policy=NO_CACHE, task_run_name="package-baseline-{name}")
+def package_baseline(
+    name: str,
+    baseline: FittedRef,
+    *,
+    precision: str,
+    rows: Path,
+    logs: Path,
+    provenance: Mapping[str, Any],
+) -> BundleRef:
+    """The baseline as a bundle of the shared model's precision, from the cache where it has one."""
+    folder = Path(baseline.folder) / precision
+    stored = folder / "reference.json"
+    if stored.is_file() and (folder / "bundle" / "manifest.json").is_file():
+        return _stored(folder, Path(baseline.folder) / "fitted", cached=baseline.cached)
+    folder.mkdir(exist_ok=True)
     packaged = package_bundle(
         title=f"package {name}",
-        fitted=folder / "fitted",
+        fitted=Path(baseline.folder) / "fitted",
         out=folder / "bundle",
         name=f"baseline-{name}",
         rows=rows,
-        provenance={**provenance, "role": "baseline", "cache_key": key},
+        provenance={**provenance, "role": "baseline", "cache_key": Path(baseline.folder).name},
         log=logs / f"package-{name}.log",
+        precision=precision,
+        int8_tolerance=1.0,
     )
     temporary = folder / ".reference.json"
     temporary.write_text(json.dumps(asdict(packaged), indent=1))
-    temporary.replace(folder / "reference.json")  # its presence says that the folder is complete
-    return packaged
+    temporary.replace(stored)  # its presence says that the folder is complete
+    return replace(packaged, cached=baseline.cached)
 
 
 @task(name="teach", cache_policy=NO_CACHE, task_run_name="teach-{name}")
-def teach(name: str, baseline: BundleRef, *, rows: Path, texts_sha256: str, cache: Path, logs: Path) -> str:
+def teach(name: str, baseline: FittedRef, *, rows: Path, texts_sha256: str, cache: Path, logs: Path) -> str:
     """The baseline's logits for every training row, labelled there or not: path of the `.npy` file."""
-    target = (
-        cache / "teachers" / digest("teacher", Path(baseline.path).parent.name, texts_sha256, code_digest())
-    )
+    target = cache / "teachers" / digest("teacher", Path(baseline.folder).name, texts_sha256, code_digest())
     with Step(f"teach {name}", unit="rows") as step:
         if (target / f"{name}.npy").is_file():
             step.outcome = "cached"
@@ -99,7 +131,7 @@ def teach(name: str, baseline: BundleRef, *, rows: Path, texts_sha256: str, cach
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.parent.mkdir(parents=True, exist_ok=True)
         done = run_model(
-            ["teach", baseline.fitted, str(rows), "--out", str(temporary)],
+            ["teach", str(Path(baseline.folder) / "fitted"), str(rows), "--out", str(temporary)],
             log=logs / f"teach-{name}.log",
             on_event=lambda event: (
                 step.to(event.get("done", 0), event.get("total")) if event["event"] == "taught" else None
@@ -124,6 +156,7 @@ def fit_shared(
     logs: Path,
     provenance: Mapping[str, Any],
     profile: Path | None,
+    package: PackageSpec,
 ) -> BundleRef:
     """The one encoder with all heads, trained on all rows and packaged."""
     job = FitJob(
@@ -144,6 +177,8 @@ def fit_shared(
         provenance={**provenance, "role": "shared"},
         profile=profile,
         log=logs / "package-shared.log",
+        precision=package.precision,
+        int8_tolerance=package.int8_tolerance,
     )
 
 
@@ -163,17 +198,8 @@ def _fit(job: FitJob, *, title: str, log: Path) -> None:
         step.outcome = f"{done['rows_per_s']:.0f} rows/s, best epoch {done['best_epoch']}"
 
 
-def _complete(folder: Path) -> bool:
-    return (folder / "reference.json").is_file() and (folder / "bundle" / "manifest.json").is_file()
-
-
-def _stored(folder: Path) -> BundleRef:
+def _stored(folder: Path, fitted: Path, *, cached: bool) -> BundleRef:
     raw = json.loads((folder / "reference.json").read_text())
-    return BundleRef(
-        **{
-            **raw,
-            "heads": tuple(raw["heads"]),
-            "path": str(folder / "bundle"),  # the home folder may have moved since
-            "fitted": str(folder / "fitted"),
-        }
-    )
+    # The home folder may have moved since.
+    places = {"path": str(folder / "bundle"), "fitted": str(fitted)}
+    return BundleRef(**{**raw, "heads": tuple(raw["heads"]), **places, "cached": cached})

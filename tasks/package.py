@@ -25,9 +25,11 @@ def package_bundle(
     rows: Path,
     provenance: Mapping[str, Any],
     log: Path,
+    precision: str,
+    int8_tolerance: float,
     profile: Path | None = None,
 ) -> BundleRef:
-    """Export `fitted` to a bundle in `out`; precision is chosen on validation rows.
+    """Export `fitted` to a bundle in `out`; precision `auto` is chosen on validation rows.
 
     Raises:
         tasks.model_process.ModelProcessError: the graph differs from the network, or a figure is not finite.
@@ -35,7 +37,8 @@ def package_bundle(
     facts = out.parent / "provenance.json"
     facts.write_text(json.dumps(dict(provenance), indent=1, default=str))
     arguments = ["package", str(fitted), "--out", str(out), "--name", name, "--rows", str(rows)]
-    arguments += ["--provenance", str(facts)]
+    arguments += ["--provenance", str(facts), "--precision", precision]
+    arguments += ["--int8-tolerance", str(int8_tolerance)]
     if profile is not None:
         arguments += ["--profile", str(profile)]
     with Step(title) as step:

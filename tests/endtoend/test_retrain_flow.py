@@ -173,11 +173,11 @@ def test_the_registered_version_loads_and_answers(place: Path, first: tuple[str,
 def test_a_rerun_takes_the_baselines_from_the_cache_and_compares_with_the_champion(
     place: Path, first: tuple[str, Outcome]
 ) -> None:
-    cached = sorted((place / "home" / "cache" / "baselines").glob("*/reference.json"))
+    cached = sorted((place / "home" / "cache" / "baselines").glob("*/fitted/fit.json"))
     made = [path.stat().st_mtime_ns for path in cached]
     state, outcome = run(_project(place))
     assert state == "Deployed", outcome.reasons
-    assert sorted((place / "home" / "cache" / "baselines").glob("*/reference.json")) == cached
+    assert sorted((place / "home" / "cache" / "baselines").glob("*/fitted/fit.json")) == cached
     assert [path.stat().st_mtime_ns for path in cached] == made
     assert any("champion" in row["subject"] for row in outcome.rows)
     assert aliases(place) == {"champion": 2, "previous": 1}
