@@ -35,7 +35,7 @@ MAX_EMOTIONS = 2
 
 IN_BOTH, IN_REVIEWS = 0.12, 0.44
 """Shares of texts in both sources and in reviews alone; the others are in tickets alone."""
-SPLIT_SHARES = {"train": 0.31, "validation": 0.09, "test": 0.60}
+SPLIT_SHARES = {"train": 0.31, "validation": 0.10, "test": 0.59}
 """Shares of texts a split."""
 
 OPENER_SHARE, HEDGE_SHARE, CLOSER_SHARE = 0.2, 0.15, 0.15
