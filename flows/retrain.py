@@ -155,7 +155,7 @@ def _measure(project: Project, run: Run, bundles: Mapping[str, BundleRef]) -> Me
     """Scores of every bundle, then the latency of all of them, one after another on a quiet machine."""
     threads, out = project.gates.latency_threads, run.folder / "evidence"
     scores = {
-        label: score(label, bundle, rows=run.rows, out=out, threads=threads, logs=run.logs)
+        label: score(label, bundle, rows=run.rows, out=out, cache=run.cache, threads=threads, logs=run.logs)
         for label, bundle in bundles.items()
     }
     timing = time_bundles(

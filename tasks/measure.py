@@ -6,25 +6,38 @@ Knows files only; what the figures mean is for `expectations`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.digest import file_sha256
+from model.code import code_digest
+from tasks.digest import digest, file_sha256
 from tasks.model_process import run_model
 from tasks.progress import Step
 from tasks.references import BundleRef, ScoresRef, TimingRef
 
 
 @task(name="score", cache_policy=NO_CACHE, task_run_name="score-{label}")
-def score(label: str, bundle: BundleRef, *, rows: Path, out: Path, threads: int, logs: Path) -> ScoresRef:
-    """The bundle's answers on the test split, from a process that loaded nothing but the bundle."""
+def score(
+    label: str, bundle: BundleRef, *, rows: Path, out: Path, cache: Path, threads: int, logs: Path
+) -> ScoresRef:
+    """The bundle's answers on the test split, from a process that loaded nothing but the bundle.
+
+    A baseline that was scored on these very rows before, by this code, is not scored again.
+    """
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"{label.replace(':', '-')}.npz"
+    if label.startswith("baseline:"):
+        key = digest("scores", bundle.sha256, _test_rows(rows, bundle.heads), code_digest())
+        target = cache / "scores" / f"{key}.npz"
+        target.parent.mkdir(exist_ok=True)
     with Step(f"score {label}", unit="rows") as step:
+        if target.is_file():
+            step.outcome = "cached"
+            return ScoresRef(path=str(target), sha256=file_sha256(target), bundle_sha256=bundle.sha256)
 
         def follow(event: Mapping[str, Any]) -> None:
             if event["event"] == "scored":
@@ -38,6 +51,12 @@ def score(label: str, bundle: BundleRef, *, rows: Path, out: Path, threads: int,
         )
         step.outcome = f"{done.get('rows', 0):,} rows"
     return ScoresRef(path=str(target), sha256=file_sha256(target), bundle_sha256=bundle.sha256)
+
+
+def _test_rows(rows: Path, heads: Sequence[str]) -> list[str]:
+    """Digests of the test texts and of the targets of `heads`."""
+    files = [rows / "test.texts.jsonl", *(rows / f"test.{head}.npy" for head in heads)]
+    return [file_sha256(file) for file in files]
 
 
 @task(name="time", cache_policy=NO_CACHE)
