@@ -1,0 +1,181 @@
+"""A deployed schedule produces runs, a worker executes one, and drift leads to a retraining: real processes.
+
+One Prefect server and one worker for the module, on loopback, with a home of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+LONGEST_WAIT_S = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running Prefect server and what talks to it."""
+
+    url: str
+    environment: dict[str, str]
+    folder: Path
+
+    def ask(self, route: str, **body: Any) -> Any:
+        reply = httpx.post(f"{self.url}{route}", json=body, timeout=30)
+        reply.raise_for_status()
+        return reply.json()
+
+    def prefect(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "prefect", *arguments]
+        done = subprocess.run(
+            command,
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _until(found: Callable[[], Any], what: str, wait_s: float = LONGEST_WAIT_S) -> Any:
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end:
+        value = found()
+        if value:
+            return value
+        time.sleep(0.5)
+    raise AssertionError(f"no {what} within {wait_s:.0f} s")
+
+
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(timeout=20)
+
+
+def _project(folder: Path) -> None:
+    """A project whose data is judged in a second: no training is needed to prove the schedule."""
+    lines = ["text,topic,split"]
+    for split, count in (("train", 60), ("validation", 30), ("test", 30)):
+        for topic, word in (("food", "soup"), ("weather", "rain")):
+            lines += [f"{word} for {split} number {n},{topic},{split}" for n in range(count)]
+    (folder / "rows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    project = {
+        "name": "scheduled",
+        "backbone": "offline",
+        "heads": {"topic": "multiclass"},
+        "sources": {"rows": {"path": "rows.csv", "split_column": "split", "heads": {"topic": "topic"}}},
+    }
+    (folder / "project.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
+
+
+def _deployments(folder: Path) -> None:
+    """The project's own prefect.yaml, its deployments turned to this project and to every minute."""
+    raw = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+    for deployment in raw["deployments"]:
+        deployment["parameters"]["config"] = str(folder / "project.yaml")
+        for schedule in deployment["schedules"]:
+            schedule["cron"] = "* * * * *" if "validate" in deployment["entrypoint"] else "0 3 1 1 *"
+    (folder / "prefect.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("scheduled")
+    port = _free_port()
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "HEADGATE_"))},
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PYTHONPATH": str(ROOT),
+        "HEADGATE_HOME": str(folder / "home"),
+    }
+    (folder / "prefect").mkdir()
+    _project(folder)
+    _deployments(folder)
+    log = (folder / "server.log").open("wb")
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    made = Server(f"http://127.0.0.1:{port}/api", environment, folder)
+
+    def healthy() -> bool:
+        try:
+            return httpx.get(f"{made.url}/health", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    try:
+        _until(healthy, "Prefect server")
+        made.prefect("work-pool", "create", "headgate", "--type", "process")
+        made.prefect("--no-prompt", "deploy", "--all")
+        yield made
+    finally:
+        _ended(process)
+        log.close()
+        shutil.rmtree(folder / "prefect", ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def worker(server: Server) -> Iterator[None]:
+    log = (server.folder / "worker.log").open("wb")
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "headgate", "--type", "process"]
+    process = subprocess.Popen(
+        command, env=server.environment, cwd=server.folder, stdout=log, stderr=subprocess.STDOUT
+    )
+    yield
+    _ended(process)
+    log.close()
+
+
+def test_every_flow_is_deployed_one_run_at_a_time(server: Server) -> None:
+    deployments = server.ask("/deployments/filter")
+    by_entry = {one["entrypoint"]: one for one in deployments}
+    assert set(by_entry) == {
+        "flows.retrain.retrain",
+        "flows.validate.validate",
+        "flows.rollback.rollback",
+    }
+    assert all(one["global_concurrency_limit"]["limit"] == 1 for one in deployments)
+    assert by_entry["flows.rollback.rollback"]["schedules"] == []
+
+
+def test_a_schedule_produces_runs_and_a_worker_executes_one_to_its_end(server: Server, worker: None) -> None:
+    def runs(*states: str) -> Any:
+        return server.ask(
+            "/flow_runs/filter",
+            flows={"name": {"any_": ["validate"]}},
+            flow_runs={"state": {"name": {"any_": list(states)}}},
+        )
+
+    assert _until(lambda: runs("Scheduled", "Pending", "Running", "Accepted"), "scheduled run")
+    accepted = _until(lambda: runs("Accepted", "Rejected", "Failed", "Crashed"), "finished run")
+    log = (server.folder / "worker.log").read_text(encoding="utf-8", errors="replace")[-3000:]
+    assert accepted[0]["state"]["name"] == "Accepted", log
+    assert accepted[0]["auto_scheduled"]
+    assert list((server.folder / "home" / "reports").glob("*/quality.html"))
