@@ -338,6 +338,9 @@ def _write(
         except OSError:
             if not _holds(place, about):  # else another process was faster with the same
                 raise
+    except pl.exceptions.ComputeError as error:
+        # Polars does not tell a full disk from its other troubles by a type of its own.
+        raise OSError(f"{out_root}: the dataset cannot be written ({error}); is the disk full?") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _sync(out_root)

@@ -1,6 +1,6 @@
 """The quickstart's data: seeded customer messages with a topic, a rating and emotions.
 
-    python -m sources.generator OUT_DIR [--rows 5600] [--seed 17]
+    python -m sources.generator OUT_DIR [--rows 5000] [--seed 17]
 
 writes two sources that label different heads and hold some texts in common:
 
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m sources.generator", description="Write the quickstart's two generated sources."
     )
     parser.add_argument("out", type=Path, help="folder to write reviews.csv and tickets.jsonl to")
-    parser.add_argument("--rows", type=int, default=5600, help="distinct texts (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=5000, help="distinct texts (default: %(default)s)")
     parser.add_argument(
         "--seed", type=int, default=17, help="seed of everything drawn (default: %(default)s)"
     )
