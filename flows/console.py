@@ -5,6 +5,9 @@ Knows rich and the outcome values; does not decide anything.
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.outcome import Outcome
+from flows.place import NoHome, existing_home
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 """Colour of a verdict; the word is always printed too."""
@@ -52,15 +56,32 @@ def show_outcome(outcome: Outcome, *, home: Path, config: Path) -> None:
     facts = [*_facts(outcome), *((title, path) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
-        facts.append(("MLflow", f"mlflow ui --backend-store-uri {store}"))
-    facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} prefect server start"))
+        facts.append(("MLflow", f"{_program('mlflow')} ui --backend-store-uri {store}"))
+    facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} {_program('prefect')} server start"))
     if outcome.stage == "deployed":
-        facts.append(("Try it", f'headgate predict {outcome.name} "some text" --home {home}'))
+        facts.append(
+            ("Try it", f'{_program("headgate")} predict {outcome.name} "some text"{_where(home, outcome)}')
+        )
     width = max(len(title) for title, _ in facts)
     console.print()
     for title, value in facts:
         console.print(Text(f"  {title:<{width}}  {value}"), soft_wrap=True)
     console.print(f"\n  {outcome.seconds:.0f} s in all, exit code {outcome.exit_code}")
+
+
+def _program(name: str) -> str:
+    """How to call a program of this environment from here."""
+    beside = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    return name if found is not None and Path(found) == beside else os.path.relpath(beside)
+
+
+def _where(home: Path, outcome: Outcome) -> str:
+    """` --home …`, where a command would not find the state folder by itself."""
+    try:
+        return "" if existing_home(None, outcome.name) == home else f" --home {home}"
+    except NoHome:
+        return f" --home {home}"
 
 
 def _headline(outcome: Outcome) -> Text:

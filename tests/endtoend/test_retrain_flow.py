@@ -195,6 +195,17 @@ def test_a_failed_gate_moves_no_alias_and_says_why(place: Path, first: tuple[str
     assert outcome.deployed == {}
 
 
+def test_a_broken_model_on_the_same_data_is_rejected(place: Path, first: tuple[str, Outcome]) -> None:
+    """One head of the shared model learns nothing, its baseline (from the cache) is sound."""
+    before = aliases(place)
+    broken = {"topic": {"kind": "multiclass", "weight": 1e-15}, "marks": "multilabel"}
+    state, outcome = run(_project(place, heads=broken))
+    assert (state, outcome.stage) == ("Rejected", "model_rejected"), outcome.rows
+    assert any(reason.startswith("topic: ") for reason in outcome.reasons)
+    assert not any(reason.startswith("marks: ") for reason in outcome.reasons)
+    assert aliases(place) == before
+
+
 def test_rejected_data_stops_before_anything_is_trained(place: Path, first: tuple[str, Outcome]) -> None:
     before = aliases(place)
     runs = {path for path in (place / "home" / "runs").glob("*/shared")}

@@ -179,9 +179,9 @@ from sources.spec import SourceSpec, SplitSpec
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 source = SourceSpec(path="rows.csv", split_column="split", heads={{"topic": "topic"}})
-base = Path({str(tmp_path)!r})
+base, heads = Path({str(tmp_path)!r}), {{"topic": HeadSpec(kind="multiclass")}}
 try:
-    build_dataset({{"rows": source}}, {{"topic": HeadSpec(kind="multiclass")}}, SplitSpec(), base, base / "data")
+    build_dataset({{"rows": source}}, heads, SplitSpec(), base, base / "data")
 except OSError as error:
     print("refused", type(error).__name__)
 print(sorted(p.name for p in (base / "data").glob("*") if (p / "dataset.json").exists()))
