@@ -163,6 +163,9 @@ def test_every_flow_is_deployed_one_run_at_a_time(server: Server) -> None:
     }
     assert all(one["global_concurrency_limit"]["limit"] == 1 for one in deployments)
     assert by_entry["flows.rollback.rollback"]["schedules"] == []
+    for one in deployments:
+        [step] = one["pull_steps"]
+        assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(server.folder)
 
 
 def test_a_schedule_produces_runs_and_a_worker_executes_one_to_its_end(server: Server, worker: None) -> None:
