@@ -13,9 +13,11 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import ArrayLike, NDArray
 
+from expectations import svg
+from expectations.svg import INK, SOFT
+
 COLOURS = ("#2b5c8a", "#7fb0d3", "#c9dcea", "#e0a030")
 """Fill of the first, second … series: dark to light, then a warm one, told apart in grey too."""
-INK, SOFT, LINE = "#1b2430", "#5b6675", "#e2e6ec"
 WIDTH = 560
 """Width of a chart in its own units; it scales with its box."""
 
@@ -53,24 +55,26 @@ def bar_chart(
     parts = [_title(title), _legend(fills)]
     for tick in ticks:
         x = left + tick * scale
-        parts.append(_line(x, top - 4, x, height - 30))
-        parts.append(_text(write(tick), x, height - 16, anchor="middle", size=10.5, fill=SOFT))
-    parts.append(_text(unit, left + width / 2, height - 3, anchor="middle", size=10.5, fill=SOFT))
+        parts.append(svg.line(x, top - 4, x, height - 30))
+        parts.append(svg.text(write(tick), x, height - 16, anchor="middle", size=10.5, fill=SOFT))
+    parts.append(svg.text(unit, left + width / 2, height - 3, anchor="middle", size=10.5, fill=SOFT))
     for i, category in enumerate(categories):
         y = top + i * step
         middle = y + bar * len(series) / 2 + 4
-        parts.append(_text(_short(category, 23), left - 8, middle, anchor="end", size=11.5, hint=category))
+        parts.append(
+            svg.text(svg.short(category, 23), left - 8, middle, anchor="end", size=11.5, hint=category)
+        )
         for j, (name, column) in enumerate(series.items()):
             value = column[i]
             if value is None:
                 continue
             hint = f"{category}, {name}: {write(value)}"
-            parts.append(_rect(left, y + j * bar, max(value * scale, 0.6), bar - 1, fills[name], hint))
+            parts.append(svg.rect(left, y + j * bar, max(value * scale, 0.6), bar - 1, fills[name], hint))
         first = next(iter(series.values()), [None])[i]
         if first is not None:
             longest = max(column[i] or 0.0 for column in series.values())
-            parts.append(_text(write(first), left + longest * scale + 6, middle, size=10.5, fill=SOFT))
-    return _svg(height, title, parts)
+            parts.append(svg.text(write(first), left + longest * scale + 6, middle, size=10.5, fill=SOFT))
+    return _figure(height, title, parts)
 
 
 def histogram(
@@ -113,7 +117,7 @@ def histogram(
     for i, value in enumerate(tall):
         x, y = at(lows[i]), height * value / peak
         hint = f"{lows[i]:.0f} to {lows[i + 1]:.0f} {unit}: {share(float(shares[i]))}"
-        parts.append(_rect(x, floor - y, max(at(lows[i + 1]) - x - 0.7, 0.5), y, COLOURS[0], hint))
+        parts.append(svg.rect(x, floor - y, max(at(lows[i + 1]) - x - 0.7, 0.5), y, COLOURS[0], hint))
     if old:
         points = [f"{at(old[0][0]):.1f},{floor:.1f}"]
         for i, value in enumerate(tall_old):
@@ -124,21 +128,23 @@ def histogram(
                 " ".join(points), COLOURS[3]
             )
         )
-    parts.append(_line(left, floor, left + width, floor, "#9aa5b1"))
+    parts.append(svg.line(left, floor, left + width, floor, "#9aa5b1"))
     for tick in _log_ticks(first, last):
-        parts.append(_line(at(tick), floor, at(tick), floor + 4, "#9aa5b1"))
-        parts.append(_text(f"{tick:,.0f}", at(tick), floor + 17, anchor="middle", size=10.5, fill=SOFT))
+        parts.append(svg.line(at(tick), floor, at(tick), floor + 4, "#9aa5b1"))
+        parts.append(svg.text(f"{tick:,.0f}", at(tick), floor + 17, anchor="middle", size=10.5, fill=SOFT))
     parts.append(
-        _text(f"{unit} (logarithmic)", left + width / 2, floor + 33, anchor="middle", size=10.5, fill=SOFT)
+        svg.text(f"{unit} (logarithmic)", left + width / 2, floor + 33, anchor="middle", size=10.5, fill=SOFT)
     )
-    parts.append(_text("share of rows", left, top - 9, size=10.5, fill=SOFT))
+    parts.append(svg.text("share of rows", left, top - 9, size=10.5, fill=SOFT))
     for name, place in (marks or {}).items():
         x, end = at(place), at(place) > left + width * 0.7
-        parts.append(_line(x, top, x, floor, "#a3262c", dashes="4 3"))
+        parts.append(svg.line(x, top, x, floor, "#a3262c", dashes="4 3"))
         parts.append(
-            _text(name, x - 5 if end else x + 5, top + 11, anchor="end" if end else "start", fill="#a3262c")
+            svg.text(
+                name, x - 5 if end else x + 5, top + 11, anchor="end" if end else "start", fill="#a3262c"
+            )
         )
-    return _svg(floor + 40, title, parts)
+    return _figure(floor + 40, title, parts)
 
 
 def heat_map(title: str, labels: Sequence[str], matrix: ArrayLike, *, unit: str) -> Markup:
@@ -156,34 +162,34 @@ def heat_map(title: str, labels: Sequence[str], matrix: ArrayLike, *, unit: str)
     parts = [_title(title)]
     for i, label in enumerate(labels):
         y, x = top + (i + 0.5) * cell, left + (i + 0.5) * cell
-        parts.append(_text(_short(label, 18), left - 6, y + 4, anchor="end", size=11, hint=label))
+        parts.append(svg.text(svg.short(label, 18), left - 6, y + 4, anchor="end", size=11, hint=label))
         parts.append(
             Markup('<g transform="translate({:.1f} {}) rotate(-50)">{}</g>').format(
-                x + 3, top - 6, _text(_short(label, 15), 0, 0, size=11, hint=label)
+                x + 3, top - 6, svg.text(svg.short(label, 15), 0, 0, size=11, hint=label)
             )
         )
         for j, other in enumerate(labels):
             spot = left + j * cell, top + i * cell
             if i == j:
-                parts.append(_rect(*spot, cell - 1, cell - 1, "#f6f7f9"))
+                parts.append(svg.rect(*spot, cell - 1, cell - 1, "#f6f7f9"))
                 continue
             value = float(values[i, j])
             depth = value / peak
             hint = f"{label} with {other}: {share(value)}"
-            parts.append(_rect(*spot, cell - 1, cell - 1, _shade(depth), hint))
+            parts.append(svg.rect(*spot, cell - 1, cell - 1, _shade(depth), hint))
             if cell >= 26 and value >= 0.005:
                 ink = "#ffffff" if depth > 0.55 else INK
                 parts.append(
-                    _text(f"{value:.0%}", spot[0] + cell / 2, y + 3.5, anchor="middle", size=9.5, fill=ink)
+                    svg.text(f"{value:.0%}", spot[0] + cell / 2, y + 3.5, anchor="middle", size=9.5, fill=ink)
                 )
     foot = top + cell * len(labels) + 14
     for k in range(20):
-        parts.append(_rect(left + k * 6, foot, 6.2, 9, _shade(k / 19)))
-    parts.append(_text("0%", left - 6, foot + 9, anchor="end", size=10.5, fill=SOFT))
+        parts.append(svg.rect(left + k * 6, foot, 6.2, 9, _shade(k / 19)))
+    parts.append(svg.text("0%", left - 6, foot + 9, anchor="end", size=10.5, fill=SOFT))
     parts.append(
-        _text(f"{share(peak) if off.size else ''}  {unit}", left + 126, foot + 9, size=10.5, fill=SOFT)
+        svg.text(f"{share(peak) if off.size else ''}  {unit}", left + 126, foot + 9, size=10.5, fill=SOFT)
     )
-    return _svg(height, title, parts)
+    return _figure(height, title, parts)
 
 
 def _shares(counts: ArrayLike) -> NDArray[np.float64]:
@@ -213,53 +219,13 @@ def _shade(depth: float) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _svg(height: float, title: str, parts: Sequence[Markup]) -> Markup:
-    return Markup('<figure><svg viewBox="0 0 {} {:.0f}" role="img" aria-label="{}">{}</svg></figure>').format(
-        WIDTH, height, title, Markup("").join(parts)
-    )
+def _figure(height: float, title: str, parts: Sequence[Markup]) -> Markup:
+    return svg.figure(WIDTH, height, title, parts)
 
 
 def _title(title: str) -> Markup:
-    return _text(title, 0, 14, size=13.5, weight=600)
+    return svg.text(title, 0, 14, size=13.5, weight=600)
 
 
 def _legend(fills: Mapping[str, str]) -> Markup:
-    parts, x = [], 0.0
-    for name, fill in fills.items() if len(fills) > 1 else ():
-        parts += [_rect(x, 23, 10, 10, fill), _text(name, x + 14, 32, size=11, fill=SOFT)]
-        x += 30 + 6.4 * len(name)
-    return Markup("").join(parts)
-
-
-def _text(
-    text: str,
-    x: float,
-    y: float,
-    *,
-    anchor: str = "start",
-    size: float = 11,
-    fill: str = INK,
-    weight: int = 400,
-    hint: str | None = None,
-) -> Markup:
-    hover = Markup("<title>{}</title>").format(hint) if hint is not None and hint != text else Markup("")
-    return Markup(
-        '<text x="{:.1f}" y="{:.1f}" text-anchor="{}" font-size="{}" fill="{}" font-weight="{}">{}{}</text>'
-    ).format(x, y, anchor, size, fill, weight, text, hover)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, stroke: str = LINE, dashes: str = "none") -> Markup:
-    return Markup(
-        '<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" stroke="{}" stroke-dasharray="{}"/>'
-    ).format(x1, y1, x2, y2, stroke, dashes)
-
-
-def _rect(x: float, y: float, width: float, height: float, fill: str, hint: str | None = None) -> Markup:
-    hover = Markup("<title>{}</title>").format(hint) if hint is not None else Markup("")
-    return Markup(
-        '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}" rx="1">{}</rect>'
-    ).format(x, y, width, height, fill, hover)
+    return svg.legend(list(fills.items()), 0, 32)
