@@ -132,25 +132,32 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
     try:
         _until(healthy, "Prefect server")
-        made.prefect("work-pool", "create", "headgate", "--type", "process")
-        made.prefect("--no-prompt", "deploy", "--all")
-        yield made
+        worker_log = (folder / "worker.log").open("wb")
+        command = [
+            sys.executable,
+            "-m",
+            "prefect",
+            "worker",
+            "start",
+            "--pool",
+            "headgate",
+            "--type",
+            "process",
+        ]
+        worker = subprocess.Popen(
+            command, env=environment, cwd=folder, stdout=worker_log, stderr=subprocess.STDOUT
+        )
+        try:
+            _until(lambda: made.ask("/work_pools/filter"), "work pool, which the worker makes")
+            made.prefect("--no-prompt", "deploy", "--all")
+            yield made
+        finally:
+            _ended(worker)
+            worker_log.close()
     finally:
         _ended(process)
         log.close()
         shutil.rmtree(folder / "prefect", ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def worker(server: Server) -> Iterator[None]:
-    log = (server.folder / "worker.log").open("wb")
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "headgate", "--type", "process"]
-    process = subprocess.Popen(
-        command, env=server.environment, cwd=server.folder, stdout=log, stderr=subprocess.STDOUT
-    )
-    yield
-    _ended(process)
-    log.close()
 
 
 def test_every_flow_is_deployed_one_run_at_a_time(server: Server) -> None:
@@ -168,7 +175,7 @@ def test_every_flow_is_deployed_one_run_at_a_time(server: Server) -> None:
         assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(server.folder)
 
 
-def test_a_schedule_produces_runs_and_a_worker_executes_one_to_its_end(server: Server, worker: None) -> None:
+def test_a_schedule_produces_runs_and_a_worker_executes_one_to_its_end(server: Server) -> None:
     def runs(*states: str) -> Any:
         return server.ask(
             "/flow_runs/filter",
