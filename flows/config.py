@@ -188,7 +188,7 @@ def _target_disagreements(at: str, target: TargetSpec) -> Iterator[str]:
 
 
 def load_project(path: Path, *, backbone: str | None = None) -> Project:
-    """Read and check a configuration; `backbone` replaces the encoder's name.
+    """Read and check a configuration; `backbone` replaces the encoder (a cut to `layers` stays).
 
     Raises:
         ConfigError: unreadable, not YAML, or any field is wrong; all problems at once.
@@ -204,7 +204,9 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
     if not isinstance(raw, dict):
         raise ConfigError(path, [f"expected a mapping with `name`, `heads` and `sources`, saw {_seen(raw)}"])
     if backbone is not None:
-        raw["backbone"] = {"name": backbone}
+        before = raw.get("backbone")
+        layers = before.get("layers") if isinstance(before, dict) else None
+        raw["backbone"] = {"name": backbone} | ({"layers": layers} if layers is not None else {})
     try:
         return Project.model_validate(raw)
     except ValidationError as error:

@@ -248,7 +248,7 @@ def _together(frames: list[pl.DataFrame], lists: list[frozenset[str]]) -> pl.Dat
         column
         for column in frozenset().union(*lists)
         if any(
-            column not in has and frame[column].null_count() < frame.height
+            column in frame.columns and column not in has and frame[column].null_count() < frame.height
             for has, frame in zip(lists, frames, strict=True)
         )
     )

@@ -37,6 +37,8 @@ def test_backbone_can_be_swapped_from_the_command_line(tmp_path: Path) -> None:
     text = SMALLEST + "backbone: {name: bert-base-uncased, revision: abc}\n"
     project = load_project(written(tmp_path, text), backbone="offline")
     assert (project.backbone.name, project.backbone.revision) == ("offline", None)
+    cut = load_project(written(tmp_path, SMALLEST + "backbone: {name: a, layers: 4}\n"), backbone="offline")
+    assert cut.backbone.layers == 4
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ def test_formats_may_be_mixed_in_a_folder(tmp_path: Path) -> None:
     assert [row[3] for row in rows(only, tmp_path)] == ["c"]
 
 
+def test_a_list_column_that_only_some_files_have(tmp_path: Path) -> None:
+    """With `where` all columns are read; one that another file lacks must not matter."""
+    (tmp_path / "a.jsonl").write_text('{"text":"a","label":"x","spans":[1,2]}\n')
+    (tmp_path / "b.jsonl").write_text('{"text":"b","label":"y"}\n')
+    spec = SourceSpec(path="*.jsonl", heads=HEAD, where="label <> 'z'")
+    assert [row[3] for row in rows(spec, tmp_path)] == ["a", "b"]
+
+
 def test_paths_by_split(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "a")
     write(tmp_path / "b.csv", "b")
