@@ -140,9 +140,7 @@ def histogram(
         x, end = at(place), at(place) > left + width * 0.7
         parts.append(svg.line(x, top, x, floor, "#a3262c", dashes="4 3"))
         parts.append(
-            svg.text(
-                name, x - 5 if end else x + 5, top + 11, anchor="end" if end else "start", fill="#a3262c"
-            )
+            svg.text(name, x - 5 if end else x + 5, top - 2, anchor="end" if end else "start", fill="#a3262c")
         )
     return _figure(floor + 40, title, parts)
 
