@@ -21,14 +21,17 @@ def run_flow(
     which: str, *, config: Path, home: Path, backbone: str | None, console: Console
 ) -> Outcome | int:
     """The outcome of the flow `which`, or an exit code after its error was told on `console`."""
-    # As an exception, so that the temporary server and a training in progress are stopped on the way out.
-    signal.signal(signal.SIGTERM, _interrupted)
     console.print("  starting Prefect …", style="dim")
     from flows.retrain import retrain
     from flows.validate import validate
 
     flow = {"retrain": retrain, "validate": validate}[which]
-    state = flow(config=config, home=home, backbone=backbone, return_state=True)
+    # As an exception, so that the temporary server and a training in progress are stopped on the way out.
+    before = signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        state = flow(config=config, home=home, backbone=backbone, return_state=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone"):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):
