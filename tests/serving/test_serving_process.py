@@ -265,6 +265,15 @@ def refused_version(url: str) -> Any:
     return ready["refused"] and ready["refused"]["version"]
 
 
+def log_once_it_says(words: str, file: Path, wait_s: float = 10) -> str:
+    """A reply goes out first, the line about it is written after."""
+    deadline = time.monotonic() + wait_s
+    while words not in file.read_text():
+        assert time.monotonic() < deadline, f"{words!r} was never logged"
+        time.sleep(0.05)
+    return file.read_text()
+
+
 def test_bad_candidate_is_reported_everywhere(shop: Any, start: Any) -> None:
     shop.release(1)
     url = start().url
@@ -277,7 +286,7 @@ def test_bad_candidate_is_reported_everywhere(shop: Any, start: Any) -> None:
     text = client.request(url, "GET", "/metrics")[2].decode()
     assert "headgate_refused 1.0" in text
     assert "headgate_refusals_total 1.0" in text
-    log = (shop.root / "endpoints" / "0.log").read_text()
+    log = log_once_it_says("version refused", shop.root / "endpoints" / "0.log")
     assert any(json.loads(line)["event"] == "version refused" for line in log.splitlines())
     assert client.ask(url, "rain")["version"] == 1
 
@@ -298,12 +307,7 @@ def test_failure_inside_the_model_is_a_small_500_and_nothing_more(shop: Any, sta
     assert (status, headers["x-headgate-version"]) == (500, "1")
     assert json.loads(body)["error"]["code"] == "internal"
     assert len(body) < 100
-    # The reply goes out first, the line about it is written after.
-    file, deadline = shop.root / "endpoints" / "0.log", time.monotonic() + 10
-    while "NonFiniteOutput" not in file.read_text() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    log = file.read_text()
-    assert "NonFiniteOutput" in log
+    log = log_once_it_says("NonFiniteOutput", shop.root / "endpoints" / "0.log")
     assert "help" not in log
     assert client.ask(url, "rain")["version"] == 1
 
