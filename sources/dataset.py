@@ -34,8 +34,8 @@ from sources.split import CODES, assign_splits
 from sources.table import Progress
 from sources.targets import columns_of, find_targets
 
-SCHEMA_VERSION = 1
-"""Of the dataset folder."""
+SCHEMA_VERSION = 2
+"""Of the dataset folder. 2: the profile says more of each head and split."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Does not know tokens (the model's tokenizer counts those) nor what is good or ba
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,9 +25,10 @@ def split_rows(dataset: pl.DataFrame) -> dict[str, int]:
 
 
 def profile_heads(dataset: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> dict[str, Any]:
-    """Head → kind, labels, and per split: `labelled` rows, `counts` of rows to which each label applies,
-    `cardinality` (mean labels of a labelled row; None without any), and, for multilabel, `unknown`:
-    rows in which the label is not known."""
+    """Head → `kind`, `labels`, and `splits`: split → the figures of `label_figures`, with `labelled` rows,
+    `counts` of rows to which each label applies and, for multilabel, `unknown`: rows in which the label
+    is not known."""
+    rows = split_rows(dataset)
     found = {}
     for name, head in heads.items():
         column = f"head:{name}"
@@ -34,13 +36,49 @@ def profile_heads(dataset: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> dict[
         for split in SPLITS:
             part = dataset.filter((pl.col("split") == split) & pl.col(column).is_not_null())
             figures: dict[str, Any] = {"labelled": part.height, "counts": _counts(part[column], head.labels)}
-            applied = sum(figures["counts"].values())
-            figures["cardinality"] = applied / part.height if part.height else None
+            figures |= label_figures(figures["counts"], part.height, rows[split])
             if head.kind == "multilabel":
                 figures["unknown"] = _counts(part[f"unknown:{name}"], head.labels)
             splits[split] = figures
         found[name] = {"kind": head.kind, "labels": list(head.labels), "splits": splits}
     return found
+
+
+def label_figures(counts: Mapping[str, int], labelled: int, rows: int) -> dict[str, Any]:
+    """Figures of one head in one split; None where there is nothing to divide by.
+
+    - `coverage`: share of the split's rows that are labelled for the head.
+    - `cardinality`: mean labels of a labelled row, and `density`: that by the number of labels
+      (Tsoumakas & Katakis 2007); a multiclass head has a cardinality of 1.
+    - `entropy`: Shannon entropy of the labels that apply, in bits, and `normalised_entropy`: that by the
+      log2 of the number of labels, 1 where all are equally frequent and 0 where one is alone.
+    - `imbalance`: rows of the most frequent label by those of the rarest that occurs (MaxIR of
+      Charte et al. 2015).
+    - `missing`: labels that apply to no row of the split, sorted.
+
+    Args:
+        counts: label → rows to which it applies, all labels of the head.
+        labelled: rows of the split that are labelled for the head.
+        rows: all rows of the split.
+    """
+    applied = sum(counts.values())
+    seen = np.array([count for count in counts.values() if count], dtype=np.float64)
+    entropy = None
+    if applied:
+        shares = seen / applied
+        entropy = float(max(-np.sum(shares * np.log2(shares)), 0.0))
+    cardinality = applied / labelled if labelled else None
+    return {
+        "coverage": labelled / rows if rows else None,
+        "cardinality": cardinality,
+        "density": None if cardinality is None or not counts else cardinality / len(counts),
+        "entropy": entropy,
+        "normalised_entropy": None
+        if entropy is None or len(counts) < 2
+        else entropy / math.log2(len(counts)),
+        "imbalance": float(seen.max() / seen.min()) if seen.size else None,
+        "missing": sorted(label for label, count in counts.items() if not count),
+    }
 
 
 def _counts(cells: pl.Series, labels: tuple[str, ...]) -> dict[str, int]:

@@ -92,7 +92,13 @@ def test_profile_by_hand(folder: Path) -> None:
     assert train == {
         "labelled": 3,
         "counts": {"p": 1, "q": 2},
+        "coverage": 1.0,
         "cardinality": 1.0,
+        "density": 0.5,
+        "entropy": pytest.approx(0.9182958),  # shares 1/3 and 2/3
+        "normalised_entropy": pytest.approx(0.9182958),
+        "imbalance": 2.0,
+        "missing": [],
         "unknown": {"p": 0, "q": 0},
     }
     assert profile["heads"]["mood"]["splits"]["test"]["counts"] == {"bad": 1, "good": 0}
