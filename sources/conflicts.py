@@ -2,12 +2,16 @@
 
 Two multilabel answers differ if one says that a label applies and the other that it does not; a label
 that one says nothing about is taken from the other. Two multiclass answers differ if they are not equal.
+
+A conflict is *within* a source that contradicts itself, or *between* two sources that contradict each
+other; a text may be both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import fsum
 
 import polars as pl
@@ -91,6 +95,25 @@ def _denies(answer: Answer, label: str) -> bool:
     return answer.asked is None or label in answer.asked
 
 
+def places_of_conflict(votes: Sequence[Vote], kind: HeadKind) -> tuple[bool, bool]:
+    """(Whether some source contradicts itself; whether two sources contradict each other.)"""
+    if kind == "multiclass":
+        by_answer: dict[Answer, set[str]] = {}
+        for vote in votes:
+            by_answer.setdefault(vote.answer, set()).add(vote.source)
+        pairs = list(combinations(by_answer.values(), 2))
+    else:
+        pairs = [
+            (
+                {vote.source for vote in votes if label in vote.answer.positives},
+                {vote.source for vote in votes if _denies(vote.answer, label)},
+            )
+            for label in {label for vote in votes for label in vote.answer.positives}
+        ]
+    within = any(one & other for one, other in pairs)
+    return within, any(one and other and len(one | other) > 1 for one, other in pairs)
+
+
 def settle_texts(
     votes: pl.DataFrame, kind: HeadKind, book: AnswerBook, split: SplitSpec, weights: dict[str, float]
 ) -> pl.DataFrame:
@@ -101,8 +124,9 @@ def settle_texts(
         weights: source → weight of one row.
 
     Returns:
-        `text_id`, `answer` (int32, null = unlabelled), `conflict`. Texts with the same votes are
-        settled once, so the cost is that of the distinct votes.
+        `text_id`, `answer` (int32, null = unlabelled), `conflict`, and where it is: `within` a source,
+        `between` sources. Texts with the same votes are settled once, so the cost is that of the
+        distinct votes.
     """
     ballots = (
         votes.group_by("text_id", "answer", "source")
@@ -114,24 +138,24 @@ def settle_texts(
     key = ["answer", "source", "rows"]
     spelt = ballots.with_columns(pl.struct(key).struct.json_encode().alias("key"))
     settled: list[int | None] = []
-    flags: list[bool] = []
+    flags: list[tuple[bool, bool, bool]] = []
     distinct = spelt.unique(subset="key", maintain_order=True).select("key", *key)
     for _, numbers, sources, rows in distinct.iter_rows():
-        answer, in_conflict = settle(
-            [
-                Vote(book.answers[number], source, weights[source] * count)
-                for number, source, count in zip(numbers, sources, rows, strict=True)
-            ],
-            kind,
-            split,
-        )
+        cast = [
+            Vote(book.answers[number], source, weights[source] * count)
+            for number, source, count in zip(numbers, sources, rows, strict=True)
+        ]
+        answer, in_conflict = settle(cast, kind, split)
         settled.append(None if answer is None else book.number(answer))
-        flags.append(in_conflict)
+        flags.append((in_conflict, *(places_of_conflict(cast, kind) if in_conflict else (False, False))))
     found = distinct.select(
         "key",
         pl.Series("settled", settled, dtype=pl.Int32),
-        pl.Series("conflict", flags, dtype=pl.Boolean),
+        *(
+            pl.Series(name, [flag[at] for flag in flags], dtype=pl.Boolean)
+            for at, name in enumerate(("conflict", "within", "between"))
+        ),
     )
     return spelt.join(found, on="key", how="left").select(
-        "text_id", pl.col("settled").alias("answer"), "conflict"
+        "text_id", pl.col("settled").alias("answer"), "conflict", "within", "between"
     )

@@ -33,9 +33,13 @@ from sources.spec import SourceSpec, SplitSpec
 from sources.split import CODES, assign_splits
 from sources.table import Progress
 from sources.targets import columns_of, find_targets
+from sources.vocabulary import count_words, profile_vocabulary
 
 SCHEMA_VERSION = 2
-"""Of the dataset folder. 2: the profile says more of each head and split."""
+"""Of the dataset folder. 2: the profile says more of each head and split, and where conflicts are."""
+
+CONFLICTS = ("conflict", "conflict_within", "conflict_between")
+"""Columns of rows whose text has two answers: anywhere, in one source, in two sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,20 +122,27 @@ def build_dataset(
         observations=observations.height,
         totals=totals,
     )
+    words = count_words(dataset)
     profile = {
         "rows": ref.rows,
         "observations": ref.observations,
         "sources": _kept(read.sources, merged.rows),
         "heads": profile_heads(dataset, resolved),
         "text_chars": profile_lengths(dataset),
+        "vocabulary": profile_vocabulary(words),
         "text_shared_between_splits": merged.rows.filter("in_two_splits")["text_id"].n_unique(),
-        "conflicts": {h: merged.rows.filter(f"conflict:{h}")["text_id"].n_unique() for h in heads},
+        **{
+            name.replace("conflict", "conflicts"): {
+                h: merged.rows.filter(f"{name}:{h}")["text_id"].n_unique() for h in heads
+            }
+            for name in CONFLICTS
+        },
         "near_duplicates": None if near is None else near.height,
         "look_alike_labels": {name: look_alikes(head.labels) for name, head in resolved.items()},
         "finding_totals": totals,
     }
     tables = {"dataset": dataset, "observations": observations, "findings": findings}
-    tables["labels"] = _long_labels(dataset, resolved)
+    tables |= {"labels": _long_labels(dataset, resolved), "words": words}
     evidence = evidence_digest(observations, resolved)
     return _write(ref, tables, profile, evidence, out_root, progress)
 
@@ -272,7 +283,7 @@ def _observations(rows: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> pl.DataF
         .alias("split_given"),
         *(pl.col(n.count).alias(f"count:{head}") for head, n in names.items()),
         *(pl.col(n.unknown).is_not_null().alias(f"unknown_label:{head}") for head, n in names.items()),
-        *(pl.col(f"conflict:{head}") for head in names),
+        *(pl.col(f"{name}:{head}") for name in CONFLICTS for head in names),
         "in_two_splits",
         pl.col("text").str.len_chars().cast(pl.Int32).alias("chars"),
     )

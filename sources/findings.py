@@ -12,6 +12,13 @@ from sources.targets import columns_of
 CAP = 1000
 """Most rows listed a rule; the true total is said beside."""
 
+CONFLICT_RULES = {
+    "conflict": "one_answer",
+    "conflict_within": "sources_consistent",
+    "conflict_between": "sources_agree",
+}
+"""Column of conflicting rows → rule that they break."""
+
 SCHEMA = {
     "rule": pl.String,
     "source": pl.String,
@@ -29,7 +36,8 @@ def find(
 
     Rules, named as in `expectations.spec.DataRules`: `text_present`, `text_not_blank`, `labels_known`
     (value: the unknown label), `multiclass_exactly_one` (value: how many labels), `single_split`,
-    `one_answer` (value: the number of labels the row has), `near_duplicates` (value: similarity and
+    `one_answer` (value: the number of labels the row has), `sources_consistent` and `sources_agree` (the
+    same rows by where the conflict is: in one source, between two), `near_duplicates` (value: similarity and
     place of the other text; only where they were looked for).
 
     Args:
@@ -54,16 +62,17 @@ def find(
         if spec.kind == "multiclass":
             bad = rows.filter(count.is_not_null() & (count != 1))
             parts.append(_of(bad, "multiclass_exactly_one", count.cast(pl.String) + " labels", head))
-        parts.append(
-            _of(rows.filter(f"conflict:{head}"), "one_answer", count.cast(pl.String) + " labels", head)
-        )
+        parts += [
+            _of(rows.filter(f"{column}:{head}"), rule, count.cast(pl.String) + " labels", head)
+            for column, rule in CONFLICT_RULES.items()
+        ]
     if near is not None:
         parts.append(_near(rows, near))
     found = pl.concat(parts)
     totals = dict(found.group_by("rule").len().sort("rule").iter_rows())
     capped = found.filter(pl.int_range(pl.len()).over("rule") < CAP)
-    every = ["text_present", "text_not_blank", "single_split", "labels_known", "one_answer"]
-    every.append("multiclass_exactly_one")
+    every = ["text_present", "text_not_blank", "single_split", "labels_known", "multiclass_exactly_one"]
+    every += CONFLICT_RULES.values()
     if near is not None:
         every.append("near_duplicates")
     return capped, {rule: totals.get(rule, 0) for rule in sorted(every)}

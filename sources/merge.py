@@ -27,7 +27,8 @@ class Merged:
     rows: pl.DataFrame
     """One row an input row, sorted by source, file and line: `source`, `file`, `line`, `given` (int8),
     `text` (identity text, null = missing), `text_id` (null = missing or blank), `group`, `weight`, and
-    per head H `answer:H`, `count:H`, `stranger:H`, `conflict:H`; `in_two_splits`."""
+    per head H `answer:H`, `count:H`, `stranger:H`, `conflict:H`, `conflict_within:H` (a source contradicts
+    itself on this text), `conflict_between:H` (two sources contradict each other); `in_two_splits`."""
     texts: pl.DataFrame
     """One row a distinct text, sorted by `text_id`: `text`, `given`, `weight`, `group`, `origins`, and
     per head `answer:H` and `labelled:H` (whether any of its rows has a cell for it, understood or not)."""
@@ -111,11 +112,11 @@ def merge_rows(
         pl.col("text_id").is_in(shared.implode()).fill_null(False).alias("in_two_splits")
     )
     for head, column in answer.items():
-        texts, in_conflict = _one_answer(rows, texts, head, column, heads, books, weights, split)
+        texts, disputed = _one_answer(rows, texts, head, column, heads, books, weights, split)
+        answered = pl.col(column).is_not_null()
         rows = rows.with_columns(
-            (
-                pl.col("text_id").is_in(in_conflict.implode()).fill_null(False) & pl.col(column).is_not_null()
-            ).alias(f"conflict:{head}")
+            (pl.col("text_id").is_in(ids.implode()).fill_null(False) & answered).alias(f"{name}:{head}")
+            for name, ids in disputed.items()
         )
     return Merged(
         rows=rows,
@@ -151,11 +152,12 @@ def _one_answer(
     books: Mapping[str, AnswerBook],
     weights: Mapping[str, float],
     split: SplitSpec,
-) -> tuple[pl.DataFrame, pl.Series]:
-    """`texts` with one answer a text for `head`, and the ids of texts whose answers are in conflict."""
+) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
+    """`texts` with one answer a text for `head`, and the ids of texts whose answers are in conflict:
+    `conflict` for all, `conflict_within` a source and `conflict_between` sources."""
     differing = texts.filter(pl.col(column) != pl.col(f"most:{head}"))["text_id"]
     if differing.len() == 0:
-        return texts, differing
+        return texts, {"conflict": differing, "conflict_within": differing, "conflict_between": differing}
     votes = rows.filter(pl.col("text_id").is_in(differing.implode()) & pl.col(column).is_not_null()).select(
         "text_id", "source", pl.col(column).alias("answer")
     )
@@ -163,4 +165,9 @@ def _one_answer(
     joined = texts.join(
         settled.with_columns(settled=pl.lit(True)), on="text_id", how="left", maintain_order="left"
     ).with_columns(pl.when(pl.col("settled")).then("answer").otherwise(column).alias(column))
-    return joined.drop("answer", "conflict", "settled"), settled.filter("conflict")["text_id"]
+    disputed = {
+        "conflict": settled.filter("conflict")["text_id"],
+        "conflict_within": settled.filter("within")["text_id"],
+        "conflict_between": settled.filter("between")["text_id"],
+    }
+    return joined.drop("answer", "conflict", "within", "between", "settled"), disputed

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from sources.answers import Answer
-from sources.conflicts import Vote, settle
+from sources.conflicts import Vote, places_of_conflict, settle
 from sources.spec import SplitSpec
 
 A, B = Answer(("a",)), Answer(("b",))
@@ -63,3 +63,22 @@ def test_multilabel_majority_is_by_label_and_a_tied_label_is_unknown() -> None:
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
 def test_agreement_is_no_conflict(kind: str) -> None:
     assert settle(votes((A, "x", 1), (A, "y", 1)), kind, SplitSpec()) == (A, False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "within", "between"),
+    [
+        (votes((A, "x", 2), (A, "y", 1)), False, False),
+        (votes((A, "x", 1), (B, "x", 1)), True, False),
+        (votes((A, "x", 1), (B, "y", 1)), False, True),
+        (votes((A, "x", 1), (B, "x", 1), (B, "y", 1)), True, True),
+    ],
+)
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+def test_where_a_conflict_is(given: list[Vote], within: bool, between: bool, kind: str) -> None:
+    assert places_of_conflict(given, kind) == (within, between)  # type: ignore[arg-type]
+
+
+def test_a_label_that_one_source_was_not_asked_about_is_no_conflict_between_them() -> None:
+    one, other = Answer(("a",), (), ("a",)), Answer(("b",), (), ("b",))
+    assert places_of_conflict(votes((one, "x", 1), (other, "y", 1)), "multilabel") == (False, False)

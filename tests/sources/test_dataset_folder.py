@@ -78,6 +78,8 @@ def test_tables_by_hand(folder: Path) -> None:
         ("text_not_blank", 6, None),
         ("one_answer", 5, "mood"),
         ("one_answer", 8, "mood"),
+        ("sources_consistent", 5, "mood"),
+        ("sources_consistent", 8, "mood"),
     ]
     assert ref.totals["one_answer"] == 2
     assert ref.totals["labels_known"] == 0
@@ -87,7 +89,10 @@ def test_profile_by_hand(folder: Path) -> None:
     profile = json.loads((make(folder).path / "profile.json").read_text())
     assert profile["rows"] == {"train": 3, "validation": 2, "test": 2}
     assert profile["observations"] == 10
-    assert profile["conflicts"] == {"mood": 1, "tags": 0}
+    assert profile["conflicts"] == profile["conflicts_within"] == {"mood": 1, "tags": 0}
+    assert profile["conflicts_between"] == {"mood": 0, "tags": 0}
+    assert profile["vocabulary"]["tokens"] == {"train": 3, "validation": 2, "test": 2}
+    assert profile["vocabulary"]["unseen"] == {"train": 0.0, "validation": 1.0, "test": 1.0}
     train = profile["heads"]["tags"]["splits"]["train"]
     assert train == {
         "labelled": 3,
