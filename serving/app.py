@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 from serving.answers import invocations_reply, predict_reply, to_json
 from serving.batching import Batcher, Closed, Probabilities, QueueFull
@@ -19,7 +20,7 @@ from serving.envelope import FAILED, VERSION_HEADER, App, Envelope, error_body
 from serving.limits import Asked, Limits, Refused, invocations_request, predict_request, read_json
 from serving.loading import Served
 from serving.metrics import Metrics
-from serving.openapi import INVOCATIONS, PREDICT
+from serving.openapi import INVOCATIONS, METRICS, PREDICT, READY, VERSION
 
 _JSON = "application/json"
 
@@ -81,7 +82,7 @@ def make_app(
         """Whether the process is alive; says nothing about what it serves."""
         return Response(to_json({"status": "alive"}), media_type=_JSON)
 
-    @app.get("/ready")
+    @app.get("/ready", openapi_extra=READY)
     async def ready() -> Response:
         """Whether a version serves, and why what the pointer asks for does not, if so."""
         served, refusal = engine.served, engine.refusal
@@ -99,7 +100,7 @@ def make_app(
             body["reason"] = "the endpoint is ending" if draining() else engine.reason
         return Response(to_json(body), 200 if is_ready else 503, media_type=_JSON)
 
-    @app.get("/version")
+    @app.get("/version", openapi_extra=VERSION)
     async def version() -> Response:
         """What serves and on what grounds."""
         served = engine.served
@@ -107,7 +108,7 @@ def make_app(
             raise Refused(503, "not_ready", engine.reason, {"Retry-After": "1"})
         return Response(to_json(describe(served)), media_type=_JSON)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse, openapi_extra=METRICS)
     async def prometheus() -> Response:
         """Counters and gauges in Prometheus' text format."""
         metrics.queued.set(batcher.queued_texts)

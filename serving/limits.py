@@ -138,7 +138,8 @@ def invocations_request(payload: Mapping[str, Any], limits: Limits) -> Asked:
     given = [name for name in formats if name in payload]
     if len(given) != 1:
         raise Refused(422, "one_format", f"give exactly one of {', '.join(formats)}")
-    params = payload.get("params") or {}
+    params = payload.get("params")
+    params = {} if params is None else params
     if not isinstance(params, dict):
         raise Refused(422, "wrong_type", '"params" must be an object')
     _only(params, {"all"})

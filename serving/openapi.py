@@ -110,3 +110,41 @@ INVOCATIONS = _route(
     "predictions",
 )
 """Body and replies of `POST /invocations`."""
+
+
+_READY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "ready": {"type": "boolean"},
+        "name": {"type": "string"},
+        "version": {"type": ["integer", "null"]},
+        "draining": {"type": "boolean"},
+        "refused": {"type": ["object", "null"]},
+        "reason": {"type": "string"},
+    },
+    "required": ["ready", "name", "version", "draining", "refused"],
+}
+
+
+def _told(schema: dict[str, Any], refusals: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    responses = {"200": {"description": "What was asked for", "content": _json(schema)}}
+    for status, body in refusals.items():
+        responses[str(status)] = {"description": _REFUSALS[status], "content": _json(body)}
+    return {"responses": responses}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+READY = _told(_READY, {503: _READY})
+"""Replies of `GET /ready`; 503 has the body of 200, and says why."""
+VERSION = _told({"type": "object", "required": ["name", "version", "override"]}, {401: _ERROR, 503: _ERROR})
+"""Replies of `GET /version`."""
+METRICS: dict[str, Any] = {
+    "responses": {
+        "200": {"description": "Prometheus' text format", "content": {"text/plain": {}}},
+        "401": {"description": _REFUSALS[401], "content": _json(_ERROR)},
+    }
+}
+"""Replies of `GET /metrics`."""
