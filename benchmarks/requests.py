@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -63,8 +64,21 @@ def bodies() -> st.SearchStrategy[tuple[str, bytes]]:
         ),
         max_leaves=12,
     )
-    texts = st.lists(st.text(max_size=40), max_size=9)
-    payloads = st.dictionaries(st.sampled_from(FIELDS), inner | texts, max_size=3)
+    words = st.text(max_size=40)
+    texts = words | st.lists(words, min_size=1, max_size=9)
+    rows = st.lists(st.fixed_dictionaries({"text": words}), min_size=1, max_size=9)
+    split = st.lists(words.map(lambda text: [text]), max_size=9).map(
+        lambda data: {"columns": ["text"], "data": data}
+    )
+    good = (
+        st.fixed_dictionaries({"texts": texts}, optional={"all": st.booleans()})
+        | st.fixed_dictionaries({"inputs": texts | rows})
+        | st.fixed_dictionaries({"instances": texts | rows}, optional={"params": st.just({"all": True})})
+        | st.fixed_dictionaries({"dataframe_split": split})
+    )
+    odd = st.dictionaries(st.sampled_from(FIELDS), inner | texts, max_size=3)
+    # Half of them as they should be, but for what stands in their texts; the others bent somewhere.
+    payloads = good | good | odd | st.builds(lambda one, other: {**one, **other}, good, odd)
     written = payloads.map(lambda payload: json.dumps(payload).encode())
     raw = st.binary(max_size=60)
     return st.tuples(st.sampled_from(["/predict", "/invocations"]), written | written | written | raw)
@@ -105,16 +119,15 @@ def schema_cases(url: str, count: int, each: Callable[[int, list[str]], None]) -
         *(getattr(schemathesis.specs.openapi.checks, name) for name in CONFORMANCE),
     ]
     operations = [result.ok() for result in schema.get_all_operations()]
-    # Routes without a body have next to nothing to vary.
-    shares = {True: 0.45, False: 0.1 / max(1, sum(not operation.body for operation in operations))}
+    with_body = sum(bool(operation.body) for operation in operations)
     modes = schemathesis.GenerationMode
-    left = count
     for operation in operations:
-        has_body = bool(operation.body)
-        for mode in (modes.POSITIVE, modes.NEGATIVE) if has_body else (modes.POSITIVE,):
-            part = max(1, round(count * shares[has_body] / (2 if has_body else 1)))
-            _schema_part(url, operation.as_strategy(generation_mode=mode), part, wanted, each)
-            left -= part
+        if operation.body:
+            for mode in (modes.POSITIVE, modes.NEGATIVE):
+                part = math.ceil(count / with_body / 2)
+                _schema_part(url, operation.as_strategy(generation_mode=mode), part, wanted, each)
+        else:  # there is next to nothing to vary
+            _schema_part(url, operation.as_strategy(), 5, wanted, each)
 
 
 CONFORMANCE = (
