@@ -1,6 +1,7 @@
 """Tell Prefect that the data has moved away from what the champion was trained on.
 
-The event is what the automation in `prefect.yaml` waits for. It holds names, never texts.
+The event is what the automation in `prefect.yaml` (`triggers` of the retraining) waits for. It holds names,
+never texts.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
 DRIFT_EVENT = "headgate.data.drifted"
+"""Name of the event."""
+
+
+def project_resource(name: str) -> str:
+    """The resource id of a project, by which an automation tells its drift from another project's."""
+    return f"headgate.project.{name}"
 
 
 @task(name="tell-of-drift", cache_policy=NO_CACHE)
@@ -20,6 +27,6 @@ def tell_of_drift(name: str, config: Path, drifted: Sequence[str]) -> None:
     """Emit one event that names the project, its configuration and what drifted."""
     emit_event(
         event=DRIFT_EVENT,
-        resource={"prefect.resource.id": f"headgate.project.{name}", "headgate.config": str(config)},
+        resource={"prefect.resource.id": project_resource(name), "headgate.config": str(config)},
         payload={"drifted": list(drifted)},
     )

@@ -5,6 +5,8 @@ One Prefect server and one worker for the module, on loopback, with a home of th
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import shutil
 import socket
@@ -13,15 +15,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 import yaml
 
+from serving.manifest import ReleaseManifest
+from serving.release_folder import ReleaseFolder
+from serving.signing import ensure_key_pair
+from tasks.drift_event import DRIFT_EVENT, project_resource
+from tasks.home import Home
+
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_WAIT_S = 150.0
+NAME = "scheduled"
 pytestmark = pytest.mark.timeout(400)
 
 
@@ -78,7 +89,7 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=20)
 
 
-def _project(folder: Path) -> None:
+def _project(folder: Path, **sections: Any) -> None:
     """A project whose data is judged in a second: no training is needed to prove the schedule."""
     lines = ["text,topic,split"]
     for split, count in (("train", 60), ("validation", 30), ("test", 30)):
@@ -86,10 +97,11 @@ def _project(folder: Path) -> None:
             lines += [f"{word} for {split} number {n},{topic},{split}" for n in range(count)]
     (folder / "rows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     project = {
-        "name": "scheduled",
+        "name": NAME,
         "backbone": "offline",
         "heads": {"topic": "multiclass"},
         "sources": {"rows": {"path": "rows.csv", "split_column": "split", "heads": {"topic": "topic"}}},
+        **sections,
     }
     (folder / "project.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
 
@@ -101,6 +113,8 @@ def _deployments(folder: Path) -> None:
         deployment["parameters"]["config"] = str(folder / "project.yaml")
         for schedule in deployment["schedules"]:
             schedule["cron"] = "* * * * *" if "validate" in deployment["entrypoint"] else "0 3 1 1 *"
+        for trigger in deployment.get("triggers", ()):
+            trigger["match"] = {key: id.replace("quickstart", NAME) for key, id in trigger["match"].items()}
     (folder / "prefect.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
 
 
@@ -116,6 +130,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "DO_NOT_TRACK": "1",
         "PYTHONPATH": str(ROOT),
         "HEADGATE_HOME": str(folder / "home"),
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
     (folder / "prefect").mkdir()
     _project(folder)
@@ -190,3 +205,72 @@ def test_a_schedule_produces_runs_and_a_worker_executes_one_to_its_end(server: S
     assert accepted[0]["state"]["name"] == "Accepted", log
     assert accepted[0]["auto_scheduled"]
     assert list((server.folder / "home" / "reports").glob("*/quality.html"))
+
+
+def _champion(home: Home, profile: dict[str, Any], folder: Path) -> None:
+    """A signed release of a toy model whose card says that it was trained on data with this profile."""
+    place = Path(__file__).parents[1] / "serving" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("toy_bundles_of_a_schedule", place)
+    assert spec is not None and spec.loader is not None
+    toys = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = toys
+    spec.loader.exec_module(toys)
+    toys.write_bundle(folder, seed=1)
+    card = folder / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"data_profile": profile}))
+    manifest = ReleaseManifest(
+        name=NAME,
+        version=1,
+        sequence=1,
+        bundle_sha256=toys.write_bundle_manifest(folder),
+        verdict=toys.PASS,
+    )
+    private_key, _ = ensure_key_pair(home.keys)
+    releases = ReleaseFolder(home.releases(NAME), NAME)
+    releases.stage(folder, manifest, private_key)
+    releases.promote(1, private_key)
+
+
+def test_drift_leads_to_a_retraining_of_this_project_and_of_no_other(server: Server) -> None:
+    deployments = {one["entrypoint"]: one for one in server.ask("/deployments/filter")}
+    validation, retraining = (deployments[f"flows.{flow}.{flow}"] for flow in ("validate", "retrain"))
+
+    def runs_of(deployment: dict[str, Any], *states: str) -> list[dict[str, Any]]:
+        wanted = {"state": {"name": {"any_": list(states)}}} if states else {}
+        found = server.ask(
+            "/flow_runs/filter", deployments={"id": {"any_": [deployment["id"]]}}, flow_runs=wanted
+        )
+        return [run for run in found if not run["auto_scheduled"]]
+
+    reply = httpx.post(f"{server.url}/deployments/{validation['id']}/pause_deployment", timeout=30)
+    reply.raise_for_status()
+    # The champion knew nearly nothing but food; today's data is half of it weather. The data gate also
+    # rejects today's data, so that the retraining ends before anything is trained.
+    home = Home(server.folder / "home")
+    [profile] = [json.loads(path.read_text()) for path in home.data.glob("*/profile.json")]
+    for figures in profile["heads"]["topic"]["splits"].values():
+        figures["counts"] = {"food": figures["labelled"] - 1, "weather": 1}
+    _champion(home, profile, server.folder / "toy")
+    rules = {"drift_min_rows": 20, "min_rows_per_label": 1000, "rows_per_label": {"severity": "critical"}}
+    _project(server.folder, expectations=rules)
+
+    foreign = {"prefect.resource.id": project_resource("another")}
+    event = {"event": DRIFT_EVENT, "resource": foreign, "occurred": datetime.now(UTC).isoformat()}
+    event |= {"id": str(uuid4()), "payload": {"drifted": ["topic (train)"]}}
+    httpx.post(f"{server.url}/events", json=[event], timeout=30).raise_for_status()
+    server.ask(f"/deployments/{validation['id']}/create_flow_run")
+    ended = ("Accepted", "Rejected", "Deployed", "Failed", "Crashed")
+    [validated] = _until(lambda: runs_of(validation, *ended), "validation")
+    assert validated["state"]["name"] == "Rejected"
+    [retrained] = _until(lambda: runs_of(retraining, *ended), "retraining")
+    log = (server.folder / "worker.log").read_text(encoding="utf-8", errors="replace")[-3000:]
+    assert retrained["state"]["name"] == "Rejected", log
+    assert retrained["created_by"]["type"] == "AUTOMATION"
+    assert retrained["parameters"]["config"] == str(server.folder / "project.yaml")
+    told = server.ask("/events/filter", filter={"event": {"name": [DRIFT_EVENT]}})["events"]
+    by_project = {one["resource"]["prefect.resource.id"]: one["payload"]["drifted"] for one in told}
+    assert by_project == {
+        project_resource("another"): ["topic (train)"],
+        project_resource(NAME): [f"topic ({split})" for split in ("train", "validation", "test")],
+    }
+    assert len(runs_of(retraining)) == 1

@@ -44,14 +44,14 @@ def project(
     os.environ.update(environment)
 
 
-def retrain(folder: Path, project: dict[str, Any] | str) -> tuple[int, str]:
-    """Exit code and everything that was said."""
+def retrain(folder: Path, project: dict[str, Any] | str, command: str = "retrain") -> tuple[int, str]:
+    """Exit code and everything that was said; `command` takes a configuration too."""
     from flows.cli import main
 
     config = folder / "project.yaml"
     text = project if isinstance(project, str) else yaml.safe_dump(project)
     config.write_text(text, encoding="utf-8")
-    done = CliRunner().invoke(main, ["retrain", str(config), "--home", str(folder / "home")])
+    done = CliRunner().invoke(main, [command, str(config), "--home", str(folder / "home")])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output
 
@@ -130,6 +130,24 @@ def test_a_label_that_the_head_does_not_know_is_named(tmp_path: Path, project: d
     assert exit_code == 3, output
     assert "labels_known[topic]" in output and "whether" in output
     assert "Rejected" in output
+    assert_nothing_was_registered_or_moved(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "word"),
+    [(rows(), 0, "Data accepted"), (rows() + "a text,whether,train\n", 3, "Rejected")],
+    ids=["accepted", "rejected"],
+)
+def test_validating_writes_the_report_trains_nothing_and_exits_by_the_verdict(
+    tmp_path: Path, project: dict[str, Any], content: str, code: int, word: str
+) -> None:
+    (tmp_path / "rows.csv").write_text(content, encoding="utf-8")
+    labelled = changed(project, "heads.topic.labels", ["food", "weather"])
+    exit_code, output = retrain(tmp_path, labelled, "validate")
+    assert exit_code == code and word in output, output
+    assert ("labels_known[topic]" in output) == bool(code)
+    for page in ("quality.html", "data_docs/index.html", "findings.csv", "findings.parquet"):
+        assert list((tmp_path / "home" / "reports").glob(f"*/{page}")), page
     assert_nothing_was_registered_or_moved(tmp_path)
 
 
