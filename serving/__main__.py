@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import json
 import os
+import socket
 import stat
 import sys
 from collections.abc import Sequence
@@ -19,17 +20,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from serving import logs
-from serving.app import make_app
-from serving.batching import Batcher
+from serving.board import Board, board_folder
 from serving.durable import write_durably
-from serving.engine import Engine
-from serving.limits import Limits
-from serving.metrics import Metrics
 from serving.process import EndpointState, start_ticks, status
 from serving.release_folder import ReleaseFolder
-from serving.server import DrainingServer, PortTaken, listen
+from serving.server import PortTaken, listen
 from serving.signing import KeyProblem, load_public_key
 from serving.spec import DeploySpec
+from serving.supervisor import Supervisor
+from serving.worker import OrphanedWorker, end_with, run_worker
+
+END_MARGIN_S = 5.0
+"""How much longer than its drain a worker may take to end before it is killed, in seconds."""
 
 
 class WrongUsage(Exception):
@@ -38,64 +40,57 @@ class WrongUsage(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run an endpoint until it is asked to end; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     try:
-        return _serve(options)
-    except (WrongUsage, PortTaken, KeyProblem) as error:
+        return _serve(options, arguments)
+    except (WrongUsage, PortTaken, KeyProblem, OrphanedWorker) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def _serve(options: argparse.Namespace) -> int:
+def _serve(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     load_public_key(options.public_key)
     token = _token(options.token_file)
+    board = Board(board_folder(options.state_file), options.workers)
+    if options.worker is not None:
+        end_with(options.supervisor)
+        logs.configure(worker=options.worker)
+        run_worker(options, socket.socket(fileno=options.listen_fd), token, board=board)
+        return 0
     running = status(options.state_file)
     if running is not None:
         raise WrongUsage(f"an endpoint (process {running.pid}) already runs for {options.state_file}")
     sock = listen(options.host, options.port)
     logs.configure()
-    metrics = Metrics()
-    engine = Engine(
-        ReleaseFolder(options.releases, options.name),
-        options.public_key,
-        threads=options.threads,
-        poll_s=options.poll_s,
-        max_answer_ms=options.max_answer_ms,
-        on_exchange=lambda served: metrics.exchange(served.version, served.manifest.override is not None),
-        on_refusal=lambda refusal: metrics.refusal(),
-    )
-    batcher = Batcher(
-        max_batch=options.max_batch,
-        wait_ms=options.batch_wait_ms,
-        queue_limit=options.queue_limit,
-        on_batch=metrics.batch,
-    )
-    limits = Limits(
-        max_body_bytes=options.max_body_bytes, max_texts=options.max_texts, max_chars=options.max_chars
-    )
-    app = make_app(engine, batcher, metrics, limits=limits, token=token, draining=lambda: server.draining)
-    state = _state(options, sock.getsockname()[1], engine.folder.name)
-    server = DrainingServer(
-        app,
-        drain_timeout_s=options.drain_timeout_s,
-        on_listening=lambda: _announce(options.state_file, state),
-    )
-    engine.start()
-    server.run(sockets=[sock])
-    batcher.close()
-    engine.stop()
+    state = _state(options, sock.getsockname()[1])
+    if options.workers == 1:
+        run_worker(options, sock, token, on_listening=lambda: _announce(options.state_file, state))
+    else:
+        _announce(options.state_file, state)
+        Supervisor(
+            [sys.executable, "-m", "serving", *arguments],
+            sock,
+            board,
+            drain_s=options.drain_timeout_s + END_MARGIN_S,
+        ).run()
     if status(options.state_file) == state:
         options.state_file.unlink()
     return 0
 
 
-def _state(options: argparse.Namespace, port: int, name: str) -> EndpointState:
+def _state(options: argparse.Namespace, port: int) -> EndpointState:
     ticks = start_ticks(os.getpid())
     if ticks is None:
         raise WrongUsage("this system has no /proc, by which endpoints are told apart; Linux is needed")
-    started = datetime.now(UTC).isoformat(timespec="seconds")
     return EndpointState(
-        pid=os.getpid(), start_ticks=ticks, host=options.host, port=port, name=name, started=started
+        pid=os.getpid(),
+        start_ticks=ticks,
+        host=options.host,
+        port=port,
+        name=ReleaseFolder(options.releases, options.name).name,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        workers=options.workers,
     )
 
 
@@ -150,6 +145,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default=default.host, help="address to listen on (default: loopback)")
     add("--port", type=_port, default=default.port, help="port; 0 takes any free one (default: %(default)s)")
     add("--threads", type=_count, default=default.threads, help="CPU threads of the model")
+    add("--workers", type=_count, default=default.workers, help="processes that share the port")
+    add("--worker", type=int, help=argparse.SUPPRESS)  # the last three: from a supervisor to its workers
+    add("--listen-fd", type=int, help=argparse.SUPPRESS)
+    add("--supervisor", type=int, help=argparse.SUPPRESS)
     add("--token-file", type=Path, help="file, mode 0600, with the bearer token that requests must carry")
     add("--max-batch", type=_count, default=default.max_batch, help="most texts in one forward pass")
     add("--batch-wait-ms", type=float, default=default.batch_wait_ms, help="longest wait for a fuller batch")

@@ -5,7 +5,7 @@ Does not know files, pointers or signals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 
 from serving.answers import invocations_reply, predict_reply, to_json
 from serving.batching import Batcher, Closed, Probabilities, QueueFull
+from serving.board import WorkerState
 from serving.engine import Engine
 from serving.envelope import FAILED, VERSION_HEADER, App, Envelope, error_body
 from serving.limits import Asked, Limits, Refused, invocations_request, predict_request, read_json
@@ -33,6 +34,7 @@ def make_app(
     limits: Limits,
     token: str | None = None,
     draining: Callable[[], bool] = lambda: False,
+    workers: Callable[[], Sequence[WorkerState]] | None = None,
 ) -> App:
     """The ASGI application of an endpoint.
 
@@ -43,6 +45,7 @@ def make_app(
         limits: how much one request may hold.
         token: bearer token that clients must send, or None.
         draining: whether the endpoint is ending.
+        workers: what each of several workers serves; None where this one is alone.
     """
     # The pages under /docs would load scripts from a CDN; the schema itself stays at /openapi.json.
     app = FastAPI(title="Headgate endpoint", docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -96,6 +99,12 @@ def make_app(
             if refusal is None
             else {"version": refusal.version, "reason": refusal.reason, "since": refusal.since},
         }
+        if workers is not None:
+            states = workers()
+            body["workers"] = [
+                {"worker": w.worker, "version": w.version, "refused": w.refused} for w in states
+            ]
+            body["refused"] = next((w.refused for w in states if w.refused is not None), None)
         if not is_ready:
             body["reason"] = "the endpoint is ending" if draining() else engine.reason
         return Response(to_json(body), 200 if is_ready else 503, media_type=_JSON)
@@ -111,9 +120,7 @@ def make_app(
     @app.get("/metrics", response_class=PlainTextResponse, openapi_extra=METRICS)
     async def prometheus() -> Response:
         """Counters and gauges in Prometheus' text format."""
-        metrics.queued.set(batcher.queued_texts)
-        text = metrics.text(refused=engine.refusal is not None)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> Response:

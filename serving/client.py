@@ -96,23 +96,25 @@ def ask(
 def wait_for_version(
     url: str, version: int, *, token: str | None = None, timeout_s: float = 60.0
 ) -> dict[str, Any]:
-    """The reply of `GET /version` once the endpoint serves this version.
+    """The reply of `GET /version` once the endpoint serves this version, with all of its workers.
 
     Raises:
-        VersionRefused: it refused this version.
-        NoAnswer: it still serves another one, or nothing, after `timeout_s`.
+        VersionRefused: it refused this version; one worker is enough.
+        NoAnswer: a worker still serves another one, or nothing, after `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
     seen = "nothing"
     while time.monotonic() < deadline:
         try:
             status, ready = get(url, "/ready", timeout_s=2.0)
-            if status == 200 and ready.get("version") == version:
+            workers = ready.get("workers") or [ready]
+            versions = [worker.get("version") for worker in workers]
+            if status == 200 and all(seen == version for seen in versions):
                 return get(url, "/version", token=token, timeout_s=5.0)[1]
-            refused = ready.get("refused")
-            if isinstance(refused, dict) and refused.get("version") == version:
-                raise VersionRefused(f"{url}: version {version} was refused: {refused.get('reason')}")
-            seen = f"version {ready.get('version')}"
+            for refused in (worker.get("refused") for worker in workers):
+                if isinstance(refused, dict) and refused.get("version") == version:
+                    raise VersionRefused(f"{url}: version {version} was refused: {refused.get('reason')}")
+            seen = f"version {', '.join(str(one) for one in versions)}"
         except VersionRefused:
             raise
         except NoAnswer as error:

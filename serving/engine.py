@@ -53,6 +53,7 @@ class Engine:
             the second: a copy may be mended.
         on_exchange: called after every exchange with what serves now.
         on_refusal: called after every refusal.
+        on_change: called after every look that changed what serves or what is refused.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Engine:
         retry_s: tuple[float, float] = (5.0, 300.0),
         on_exchange: Callable[[Served], None] = lambda served: None,
         on_refusal: Callable[[Refusal], None] = lambda refusal: None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
         self.public_key = public_key
@@ -74,6 +76,8 @@ class Engine:
         self.max_answer_ms = max_answer_ms
         self._on_exchange = on_exchange
         self._on_refusal = on_refusal
+        self._on_change = on_change
+        self._looked = threading.Event()
         self._served: Served | None = None
         self._refusal: Refusal | None = None
         self._loading = True
@@ -116,6 +120,10 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
+    def wait_for_first_look(self) -> None:
+        """Return once it is known whether there is a version to serve."""
+        self._looked.wait()
+
     def _run(self) -> None:
         self.look(cold=True)
         while not self._stop.wait(self.poll_s):
@@ -138,6 +146,7 @@ class Engine:
         if not cold and not newly_expired and stamp == self._seen and now < self._retry_at:
             return
         self._seen = stamp
+        before = self._served, self._refusal
         try:
             self._follow(cold or expired or self._served is None)
         except KeyProblem as error:
@@ -148,6 +157,15 @@ class Engine:
             self._refuse(None, "following the pointer failed; the log says more")
         finally:
             self._loading = False
+            if cold or before != (self._served, self._refusal):
+                self._tell()
+            self._looked.set()
+
+    def _tell(self) -> None:
+        try:
+            self._on_change()
+        except OSError:
+            log.exception("could not tell the other workers what serves here")
 
     def _follow(self, fall_back: bool) -> None:
         history = self.folder.pointers(self.public_key) if fall_back else []

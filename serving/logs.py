@@ -37,9 +37,17 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def configure(stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Send this package's and uvicorn's logs to a stream (standard error by default) as JSON lines."""
+def configure(stream: TextIO | None = None, level: int = logging.INFO, *, worker: int | None = None) -> None:
+    """Send this package's and uvicorn's logs to a stream (standard error by default) as JSON lines, each
+    with the number of the worker that writes it, where there are several."""
     handler = logging.StreamHandler(stream or sys.stderr)
+    if worker is not None:
+
+        def mark(record: logging.LogRecord) -> bool:
+            record.__dict__.setdefault("worker", worker)
+            return True
+
+        handler.addFilter(mark)
     handler.setFormatter(JsonLines())
     for name, lowest in (("serving", level), ("uvicorn.error", logging.WARNING)):
         logger = logging.getLogger(name)

@@ -121,6 +121,7 @@ _READY: dict[str, Any] = {
         "draining": {"type": "boolean"},
         "refused": {"type": ["object", "null"]},
         "reason": {"type": "string"},
+        "workers": {"type": "array", "items": {"type": "object", "required": ["worker", "version"]}},
     },
     "required": ["ready", "name", "version", "draining", "refused"],
 }

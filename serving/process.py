@@ -20,6 +20,9 @@ from pathlib import Path
 from serving.client import NoAnswer, get
 from serving.spec import DeploySpec
 
+END_S = 5.0
+"""How long an endpoint that does not become ready may take to end before it is killed, in seconds."""
+
 
 class EndpointError(Exception):
     """The endpoint could not be started, stopped or reached; the message says what to do."""
@@ -41,6 +44,8 @@ class EndpointState:
     """Registered model that it serves."""
     started: str
     """When it began to listen: ISO 8601, UTC."""
+    workers: int = 1
+    """Processes that share the port; with several, `pid` is that of their supervisor."""
 
     @property
     def url(self) -> str:
@@ -127,8 +132,16 @@ def start(
                         return state
                     reason = f"it is not ready: {body.get('reason', 'no reason given')}"
             time.sleep(0.05)
-        os.kill(pid, signal.SIGKILL)  # our own child, not yet waited for: its id can't have been reused
-        os.waitpid(pid, 0)
+        # Our own child, not yet waited for: its id can't have been reused. Asked first, so that its workers
+        # are gone with it and the port is free.
+        os.kill(pid, signal.SIGTERM)
+        asked = time.monotonic()
+        while not os.waitpid(pid, os.WNOHANG)[0]:
+            if time.monotonic() - asked > END_S:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                break
+            time.sleep(0.02)
         state_file.unlink(missing_ok=True)
         raise EndpointError(
             f"no version served {spec.start_timeout_s:g} s after the start: {reason} (log: {log_file})"
@@ -158,6 +171,7 @@ def serve_command(releases: Path, public_key: Path, spec: DeploySpec, state_file
     command = [sys.executable, "-m", "serving", "--releases", str(releases.resolve())]
     command += ["--public-key", str(public_key.resolve()), "--state-file", str(state_file.resolve())]
     command += ["--host", spec.host, "--port", str(spec.port), "--threads", str(spec.threads)]
+    command += ["--workers", str(spec.workers)]
     command += ["--max-batch", str(spec.max_batch), "--batch-wait-ms", str(spec.batch_wait_ms)]
     command += ["--queue-limit", str(spec.queue_limit), "--max-body-bytes", str(spec.max_body_bytes)]
     command += ["--max-texts", str(spec.max_texts), "--max-chars", str(spec.max_chars)]

@@ -23,6 +23,10 @@ ARRIVE_S = 0.1
 """How long requests on connections that were accepted last may take to arrive, in seconds."""
 
 
+BACKLOG = 1024
+"""Connections that may wait to be accepted."""
+
+
 class PortTaken(Exception):
     """The address can't be listened on; the message says which and what to do."""
 
@@ -44,7 +48,7 @@ def listen(host: str, port: int) -> socket.socket:
         # Only so that a port is free again at once after its last user ended; two listeners stay refused.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
-        sock.listen(1024)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
@@ -65,9 +69,12 @@ class DrainingServer(uvicorn.Server):
         app: the ASGI application.
         drain_timeout_s: how long accepted requests may still take.
         on_listening: called once connections are accepted.
+        shared: other processes accept from the same socket.
     """
 
-    def __init__(self, app: Any, *, drain_timeout_s: float, on_listening: Callable[[], None]) -> None:
+    def __init__(
+        self, app: Any, *, drain_timeout_s: float, on_listening: Callable[[], None], shared: bool = False
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -78,6 +85,9 @@ class DrainingServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=max(1, round(drain_timeout_s)),
+                # asyncio accepts this many connections in one turn: with several processes on the socket, the
+                # one that wakes first would take a whole burst while the others idle.
+                backlog=1 if shared else BACKLOG,
             )
         )
         self.draining = False
@@ -86,6 +96,8 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, then say so."""
         await super().startup(sockets)
+        for sock in sockets or []:
+            sock.listen(BACKLOG)  # asyncio has set it to what it accepts in one turn
         self._on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

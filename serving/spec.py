@@ -27,6 +27,10 @@ class DeploySpec:
     taken is an error: the endpoint does not move to another."""
     threads: Annotated[int, Range(ge=1)] = 2
     """CPU threads of the model. Keep it equal to `gates.latency_threads`: that is what was measured."""
+    workers: Annotated[int, Range(ge=1, le=64)] = 1
+    """Processes that share the port, for more cores than `threads` uses well. Each loads the model and
+    follows the release folder by itself: memory grows with them, and during a swap two replies in a row
+    may come from different versions. A deployment waits until all of them serve the new one."""
     max_batch: Annotated[int, Range(ge=1)] = 32
     """Most texts in one forward pass. On CPU larger batches gain little and delay whoever waits."""
     batch_wait_ms: Annotated[float, Range(ge=0, le=1000)] = 1.0

@@ -94,7 +94,7 @@ def test_metrics_count_by_fixed_labels(url: str) -> None:
     assert status == 200
     assert headers["content-type"].startswith("text/plain")
     assert 'headgate_requests_total{route="other",status="404"}' in text
-    assert "headgate_version 1.0" in text
+    assert 'headgate_version{worker="0"} 1.0' in text
     assert "process_resident_memory_bytes" in text
     assert CANARY not in text
 

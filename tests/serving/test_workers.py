@@ -1,0 +1,152 @@
+"""Several workers behind one port: they speak for each other, swap, die, come back and end together."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.load import Client
+from serving import client, process
+from serving.board import Board, WorkerState, board_folder
+from serving.process import start_ticks
+
+Until = Callable[..., None]
+
+
+@pytest.fixture
+def spec(spec: Any) -> Any:
+    return dataclasses.replace(spec, workers=2)
+
+
+def workers(url: str) -> list[dict[str, Any]]:
+    found = client.get(url, "/ready")[1]["workers"]
+    assert [worker["worker"] for worker in found] == [0, 1]
+    return list(found)
+
+
+def pids(shop: Any) -> list[int]:
+    board = Board(board_folder(shop.root / "endpoints" / "0.json"), 2)
+    found = [state.pid for state in board.read()]
+    return [pid for pid in found if pid is not None]
+
+
+def metric(url: str, name: str) -> dict[str, float]:
+    """Samples of one metric: what stands before the value → the value."""
+    lines = client.request(url, "GET", "/metrics")[2].decode().splitlines()
+    return {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)
+    }
+
+
+def test_any_worker_speaks_for_all_and_a_dead_one_comes_back(
+    shop: Any, start: Any, spec: Any, until: Until
+) -> None:
+    shop.release(1)
+    state = start(spec)
+    assert state.workers == 2
+    until(lambda: [worker["version"] for worker in workers(state.url)] == [1, 1])
+    for _ in range(40):
+        assert client.ask(state.url, "rain")["version"] == 1
+    replies = 'headgate_requests_total{route="/predict",status="200"}'
+    until(lambda: metric(state.url, replies) == {replies: 40.0})
+    assert metric(state.url, "headgate_version") == {f'headgate_version{{worker="{i}"}}': 1.0 for i in (0, 1)}
+    assert all(size > 2**20 for size in metric(state.url, "headgate_worker_resident_bytes").values())
+
+    first, second = pids(shop)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len(pids(shop)) == 2 and first not in pids(shop))
+    assert second in pids(shop)
+    assert [worker["version"] for worker in workers(state.url)] == [1, 1]
+    assert metric(state.url, replies)[replies] == 40.0, "what a dead worker counted stays counted"
+    log = (shop.root / "endpoints" / "0.log").read_text()
+    ended = [json.loads(line) for line in log.splitlines() if json.loads(line)["event"] == "worker ended"]
+    assert [(line["worker"], line["code"]) for line in ended] == [(0, -signal.SIGKILL)]
+
+
+def test_a_deployment_waits_for_all_and_a_bad_version_is_refused_by_all(
+    shop: Any, start: Any, spec: Any, until: Until
+) -> None:
+    shop.release(1)
+    url = start(spec).url
+    load = [Client(url, keep_alive=keep_alive) for keep_alive in (True, True, False)]
+    for one in load:
+        one.start()
+    for version in (2, 3, 4):
+        shop.release(version)
+        client.wait_for_version(url, version, timeout_s=15)
+        assert [worker["version"] for worker in workers(url)] == [version] * 2
+        # Whoever asks now, on any connection, is answered by the new version.
+        assert {client.ask(url, "rain")["version"] for _ in range(20)} == {version}
+    graph = shop.release(5) / "bundle" / "model.onnx"
+    with pytest.raises(client.VersionRefused, match="version 5 was refused"):
+        graph.write_bytes(b"") or client.wait_for_version(url, 5, timeout_s=15)
+    until(lambda: all(worker["refused"] for worker in workers(url)))
+    assert [worker["version"] for worker in workers(url)] == [4, 4]
+    assert set(metric(url, "headgate_refused").values()) == {1.0}
+    for one in load:
+        one.end()
+    assert not [lost for one in load for lost in one.lost]
+    assert {status for one in load for status, _, _ in one.seen} == {200}
+    for version in {version for one in load for _, version, _ in one.seen}:
+        wanted = pytest.approx(shop.probabilities(version, "hello good day")["mood"], abs=1e-4)
+        assert all(mood == wanted for one in load for _, seen, mood in one.seen if seen == version)
+
+
+def test_all_end_on_sigterm_with_every_accepted_request_answered(shop: Any, start: Any, spec: Any) -> None:
+    shop.bundle(1, work=500)
+    shop.release(1)
+    state = start(spec)
+    load = [Client(state.url, keep_alive=number % 2 == 0) for number in range(8)]
+    for one in load:
+        one.start()
+    time.sleep(0.5)
+    children = pids(shop)
+    assert process.stop(shop.root / "endpoints" / "0.json", wait_s=20)
+    for one in load:
+        one.join(10)
+        assert not one.is_alive()
+    assert not [lost for one in load for lost in one.lost]
+    assert {status for one in load for status, _, _ in one.seen} <= {200, 503}
+    assert sum(len(one.seen) for one in load) >= 8
+    assert [start_ticks(pid) for pid in children] == [None, None]
+    assert not board_folder(shop.root / "endpoints" / "0.json").exists()
+
+
+def test_workers_do_not_outlive_a_supervisor_that_was_killed(
+    shop: Any, start: Any, spec: Any, until: Until
+) -> None:
+    shop.release(1)
+    state = start(spec)
+    until(lambda: len(pids(shop)) == 2)
+    children = pids(shop)
+    os.kill(state.pid, signal.SIGKILL)
+    until(lambda: all(start_ticks(pid) is None for pid in children))
+    with pytest.raises(client.NoAnswer):
+        client.get(state.url, "/health")
+    # The port is free, and the next start is as good as the first.
+    again = start(dataclasses.replace(spec, port=state.port))
+    assert client.ask(again.url, "rain")["version"] == 1
+
+
+def test_the_board_shows_no_worker_that_is_not_there(tmp_path: Path) -> None:
+    board = Board(tmp_path, 4)
+    ticks = start_ticks(os.getpid())
+    board.write(WorkerState(worker=0, pid=os.getpid(), start_ticks=ticks, version=3))
+    # Dead; its id reused by another process; and a file that is none.
+    board.write(WorkerState(worker=1, pid=2**22 + 1, start_ticks=1, version=3))
+    board.write(WorkerState(worker=2, pid=os.getpid(), start_ticks=1, version=3))
+    (tmp_path / "3.json").write_text("{")
+    assert [(state.worker, state.version, state.pid is None) for state in board.read()] == [
+        (0, 3, False),
+        (1, None, True),
+        (2, None, True),
+        (3, None, True),
+    ]
