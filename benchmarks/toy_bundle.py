@@ -24,6 +24,7 @@ from model.bundle import Bundle, output_name
 from model.card import Card, HeadCard
 from serving import signing
 from serving.manifest import ReleaseManifest
+from serving.pointer import Pointer, write_pointer
 from serving.release_folder import ReleaseFolder
 
 NAME = "toy"
@@ -176,6 +177,18 @@ class Shop:
         path = self.stage(version)
         self.folder.promote(version, self.private_key)
         return path
+
+    def point_at(self, version: int) -> None:
+        """Move the pointer as a careless or hostile holder of the key would: the version is not verified."""
+        now = self.folder.pointer(self.public_key)
+        pointer = Pointer(
+            name=NAME,
+            version=version,
+            sequence=now.sequence + 1 if now else 1,
+            approval=max(version, now.approval if now else 0),
+            previous=now.version if now else None,
+        )
+        write_pointer(self.folder.pointer_path, pointer, self.private_key)
 
     def probabilities(self, version: int, text: str) -> dict[str, list[float]]:
         """What this version answers, from the bundle itself."""

@@ -24,7 +24,6 @@ from onnx import numpy_helper
 
 from benchmarks.load import Client
 from serving import client, process
-from serving.pointer import write_pointer
 
 
 def test_starts_once_is_found_and_stops(shop: Any, start: Any, spec: Any) -> None:
@@ -179,7 +178,7 @@ def test_swaps_under_load_lose_nothing_and_mix_nothing(
         folder = shop.stage(version)
         if version % 3 == 0:
             (folder / "release.sig").unlink()
-            point_at(shop, version)
+            shop.point_at(version)
             until(lambda v=version: refused_version(state.url) == v)
             continue
         good.append(version)
@@ -200,13 +199,6 @@ def test_swaps_under_load_lose_nothing_and_mix_nothing(
         assert all(mood == wanted for _, named, mood in seen if named == version)
 
 
-def point_at(shop: Any, version: int) -> None:
-    """Move the pointer as a careless or hostile holder of the key would: without verifying the version."""
-    now = shop.folder.pointer(shop.public_key)
-    pointer = dataclasses.replace(now, version=version, sequence=now.sequence + 1)
-    write_pointer(shop.folder.pointer_path, pointer, shop.private_key)
-
-
 def refused_version(url: str) -> Any:
     ready = client.get(url, "/ready")[1]
     return ready["refused"] and ready["refused"]["version"]
@@ -225,7 +217,7 @@ def test_bad_candidate_is_reported_everywhere(shop: Any, start: Any) -> None:
     shop.release(1)
     url = start().url
     (shop.stage(2) / "release.sig").unlink()
-    point_at(shop, 2)
+    shop.point_at(2)
     with pytest.raises(client.VersionRefused, match=r"version 2 was refused: release\.sig"):
         client.wait_for_version(url, 2, timeout_s=10)
     status, ready = client.get(url, "/ready")
