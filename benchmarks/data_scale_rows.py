@@ -94,6 +94,11 @@ def write_load(folder: Path, rows: int, seed: int = 17) -> None:
     labelled["votes"].write_parquet(folder / "votes.parquet")
 
 
+def make_texts(rng: np.random.Generator, count: int) -> pl.Series:
+    """So many seeded texts of about 90 characters, in lower case and without punctuation."""
+    return _texts(rng, _phrases(rng), count)
+
+
 def _phrases(rng: np.random.Generator) -> pl.Series:
     letters = np.array(list("abcdefghijklmnopqrstuvwxyzéüß"))
     words = [

@@ -120,7 +120,7 @@ class SplitSpec:
     prefer: tuple[str, ...] = ()
     """Sources in order of trust, with `conflicts: prefer`."""
     near_duplicates: Literal["report", "remove", "off"] = "report"
-    """Texts that are almost equal across splits: count and list them (up to 200,000 texts), remove them
+    """Texts that are almost equal across splits: count and list them (up to 2,000,000 texts), remove them
     from the earlier of train < validation < test so that test rows stay, or do not look."""
     near_duplicate_similarity: Share = 0.9
     """Jaccard similarity of character 5-grams (lower case, punctuation left aside) from which two texts

@@ -87,6 +87,24 @@ def test_nearly_all_pairs_are_found_and_no_others() -> None:
     assert 0.97 * expected <= found.height <= expected
 
 
+def test_the_order_of_texts_changes_nothing() -> None:
+    rows = [
+        (sentence(i % 40) + " more" * (i // 40), ("train", "validation", "test")[i % 3]) for i in range(300)
+    ]
+    texts = frame(*rows)
+    found = find_near_duplicates(texts, 0.8)
+    assert found.height > 20
+    for seed in (1, 2):
+        assert find_near_duplicates(texts.sample(fraction=1, shuffle=True, seed=seed), 0.8).equals(found)
+
+
+def test_letters_beyond_ascii_count_like_others() -> None:
+    one, other = "Добрый день, где мой заказ?", "добрый день где мой заказ"
+    unlike = "добрый день где моя посылка"
+    found = find_near_duplicates(frame((one, "train"), (other, "test"), (unlike, "test")), 0.9)
+    assert found.select("text_id", "other_id", "similarity").rows() == [(f"{0:032}", f"{1:032}", 1.0)]
+
+
 def test_cost_stays_linear_when_thousands_are_alike() -> None:
     rows = [
         (f"the same message again and again number {i % 10}", "train" if i % 2 else "test")
