@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from expectations import drift as drifting
+from expectations.check import Check
 from expectations.data_docs import write_data_docs
 from expectations.findings import broken_rows, collect, examples, replace_file, write_findings
+from expectations.language import Languages, look_at_languages
+from expectations.own_rules import load_own_rules
+from expectations.own_tables import ask_own, own_rows, own_tables
 from expectations.rule_result import (
     RuleResult,
     finding_of,
@@ -29,16 +34,16 @@ from expectations.rule_result import (
     results_looked_at,
 )
 from expectations.spec import DataRules
-from expectations.suite import Check, build_suite
+from expectations.suite import build_suite
 from expectations.tables import (
+    DAMAGE,
+    MARKUP,
     Tables,
-    flat_columns,
-    flat_dataset,
-    flat_observations,
     load_profile,
     load_tables,
 )
 from expectations.verdict import Verdict
+from expectations.vocabulary import compare_words, load_words
 from model.spec import HeadSpec
 
 
@@ -74,6 +79,7 @@ def judge_data(
     out: Path,
     champion_profile: Mapping[str, Any] | None = None,
     token_lengths: Mapping[str, Any] | None = None,
+    base: Path | None = None,
 ) -> DataVerdict:
     """Judge a dataset folder; everything that is written goes under `out`.
 
@@ -82,30 +88,47 @@ def judge_data(
         champion_profile: `profile.json` of the data that the champion was trained on; none on a first run.
         token_lengths: `{"max_length": tokens, "splits": {split: {"rows": n, "truncated": n, …}}}`; none
             where no tokenizer was at hand, and truncation is then not looked at.
+        base: what `expectations.modules` start from; the current folder if it is none.
 
     Raises:
+        expectations.own_rules.OwnRulesError: a file of `expectations.modules` cannot be used.
         expectations.tables.DatasetError: the dataset folder lacks a file or a column.
     """
     from expectations.great import evaluate
 
+    own = load_own_rules(rules.modules, base or Path())
     profile = load_profile(dataset)
     tables = load_tables(dataset, heads, profile)
+    languages = look_at_languages(dataset, rules.languages, rules.language_sample, rules.language_seed)
+    if languages.unexpected is not None:
+        tables.frames["observations"]["language_unexpected"] = languages.unexpected
     levels = drifting.Levels(
         psi_warn=rules.drift_psi_warn,
         psi_fail=rules.drift_psi_fail,
         js_warn=rules.drift_js_warn,
         js_fail=rules.drift_js_fail,
         min_rows=rules.drift_min_rows,
+        unseen_warn=rules.drift_unseen_warn,
+        unseen_fail=rules.drift_unseen_fail,
+        min_tokens=rules.drift_min_tokens,
     )
-    comparisons = drifting.compare(profile, champion_profile, levels)
+    comparisons = (
+        *drifting.compare(profile, champion_profile, levels),
+        *compare_words(load_words(dataset), profile, champion_profile, levels),
+    )
     figures = {**tables.figures, **drifting.figures(comparisons), **_truncation(token_lengths)}
     frames = {**tables.frames, "figures": pd.DataFrame([figures])}
     columns = {name: tuple(frame.columns) for name, frame in frames.items()}
-    checks = build_suite(rules, heads, columns, drift=comparisons)
+    checks = build_suite(rules, heads, columns, drift=comparisons, languages=languages)
+    checks, own_frames = ask_own(checks, own, dataset, heads)
     asked = [check for check in checks if check.skipped is None]
-    evaluated = evaluate(asked, {**frames, **_own_tables(dataset, heads, asked)})
-    findings = collect(dataset, checks, tables)
-    where, moved = examples(findings), {(one.subject, one.split): one.moved for one in comparisons}
+    evaluated = evaluate(
+        asked, {**frames, **own_frames, **own_tables(dataset, heads, asked)}, tuple(own.functions)
+    )
+    broken = own_rows(checks, evaluated.evaluations, own_frames)
+    findings = collect(dataset, checks, tables, broken, languages.codes)
+    where = examples(findings)
+    moved = {name: one.moved for one in comparisons for name in drifting.figure_names(one)}
 
     said = iter(evaluated.evaluations)
     results = []
@@ -119,12 +142,17 @@ def judge_data(
             sentence = f"{evaluation.error or nothing}; this never counts as met"
             results.append(result_of(check, "could not be evaluated", sentence))
         elif check.unit == "value":
-            cells = moved.get((check.head or "text length", check.split or ""), ())
-            results.append(judge_figure(check, evaluation.success, figures[str(check.column)], cells))
+            column = str(check.column)
+            cells, told = moved.get(column, ()), _extremes(check, profile)
+            results.append(judge_figure(check, evaluation.success, figures[column], cells, told))
+        elif check.unit == "answer":
+            answer = f"it said {evaluation.success} of the whole table"
+            results.append(result_of(check, "met" if evaluation.success else "not met", answer))
         else:
             counts = evaluation.unexpected, evaluation.elements
             example = where.get((check.rule, check.head))
-            results.append(judge_rows(check, evaluation.success, *counts, example, _labels(check, tables)))
+            labels, told = _labels(check, tables), _kinds_told(check, tables, languages)
+            results.append(judge_rows(check, evaluation.success, *counts, example, labels, told))
     counted: Counter[str] = Counter()
     for result in results:
         counted[result.rule] += result.count or 0
@@ -154,32 +182,29 @@ def _truncation(token_lengths: Mapping[str, Any] | None) -> dict[str, float]:
     return {"truncation_share": sum(split["truncated"] for split in splits) / rows} if rows else {}
 
 
-def _own_tables(
-    dataset: Path, heads: Mapping[str, HeadSpec], checks: Sequence[Check]
-) -> dict[str, pd.DataFrame]:
-    """The tables that the user's own expectations ask for, with no more columns than they name."""
-    asked: dict[str, set[str]] = {}
-    for check in checks:
-        if check.table not in ("dataset", "rows") or check.problem is not None:
-            continue
-        names = asked.setdefault(check.table, set())
-        if check.type.startswith("expect_table_column"):
-            names.update(flat_columns(heads))
-        for key, value in check.kwargs.items():
-            if key.startswith("column"):
-                names.update([value] if isinstance(value, str) else map(str, value))
-            elif key == "row_condition":
-                names.update(name for name in flat_columns(heads) if name in str(value))
-    made: dict[str, pd.DataFrame] = {}
-    if "dataset" in asked:
-        made["dataset"] = flat_dataset(dataset, heads, asked["dataset"])
-    if "rows" in asked:
-        made["rows"] = flat_observations(dataset, asked["rows"])
-    return made
-
-
 def _labels(check: Check, tables: Tables) -> list[str]:
     if check.table != "labels":
         return []
     frame = tables.frames["labels"]
     return [str(label) for label in frame["label"].iloc[broken_rows(check, frame)]]
+
+
+def _kinds_told(check: Check, tables: Tables, languages: Languages) -> str:
+    """How many of which kind, for the rules that know kinds."""
+    if check.rule == "language":
+        return languages.told
+    kinds, found = {
+        "text_quality": (DAMAGE, tables.damage),
+        "markup": (MARKUP, tables.markup),
+    }.get(check.rule, ({}, np.zeros(0, np.int8)))
+    counts = np.bincount(found, minlength=len(kinds) + 1)[1:].tolist()
+    return ", ".join(f"{kind} {count:,}" for kind, count in zip(kinds, counts, strict=True) if count)
+
+
+def _extremes(check: Check, profile: Mapping[str, Any]) -> str:
+    """The commonest and the rarest label with their rows, where a figure is about their ratio."""
+    if check.rule != "imbalance" or check.head is None or check.split is None:
+        return ""
+    counts = {k: n for k, n in profile["heads"][check.head]["splits"][check.split]["counts"].items() if n}
+    most, least = (pick(counts, key=lambda label: (counts[label], label)) for pick in (max, min))
+    return f"{most!r} on {counts[most]:,} rows, {least!r} on {counts[least]:,}"

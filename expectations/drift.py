@@ -34,7 +34,14 @@ NOISE_CONFIDENCE_Z = 2.3263478740408408
 LENGTH_CELLS = 10
 """Cells that text lengths are compared in: deciles of the champion's lengths."""
 
-DriftState = Literal["compared", "too few rows", "nothing to compare with"]
+DriftState = Literal[
+    "compared",
+    "too few rows",
+    "too few words",
+    "nothing to compare with",
+    "the champion's words are not known",
+    "words were not counted",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +54,19 @@ class Levels:
     js_fail: float = 0.05
     min_rows: int = 200
     """Fewest rows on either side; below it nothing is compared."""
+    unseen_warn: float = 0.05
+    """Excess of words that the champion has not seen, as a share of all words."""
+    unseen_fail: float = 0.15
+    min_tokens: int = 1000
+    """Fewest words on either side; below it vocabularies are not compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """One comparison: the labels of a head, or the text lengths, in one split."""
+    """One comparison: the labels of a head, the text lengths or the words, in one split."""
 
     subject: str
-    """Head, or `text length`."""
+    """Head, `text length`, or `vocabulary`."""
     head: str | None
     split: str
     state: DriftState
@@ -68,6 +80,12 @@ class Drift:
     """Jensen–Shannon divergence, in bits; none unless compared."""
     noise_psi: float | None = None
     """99% quantile of PSI if nothing had changed."""
+    unseen: float | None = None
+    """Share of the words that the champion's training texts do not hold; vocabulary only."""
+    unseen_then: float | None = None
+    """That share in texts that the champion was not trained on, when it was made."""
+    noise_unseen: float | None = None
+    """99% quantile of the difference of the two if nothing had changed."""
     moved: tuple[tuple[str, float, float], ...] = ()
     """Cells that moved most: name, share then, share now."""
 
@@ -76,8 +94,19 @@ class Drift:
         """The noise level in terms of JS: for small changes JS ≈ PSI / (8 ln 2) (both are then χ² like)."""
         return None if self.noise_psi is None else self.noise_psi / (8 * float(np.log(2)))
 
+    @property
+    def excess(self) -> float | None:
+        """How much larger the share of unseen words is than then."""
+        if self.unseen is None or self.unseen_then is None:
+            return None
+        return self.unseen - self.unseen_then
+
     def level(self, levels: Levels) -> Literal["ok", "warn", "fail"] | None:
-        """The worse of the two figures' levels, none if not compared. Noise is `ok` whatever its size."""
+        """The worst of the figures' levels, none if not compared. Noise is `ok` whatever its size."""
+        if self.excess is not None and self.noise_unseen is not None:
+            if self.excess >= max(levels.unseen_fail, self.noise_unseen):
+                return "fail"
+            return "warn" if self.excess >= max(levels.unseen_warn, self.noise_unseen) else "ok"
         if self.psi is None or self.js is None or self.noise_psi is None or self.noise_js is None:
             return None
         if self.psi >= max(levels.psi_fail, self.noise_psi) or self.js >= max(levels.js_fail, self.noise_js):
@@ -87,16 +116,19 @@ class Drift:
         return "ok"
 
 
-def figure_names(drift: Drift) -> tuple[str, str]:
-    """Under which names the PSI and the JS of a comparison are judged."""
-    return f"psi:{drift.subject}:{drift.split}", f"js:{drift.subject}:{drift.split}"
+def figure_names(drift: Drift) -> tuple[str, str, str]:
+    """Under which names the PSI, the JS and the excess of unseen words of a comparison are judged."""
+    psi, js, unseen = (f"{name}:{drift.subject}:{drift.split}" for name in ("psi", "js", "unseen"))
+    return psi, js, unseen
 
 
 def figures(comparisons: Sequence[Drift]) -> dict[str, float]:
-    """Name → PSI or JS of every comparison that could be made."""
+    """Name → PSI, JS or excess of every comparison that could be made."""
     found: dict[str, float] = {}
     for one in comparisons:
-        psi, js = figure_names(one)
+        psi, js, unseen = figure_names(one)
+        if one.excess is not None:
+            found[unseen] = one.excess
         if one.psi is not None and one.js is not None:
             found |= {psi: one.psi, js: one.js}
     return found

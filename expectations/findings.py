@@ -16,14 +16,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from expectations.suite import VALUES_BETWEEN, VALUES_IN_SET, Check
-from expectations.tables import DAMAGE, Tables
+from expectations.check import VALUES_BETWEEN, VALUES_IN_SET, Check
+from expectations.tables import DAMAGE, MARKUP, Tables
 
 CAP = 1000
 """Most rows kept for one rule and head."""
+
+UNITS = {"text_length": "characters", "multiclass_exactly_one": "labels", "repeated_text": "times"}
+"""Rule → unit of the figure that is told of each row."""
 
 COLUMNS = pa.schema(
     [
@@ -61,44 +65,71 @@ def broken_rows(check: Check, frame: pd.DataFrame) -> NDArray[np.int64]:
     return np.asarray(np.flatnonzero((bad & values.notna()).to_numpy(dtype=bool)))
 
 
-def collect(dataset: Path, checks: Sequence[Check], tables: Tables) -> pa.Table:
-    """All findings of a dataset folder, capped per rule and head, in the order of the checks."""
+def collect(
+    dataset: Path,
+    checks: Sequence[Check],
+    tables: Tables,
+    own: Mapping[int, NDArray[np.int64]] | None = None,
+    codes: NDArray[np.str_] | None = None,
+) -> pa.Table:
+    """All findings of a dataset folder, capped per rule and head, in the order of the checks.
+
+    Args:
+        own: position of a check of the user's own → rows of its table that break it.
+        codes: (observations,): languages, where they were looked at.
+    """
     merged = pq.read_table(dataset / "findings.parquet", columns=COLUMNS.names).cast(COLUMNS)
     named = set(zip(merged["rule"].to_pylist(), merged["head"].to_pylist(), strict=True))
     parts = [merged]
     places: pa.Table | None = None
-    for check in checks:
-        if (
-            check.skipped
-            or (check.rule, check.head) in named
-            or check.table not in ("observations", "labels")
-        ):
+    for at, check in enumerate(checks):
+        if check.skipped or check.problem or (check.rule, check.head) in named:
             continue
-        found = broken_rows(check, tables.frames[check.table])
+        if check.table in ("observations", "labels"):
+            found = broken_rows(check, tables.frames[check.table])
+        else:
+            found = (own or {}).get(at, np.zeros(0, dtype=np.int64))
         if not len(found):
             continue
         kept = found[:CAP]
         if check.table == "labels":
-            rows = tables.frames["labels"].iloc[kept]
-            parts.append(_table(check, values=rows["label"].tolist()))
+            labels = tables.frames["labels"].iloc[kept]["label"]
+            absent = f" ({check.split})" if check.rule == "labels_in_every_split" else ""
+            parts.append(_table(check, values=[f"{label}{absent}" for label in labels]))
             continue
         if places is None:
             places = pq.read_table(
                 dataset / "observations.parquet",
-                columns=["source", "file", "line"],
+                columns=["source", "file", "line", "text_id"],
                 read_dictionary=["source", "file"],
             )
-        parts.append(_table(check, places.take(kept), _values(check, tables, kept)))
+        if check.table in ("dataset", "own_dataset"):
+            kept = _first_rows(dataset, kept, places)
+        values = _values(check, tables, kept, codes)
+        parts.append(_table(check, places.take(kept), values))
     return pa.concat_tables(parts)
 
 
-def _values(check: Check, tables: Tables, at: NDArray[np.int64]) -> list[str | None]:
+def _first_rows(dataset: Path, texts: NDArray[np.int64], places: pa.Table) -> NDArray[np.int64]:
+    """The first input row of each text, given by its row in `dataset.parquet`."""
+    ids = pq.read_table(dataset / "dataset.parquet", columns=["text_id"])["text_id"].take(texts)
+    rows = pc.index_in(ids, places["text_id"].combine_chunks()).to_numpy()
+    return np.sort(np.asarray(rows, dtype=np.int64))
+
+
+def _values(
+    check: Check, tables: Tables, at: NDArray[np.int64], codes: NDArray[np.str_] | None
+) -> list[str | None]:
     """What was seen, in a word; never the text."""
     if check.rule == "text_quality":
         return [list(DAMAGE)[kind - 1] for kind in tables.damage[at].tolist()]
-    if check.rule in ("text_length", "multiclass_exactly_one") and check.column is not None:
-        unit = "characters" if check.rule == "text_length" else "labels"
-        return [f"{value} {unit}" for value in tables.frames[check.table][check.column].iloc[at].tolist()]
+    if check.rule == "markup":
+        return [f"HTML {list(MARKUP)[kind - 1]}" for kind in tables.markup[at].tolist()]
+    if check.rule == "language" and codes is not None:
+        return [str(code) for code in codes[at]]
+    if check.rule in UNITS and check.column is not None:
+        cells = tables.frames[check.table][check.column].iloc[at].tolist()
+        return [f"{value} {UNITS[check.rule]}" for value in cells]
     return [None] * len(at)
 
 

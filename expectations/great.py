@@ -11,17 +11,22 @@ import difflib
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from expectations.check import Check
 from expectations.page import TEMPLATES
-from expectations.suite import Check
 
 # Counts, but none of the values that were found: texts must not travel into results or pages.
 COUNTS_ONLY = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
+
+
+ROW = "row number"
+"""Column that tells rows apart while those that break an expectation are looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,8 @@ class Evaluation:
     """Elements that it applies to (nulls left out); none for an expectation about a whole column or table."""
     unexpected: int | None = None
     """Elements that break it."""
+    rows: NDArray[np.int64] | None = None
+    """(unexpected,): rows of the table that break it, for the user's own expectations about single rows."""
     observed: float | None = None
     """The observed figure of an expectation about a whole column or table, if it is one number."""
 
@@ -50,12 +57,15 @@ class Evaluated:
     """Table → HTML of its validation page, usable offline."""
 
 
-def evaluate(checks: Sequence[Check], tables: Mapping[str, pd.DataFrame]) -> Evaluated:
+def evaluate(
+    checks: Sequence[Check], tables: Mapping[str, pd.DataFrame], own_names: Sequence[str] = ()
+) -> Evaluated:
     """Evaluate every check on its table. Never raises for a check that cannot be evaluated: that is an
     outcome of its own.
 
     Args:
         tables: name → rows. A check whose table is not there cannot be evaluated.
+        own_names: further names that a misspelt one may have meant.
     """
     import great_expectations as gx
     from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
@@ -77,7 +87,7 @@ def evaluate(checks: Sequence[Check], tables: Mapping[str, pd.DataFrame]) -> Eva
             continue
         suite = gx.ExpectationSuite(name=name)
         for i in at:
-            made = _expectation(checks[i], i)
+            made = _expectation(checks[i], i, own_names)
             if isinstance(made, str):
                 said[i] = Evaluation(success=None, error=made)
             else:
@@ -98,6 +108,8 @@ def evaluate(checks: Sequence[Check], tables: Mapping[str, pd.DataFrame]) -> Eva
         for result in results:
             i = result.expectation_config.meta["check"]
             said[i] = _evaluation(result, checks[i], list(tables[name].columns))
+            if name in ("dataset", "rows") and said[i].unexpected:
+                said[i] = replace(said[i], rows=_broken(source, name, tables[name], result))
         pages[name] = _page(name, results, said)
     unsaid = Evaluation(success=None, error="the engine gave no result")
     return Evaluated(evaluations=tuple(said.get(i, unsaid) for i in range(len(checks))), pages=pages)
@@ -109,7 +121,21 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
-def _expectation(check: Check, at: int) -> Any:
+def _broken(source: Any, name: str, frame: pd.DataFrame, result: Any) -> NDArray[np.int64]:
+    """Rows of `frame` that break an expectation, asked once more: counts alone are many times cheaper, so
+    rows are asked for only where there are any. Of the answer the row numbers are kept, no values."""
+    numbered = frame.assign(**{ROW: np.arange(len(frame))})
+    asset = source.add_dataframe_asset(f"{name} {result.expectation_config.meta['check']}")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": numbered})
+    again = batch.validate(
+        result.expectation_config.to_domain_obj(),
+        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [ROW]},
+    )
+    found = (again.result or {}).get("unexpected_index_list") or []
+    return np.array(sorted(int(one[ROW]) for one in found), dtype=np.int64)
+
+
+def _expectation(check: Check, at: int, own_names: Sequence[str]) -> Any:
     """The library's expectation for a check, or a sentence that says why there is none."""
     from great_expectations.expectations import registry
 
@@ -123,7 +149,7 @@ def _expectation(check: Check, at: int) -> Any:
     if check.type not in known:
         return (
             f"expectations.{check.rule}.type: Great Expectations has no expectation {check.type!r}"
-            f"{nearest(check.type, known)}"
+            f"{nearest(check.type, [*known, *own_names])}"
         )
     made = registry.get_expectation_impl(check.type)
     try:

@@ -9,11 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from expectations.check import Check
 from expectations.spec import Severity
-from expectations.suite import Check
 from expectations.verdict import Finding
 
 RuleOutcome = Literal["met", "met with defects", "not met", "could not be evaluated", "not looked at"]
+
+
+DRIFT_FIGURES = {"psi": "PSI", "js": "JS", "unseen": "excess of unseen words"}
+"""How a figure of drift is told, by the beginning of its column."""
+SHARES = ("near_duplicates", "truncation", "labelled_share", "label_density")
+"""Rules whose figure is a share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,7 @@ def judge_rows(
     elements: int | None,
     example: str | None,
     labels: Sequence[str],
+    told: str = "",
 ) -> RuleResult:
     """The result of a check of many elements, of which `count` break it.
 
@@ -85,6 +92,7 @@ def judge_rows(
         count: none where the expectation is about a whole column or table.
         example: `file:line` of one that breaks it.
         labels: the labels that break it, for a check of labels.
+        told: what they are, in a few words with their numbers.
     """
     if count is None or elements is None:
         sentence = f"{check.type} was {'met' if success else 'not met'}"
@@ -96,7 +104,7 @@ def judge_rows(
     place = f", for example {example}" if example else ""
     sentence = (
         f"{count:,} of {elements:,} {check.unit} ({count / elements:.2%}) break it"
-        f"{f': {named}' if labels else place}"
+        f"{f' ({told})' if told else ''}{f': {named}' if labels else place}"
     )
     if success:
         return result_of(
@@ -110,20 +118,31 @@ def judge_rows(
     )
 
 
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+
+
 def judge_figure(
-    check: Check, success: bool, value: float, moved: Sequence[tuple[str, float, float]]
+    check: Check, success: bool, value: float, moved: Sequence[tuple[str, float, float]], told: str = ""
 ) -> RuleResult:
-    """The result of a check of one figure; `moved` names what changed most, for drift."""
+    """The result of a check of one figure; `moved` names what changed most, for drift, and `told` what
+    the figure is made of."""
     low, high = check.kwargs.get("min_value"), check.kwargs.get("max_value")
-    if low is not None:
-        sentence = f"{value:,.0f} seen, at least {low:,} expected"
-    elif check.rule == "drift":
-        sentence = f"{value:.3g} seen, below {high:.3g} expected"
-    else:
+    if check.rule == "drift":
+        kind, about = str(check.column).split(":")[:2]
+        sentence = f"{DRIFT_FIGURES[kind]} ({about}) is {value:.3g}, below {high:.3g} expected"
+    elif check.rule in SHARES and high is not None:
         sentence = f"{value:.2%} seen, at most {high:.2%} tolerated"
+    elif check.rule in SHARES:
+        sentence = f"{value:.2%} seen, at least {low:.2%} expected"
+    else:
+        bound = f"at least {low:,.4g}" if low is not None else f"at most {high:,.4g}"
+        sentence = f"{_plain(value)} seen, {bound} expected"
     if check.rule == "drift" and moved:
         changes = ", ".join(f"{name!r} {then:.1%} → {now:.1%}" for name, then, now in moved)
         sentence += f"; most changed: {changes}"
+    if told:
+        sentence += f": {told}"
     outcome: RuleOutcome = "met" if success else "not met"
     if success and check.warn_above is not None and value > 0 and value >= check.warn_above:
         outcome = "met with defects"

@@ -67,6 +67,39 @@ class DataRules:
     """No text stands in two splits as given. Such texts stay in test before validation before train."""
     one_answer: Rule = _rule("critical", 0.02)
     """No text has two different answers for one head. Tolerated ones follow `split.conflicts`."""
+    sources_consistent: Rule = _rule("warning", 0.02)
+    """No source gives one text two different answers: a labelling guide that is not clear."""
+    sources_agree: Rule = _rule("warning", 0.02)
+    """No two sources give one text different answers: two labelling guides that are not the same."""
+    labelled_share: Rule = _rule("warning")
+    """Every head is labelled on at least `min_labelled_share` of the rows of every split."""
+    min_labelled_share: Share = 0.01
+    """Smallest share of a split's rows that is labelled for a head. Sources that label different heads
+    share the rows between them, so this is low; below a hundredth a batch hardly ever holds the head."""
+    labels_in_every_split: Rule = _rule("warning")
+    """Every label of a head applies to a validation and to a test row: else nobody knows how well the
+    model finds it."""
+    imbalance: Rule = _rule("warning")
+    """In no split is the most frequent label of a head more than `max_imbalance` times as frequent as the
+    rarest that occurs. `tolerance` is not used."""
+    max_imbalance: Annotated[float, Range(ge=1)] = 100.0
+    """Largest ratio of the most frequent label to the rarest (MaxIR, Charte et al. 2015)."""
+    label_entropy: Rule = _rule("warning")
+    """The labels of a head say something: their normalised entropy is at least `min_normalised_entropy`
+    in every split. `tolerance` is not used."""
+    min_normalised_entropy: Share = 0.2
+    """Smallest entropy of the labels that apply by that of equally frequent ones. Two labels of which one
+    has 97% of the rows reach 0.19."""
+    label_cardinality: Rule = _rule("warning")
+    """A labelled row of a multilabel head holds at least `min_cardinality` labels on average, in every
+    split. `tolerance` is not used."""
+    min_cardinality: Annotated[float, Range(ge=0)] = 0.01
+    """Fewest labels a row, on average. 0.01: one row of a hundred has a label."""
+    label_density: Rule = _rule("warning")
+    """A labelled row of a multilabel head does not hold nearly all labels: the mean share of them is at most
+    `max_density`, in every split. `tolerance` is not used."""
+    max_density: Share = 0.9
+    """Largest mean share of the labels that apply to a row (density, Tsoumakas & Katakis 2007)."""
     informative_labels: Rule = _rule("warning")
     """No label applies to every row or to no row of the training split: it could not be learned."""
     unseen_labels: Rule = _rule("critical")
@@ -77,11 +110,28 @@ class DataRules:
     """Few texts are almost equal to one of another split."""
     text_quality: Rule = _rule("warning", 0.01)
     """Few texts hold replacement or control characters, or UTF-8 that was read as Latin-1 (`Ã©`)."""
+    markup: Rule = _rule("warning", 0.05)
+    """Few texts hold HTML tags, comments or entities (`<br>`, `&amp;`): the model would learn the export."""
+    repeated_text: Rule = _rule("warning", 0.05)
+    """Few rows hold a text that stands more than `max_repeats` times among all input rows: canned answers
+    and test messages."""
+    max_repeats: Annotated[int, Range(ge=1)] = 20
+    """How often one text may stand among the rows of all sources."""
+    language: Rule = _rule("warning", 0.05)
+    """Few texts are in another language than `languages`. Looked at only where those are given and the
+    detector is installed (`pip install "headgate[language]"`). Texts that it is not sure of, mostly short
+    ones, do not count."""
+    languages: tuple[str, ...] = ()
+    """Languages that are expected (ISO 639-1): `[en, de]`. Empty: language is not looked at."""
+    language_sample: Annotated[int, Range(ge=1)] = 5_000
+    """Texts whose language is detected, drawn by `language_seed`; about 0.2 ms each."""
+    language_seed: int = 17
+    """Seed of the sample of texts."""
     truncation: Rule = _rule("warning", 0.1)
     """Few texts are longer than the model reads."""
     drift: Rule = _rule("warning")
-    """Labels and text lengths are distributed as in the data that the champion was trained on. A first
-    run has nothing to compare with. `tolerance` is not used: the levels below are."""
+    """Labels, text lengths and words are as in the data that the champion was trained on. A first run has
+    nothing to compare with. `tolerance` is not used: the levels below are."""
     drift_psi_warn: Annotated[float, Range(gt=0)] = 0.1
     """Population stability index (nats) from which a change is named. 0.1 and 0.25 are the levels that
     credit scoring uses; a change within sampling noise never counts."""
@@ -94,12 +144,25 @@ class DataRules:
     """Jensen–Shannon divergence (bits) from which the rule is broken."""
     drift_min_rows: Annotated[int, Range(ge=1)] = 200
     """Fewest labelled rows on either side; below it a distribution is not compared, and that is said."""
+    drift_unseen_warn: Annotated[float, Range(gt=0, le=1)] = 0.05
+    """Share of words that the champion's training texts do not hold, beyond the share that its own
+    validation texts had, from which a change of vocabulary is named. 0.05: one word more in twenty."""
+    drift_unseen_fail: Annotated[float, Range(gt=0, le=1)] = 0.15
+    """The same share from which the rule is broken: about one more unknown word in every short sentence."""
+    drift_min_tokens: Annotated[int, Range(ge=1)] = 1_000
+    """Fewest words on either side; below it vocabularies are not compared, and that is said."""
     extra: tuple[dict[str, Any], ...] = ()
-    """Further Great Expectations expectations by name:
+    """Further expectations by name, Great Expectations' or your own of `modules`:
     `{type: expect_column_values_to_match_regex, kwargs: {column: text, regex: …}, severity: warning}`.
     Also `tolerance` and `table`: `dataset` (the default: one row a text; columns `text`, `split`,
     `weight`, `group`, `head:NAME`, and for multilabel heads `count:NAME` and `label:NAME:LABEL`) or
-    `observations` (one row an input row)."""
+    `observations` (one row an input row). Rows can be picked by `row_condition` in `kwargs`:
+    `{type: comparison, column: {name: split}, operator: "==", parameter: test}`."""
+    modules: tuple[str, ...] = ()
+    """Python files with expectations of your own, from the configuration's folder: `[my_rules.py]`. They are
+    run, with your rights, only because they are named here. What they define is asked for by name in
+    `extra`: a function `expect_…(rows)` that takes the table as a pandas frame (and `kwargs` by name) and
+    returns True or False a row, or one for all; or a subclass of a Great Expectations expectation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

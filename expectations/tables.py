@@ -37,6 +37,17 @@ DAMAGE: Mapping[str, str] = {
 """Kind of damage → pattern (RE2). A text counts once, under the first that fits."""
 
 
+MARKUP: Mapping[str, str] = {
+    "tag": r"</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*)?/?>",
+    "comment": r"<!--|<!\[CDATA\[|<!(?i:doctype)",
+    "entity": r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});",
+}
+"""Kind of HTML → pattern (RE2). A text counts once, under the first that fits."""
+
+SPLIT_FIGURES = ("coverage", "imbalance", "normalised_entropy", "cardinality", "density")
+"""Figures that the profile gives of a head in a split (`sources.profile`), where there is one."""
+
+
 class DatasetError(Exception):
     """A dataset folder is not what it should be; the message names the file and what is missing."""
 
@@ -48,10 +59,12 @@ class Tables:
     frames: Mapping[str, pd.DataFrame]
     """`observations` and `labels` of `expectations.suite`."""
     figures: Mapping[str, float]
-    """`labelled:HEAD:SPLIT` rows, `answers:HEAD` in training rows and, where they were counted,
-    `near_duplicates_share`."""
+    """`labelled:HEAD:SPLIT` rows, `answers:HEAD` in training rows, `NAME:HEAD:SPLIT` for the names in
+    `SPLIT_FIGURES` and, where they were counted, `near_duplicates_share`."""
     damage: NDArray[np.int8]
     """(observations,): 0 for an undamaged text, else 1 + position in `DAMAGE`."""
+    markup: NDArray[np.int8]
+    """(observations,): 0 for a text without HTML, else 1 + position in `MARKUP`."""
     label_counts: pd.DataFrame
     """One row a head and label: `head`, `label`, and rows per split in columns named by split."""
 
@@ -78,7 +91,7 @@ def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[s
     Raises:
         DatasetError: a file or column is missing.
     """
-    observations, damage = _observations(dataset / "observations.parquet", heads)
+    observations, damage, markup = _observations(dataset / "observations.parquet", heads)
     labelled = _labelled(dataset / "dataset.parquet", heads)
     counts = _label_counts(dataset / "labels.parquet", heads, profile)
     labels = counts[["head", "label"]].copy()
@@ -95,7 +108,13 @@ def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[s
         labels[f"varies:{head}"] = varies.astype("boolean").where(of_head)
         asked = of_head & (counts["validation"] + counts["test"] > 0)
         labels[f"seen:{head}"] = (train > 0).astype("boolean").where(asked)
-        figures |= {f"labelled:{head}:{split}": labelled[head][split] for split in SPLITS}
+        for split in SPLITS:
+            if split != "train":
+                labels[f"{split}:{head}"] = (counts[split] > 0).astype("boolean").where(of_head)
+            figures[f"labelled:{head}:{split}"] = labelled[head][split]
+            known_of = profile["heads"][head]["splits"].get(split, {})
+            named = {f"{name}:{head}:{split}": known_of.get(name) for name in SPLIT_FIGURES}
+            figures |= {name: figure for name, figure in named.items() if figure is not None}
         if spec.kind == "multiclass":
             figures[f"answers:{head}"] = int((train > 0).sum())
         else:
@@ -104,7 +123,7 @@ def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[s
     if near is not None and rows_in_all:
         figures["near_duplicates_share"] = near / rows_in_all
     frames = {"observations": observations, "labels": labels}
-    return Tables(frames=frames, figures=figures, damage=damage, label_counts=counts)
+    return Tables(frames=frames, figures=figures, damage=damage, markup=markup, label_counts=counts)
 
 
 def _open(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
@@ -122,19 +141,27 @@ def _open(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
     return file
 
 
-def _observations(path: Path, heads: Mapping[str, HeadSpec]) -> tuple[pd.DataFrame, NDArray[np.int8]]:
+def _observations(
+    path: Path, heads: Mapping[str, HeadSpec]
+) -> tuple[pd.DataFrame, NDArray[np.int8], NDArray[np.int8]]:
     narrow = ["in_two_splits", "chars"]
     for head in heads:
         narrow += [f"count:{head}", f"unknown_label:{head}", f"conflict:{head}"]
-    file = _open(path, [*narrow, "text", "text_id"])
-    present, blank, damage = _look_at_texts(file)
-    table = file.read(columns=narrow)
+    file = _open(path, [*narrow, "text", "text_id", "source"])
+    where = [f"{name}:{head}" for name in ("conflict_within", "conflict_between") for head in heads]
+    where = [name for name in where if name in file.schema_arrow.names]
+    present, blank, damage, markup = _look_at_texts(file)
+    table = file.read(columns=[*narrow, *where])
+    sources = file.read(columns=["source"])["source"]
     readable = pa.array(present & ~blank)
+    repeats = _repeats(file.read(columns=["text_id"])["text_id"])
     columns: dict[str, Any] = {
         "text_present": present,
         "text_blank": _series(pc.if_else(pa.array(present), pa.array(blank), None)),
         "chars": _series(pc.if_else(readable, table["chars"], None)),
         "text_damaged": _series(pc.if_else(readable, pa.array(damage > 0), None)),
+        "text_markup": _series(pc.if_else(readable, pa.array(markup > 0), None)),
+        "repeats": _series(pc.if_else(readable, repeats, None)),
         "in_two_splits": _series(pc.if_else(readable, table["in_two_splits"], None)),
     }
     for head in heads:
@@ -142,30 +169,57 @@ def _observations(path: Path, heads: Mapping[str, HeadSpec]) -> tuple[pd.DataFra
         answered = pc.or_(pc.is_valid(count), unknown)
         columns[f"unknown_label:{head}"] = _series(pc.if_else(answered, unknown, None))
         columns[f"conflict:{head}"] = _series(pc.if_else(answered, table[f"conflict:{head}"], None))
+        if f"conflict_within:{head}" in where:
+            columns[f"conflict_within:{head}"] = _series(
+                pc.if_else(answered, table[f"conflict_within:{head}"], None)
+            )
+        # Of one source alone there is nothing to say.
+        if f"conflict_between:{head}" in where and len(pc.unique(sources.filter(answered))) > 1:
+            columns[f"conflict_between:{head}"] = _series(
+                pc.if_else(answered, table[f"conflict_between:{head}"], None)
+            )
         # A cell with an unknown label is that rule's, not one with too few labels.
         columns[f"count:{head}"] = _series(pc.if_else(unknown, None, count))
-    return pd.DataFrame(columns, copy=False), damage
+    return pd.DataFrame(columns, copy=False), damage, markup
 
 
-def _look_at_texts(file: pq.ParquetFile) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int8]]:
-    """Per observation: whether a text is there, whether it is blank, and what is damaged in it."""
-    present, blank, damage = [], [], []
+def _repeats(text_ids: pa.ChunkedArray) -> pa.Array:
+    """(observations,): how many of them hold the same text; 0 without one."""
+    codes = pc.dictionary_encode(text_ids).combine_chunks().indices
+    numbers = pc.fill_null(codes, -1).to_numpy(zero_copy_only=False)
+    counts = np.bincount(numbers + 1)
+    counts[0] = 0
+    return pa.array(counts[numbers + 1].astype(np.int32))
+
+
+def _look_at_texts(
+    file: pq.ParquetFile,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int8], NDArray[np.int8]]:
+    """Per observation: whether a text is there, whether it is blank, what is damaged in it, and what HTML."""
+    present, blank, damage, markup = [], [], [], []
     for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=["text", "text_id"]):
         text = batch.column("text")
         there = pc.is_valid(text)
         empty = pc.equal(pc.utf8_trim_whitespace(text), "")
         # Blank after the normalisation that defines a text's identity: it then has no identity.
         nothing = pc.and_(there, pc.or_(pc.fill_null(empty, True), pc.is_null(batch.column("text_id"))))
-        kinds = np.zeros(len(text), dtype=np.int8)
-        for kind, pattern in reversed(list(enumerate(DAMAGE.values(), start=1))):
-            hit = pc.fill_null(pc.match_substring_regex(text, pattern), False)
-            kinds[hit.to_numpy(zero_copy_only=False)] = kind
         present.append(there.to_numpy(zero_copy_only=False))
         blank.append(nothing.to_numpy(zero_copy_only=False))
-        damage.append(kinds)
+        damage.append(_kinds(text, DAMAGE))
+        markup.append(_kinds(text, MARKUP))
     if not present:
-        return np.zeros(0, np.bool_), np.zeros(0, np.bool_), np.zeros(0, np.int8)
-    return np.concatenate(present), np.concatenate(blank), np.concatenate(damage)
+        nobody, nothing_found = np.zeros(0, np.bool_), np.zeros(0, np.int8)
+        return nobody, nobody, nothing_found, nothing_found
+    return np.concatenate(present), np.concatenate(blank), np.concatenate(damage), np.concatenate(markup)
+
+
+def _kinds(text: pa.Array, patterns: Mapping[str, str]) -> NDArray[np.int8]:
+    """(texts,): 1 + position of the first pattern that fits, 0 where none does."""
+    kinds = np.zeros(len(text), dtype=np.int8)
+    for kind, pattern in reversed(list(enumerate(patterns.values(), start=1))):
+        hit = pc.fill_null(pc.match_substring_regex(text, pattern), False)
+        kinds[hit.to_numpy(zero_copy_only=False)] = kind
+    return kinds
 
 
 def _series(array: pa.Array | pa.ChunkedArray) -> pd.Series[Any]:
@@ -222,7 +276,9 @@ def flat_dataset(dataset: Path, heads: Mapping[str, HeadSpec], columns: Collecti
             elif name.startswith("count:"):
                 made[name] = _series(pc.list_value_length(cells))
             else:
-                made[name] = _series(pc.binary_join(cells, ", "))
+                # Polars writes large lists, for which there is no join.
+                small = cells.cast(pa.list_(pa.string()))
+                made[name] = _series(pc.binary_join(small, ", "))
         for name in flags if spec.kind == "multilabel" else ():
             label = name.removeprefix(f"label:{head}:")
             if label in spec.labels:
@@ -240,6 +296,11 @@ def flat_observations(dataset: Path, columns: Collection[str]) -> pd.DataFrame:
     file = _open(dataset / "observations.parquet", ["line"])
     wanted = [name for name in file.schema_arrow.names if name in columns] or ["line"]
     return pd.DataFrame({name: _series(file.read(columns=[name]).column(0)) for name in wanted}, copy=False)
+
+
+def observation_columns(dataset: Path) -> tuple[str, ...]:
+    """Every name that `flat_observations` knows."""
+    return tuple(_open(dataset / "observations.parquet", ["line"]).schema_arrow.names)
 
 
 def flat_columns(heads: Mapping[str, HeadSpec]) -> tuple[str, ...]:

@@ -208,9 +208,21 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
         layers = before.get("layers") if isinstance(before, dict) else None
         raw["backbone"] = {"name": backbone} | ({"layers": layers} if layers is not None else {})
     try:
-        return Project.model_validate(raw)
+        project = Project.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(path, list(_problems(error))) from None
+    if problems := list(_absent_modules(project, path.resolve().parent)):
+        raise ConfigError(path, problems)
+    return project
+
+
+def _absent_modules(project: Project, base: Path) -> Iterator[str]:
+    for at, name in enumerate(project.expectations.modules):
+        if not name.endswith(".py") or not (base / name).is_file():
+            yield (
+                f"expectations.modules[{at}]: saw {_seen(name)}, expected a Python file (.py), given from "
+                f"{base}"
+            )
 
 
 class _StrictLoader(yaml.SafeLoader):

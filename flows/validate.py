@@ -39,7 +39,7 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     data = merge(project.sources, project.heads, project.split, base=config.resolve().parent, out=state.data)
     champion = current_champion(state, project.name)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
-    quality = validate_data(data, run, project.data_rules, champion=champion)
+    quality = validate_data(data, run, project.data_rules, champion=champion, base=config.resolve().parent)
     if quality.drifted:
         tell_of_drift(project.name, config, quality.drifted)
     rejected = quality.verdict.outcome == "fail"

@@ -129,7 +129,7 @@ def build_dataset(
         "sources": _kept(read.sources, merged.rows),
         "heads": profile_heads(dataset, resolved),
         "text_chars": profile_lengths(dataset),
-        "vocabulary": profile_vocabulary(words),
+        "vocabulary": profile_vocabulary(words, ref.rows),
         "text_shared_between_splits": merged.rows.filter("in_two_splits")["text_id"].n_unique(),
         **{
             name.replace("conflict", "conflicts"): {

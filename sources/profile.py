@@ -66,7 +66,7 @@ def label_figures(counts: Mapping[str, int], labelled: int, rows: int) -> dict[s
     entropy = None
     if applied:
         shares = seen / applied
-        entropy = float(max(-np.sum(shares * np.log2(shares)), 0.0))
+        entropy = float(max(0.0, -np.sum(shares * np.log2(shares))))
     cardinality = applied / labelled if labelled else None
     return {
         "coverage": labelled / rows if rows else None,

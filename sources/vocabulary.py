@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,16 +69,18 @@ def hash_words(words: Iterable[str]) -> np.ndarray[Any, np.dtype[np.uint32]]:
     return np.frombuffer(digests, dtype=">u4").astype(np.uint32)
 
 
-def profile_vocabulary(counts: pl.DataFrame) -> dict[str, Any]:
+def profile_vocabulary(counts: pl.DataFrame, rows: Mapping[str, int]) -> dict[str, Any]:
     """The vocabulary of the training texts, for the profile.
 
     - `words`: base64 of the sorted hashes (little-endian uint32) of the commonest words of the training
       texts; of equally common ones those with the smaller hash.
+    - `texts`: split → texts whose words were counted.
     - `tokens`: split → words counted, repetitions too.
     - `unseen`: split → share of its tokens that are not in the vocabulary; None without tokens.
 
     Args:
         counts: as from `count_words`.
+        rows: split → texts in all.
     """
     train = counts.filter(pl.col("split") == "train")
     kept = train.sort(["tokens", "word"], descending=[True, False]).head(KEPT_WORDS)["word"].sort()
@@ -91,6 +93,7 @@ def profile_vocabulary(counts: pl.DataFrame) -> dict[str, Any]:
         unseen[split] = strange / tokens[split] if tokens[split] else None
     return {
         "words": base64.b64encode(kept.to_numpy().astype("<u4").tobytes()).decode("ascii"),
+        "texts": {split: min(rows[split], MOST_TEXTS) for split in SPLITS},
         "tokens": tokens,
         "unseen": unseen,
     }

@@ -13,6 +13,7 @@ Failure = Literal["usage", "data", "other"]
 def foreseen(error: object) -> Failure | None:
     """`usage`: the configuration or what it names must be mended. `data`: a source must be. `other`: a
     process, the registry, the endpoint or the disk failed and said why. None: not foreseen."""
+    from expectations.own_rules import OwnRulesError
     from expectations.tables import DatasetError
     from model.errors import ModelError
     from serving.manifest import ReleaseRefused
@@ -28,7 +29,7 @@ def foreseen(error: object) -> Failure | None:
     from tasks.settings import SettingsBroken
     from tasks.store import StoreProblem
 
-    if isinstance(error, ModelError | PortTaken):
+    if isinstance(error, ModelError | PortTaken | OwnRulesError):
         return "usage"
     if isinstance(error, DataError | DatasetError):
         return "data"

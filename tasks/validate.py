@@ -37,10 +37,16 @@ class Quality:
 
 
 @task(name="validate", cache_policy=NO_CACHE)
-def validate_data(data: DatasetRef, run: Run, rules: DataRules, *, champion: ChampionRef | None) -> Quality:
+def validate_data(
+    data: DatasetRef, run: Run, rules: DataRules, *, champion: ChampionRef | None, base: Path | None = None
+) -> Quality:
     """The data gate's verdict, with the data quality report, Data Docs and findings written.
 
+    Args:
+        base: the configuration's folder, which `expectations.modules` start from.
+
     Raises:
+        expectations.own_rules.OwnRulesError: a file of `expectations.modules` cannot be used.
         expectations.tables.DatasetError: the dataset folder is not whole.
     """
     profile = json.loads(run.profile.read_text())
@@ -53,6 +59,7 @@ def validate_data(data: DatasetRef, run: Run, rules: DataRules, *, champion: Cha
             run.reports,
             champion_profile=before,
             token_lengths=profile["tokens"],
+            base=base,
         )
         page = write_quality_page(
             Path(data.path),

