@@ -23,11 +23,13 @@ MAX_LABEL_CHARS = 300
 class CellError(ValueError):
     """The cell cannot be read as labels: what was seen, and what was expected."""
 
-    def __init__(self, seen: str, expected: str, advice: str = "") -> None:
-        super().__init__(seen, expected, advice)
+    def __init__(self, seen: str, expected: str, advice: str = "", column: str | None = None) -> None:
+        super().__init__(seen, expected, advice, column)
         self.seen = seen
         self.expected = expected
         self.advice = advice
+        self.column = column
+        """Where the answer is read from several columns: the one whose cell it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ Does not know how labels are written in cells (`sources.targets`) nor other sour
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -212,9 +214,12 @@ def _read_located(
     one: Located, spec: SourceSpec, wanted: Wanted, on_rows: Callable[[int], None]
 ) -> Iterator[tuple[str | None, Table]]:
     if one.format == "saved":
-        for split, table in read_saved(one.path, one.shown, wanted):
-            on_rows(table.frame.height)
-            yield split, table
+        with ExitStack() as guarded:
+            for file in sorted(path for path in one.path.rglob("*") if path.is_file()):
+                guarded.enter_context(unchanged(file, f"{one.shown}/{file.relative_to(one.path)}"))
+            for split, table in read_saved(one.path, one.shown, wanted):
+                on_rows(table.frame.height)
+                yield split, table
         return
     with unchanged(one.path, one.shown):
         match one.format:
@@ -256,7 +261,10 @@ def _together(frames: list[pl.DataFrame], lists: list[frozenset[str]]) -> pl.Dat
         raise BadCell(
             *(
                 Problem(
-                    column=column, seen="lists in one file and plain cells in another", expected="one kind"
+                    file=next(f[FILE][0] for has, f in zip(lists, frames, strict=True) if column in has),
+                    column=column,
+                    seen="lists here, and plain cells in another file of the source",
+                    expected="one kind",
                 )
                 for column in mixed
             )
@@ -307,6 +315,11 @@ def _splits_from_column(frame: pl.DataFrame, spec: SourceSpec) -> pl.DataFrame:
     return frame.with_columns(given.alias(GIVEN))
 
 
+def _without_values(error: Exception) -> str:
+    """The engine's first line, without the cells and inner columns that it lists."""
+    return re.split(r";? valid columns:| in column '[^']*' for |: \[", str(error).splitlines()[0])[0][:200]
+
+
 def _filtered(frame: pl.DataFrame, where: str) -> pl.DataFrame:
     """The rows for which the SQL condition is true."""
     try:
@@ -315,7 +328,7 @@ def _filtered(frame: pl.DataFrame, where: str) -> pl.DataFrame:
         columns = [column for column in frame.columns if not column.startswith("__")]
         raise BadTable(
             Problem(
-                seen=f"`where: {where}` cannot be applied ({str(error).splitlines()[0][:200]})",
+                seen=f"`where: {where}` cannot be applied ({_without_values(error)})",
                 expected="an SQL condition on this source's columns",
                 advice=(
                     "Columns of text files are strings: write `CAST(length AS INT) > 3`. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -70,11 +71,9 @@ def from_arrow(table: pa.Table, name: str, wanted: Wanted) -> Table:
         table = table.slice(0, wanted.limit)
     if table.num_rows == 0:
         raise BadTable(Problem(file=name, seen="the file has no rows", expected="at least one row"))
-    try:
-        table.validate(full=True)
-    except pa.ArrowException as error:
-        raise _damaged(name, "columnar", error) from error
-    problems = []
+    problems = [bad for column in columns if (bad := _bad_bytes(table, column, name)) is not None]
+    if problems:
+        raise UnreadableSource(*problems)
     series = [pl.int_range(1, table.num_rows + 1, eager=True, dtype=pl.Int64).alias(LINE)]
     lists = set()
     for column in columns:
@@ -94,10 +93,11 @@ def from_arrow(table: pa.Table, name: str, wanted: Wanted) -> Table:
                 continue
             if is_list:
                 lists.add(column)
-                if _null_inside(cells):
+                if (row := _null_inside(cells)) is not None:
                     problems.append(
                         Problem(
                             file=name,
+                            line=row,
                             column=column,
                             seen="a list holds null",
                             expected="lists of labels",
@@ -165,8 +165,36 @@ def _is_label_type(kind: pa.DataType) -> bool:
     )
 
 
-def _null_inside(cells: pa.ChunkedArray) -> bool:
-    return any(pc.list_flatten(chunk).null_count for chunk in cells.chunks)
+def _null_inside(cells: pa.ChunkedArray) -> int | None:
+    """The first row, from 1, whose list holds null."""
+    before = 0
+    for chunk in cells.chunks:
+        inside = pc.list_flatten(chunk)
+        if inside.null_count:
+            first = pc.index(pc.is_null(inside), True).as_py()
+            return before + int(pc.list_parent_indices(chunk)[first].as_py()) + 1
+        before += len(chunk)
+    return None
+
+
+def _bad_bytes(table: pa.Table, column: str, name: str) -> Problem | None:
+    """What `validate(full=True)` says of a column, with the row where it names one."""
+    before = 0
+    for chunk in table.column(column).chunks:
+        try:
+            chunk.validate(full=True)
+        except pa.ArrowException as error:
+            at = re.search(r"at string index (\d+)", str(error))
+            return Problem(
+                file=name,
+                line=None if at is None else before + int(at.group(1)) + 1,
+                column=column,
+                seen=f"damaged cells ({str(error).splitlines()[0][:160]})",
+                expected="strings in UTF-8",
+                advice="Write the file again from its source.",
+            )
+        before += len(chunk)
+    return None
 
 
 def _strings(cells: pa.ChunkedArray, column: str, is_list: bool) -> pl.Series:

@@ -54,7 +54,7 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, *, on_rows: Callable[[int]
         BadCell: a text that is no string, or a label that is an object. Up to five lines are named.
     """
     keys: set[str] = set()
-    chunks: list[tuple[pl.DataFrame, set[str], set[str]]] = []
+    chunks: list[tuple[pl.DataFrame, dict[str, int], dict[str, int]]] = []
     with open_text(file, name) as text:
         for lines, rows in _chunks(text, name, wanted.limit, keys):
             chunks.append(_columns(lines, rows, wanted, keys, name))
@@ -74,15 +74,16 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, *, on_rows: Callable[[int]
                 for column in absent
             )
         )
-    lists = set().union(*(found for _, found, _ in chunks))
-    plain = set().union(*(found for _, _, found in chunks))
-    if mixed := sorted(lists & plain):
+    lists = {column: line for _, found, _ in reversed(chunks) for column, line in found.items()}
+    plain = {column: line for _, _, found in reversed(chunks) for column, line in found.items()}
+    if mixed := sorted(set(lists) & set(plain)):
         raise BadCell(
             *(
                 Problem(
                     file=name,
+                    line=max(lists[column], plain[column]),
                     column=column,
-                    seen="some cells are lists and others are not",
+                    seen="some cells are lists and others are not: here for the first time the other kind",
                     expected="one kind in the whole column",
                 )
                 for column in mixed
@@ -148,11 +149,12 @@ def _row(line: str, number: int, name: str, problems: list[Problem]) -> dict[str
 
 def _columns(
     lines: list[int], rows: list[dict[str, Any]], wanted: Wanted, keys: set[str], name: str
-) -> tuple[pl.DataFrame, set[str], set[str]]:
-    """One chunk as strings, and which of its columns hold lists, and which hold anything else."""
+) -> tuple[pl.DataFrame, dict[str, int], dict[str, int]]:
+    """One chunk as strings, and which of its columns hold lists, and which hold anything else: each with
+    the first line where it does."""
     series = [pl.Series(LINE, lines, dtype=pl.Int64)]
-    lists: set[str] = set()
-    plain: set[str] = set()
+    lists: dict[str, int] = {}
+    plain: dict[str, int] = {}
     errors: list[DataError] = []
     columns = dict.fromkeys(wanted.columns)
     if wanted.all_columns:
@@ -183,9 +185,11 @@ def _columns(
             )
             continue
         if list in kinds:
-            lists.add(column)
+            lists[column] = next(n for n, v in zip(lines, values, strict=True) if type(v) is list)
         if kinds - {list, type(None)}:
-            plain.add(column)
+            plain[column] = next(
+                n for n, v in zip(lines, values, strict=True) if v is not None and type(v) is not list
+            )
         if kinds - {str, type(None)}:
             values = [
                 _as_text(value, line, column, name) if column in wanted.columns else _any_text(value)

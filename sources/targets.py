@@ -166,7 +166,7 @@ def _column_reader(target: TargetSpec, raw: RawSource, head: str, spec: HeadSpec
             try:
                 value = truth(cell)
             except CellError as error:
-                raise CellError(f"column {column!r} holds {error.seen}", error.expected) from error
+                raise CellError(error.seen, error.expected, column=column) from error
             if label in dropped:
                 continue
             if value is None:
@@ -202,7 +202,7 @@ def _place(
         source=raw.name,
         file=first[FILE],
         line=first[LINE],
-        column=columns[0] if len(columns) == 1 else None,
+        column=columns[0] if len(columns) == 1 else error.column,
         head=head,
         seen=error.seen,
         expected=error.expected,

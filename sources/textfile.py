@@ -8,13 +8,15 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from sources.errors import Problem, UnreadableSource
+from sources.errors import DataError, Problem, UnreadableSource
 
 BLOCK_BYTES = 1 << 22
 """Bytes checked at a time."""
@@ -46,25 +48,34 @@ def unchanged(file: Path, shown: str) -> Iterator[None]:
         raise UnreadableSource(
             Problem(file=shown, seen=f"cannot be opened ({error.strerror})", expected="a readable file")
         ) from error
-    yield
+    try:
+        yield
+    except DataError as error:
+        # Half of an old file and half of a new one make no sense together: say so, not what it looks like.
+        if (changed := _change(file, before)) is not None:
+            raise UnreadableSource(replace(changed, file=shown)) from error
+        raise
+    if (changed := _change(file, before)) is not None:
+        raise UnreadableSource(replace(changed, file=shown))
+
+
+def _change(file: Path, before: os.stat_result) -> Problem | None:
+    """What became of the file since `before`; None if nothing did."""
     try:
         after = file.stat()
-    except OSError as error:
-        raise UnreadableSource(Problem(file=shown, seen="vanished while it was read")) from error
-    same = (before.st_size, before.st_mtime_ns, before.st_ino) == (
+    except OSError:
+        return Problem(seen="vanished while it was read")
+    if (before.st_size, before.st_mtime_ns, before.st_ino) == (
         after.st_size,
         after.st_mtime_ns,
         after.st_ino,
+    ):
+        return None
+    return Problem(
+        seen=f"changed while it was read ({before.st_size:,} bytes before, {after.st_size:,} after)",
+        expected="a file that nobody writes to",
+        advice="Wait until it is complete, or read a copy.",
     )
-    if not same:
-        raise UnreadableSource(
-            Problem(
-                file=shown,
-                seen=f"changed while it was read ({before.st_size:,} bytes before, {after.st_size:,} after)",
-                expected="a file that nobody writes to",
-                advice="Wait until it is complete, or read a copy.",
-            )
-        )
 
 
 @contextmanager

@@ -38,6 +38,13 @@ def parquet(**columns: Any) -> bytes:
     return out.getvalue()
 
 
+def parquet_of(names: list[str], columns: list[Any]) -> bytes:
+    """Parquet whose columns' names may be the same."""
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays([pa.array(column) for column in columns], names), out)
+    return out.getvalue()
+
+
 def feather(**columns: Any) -> bytes:
     out = io.BytesIO()
     pyarrow.feather.write_feather(pa.table(columns), out)
@@ -79,8 +86,8 @@ class Read:
     spec: dict[str, Any] = field(default_factory=lambda: dict(ONE))
 
 
-def check_refused(case: Refused, build: Any, tmp_path: Path) -> None:
-    """The case is refused with its error and message; no text leaks, nothing is written."""
+def check_refused(case: Refused, build: Any, tmp_path: Path) -> str:
+    """The case is refused with its error and message; no text leaks, nothing is written. The message."""
     (tmp_path / case.file).write_bytes(case.content)
     (tmp_path / "labels.txt").write_text("x\ny\n")
     (tmp_path / "gaps.txt").write_text("x\n\ny\n")
@@ -98,6 +105,7 @@ def check_refused(case: Refused, build: Any, tmp_path: Path) -> None:
         assert "'it'" in message  # the source is named
     assert "w" * 50 not in message  # the text of a cell never enters a message
     assert not (tmp_path / "data").exists() or not list((tmp_path / "data").iterdir())
+    return message
 
 
 def check_read(case: Read, build: Any, tmp_path: Path) -> None:

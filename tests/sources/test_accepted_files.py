@@ -236,3 +236,15 @@ def test_ten_thousand_labels(build: Any, tmp_path: Path) -> None:
         filler={"one": ["label 00001"], "many": [["x"]]},
     )
     assert len(built.ref.heads["one"].labels) == 10_000
+
+
+def test_ten_thousand_labels_of_a_multilabel_head(build: Any, tmp_path: Path) -> None:
+    rows = [{"text": f"text {i}", "many": [f"label {(i * 5 + k):05}" for k in range(5)]} for i in range(2000)]
+    (tmp_path / "a.jsonl").write_bytes(jsonl(*rows))
+    built = build(
+        {"it": SourceSpec(path="a.jsonl", split="train", heads={"many": "many"})},
+        {"many": HeadSpec(kind="multilabel")},
+        filler={"many": [["label 00001"], []]},
+    )
+    assert len(built.ref.heads["many"].labels) == 10_000
+    assert built.answers("many")["text 1999"] == [f"label {n:05}" for n in range(9995, 10_000)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import socket
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from sources.errors import BadSplit, UnreadableSource
+from sources.errors import BadCell, BadSplit, UnreadableSource
 from sources.locate import expand, locate
 from sources.read import read_source
 from sources.spec import SourceSpec
@@ -71,6 +72,13 @@ def test_a_list_column_that_only_some_files_have(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"text":"b","label":"y"}\n')
     spec = SourceSpec(path="*.jsonl", heads=HEAD, where="label <> 'z'")
     assert [row[3] for row in rows(spec, tmp_path)] == ["a", "b"]
+
+
+def test_a_column_that_holds_lists_in_one_file_only(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text":"a","label":["x"]}\n')
+    (tmp_path / "b.jsonl").write_text('{"text":"b","label":"y"}\n')
+    with pytest.raises(BadCell, match=r"a\.jsonl, column 'label': lists here"):
+        rows(SourceSpec(path="*.jsonl", heads=HEAD), tmp_path)
 
 
 def test_paths_by_split(tmp_path: Path) -> None:
@@ -151,16 +159,59 @@ def test_an_optional_source_that_is_there_must_be_sound(build: Any, tmp_path: Pa
         )
 
 
-def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "a.csv"
-    write(file, *map(str, range(60_000)))
+def grow(file: Path) -> None:
+    with file.open("ab") as out:
+        out.write(b"more,x\n")
 
-    def meddle(n: int) -> None:
-        with file.open("a") as out:
-            out.write("more,x\n")
 
-    with pytest.raises(UnreadableSource, match="changed while it was read"):
-        read_source("it", SourceSpec(path="a.csv", heads=HEAD), tmp_path, meddle)
+def shrink(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def write_again(file: Path) -> None:
+    """The same bytes at another time: what was read may have been half of each."""
+    stat = file.stat()
+    file.write_bytes(file.read_bytes())
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize("change", [grow, shrink, write_again, Path.unlink], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.tsv", "a.jsonl", "a.parquet", "a.feather"])
+def test_a_file_that_changes_while_it_is_read(name: str, change: Any, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"text": [str(i) for i in range(60_000)], "label": ["x", "y"] * 30_000})
+    file = tmp_path / name
+    match name.removesuffix(".gz").rpartition(".")[2]:
+        case "parquet":
+            frame.write_parquet(file)
+        case "feather":
+            frame.write_ipc(file, compat_level=pl.CompatLevel.oldest())
+        case "jsonl":
+            frame.write_ndjson(file)
+        case ending:
+            data = frame.write_csv(separator="\t" if ending == "tsv" else ",").encode()
+            file.write_bytes(gzip.compress(data, 1) if name.endswith(".gz") else data)
+    told = []
+
+    def meddle(rows: int) -> None:
+        told.append(rows)
+        if len(told) == 1:  # text files are read in two parts: the second is still to come
+            change(file)
+
+    with pytest.raises(UnreadableSource, match="(changed|vanished) while it was read") as e:
+        read_source("it", SourceSpec(path=name, heads=HEAD), tmp_path, meddle)
+    assert name in str(e.value)
+
+
+def test_a_saved_dataset_that_changes_while_it_is_read(saved: Path) -> None:
+    arrow = next((saved / "saved" / "train").glob("*.arrow"))
+
+    def meddle(rows: int) -> None:
+        os.utime(arrow, ns=(0, 0))
+
+    spec = SourceSpec(path="saved", heads=HEAD, split_map={"dev": "validation"})
+    with pytest.raises(UnreadableSource, match="changed while it was read") as caught:
+        read_source("it", spec, saved, meddle)
+    assert arrow.name in str(caught.value)
 
 
 def test_a_file_replaced_by_one_of_the_same_size(tmp_path: Path) -> None:

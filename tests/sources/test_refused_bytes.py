@@ -19,6 +19,7 @@ from tests.sources.hostile_cases import (
     check_refused,
     feather,
     parquet,
+    parquet_of,
     wrong_utf8_parquet,
 )
 from tests.sources.hostile_cases import Refused as R
@@ -116,7 +117,28 @@ REFUSED = [
     ),
     R("CSV as Parquet", "a.parquet", b"text,one\na,x\n", UnreadableSource, ("not a whole Parquet file",)),
     R("truncated Feather", "a.feather", GOOD_FEATHER[:-40], UnreadableSource, ("not a whole Arrow file",)),
-    R("wrong UTF-8 in Parquet", "a.parquet", wrong_utf8_parquet(), UnreadableSource, ("UTF8",)),
+    R(
+        "wrong UTF-8 in Parquet",
+        "a.parquet",
+        wrong_utf8_parquet(),
+        UnreadableSource,
+        ("line 1", "'text'", "UTF8"),
+    ),
+    R(
+        "Parquet column twice",
+        "a.parquet",
+        parquet_of(["text", "one", "one"], [["a"], ["x"], ["y"]]),
+        BadTable,
+        ("'one'", "twice"),
+    ),
+    R(
+        "null further down in a Parquet list",
+        "a.parquet",
+        parquet(text=["a", "b", "c"], many=[["x"], None, ["x", None]]),
+        BadTable,
+        ("line 3", "'many'", "null"),
+        MANY,
+    ),
     R("struct label", "a.parquet", parquet(text=["a"], one=[{"v": "x"}]), BadTable, ("'one'", "struct")),
     R(
         "list of structs",
@@ -157,4 +179,17 @@ REFUSED = [
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
 def test_refused_bytes(case: R, build: Any, tmp_path: Path) -> None:
+    assert case.file in check_refused(case, build, tmp_path)  # where it is wrong is always said
+
+
+ROWS = {"text": [f"t{i}" for i in range(5000)], "one": ["x", "y"] * 2500}
+LONG_PARQUET, LONG_FEATHER = parquet(**ROWS), feather(**ROWS)
+CUTS = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
+
+
+@pytest.mark.parametrize("share", CUTS)
+@pytest.mark.parametrize("file", ["a.csv.gz", "a.parquet", "a.feather"])
+def test_a_file_cut_short_anywhere_is_refused(file: str, share: float, build: Any, tmp_path: Path) -> None:
+    whole = {"a.csv.gz": GOOD_GZIP, "a.parquet": LONG_PARQUET, "a.feather": LONG_FEATHER}[file]
+    case = R("cut", file, whole[: max(int(len(whole) * share), 1)], UnreadableSource, (file,))
     check_refused(case, build, tmp_path)

@@ -176,9 +176,9 @@ REFUSED = [
     R(
         "where does not cast",
         "a.csv",
-        b"text,one,n\na,x,five\n",
+        b"text,one,n\na,x," + b"w" * 60 + b"\n",
         BadTable,
-        ("where",),
+        ("where", "conversion"),
         ONE | {"where": "CAST(n AS INT) > 3"},
     ),
     R(

@@ -136,7 +136,15 @@ REFUSED = [
         "a.jsonl",
         jsonl({"text": "a", "many": ["x"]}, {"text": "b", "many": "x"}),
         BadCell,
-        ("'many'", "some cells are lists"),
+        ("line 2", "'many'", "some cells are lists"),
+        MANY,
+    ),
+    R(
+        "a list after many strings",
+        "a.jsonl",
+        jsonl(*({"text": f"t{i}", "many": "x"} for i in range(120))) + jsonl({"text": "z", "many": ["x"]}),
+        BadCell,
+        ("line 121", "'many'"),
         MANY,
     ),
 ]
@@ -144,4 +152,4 @@ REFUSED = [
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
 def test_refused_rows(case: R, build: Any, tmp_path: Path) -> None:
-    check_refused(case, build, tmp_path)
+    assert case.file in check_refused(case, build, tmp_path)  # where it is wrong is always said
