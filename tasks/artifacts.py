@@ -1,10 +1,12 @@
 """The verdict in Prefect's own interface: a markdown page and a table beside the run.
 
-Knows verdicts; holds no text from the data.
+Knows verdicts; holds no text from the data. Reasons may name labels, which come from the data: they are
+written so that no reader of markdown takes them for markup or a link.
 """
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,9 +24,9 @@ def publish_artifacts(
     """One markdown and one table artifact for project `name`; each run adds a version to its key."""
     key = name.replace("_", "-")
     lines = [f"# {name}: {verdict.outcome}", ""]
-    lines += [f"- {reason}" for reason in verdict.reasons] or ["Every gate passed."]
+    lines += [f"- {plain(reason)}" for reason in verdict.reasons] or ["Every gate passed."]
     lines += ["", "| page | file |", "|---|---|"]
-    lines += [f"| {title} | `{path}` |" for title, path in pages.items()]
+    lines += [f"| {title} | {plain(path)} |" for title, path in pages.items()]
     create_markdown_artifact(
         markdown="\n".join(lines), key=f"{key}-verdict", description="Verdict and reasons"
     )
@@ -32,3 +34,12 @@ def publish_artifacts(
         create_table_artifact(
             table=[dict(row) for row in rows], key=f"{key}-figures", description="Figures behind the verdict"
         )
+
+
+def plain(text: str) -> str:
+    """`text` so that markdown shows it as it is: HTML escaped, signs of markdown as HTML entities."""
+    return "".join(f"&#{ord(sign)};" if sign in _SIGNS else sign for sign in html.escape(text))
+
+
+_SIGNS = frozenset("\\`*[]()!|~\n\r")
+"""What begins a link, an image, code, emphasis, or another cell."""

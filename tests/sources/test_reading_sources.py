@@ -197,7 +197,7 @@ def test_a_file_that_changes_while_it_is_read(name: str, change: Any, tmp_path: 
         if len(told) == 1:  # text files are read in two parts: the second is still to come
             change(file)
 
-    with pytest.raises(UnreadableSource, match="(changed|vanished) while it was read") as e:
+    with pytest.raises(UnreadableSource, match=r"(changed|vanished) while it was read") as e:
         read_source("it", SourceSpec(path=name, heads=HEAD), tmp_path, meddle)
     assert name in str(e.value)
 
