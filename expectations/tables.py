@@ -38,7 +38,8 @@ DAMAGE: Mapping[str, str] = {
 
 
 MARKUP: Mapping[str, str] = {
-    "tag": r"</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*)?/?>",
+    # Attributes hold an equals sign: `x <y and z> 1` is no tag.
+    "tag": r"</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*=[^<>]*)?\s*/?>",
     "comment": r"<!--|<!\[CDATA\[|<!(?i:doctype)",
     "entity": r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});",
 }

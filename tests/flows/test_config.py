@@ -41,6 +41,19 @@ def test_backbone_can_be_swapped_from_the_command_line(tmp_path: Path) -> None:
     assert cut.backbone.layers == 4
 
 
+def test_modules_are_files_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "my_rules.py").write_text("")
+    project = load_project(written(tmp_path, SMALLEST + "expectations: {modules: [my_rules.py]}\n"))
+    assert project.expectations.modules == ("my_rules.py",)
+    with pytest.raises(ConfigError) as caught:
+        load_project(written(tmp_path, SMALLEST + "expectations: {modules: [my_rules.py, mine.py, .]}\n"))
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "expectations.modules[1]",
+        "expectations.modules[2]",
+    ]
+    assert 'saw "mine.py", expected a Python file (.py)' in caught.value.problems[0]
+
+
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     text = """
 name: Support Desk
