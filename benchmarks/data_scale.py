@@ -1,11 +1,13 @@
 """How merging and validating grows with the rows, beside a plain pandas script doing the same work.
 
-    python -m benchmarks.data_scale [--quick]
+    python -m benchmarks.data_scale [--quick | --rows N …] [--alone]
 
 Three synthetic sources (CSV, JSONL, Parquet) are merged and judged by Headgate and by the script, one after
 the other on the same files, at 0.1, 1 and 3 million rows (`--quick`: 0.02 million). Both must arrive at the
 same rows, labels, conflicts and blanks. Headgate also writes Data Docs, findings and origins of every row,
-which the script does not.
+which the script does not. Up to `near_duplicates.ROW_LIMIT` rows Headgate runs once more and looks for
+near-duplicates too. `--alone` leaves the script out, which needs more memory at 10 million rows than many
+machines have.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from typing import Any
 from benchmarks.data_scale_rows import write_load
 from benchmarks.machine import describe_machine
 from benchmarks.result import Goal, Measure, at_least, at_most, report
+from sources.near_duplicates import ROW_LIMIT
 
 ROWS = (100_000, 1_000_000, 3_000_000)
 QUICK_ROWS = (20_000,)
 
 LINEARITY = 1.25
-"""Time a row may grow by this factor from 1 to 3 million rows and still count as linear."""
+"""CPU time a row may grow by this factor between the largest sizes and still count as linear."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,17 +39,22 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m benchmarks.data_scale", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--quick", action="store_true", help="0.02 million rows, within a minute")
+    parser.add_argument("--rows", type=int, nargs="+", help="sizes, instead of 0.1, 1 and 3 million")
+    parser.add_argument("--alone", action="store_true", help="Headgate without the script beside it")
     options = parser.parse_args(arguments)
     machine = describe_machine()
-    sizes = QUICK_ROWS if options.quick else ROWS
+    sizes = QUICK_ROWS if options.quick else tuple(options.rows or ROWS)
     results: dict[int, dict[str, dict[str, Any]]] = {}
     for rows in sizes:
         with tempfile.TemporaryDirectory(prefix="headgate-scale-") as folder:
             print(f"writing {rows:,} rows in three sources …", file=sys.stderr)
             write_load(Path(folder), rows)
-            results[rows] = {side: _run(side, Path(folder)) for side in ("headgate", "pandas")}
+            sides = ["headgate"] if options.alone else ["headgate", "pandas"]
+            if rows <= ROW_LIMIT:
+                sides.append("near")
+            results[rows] = {side: _run(side, Path(folder)) for side in sides}
     measures = [measure for rows in sizes for measure in measures_of(rows, results[rows])]
-    if len(sizes) > 2:
+    if len(sizes) > 1:
         measures.append(linearity(results))
     return report("data_scale", measures, machine)
 
@@ -57,23 +65,37 @@ def measures_of(rows: int, sides: Mapping[str, Mapping[str, Any]]) -> Iterator[M
         1_000_000: (at_most(60), at_most(4096)),
         QUICK_ROWS[0]: (at_most(30), at_most(4096)),
     }.get(rows, (None, None))
-    ours, plain = sides["headgate"], sides["pandas"]
+    ours = sides["headgate"]
     label = f"{rows:,} rows"
+    yield Measure(f"{label}: load of the machine before", ours["load_before"], "")
     yield Measure(f"{label}: merge and validate", total_s(ours), "s", goals[0])
     yield Measure(f"{label}: of these, merge", ours["seconds"]["merge"], "s")
-    yield Measure(f"{label}: plain pandas", total_s(plain), "s")
-    yield Measure(f"{label}: pandas' time by ours", total_s(plain) / total_s(ours), "×")
+    yield Measure(f"{label}: CPU time, all threads", ours["cpu_s"], "s")
     yield Measure(f"{label}: peak memory", ours["peak_mib"], "MiB", goals[1])
-    yield Measure(f"{label}: plain pandas, peak memory", plain["peak_mib"], "MiB")
-    yield Measure(f"{label}: counts that differ", differing(ours["counts"], plain["counts"]), "", at_most(0))
-    yield Measure(f"{label}: both accept the data", ours["accepted"] + plain["accepted"], "of 2", at_least(2))
+    yield Measure(f"{label}: the data is accepted", int(ours["accepted"]), "", at_least(1))
+    if "pandas" in sides:
+        plain = sides["pandas"]
+        yield Measure(f"{label}: plain pandas", total_s(plain), "s")
+        yield Measure(f"{label}: pandas' time by ours", total_s(plain) / total_s(ours), "×")
+        yield Measure(f"{label}: plain pandas, CPU time", plain["cpu_s"], "s")
+        yield Measure(f"{label}: plain pandas, peak memory", plain["peak_mib"], "MiB")
+        differs = differing(ours["counts"], plain["counts"])
+        yield Measure(f"{label}: counts that differ", differs, "", at_most(0))
+        yield Measure(f"{label}: pandas accepts the data", int(plain["accepted"]), "", at_least(1))
+    if "near" in sides:
+        near = sides["near"]
+        yield Measure(f"{label}: with near-duplicates", total_s(near), "s", goals[0])
+        yield Measure(f"{label}: with near-duplicates, CPU time", near["cpu_s"], "s")
+        yield Measure(f"{label}: with near-duplicates, peak memory", near["peak_mib"], "MiB", goals[1])
+        yield Measure(f"{label}: near-duplicates found", near["near_duplicates"], "texts")
 
 
 def linearity(results: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Measure:
-    """Time a row at the largest size by that at the second largest."""
+    """CPU time a row at the largest size by that at the second largest: other programs on the machine
+    lengthen the time that passes, hardly this one."""
     smaller, larger = sorted(results)[-2:]
-    per_row = {rows: total_s(results[rows]["headgate"]) / rows for rows in (smaller, larger)}
-    name = f"time a row at {larger:,} by that at {smaller:,}"
+    per_row = {rows: results[rows]["headgate"]["cpu_s"] / rows for rows in (smaller, larger)}
+    name = f"CPU time a row at {larger:,} by that at {smaller:,}"
     return Measure(name, per_row[larger] / per_row[smaller], "×", at_most(LINEARITY))
 
 

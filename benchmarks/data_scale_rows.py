@@ -7,6 +7,7 @@ in real exports, so that both sides have something to join, to settle and to fin
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -61,9 +62,9 @@ def sources() -> dict[str, SourceSpec]:
     }
 
 
-def split_spec() -> SplitSpec:
-    """Splits are given; near-duplicates are not looked for, since the plain script does not either."""
-    return SplitSpec(near_duplicates="off")
+def split_spec(near_duplicates: Literal["off", "report"] = "off") -> SplitSpec:
+    """Splits are given; the plain script does not look for near-duplicates, so beside it they are off."""
+    return SplitSpec(near_duplicates=near_duplicates)
 
 
 def write_load(folder: Path, rows: int, seed: int = 17) -> None:

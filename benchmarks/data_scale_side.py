@@ -1,6 +1,6 @@
 """One side of `benchmarks.data_scale` in a process of its own, so that its peak memory is its own.
 
-    python -m benchmarks.data_scale_side headgate|pandas FOLDER OUT
+    python -m benchmarks.data_scale_side headgate|near|pandas FOLDER OUT
 
 Prints one JSON object: seconds by stage, peak resident memory, and the counts that both sides must share.
 """
@@ -8,10 +8,11 @@ Prints one JSON object: seconds by stage, peak resident memory, and the counts t
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 def peak_memory_mib() -> float:
@@ -25,7 +26,9 @@ def peak_memory_mib() -> float:
     raise RuntimeError("/proc/self/status has no VmHWM; peak memory can be measured on Linux only")
 
 
-def run_headgate(folder: Path, out: Path) -> dict[str, Any]:
+def run_headgate(
+    folder: Path, out: Path, near_duplicates: Literal["off", "report"] = "off"
+) -> dict[str, Any]:
     """Merge with `build_dataset`, then judge with `judge_data`, Data Docs and all."""
     from benchmarks.data_scale_rows import heads, sources, split_spec
     from expectations.data_gate import judge_data
@@ -33,7 +36,7 @@ def run_headgate(folder: Path, out: Path) -> dict[str, Any]:
     from sources.dataset import build_dataset
 
     start = time.perf_counter()
-    dataset = build_dataset(sources(), heads(), split_spec(), folder, out / "data")
+    dataset = build_dataset(sources(), heads(), split_spec(near_duplicates), folder, out / "data")
     merged = time.perf_counter()
     judged = judge_data(dataset.path, DataRules(), dataset.heads, out / "report")
     done = time.perf_counter()
@@ -52,7 +55,13 @@ def run_headgate(folder: Path, out: Path) -> dict[str, Any]:
         "seconds": {"merge": merged - start, "validate": done - merged},
         "accepted": judged.verdict.outcome != "fail",
         "counts": counts,
+        "near_duplicates": profile["near_duplicates"],
     }
+
+
+def run_near(folder: Path, out: Path) -> dict[str, Any]:
+    """Headgate, looking for near-duplicates too."""
+    return run_headgate(folder, out, "report")
 
 
 def run_pandas(folder: Path, out: Path) -> dict[str, Any]:
@@ -74,8 +83,11 @@ def run_pandas(folder: Path, out: Path) -> dict[str, Any]:
 def main() -> int:
     """The command line; returns the exit status."""
     side, folder, out = sys.argv[1:]
-    result = {"headgate": run_headgate, "pandas": run_pandas}[side](Path(folder), Path(out))
-    print(json.dumps({**result, "peak_mib": peak_memory_mib()}))
+    sides = {"headgate": run_headgate, "near": run_near, "pandas": run_pandas}
+    load = os.getloadavg()[0]
+    result = sides[side](Path(folder), Path(out))
+    about = {"peak_mib": peak_memory_mib(), "load_before": load, "cpu_s": time.process_time()}
+    print(json.dumps({**result, **about}))
     return 0
 
 

@@ -68,6 +68,8 @@ def test_counts_that_differ_fail_the_benchmark_whatever_the_time() -> None:
             "seconds": {"merge": 1.0, "validate": 1.0},
             "accepted": True,
             "peak_mib": 100.0,
+            "load_before": 0.0,
+            "cpu_s": 1.5,
             "counts": counts,
         }
 
@@ -79,7 +81,7 @@ def test_counts_that_differ_fail_the_benchmark_whatever_the_time() -> None:
 
 def test_growth_is_measured_by_time_a_row() -> None:
     def side(seconds: float) -> dict[str, dict[str, Any]]:
-        return {"headgate": {"seconds": {"merge": seconds / 2, "validate": seconds / 2}}}
+        return {"headgate": {"cpu_s": seconds}}
 
     straight = linearity({1_000: side(1.0), 10_000: side(10.0), 30_000: side(30.0)})
     assert straight.value == pytest.approx(1.0)
