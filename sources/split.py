@@ -2,12 +2,14 @@
 
 The hash sees only the seed and the text's id (or its group), so adding rows never moves old ones, and
 the same text gets the same split on any machine. Shares of labels in the splits are therefore those of
-a random sample: exact stratification would have to move old rows when new ones come, and stability is
-worth more, since a moved test row was trained on before.
+a random sample, off by about sqrt(p(1 - p)/n) for a label with n texts (4 points at 100 texts): exact
+stratification would have to move old rows when new ones come, and stability is worth more, since a
+moved test row was trained on before (decision 0007, with figures).
 
 - Given in several splits: the text stays in test before validation before train.
 - A group without a given split goes where its hash says as a whole; if some of its texts are given,
-  the others follow them (test before validation before train). A text in two groups joins them.
+  the others follow them (test before validation before train). A text in two groups joins them, so a
+  new row that names two groups may move old ones: the one exception, since a group stays whole.
 - If the rows of a head are all given and none is in validation (or test), that split is carved out of
   its given training rows by a second hash, with the share configured for hashed rows.
 """

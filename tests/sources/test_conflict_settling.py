@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from itertools import permutations
+from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
+from model.spec import HeadSpec
 from sources.answers import Answer
 from sources.conflicts import Vote, places_of_conflict, settle
-from sources.spec import SplitSpec
+from sources.spec import SourceSpec, SplitSpec
 
 A, B = Answer(("a",)), Answer(("b",))
 
@@ -82,3 +86,37 @@ def test_where_a_conflict_is(given: list[Vote], within: bool, between: bool, kin
 def test_a_label_that_one_source_was_not_asked_about_is_no_conflict_between_them() -> None:
     one, other = Answer(("a",), (), ("a",)), Answer(("b",), (), ("b",))
     assert places_of_conflict(votes((one, "x", 1), (other, "y", 1)), "multilabel") == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("split", "answer"),
+    [
+        (SplitSpec(conflicts="drop"), None),
+        (SplitSpec(conflicts="error"), None),
+        (SplitSpec(conflicts="majority"), "y"),  # b weighs 3, a and c weigh 1 each
+        (SplitSpec(conflicts="prefer", prefer=("c", "b")), "x"),
+        (SplitSpec(conflicts="prefer", prefer=("b", "c")), "y"),
+    ],
+    ids=lambda value: f"{value.conflicts} {value.prefer}" if isinstance(value, SplitSpec) else str(value),
+)
+def test_three_files_that_disagree(split: SplitSpec, answer: str | None, build: Any, tmp_path: Path) -> None:
+    for name, label in (("a", "x"), ("b", "y"), ("c", "x")):
+        (tmp_path / f"{name}.csv").write_text(f"text,h\nagreed,x\nfought over,{label}\nof {name} alone,y\n")
+    sources = {
+        name: SourceSpec(
+            path=f"{name}.csv", split="train", heads={"h": "h"}, weight=3.0 if name == "b" else 1.0
+        )
+        for name in ("a", "b", "c")
+    }
+    built = build(sources, {"h": HeadSpec(kind="multiclass")}, split, filler={"h": ["x", "y"]})
+    answers = built.answers("h")
+    assert (answers["agreed"], answers["fought over"], answers["of c alone"]) == ("x", answer, "y")
+    assert built.profile["conflicts"] == {"h": 1}
+    found = built.table("findings").filter(pl.col("rule") == "one_answer")
+    assert found.select("source", "file", "line", "head").rows() == [
+        ("a", "a.csv", 3, "h"),
+        ("b", "b.csv", 3, "h"),
+        ("c", "c.csv", 3, "h"),
+    ]
+    joined = built.table("dataset").filter(pl.col("text") == "agreed")["origins"].to_list()[0]
+    assert joined == [{"source": name, "line": 2} for name in ("a", "b", "c")]

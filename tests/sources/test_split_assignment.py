@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.errors import BadSplit
@@ -59,6 +59,25 @@ def test_adding_rows_never_moves_old_ones(seed: int, more: int) -> None:
     split = SplitSpec(seed=seed, test=0.4, validation=0.3)
     few, many = texts(60), texts(60 + more)
     assert assign(few, split).to_list() == assign(many, split).to_list()[:60]
+
+
+@given(st.integers(0, 2**31), st.integers(1, 60))
+def test_adding_rows_to_groups_never_moves_old_ones(seed: int, more: int) -> None:
+    split = SplitSpec(seed=seed, test=0.4, validation=0.3)
+    author = [f"author {i % 37}" if i % 3 else None for i in range(120 + more)]
+    few, many = (texts(n, group=pl.Series(author[:n], dtype=pl.String)) for n in (120, 120 + more))
+    assert assign(few, split).to_list() == assign(many, split).to_list()[:120]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31))
+def test_no_label_is_split_otherwise_than_by_chance(seed: int) -> None:
+    """Stratified in expectation: deviations of 40 labels are as large as those of random samples."""
+    in_test = (assign(texts(20_000), SplitSpec(seed=seed)) == "test").to_numpy()
+    shares = in_test.reshape(40, 500).mean(axis=1)
+    strays = (shares - 0.2) / np.sqrt(0.2 * 0.8 / 500)
+    # chi-square with 40 degrees of freedom: outside 0.25 to 2.5 times its mean once in 10^7
+    assert 0.25 < np.mean(strays**2) < 2.5
 
 
 def test_a_larger_validation_share_leaves_test_as_it_is() -> None:
