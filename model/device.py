@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import torch
+
+from .processes import Processes, start_processes
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -25,6 +27,8 @@ class Compute:
     """Type of the matrix products; weights stay float32."""
     threads: int
     """CPU threads of one operation."""
+    processes: Processes = field(default_factory=Processes)
+    """This process among those that train together."""
 
     def autocast(self) -> AbstractContextManager[None]:
         """Runs the block in `precision`."""
@@ -40,13 +44,16 @@ class Compute:
 
 
 def choose_compute(precision: Precision, threads: int | None) -> Compute:
-    """The first GPU where there is one, else the CPU; sets torch's thread count."""
-    threads = threads or available_threads()
+    """This process's GPU where there is one, else the CPU; sets torch's thread count.
+
+    By default the processes of one machine share its cores evenly.
+    """
+    processes, device = start_processes()
+    threads = threads or max(1, available_threads() // processes.local_count)
     torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if precision == "auto":
         precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
-    return Compute(device, precision, threads)
+    return Compute(device, precision, threads, processes)
 
 
 def available_threads() -> int:

@@ -35,9 +35,11 @@ from .job import read_fit_job
 from .losses import label_shares
 from .metrics import majority_metric
 from .network import MultiHeadNetwork, describe_network
+from .processes import end_processes
 from .rows import RowsFolder, SplitRows, open_rows
 from .spec import FitJob, HeadSpec, SplitName
-from .train import Tell, Training, TrainingRows
+from .train import Tell, Training
+from .training_rows import TrainingRows
 
 
 def main(argv: list[str]) -> int:
@@ -46,7 +48,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("job", type=Path, help="job file (see model.spec.FitJob)")
     job = read_fit_job(parser.parse_args(argv).job)
     quiet_libraries()
-    fit(job, tell_as_json)
+    try:
+        fit(job, tell_as_json)
+    finally:
+        end_processes()
     return 0
 
 
@@ -66,6 +71,9 @@ def quiet_libraries() -> None:
 
 def fit(job: FitJob, tell: Tell) -> dict[str, Any]:
     """Train, calibrate and write the fitted folder; returns the content of `fit.json`.
+
+    Where a launcher started several processes (`model.processes`), each calls this; the main one writes and
+    tells, the others return an empty dict when the training is over.
 
     Raises:
         BadInput: the rows, the encoder or the recipe cannot be used.
@@ -100,6 +108,9 @@ def fit(job: FitJob, tell: Tell) -> dict[str, Any]:
     for name, head in job.heads.items():
         shares = label_shares(head.kind, train.targets[name], len(head.labels))
         network.start_at_frequencies(name, head.kind, torch.from_numpy(shares))
+    processes = compute.processes
+    if not processes.is_main:
+        torch.manual_seed(recipe.seed + processes.rank)  # other rows, other dropout
     training = Training(
         network,
         job.heads,
@@ -110,9 +121,11 @@ def fit(job: FitJob, tell: Tell) -> dict[str, Any]:
         pad_id=pad_id,
         folder=out,
         key=_training_key(job, rows, backbone),
-        tell=tell,
+        tell=tell if processes.is_main else lambda event: None,
     )
     history = training.run()
+    if not processes.is_main:
+        return {}
     calibration, metrics = _calibrate(network, job.heads, validation, compute, pad_id)
 
     write_json(out / "history.json", {"steps": history.steps, "epochs": history.epochs})
@@ -275,7 +288,8 @@ def _below_majority(
 
 def _facts(job: FitJob, compute: Compute, training: Training) -> dict[str, Any]:
     lengths = training.train.tokens.lengths
-    trained_rows = len(lengths) * job.train.epochs
+    epochs = len(training.history.epochs)  # fewer than asked for where the training ended early
+    trained_rows = len(lengths) * epochs
     seconds = training.history.seconds
     device = compute.device
     return {
@@ -285,10 +299,11 @@ def _facts(job: FitJob, compute: Compute, training: Training) -> dict[str, Any]:
         "seconds": seconds,
         "rows": len(lengths),
         "rows_per_s": trained_rows / seconds,
-        "tokens_per_s": int(lengths.sum()) * job.train.epochs / seconds,
+        "tokens_per_s": int(lengths.sum()) * epochs / seconds,
         "padding_share": training.padding_share,
-        "steps": training.steps,
-        "epochs": job.train.epochs,
+        "steps": training.done,
+        "epochs": epochs,
+        "processes": training.processes.count,
         "best_epoch": training.best_epoch,
         "versions": {name: _version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
         "code_digest": code_digest(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,11 @@ from torch.nn import functional as F
 
 from .rows import Targets
 from .spec import UNLABELLED, HeadKind
+
+LossForm = Literal["cross_entropy", "focal", "asymmetric"]
+
+MOST_LABEL_WEIGHT = 100.0
+"""A label with a handful of rows must not outweigh all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +38,117 @@ class HeadScale:
     soft: float
     """Factor of the distance to the teacher: the same with the weight of all rows in a mean batch, since
     the teacher answers every row."""
+    share: float = 1.0
+    """Share of the rows' weight that is labelled for the head."""
+    mixing: float = 1.0
+    """Exponent of `share` that is in `hard`."""
+
+    def hard_at(self, mixing: float) -> float:
+        """`hard` with another exponent of the head's share of labelled rows."""
+        return self.hard if mixing == self.mixing else float(self.hard * self.share ** (mixing - self.mixing))
 
 
-def multiclass_loss(logits: Tensor, targets: Tensor, row_weights: Tensor) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class LossShape:
+    """How a head's loss on labels departs from plain cross-entropy."""
+
+    form: LossForm = "cross_entropy"
+    gamma: float = 0.0
+    """γ of `focal` and `asymmetric`."""
+    smoothing: float = 0.0
+    """Share of an answer that is spread over all labels."""
+    label_weights: Tensor | None = None
+    """(L,) factor of a row of each label (multiclass) or of a present cell (multilabel)."""
+
+
+PLAIN = LossShape()
+"""Cross-entropy as it is."""
+
+ASYMMETRIC_MARGIN = 0.05
+"""Chance below which `asymmetric` leaves an absent label alone (Ridnik et al. 2021, section 2.3)."""
+
+_SMALLEST = 1e-6
+"""Keeps the gradient of x^γ finite at x = 0 for γ < 1."""
+
+
+def multiclass_loss(logits: Tensor, targets: Tensor, row_weights: Tensor, shape: LossShape = PLAIN) -> Tensor:
     """Sum over labelled rows of weight x cross-entropy, a scalar.
 
     Args:
         logits: (B, L) float32.
         targets: (B,) label index, -1 for unlabelled.
         row_weights: (B,).
+        shape: `focal` weighs a row by (1 − p)^γ, where p is the chance given to its label.
     """
-    losses = F.cross_entropy(logits, targets, ignore_index=UNLABELLED, reduction="none")
+    losses = F.cross_entropy(
+        logits, targets, ignore_index=UNLABELLED, reduction="none", label_smoothing=shape.smoothing
+    )
+    own = targets.clamp(min=0)
+    if shape.form == "focal":
+        chance = logits.softmax(1).gather(1, own.unsqueeze(1)).squeeze(1)
+        losses = losses * (1 - chance).clamp(min=_SMALLEST) ** shape.gamma
+    if shape.label_weights is not None:
+        losses = losses * shape.label_weights[own]
     return (losses * row_weights).sum()
 
 
-def multilabel_loss(logits: Tensor, targets: Tensor, row_weights: Tensor) -> Tensor:
+def multilabel_loss(logits: Tensor, targets: Tensor, row_weights: Tensor, shape: LossShape = PLAIN) -> Tensor:
     """Sum over known cells of weight x binary cross-entropy, a scalar.
 
     Args:
         logits: (B, L) float32.
         targets: (B, L) 1, 0 or -1 for unknown.
         row_weights: (B,).
+        shape: `focal` weighs a cell by (1 − p)^γ, where p is the chance given to its answer. `asymmetric`
+            leaves present cells alone; absent ones lose −q^γ log(1 − q) with q = max(p − 0.05, 0).
     """
     known = (targets != UNLABELLED).to(logits.dtype)
     answers = targets.clamp(min=0).to(logits.dtype)
-    losses = F.binary_cross_entropy_with_logits(logits, answers, weight=known, reduction="none")
-    return (losses.sum(1) * row_weights).sum()
+    soft = answers * (1 - shape.smoothing) + 0.5 * shape.smoothing
+    if shape.form == "asymmetric":
+        shifted = (logits.sigmoid() - ASYMMETRIC_MARGIN).clamp(min=0)
+        absent = -torch.log1p(-shifted.clamp(max=1 - _SMALLEST))
+        absent = absent * shifted.clamp(min=_SMALLEST) ** shape.gamma
+        losses = -soft * F.logsigmoid(logits) + (1 - soft) * absent
+    else:
+        losses = F.binary_cross_entropy_with_logits(logits, soft, reduction="none")
+    if shape.form == "focal":
+        chance = torch.where(answers > 0, logits, -logits).sigmoid()
+        losses = losses * (1 - chance).clamp(min=_SMALLEST) ** shape.gamma
+    if shape.label_weights is not None:
+        losses = losses * (1 + answers * (shape.label_weights - 1))
+    return ((losses * known).sum(1) * row_weights).sum()
 
 
-def hard_loss(kind: HeadKind, logits: Tensor, targets: Tensor, row_weights: Tensor) -> Tensor:
+def hard_loss(
+    kind: HeadKind, logits: Tensor, targets: Tensor, row_weights: Tensor, shape: LossShape = PLAIN
+) -> Tensor:
     """`multiclass_loss` or `multilabel_loss`."""
     compute = multiclass_loss if kind == "multiclass" else multilabel_loss
-    return compute(logits, targets, row_weights)
+    return compute(logits, targets, row_weights, shape)
+
+
+def label_weights(
+    kind: HeadKind, targets: Targets, labels: int, exponent: float
+) -> NDArray[np.float32] | None:
+    """(L_h,) weights of rare labels, see `TrainSpec.rare_label_exponent`; none where `exponent` is 0.
+
+    A label without any row gets 1: there is nothing to weigh.
+
+    Args:
+        targets: (N,) or (N, L_h), -1 where unlabelled.
+        labels: L_h.
+    """
+    if exponent == 0:
+        return None
+    shares = label_shares(kind, targets, labels)
+    seen = (shares > 0) & (shares < 1 if kind == "multilabel" else True)
+    weights = np.ones(labels)
+    odds = shares[seen] if kind == "multiclass" else shares[seen] / (1 - shares[seen])
+    weights[seen] = np.minimum(odds**-exponent, MOST_LABEL_WEIGHT)
+    if kind == "multiclass":
+        weights[seen] /= float((weights[seen] * shares[seen]).sum())
+    return weights.astype(np.float32)
 
 
 def distillation_loss(
@@ -101,6 +185,8 @@ def head_loss(
     teacher: Tensor | None = None,
     teacher_share: float = 0.0,
     temperature: float = 1.0,
+    shape: LossShape = PLAIN,
+    mixing: float | None = None,
 ) -> Tensor:
     """One head's scaled loss, a scalar: (1 − s) hard + s soft, where s is the teacher's share.
 
@@ -111,8 +197,11 @@ def head_loss(
         logits, teacher: (B, L_h).
         targets: (B,) or (B, L_h).
         row_weights: (B,).
+        shape: of the loss on labels; the teacher's is always the plain one.
+        mixing: exponent of the head's share of labelled rows at this step; none: the one in `scale`.
     """
-    hard = hard_loss(scale.kind, logits, targets, row_weights) * scale.hard
+    factor = scale.hard if mixing is None else scale.hard_at(mixing)
+    hard = hard_loss(scale.kind, logits, targets, row_weights, shape) * factor
     if teacher is None or teacher_share == 0.0:
         return hard
     soft = distillation_loss(scale.kind, logits, teacher, row_weights, temperature) * scale.soft
@@ -145,7 +234,7 @@ def head_scale(
     share = float(row_weights[labelled].sum()) / everything
     unit = prior_loss(kind, targets, labels) if balance else (1.0 if kind == "multiclass" else float(labels))
     soft = weight * batches / (everything * unit)
-    return HeadScale(kind, hard=soft * share ** (mixing - 1.0), soft=soft)
+    return HeadScale(kind, soft * share ** (mixing - 1.0), soft, share, mixing)
 
 
 def combine(losses: Mapping[str, Tensor]) -> Tensor:

@@ -61,7 +61,8 @@ class HeadSpec:
     labels: tuple[str, ...] = ()
     """Label names in the order of the head's outputs. Empty: inferred from the training rows, sorted."""
     weight: Annotated[float, Range(gt=0)] = 1.0
-    """Factor of this head's loss in the sum. 1.0 because losses are brought to one scale first."""
+    """Factor of this head's loss in the sum; π and 1 − π in the two-loss form π·L_Y + (1 − π)·L_Z. 1.0
+    because losses are brought to one scale first. `headgate sweep` tries a grid of them."""
     metric: MetricName | None = None
     """Primary metric, which the gate compares. Default: `accuracy` for multiclass, `macro_f1` for
     multilabel (accuracy would reward answering nothing where labels are rare)."""
@@ -107,12 +108,27 @@ class TrainSpec:
     metric of 0.622, 0.638, 0.638 and 0.620 (one seed)."""
     head_learning_rate: Annotated[float, Range(gt=0)] = 1e-3
     """Peak learning rate of the heads, which start from random weights and may move faster."""
+    layer_decay: Annotated[float, Range(gt=0, le=1)] = 1.0
+    """Factor of the encoder's learning rate from each layer to the one below it, so that what is general
+    moves less (Howard & Ruder 2018, "ULMFiT", section 3.2; 0.65 to 0.9 are usual). 1 switches it off."""
+    adam_beta2: Annotated[float, Range(gt=0, lt=1)] = 0.999
+    """AdamW's decay of the squared gradients' average; 0.99 in the published 9-in-1 recipe."""
     weight_decay: Annotated[float, Range(ge=0)] = 0.01
     """AdamW's decoupled decay, on matrices only."""
     warmup_share: Share = 0.1
     """Share of all steps over which the learning rate rises from 0."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """What the learning rate does after warm-up."""
+    schedule: Literal["linear", "cosine", "constant", "plateau"] = "linear"
+    """What the learning rate does after warm-up. `plateau`: halves when `patience` epochs have brought no
+    better mean metric, and training ends when it would halve more than `plateau_drops` times (as the 9-in-1
+    model of DeepPavlov Dream was trained); `epochs` is then the most."""
+    plateau_drops: Annotated[int, Range(ge=0)] = 2
+    """For `schedule: plateau`: how often the learning rate halves before training ends."""
+    patience: Annotated[int, Range(ge=1)] = 2
+    """For `schedule: plateau` and `early_stopping`: epochs without a better mean of the heads' primary
+    metrics on validation rows that are waited for."""
+    early_stopping: bool = False
+    """With the other schedules: end after `patience` such epochs (Prechelt 1998, "Early stopping - but
+    when?"). Off: a learning rate that falls to 0 is often best at its end."""
     gradient_clip: Annotated[float, Range(gt=0)] = 1.0
     """Largest global gradient norm."""
     dropout: Share = 0.1
@@ -122,6 +138,9 @@ class TrainSpec:
     mixing_exponent: Share = 0.5
     """How much a head's share of the labelled rows counts in the sum of losses: 0, every head the same;
     1, every labelled row the same. 0.5 (square root), as is usual where sources differ in size."""
+    mixing_final_exponent: Share | None = None
+    """Where `mixing_exponent` moves to, in a straight line over the training; none leaves it (annealed
+    sampling of Stickland & Murray 2019, "BERT and PALs", section 3.4, which goes from 1 to 0.2)."""
     pooling: Literal["mean", "cls", "attention"] = "mean"
     """How token states become one vector: masked mean, the first token, or one attention a head."""
     frozen_embeddings: bool = True
@@ -129,12 +148,29 @@ class TrainSpec:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Autocast type of the forward pass; weights stay float32. `auto`: bfloat16 where the hardware
     multiplies it natively."""
+    loss: Literal["cross_entropy", "focal", "asymmetric"] = "cross_entropy"
+    """`focal`: well answered rows and cells count less, by (1 − p)^γ (Lin et al. 2017, eq. 4).
+    `asymmetric`: only absent labels do, and not at all below a chance of 0.05 (Ridnik et al. 2021,
+    eq. 4–7; for multilabel heads, multiclass ones keep cross-entropy)."""
+    focal_gamma: Annotated[float, Range(ge=0)] = 2.0
+    """γ of `focal` (2 in the paper) and of the absent labels of `asymmetric` (4 there). 0: no effect."""
+    label_smoothing: Annotated[float, Range(ge=0, lt=1)] = 0.0
+    """Share of a row's answer that is spread over all labels (Szegedy et al. 2016, section 7); of a cell's,
+    over yes and no."""
+    rare_label_exponent: Share = 0.0
+    """How much rows (multiclass) or present cells (multilabel) of rare labels count: by their label's share
+    to minus this power, on average 1 (multiclass), or (absent/present)^this (multilabel), at most 100. 0: as
+    they come; 1: all labels the same, as `class_weight="balanced"` elsewhere."""
     balance_losses: bool = True
     """Divide each head's loss by that of knowing only the label frequencies, so that 77 classes do
     not outweigh 3."""
     distillation: Share = 0.5
-    """Share of the loss taken from the baselines' answers at the start of training, falling to 0 at
-    the end (teacher annealing, Clark et al. 2019, BAM!). 0 switches it off. The shared model only."""
+    """Share of the loss taken from the baselines' answers at the start of training, falling to
+    `distillation_final` at the end (teacher annealing, Clark et al. 2019, BAM!). 0 switches the teachers
+    off. The shared model only."""
+    distillation_final: Share = 0.0
+    """Share of the loss taken from the baselines' answers at the end of training. 0 as in BAM!; the same
+    as `distillation` for a constant share (Hinton et al. 2015)."""
     distillation_temperature: Annotated[float, Range(gt=0)] = 2.0
     """Softens teacher and student alike; 2 as in Hinton et al. 2015's text experiments."""
     ema_decay: Annotated[float, Range(ge=0, lt=1)] = 0.0

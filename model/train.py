@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,21 @@ from torch import Tensor
 from .batches import Batch, padding_share, plan_batches
 from .checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 from .device import Compute
-from .encode import Tokens
 from .errors import TrainingDiverged
 from .evaluate import head_metrics, predict_logits
-from .losses import HeadScale, combine, head_loss, head_scale
+from .losses import HeadScale, LossShape, combine, head_loss, head_scale, label_weights
 from .network import MultiHeadNetwork
 from .optimise import (
     WeightAverage,
     freeze_embeddings,
     make_optimizer,
+    plateaus,
     rate_factor,
     set_encoder_dropout,
     set_rate,
 )
-from .rows import Targets
 from .spec import HeadSpec, TrainSpec
+from .training_rows import History, TrainingRows
 
 Tell = Callable[[Mapping[str, Any]], None]
 """Takes one progress event."""
@@ -44,32 +43,10 @@ LOG_POINTS = 200
 """Points of a whole training's loss curve, at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingRows:
-    """The rows of a split, ready for the network."""
-
-    tokens: Tokens
-    """Of the N rows."""
-    numbers: NDArray[np.int64]
-    """(N,) row number of each in the rows folder, from 0: what an error message names."""
-    weights: NDArray[np.float32]
-    """(N,)."""
-    targets: Mapping[str, Targets]
-    """Head → (N,) or (N, L_h)."""
-    teachers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    """Head → teacher logits (N, L_h), where there is a teacher."""
-
-
-@dataclass(slots=True)
-class History:
-    """What happened, as it is written to `history.json`."""
-
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    """{"step", "epoch", "loss", "heads": {head: loss}, "learning_rate"}, means since the point before."""
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    """{"epoch", "step", "loss", "metrics": {head: value}, "mean"}, on validation rows."""
-    seconds: float = 0.0
-    """Time spent in training steps, evaluation left out; resumed parts included."""
+def teacher_share_at(recipe: TrainSpec, done: float) -> float:
+    """Share of the loss taken from the teachers when the share `done` of all steps has been made."""
+    last = recipe.distillation_final
+    return recipe.distillation + (last - recipe.distillation) * done
 
 
 class Training:
@@ -91,6 +68,7 @@ class Training:
     ) -> None:
         """`folder` gets the checkpoint; `key` says which training it belongs to: another one's is ignored."""
         self.network = network.to(compute.device)
+        self.processes = compute.processes
         self.heads, self.recipe, self.compute = heads, recipe, compute
         self.train, self.validation, self.pad_id = train, validation, pad_id
         self.checkpoint, self.best = folder / "checkpoint.safetensors", folder / "best.safetensors"
@@ -98,15 +76,18 @@ class Training:
         self.plan = [self._batches(epoch) for epoch in range(recipe.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
         self.padding_share = padding_share([b for e in self.plan for b in e], train.tokens.lengths)
-        self.scales = self._scales()
+        self.scales, self.shapes = self._scales(), self._shapes()
         set_encoder_dropout(network, recipe.encoder_dropout)
         if recipe.frozen_embeddings:
             freeze_embeddings(network)
+        self.called = self.processes.wrap(self.network)
         self.optimizer = make_optimizer(
             network,
             learning_rate=recipe.learning_rate,
             head_learning_rate=recipe.head_learning_rate,
             weight_decay=recipe.weight_decay,
+            layer_decay=recipe.layer_decay,
+            beta2=recipe.adam_beta2,
         )
         self.parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self.average = WeightAverage(network, recipe.ema_decay) if recipe.ema_decay > 0 else None
@@ -118,7 +99,7 @@ class Training:
         self._told_s: float | None = None
 
     def run(self) -> History:
-        """Train to the end; the network then holds the weights to ship.
+        """Train to the end; the network (of the main process) then holds the weights to ship.
 
         Raises:
             TrainingDiverged: a loss is not finite; the message names the step and the rows.
@@ -129,6 +110,8 @@ class Training:
             first = sum(len(b) for b in self.plan[:epoch])
             if self.done >= first + len(batches):
                 continue
+            if self._has_ended():
+                break
             for batch in batches[self.done - first :]:
                 self._step(epoch, batch)
                 every = self.recipe.checkpoint_every_steps
@@ -136,7 +119,7 @@ class Training:
                     self._read_losses(epoch)  # never keep weights whose loss nobody looked at
                     self._save()
             self._end_epoch(epoch)
-        if self.recipe.keep_best:
+        if self.recipe.keep_best and self.processes.is_main:  # who wrote it; nobody else needs it
             tensors, _ = load_tensors(self.best)
             with torch.no_grad():
                 for name, parameter in self.parameters.items():
@@ -157,6 +140,16 @@ class Training:
         if not self.recipe.keep_best:
             return len(epochs)
         return int(max(epochs, key=lambda e: float(e["mean"]))["epoch"])
+
+    def _has_ended(self) -> bool:
+        """Whether the recipe ends the training before its last epoch."""
+        recipe, found = self.recipe, plateaus(self._means(), self.recipe.patience)
+        if recipe.schedule == "plateau":
+            return found > recipe.plateau_drops
+        return recipe.early_stopping and found > 0
+
+    def _means(self) -> list[float]:
+        return [float(epoch["mean"]) for epoch in self.history.epochs]
 
     def _batches(self, epoch: int) -> list[Batch]:
         recipe = self.recipe
@@ -183,20 +176,43 @@ class Training:
             for name, head in self.heads.items()
         }
 
+    def _shapes(self) -> dict[str, LossShape]:
+        recipe, shapes = self.recipe, {}
+        for name, head in self.heads.items():
+            rare = label_weights(
+                head.kind, self.train.targets[name], len(head.labels), recipe.rare_label_exponent
+            )
+            shapes[name] = LossShape(
+                recipe.loss,
+                recipe.focal_gamma,
+                recipe.label_smoothing,
+                None if rare is None else self._put(rare),
+            )
+        return shapes
+
     def _step(self, epoch: int, batch: Batch) -> None:
         started_s = time.perf_counter()
         recipe, step = self.recipe, self.done
         self.network.train()
         self._factor = rate_factor(
-            step, self.steps, warmup_share=recipe.warmup_share, schedule=recipe.schedule
+            step,
+            self.steps,
+            warmup_share=recipe.warmup_share,
+            schedule=recipe.schedule,
+            drops=plateaus(self._means(), recipe.patience),
         )
         set_rate(self.optimizer, self._factor)
-        ids, mask = self.train.tokens.padded(batch, self.pad_id)
+        # A batch smaller than the number of processes: the others take a row that counts nothing.
+        part, counts = self.processes.part(batch), 1.0
+        if len(part) == 0:
+            part, counts = batch[:1], 0.0
+        ids, mask = self.train.tokens.padded(part, self.pad_id)
         with self.compute.autocast():
-            logits = self.network(self._put(ids), self._put(mask))
-        losses = self._losses(batch, logits, recipe.distillation * (1.0 - step / self.steps))
+            logits = self.called(self._put(ids), self._put(mask))
+        losses = {name: loss * counts for name, loss in self._losses(part, logits, step / self.steps).items()}
         loss = combine(losses)
-        torch.autograd.backward(loss)
+        # Several processes' gradients are averaged, and ours are to be added.
+        torch.autograd.backward(loss * self.processes.count)
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), recipe.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -209,7 +225,11 @@ class Training:
             self._read_losses(epoch)
         self.history.seconds += time.perf_counter() - started_s
 
-    def _losses(self, batch: Batch, logits: Mapping[str, Tensor], teacher_share: float) -> dict[str, Tensor]:
+    def _losses(self, batch: Batch, logits: Mapping[str, Tensor], done: float) -> dict[str, Tensor]:
+        """Scaled loss of each head, when the share `done` of all steps has been made."""
+        recipe, last = self.recipe, self.recipe.mixing_final_exponent
+        first = recipe.mixing_exponent
+        mixing = first if last is None else first + (last - first) * done
         weights = self._put(self.train.weights[batch])
         losses = {}
         for name, scale in self.scales.items():
@@ -221,8 +241,10 @@ class Training:
                 self._put(targets.astype(np.int64) if scale.kind == "multiclass" else targets),
                 weights,
                 teacher=None if teacher is None else self._put(teacher[batch]),
-                teacher_share=teacher_share,
-                temperature=self.recipe.distillation_temperature,
+                teacher_share=teacher_share_at(recipe, done),
+                temperature=recipe.distillation_temperature,
+                shape=self.shapes[name],
+                mixing=mixing,
             )
         return losses
 
@@ -236,7 +258,8 @@ class Training:
         """Bring the losses since the last call to the host, check them and log their means."""
         if not self._pending:
             return
-        values = torch.stack([losses for _, _, losses in self._pending]).double().cpu().numpy()
+        kept = torch.stack([losses for _, _, losses in self._pending])
+        values = self.processes.summed(kept).double().cpu().numpy()
         for (step, batch, _), row in zip(self._pending, values, strict=True):
             if not np.isfinite(row).all():
                 names = [n for n, v in zip(self.heads, row, strict=True) if not math.isfinite(v)]
@@ -279,10 +302,11 @@ class Training:
         if self.average is not None:
             self.average.swap()
         logits = predict_logits(self.network, self.validation.tokens, self.compute, pad_id=self.pad_id)
-        metrics = head_metrics(self.heads, logits, self.validation.targets)
+        # Of the main process: the others' may differ in the last digit, and all must decide the same.
+        metrics = self.processes.from_main(head_metrics(self.heads, logits, self.validation.targets))
         mean = float(np.mean(list(metrics.values())))
-        former = max((float(e["mean"]) for e in self.history.epochs), default=-math.inf)
-        if self.recipe.keep_best and mean > former:
+        former = max(self._means(), default=-math.inf)
+        if self.recipe.keep_best and mean > former and self.processes.is_main:
             save_tensors(self.best, self.parameters)
         if self.average is not None:
             self.average.swap()
@@ -306,17 +330,21 @@ class Training:
         tensors |= optimizer_tensors(self.optimizer, {id(p): n for n, p in self.parameters.items()})
         if self.average is not None:
             tensors |= {f"average/{n}": t for n, t in self.average.average.items()}
-        tensors["random/cpu"] = torch.get_rng_state()
+        for rank, state in enumerate(self.processes.from_all(torch.get_rng_state())):
+            tensors[f"random/cpu/{rank}"] = state
         if self.compute.device.type == "cuda":
-            tensors["random/cuda"] = torch.cuda.get_rng_state()
-        state = {
+            for rank, state in enumerate(self.processes.from_all(torch.cuda.get_rng_state())):
+                tensors[f"random/cuda/{rank}"] = state
+        if not self.processes.is_main:
+            return
+        about = {
             "key": self.key,
             "done": self.done,
             "steps": self.history.steps,
             "epochs": self.history.epochs,
             "seconds": self.history.seconds,
         }
-        save_tensors(self.checkpoint, tensors, state)
+        save_tensors(self.checkpoint, tensors, about)
 
     def _resume(self) -> None:
         if not self.checkpoint.is_file():
@@ -331,9 +359,9 @@ class Training:
                 for name, tensor in self.average.average.items():
                     tensor.copy_(tensors[f"average/{name}"])
         restore_optimizer(self.optimizer, self.parameters, tensors)
-        torch.set_rng_state(tensors["random/cpu"])
+        torch.set_rng_state(tensors[f"random/cpu/{self.processes.rank}"])
         if self.compute.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random/cuda"])
+            torch.cuda.set_rng_state(tensors[f"random/cuda/{self.processes.rank}"])
         self.done = int(state["done"])
         self.history = History(state["steps"], state["epochs"], float(state["seconds"]))
         self.tell({"event": "resumed", "step": self.done, "steps": self.steps})

@@ -1,0 +1,261 @@
+"""What each part of the recipe is worth: shared model minus baselines, variants by seeds, on real data.
+
+    HEADGATE_DATA=… python -m benchmarks.quality WORK [--seeds 3] [--only NAME …] [--threads 1] [--small]
+    python -m benchmarks.quality WORK --table          # only print what is known so far
+
+Each variant changes the recipe in one way and is trained on the same rows (a sample of
+`configs/feelings.yaml`, another one for each seed) with the same number of passes. Baselines are trained once
+for all variants that do not change *their* recipe. Every result is appended to `WORK/results.jsonl` as it
+comes, so a run that was stopped goes on where it was. A difference is given with the 95% interval of its mean
+over seeds (Student's t).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from tokenizers import Tokenizer
+
+from benchmarks.real_rows import merged_rows, sampled_rows
+from model.code import code_digest
+from model.device import choose_compute
+from model.encode import cached_tokens, token_cache
+from model.evaluate import head_metrics, predict_logits
+from model.fit import fit, quiet_libraries
+from model.network import load_fitted
+from model.rows import open_rows
+from model.spec import BackboneSpec, FitJob, HeadSpec, TrainSpec
+from model.teach import teach
+
+BUDGET = {
+    "train": {"emotion": 4000, "sentiment": 1000, "toxicity": 700},
+    "validation": {"emotion": 1200, "sentiment": 423, "toxicity": 299},
+    "test": {"emotion": 3000, "sentiment": 1500, "toxicity": 977},
+}
+"""Labelled rows of each head: small enough for 5,700 rows x 2 epochs in a few minutes on one core."""
+
+SMALL = {
+    "train": {"emotion": 1500, "sentiment": 500, "toxicity": 350},
+    "validation": {"emotion": 700, "sentiment": 423, "toxicity": 299},
+    "test": {"emotion": 1500, "sentiment": 800, "toxicity": 600},
+}
+"""For `--small`: a training takes about 40 s on one core with the encoder cut to `SMALL_LAYERS`."""
+
+SMALL_LAYERS = 2
+
+BASE = TrainSpec(epochs=2, learning_rate=2e-4, max_length=64)
+"""The recipe of configs/feelings.yaml."""
+
+FIRST_SEED = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One change of the recipe."""
+
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `TrainSpec` that differ for the shared model only."""
+    both: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that differ for the baselines too: part of the recipe that the gate holds equal."""
+    taught: bool = True
+    """Whether the baselines teach."""
+
+
+VARIANTS: dict[str, Variant] = {
+    "default": Variant(),
+    "no distillation": Variant(shared={"distillation": 0.0}, taught=False),
+    "distillation 0.9": Variant(shared={"distillation": 0.9}),
+    "temperature 1": Variant(shared={"distillation_temperature": 1.0}),
+    "distillation 0.9, temperature 1": Variant(shared={"distillation": 0.9, "distillation_temperature": 1.0}),
+    "constant distillation 0.5": Variant(shared={"distillation_final": 0.5}),
+    "mixing 1": Variant(shared={"mixing_exponent": 1.0}),
+    "mixing 0": Variant(shared={"mixing_exponent": 0.0}),
+    "head rate 3e-3": Variant(both={"head_learning_rate": 3e-3}),
+    "attention pooling": Variant(both={"pooling": "attention"}),
+    "averaged weights 0.99": Variant(both={"ema_decay": 0.99}),
+    "batch 64": Variant(both={"batch_rows": 64}),
+    "learning embeddings": Variant(both={"frozen_embeddings": False}),
+}
+"""Name → change; the most promising first. All of the same passes over each head's rows."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__.split("\n")[0])
+    parser.add_argument("work", type=Path, help="folder for rows, baselines and results")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--small", action="store_true", help="fewer rows, the encoder cut to two layers")
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    options = parser.parse_args(arguments)
+    results = options.work / "results.jsonl"
+    if not options.table:
+        options.work.mkdir(parents=True, exist_ok=True)
+        quiet_libraries()
+        rows = merged_rows("feelings", options.work / "data")
+        budget, layers = (SMALL, SMALL_LAYERS) if options.small else (BUDGET, None)
+        backbone = BackboneSpec(name="offline", layers=layers)
+        for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
+            sample = sampled_rows(rows, budget, seed=seed, out=options.work / f"rows-{seed}")
+            lab = Laboratory(options.work, sample, backbone, seed, options.threads, results)
+            for name in options.only:
+                lab.run(name, VARIANTS[name])
+    print(table(read_results(results)))
+    return 0
+
+
+class Laboratory:
+    """Trainings of one seed; what is done already is not done again."""
+
+    def __init__(
+        self, work: Path, rows: Path, backbone: BackboneSpec, seed: int, threads: int, results: Path
+    ) -> None:
+        """`rows` is the sample of this seed; `results` the file that is appended to."""
+        self.work, self.rows, self.backbone, self.seed = work, rows, backbone, seed
+        self.threads, self.results = threads, results
+        self.heads = open_rows(rows).heads
+
+    def run(self, name: str, variant: Variant) -> None:
+        """Baselines, teachers and the shared model of one variant."""
+        recipe = replace(BASE, seed=self.seed, threads=self.threads, **variant.both)
+        if any(r["variant"] == name and r["seed"] == self.seed for r in read_results(self.results)):
+            return
+        baselines = {head: self.baseline(head, spec, recipe) for head, spec in self.heads.items()}
+        teachers = {h: str(b / "taught" / f"{h}.npy") for h, b in baselines.items()} if variant.taught else {}
+        out = self.work / f"shared-{digest(name, self.seed)}"
+        facts = self._fit(
+            FitJob(
+                heads=self.heads,
+                backbone=self.backbone,
+                train=replace(recipe, **variant.shared),
+                rows=str(self.rows),
+                out=str(out),
+                teachers=teachers,
+            )
+        )
+        record = {
+            "variant": name,
+            "seed": self.seed,
+            "shared": self.scores(out),
+            "baseline": {h: json.loads((b / "scores.json").read_text())[h] for h, b in baselines.items()},
+            "seconds": facts["seconds"],
+            "baseline_seconds": sum(
+                json.loads((b / "fit.json").read_text())["seconds"] for b in baselines.values()
+            ),
+            "padding_share": facts["padding_share"],
+            "recipe": asdict(replace(recipe, **variant.shared)),
+            "rows": facts["rows"],
+            "layers": self.backbone.layers,
+            "code": code_digest(),
+        }
+        with self.results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        shutil.rmtree(out)
+
+    def baseline(self, head: str, spec: HeadSpec, recipe: TrainSpec) -> Path:
+        """A fitted single-head model with its test scores and its answers on all training rows."""
+        alone = replace(recipe, distillation=0.0)
+        out = self.work / "baselines" / digest(head, asdict(alone), asdict(self.backbone))
+        if not (out / "scores.json").is_file():
+            self._fit(
+                FitJob(
+                    heads={head: spec},
+                    backbone=self.backbone,
+                    train=alone,
+                    rows=str(self.rows),
+                    out=str(out),
+                    labelled_only=True,
+                )
+            )
+            teach(out, self.rows, out / "taught", threads=self.threads, precision="auto", tell=_silent)
+            (out / "scores.json").write_text(json.dumps(self.scores(out)))
+        return out
+
+    def scores(self, fitted: Path) -> dict[str, float]:
+        """Head → its primary metric on the test rows that label it, read as it would ship."""
+        compute = choose_compute("auto", self.threads)
+        model = load_fitted(fitted, attn_implementation=compute.attention)
+        part = open_rows(self.rows, model.heads).split("test", model.heads)
+        tokenizer = Tokenizer.from_file(str(model.tokenizer_path))
+        tokens = cached_tokens(part, tokenizer, token_cache(self.rows, fitted))
+        logits = predict_logits(model.network, tokens, compute, pad_id=model.pad_token_id)
+        return head_metrics(
+            model.heads,
+            logits,
+            part.targets,
+            temperatures={n: c["temperature"] for n, c in model.calibration.items()},
+            thresholds={n: c["thresholds"] for n, c in model.calibration.items()},
+        )
+
+    def _fit(self, job: FitJob) -> dict[str, Any]:
+        started_s = time.monotonic()
+        facts = fit(job, _silent)
+        spent = f"{time.monotonic() - started_s:.0f} s, {facts['rows_per_s']:.0f} rows/s"
+        print(f"seed {self.seed} {'+'.join(job.heads)}: {spent}", file=sys.stderr, flush=True)
+        return facts
+
+
+def digest(*parts: Any) -> str:
+    """A short name for what a result depends on."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """The records so far; a last line that was cut by a kill is left out."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """The ablation: for each variant and head, baseline and shared − baseline with its 95% interval."""
+    heads = list(records[0]["shared"]) if records else []
+    lines = [["variant", "seeds", *(f"{h}: baseline, difference" for h in heads), "mean of heads"]]
+    for name in dict.fromkeys(r["variant"] for r in records):
+        group = [r for r in records if r["variant"] == name]
+        lines.append([name, str(len(group)), *_cells(group, heads)])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _cells(group: list[dict[str, Any]], heads: list[str]) -> Iterator[str]:
+    differences = {h: np.array([r["shared"][h] - r["baseline"][h] for r in group]) for h in heads}
+    for head in heads:
+        base = np.mean([r["baseline"][head] for r in group])
+        yield f"{base:.3f}, {interval(differences[head])}"
+    yield interval(np.mean(list(differences.values()), axis=0))
+
+
+def interval(values: np.ndarray[Any, Any]) -> str:
+    """Mean and half-width of its 95% interval over seeds; without the latter for one seed."""
+    mean = f"{values.mean():+.4f}"
+    if len(values) < 2:
+        return mean
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{mean} ± {half:.4f}"
+
+
+def _silent(event: Mapping[str, Any]) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())
