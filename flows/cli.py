@@ -64,7 +64,17 @@ def validate(config: Path, home: Path | None, backbone: str | None) -> None:
     _run_flow("validate", config, home, backbone)
 
 
-def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None) -> None:
+@main.command(**_example("headgate sweep configs/two_label_sets.yaml --backbone offline"))
+@_CONFIG
+@_HOME
+@_BACKBONE
+@click.option("--points", type=click.IntRange(2, 50), default=5, help="Values of π for a head; default 5.")
+def sweep(config: Path, home: Path | None, backbone: str | None, points: int) -> None:
+    """Train CONFIG with a grid of loss weights of its heads and draw the trade-off; deploy nothing."""
+    _run_flow("sweep", config, home, backbone, points=points)
+
+
+def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None, **options: Any) -> None:
     from flows.config import ConfigError, load_project
 
     try:
@@ -74,7 +84,8 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None)
     prepare(config_home(config, home), on_console=True)
     from flows.console import run_and_show
 
-    raise SystemExit(run_and_show(which, config=config, home=config_home(config, home), backbone=backbone))
+    place = config_home(config, home)
+    raise SystemExit(run_and_show(which, config=config, home=place, backbone=backbone, **options))
 
 
 @main.command(**_example('headgate predict quickstart "The blender broke after a week, I am furious."'))

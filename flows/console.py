@@ -27,7 +27,7 @@ UNWRAPPED_COLUMNS = 140
 """Width of output that is no terminal."""
 
 
-def run_and_show(which: str, *, config: Path, home: Path, backbone: str | None) -> int:
+def run_and_show(which: str, *, config: Path, home: Path, backbone: str | None, **options: Any) -> int:
     """Run the flow `which` here, show what came of it, and give the exit code.
 
     Broken configuration or data is told in a few lines; anything else keeps its traceback.
@@ -36,7 +36,7 @@ def run_and_show(which: str, *, config: Path, home: Path, backbone: str | None) 
 
     console = Console(stderr=True)
     console.print(f"[bold]headgate {which}[/] {config.name}, state in {home}", highlight=False)
-    outcome = run_flow(which, config=config, home=home, backbone=backbone, console=console)
+    outcome = run_flow(which, config=config, home=home, backbone=backbone, console=console, **options)
     if isinstance(outcome, int):
         return outcome
     show_outcome(outcome, home=home, config=config)
@@ -88,6 +88,7 @@ def _headline(outcome: Outcome) -> Text:
     says = {
         "deployed": ("Deployed", "every gate passed", "bold green"),
         "validated": ("Data accepted", "nothing critical was found", "bold green"),
+        "swept": ("Swept", "the weights with the best mean of the heads are", "bold green"),
         "rolled_back": ("Rolled back", "the former version serves again", "bold green"),
         "data_rejected": ("Rejected", "the data gate failed; nothing was trained", "bold red"),
         "model_rejected": ("Rejected", "a gate did not pass; the champion stays", "bold red"),

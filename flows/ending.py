@@ -15,6 +15,7 @@ NAMES: dict[Stage, str] = {
     "deployed": "Deployed",
     "validated": "Accepted",
     "rolled_back": "RolledBack",
+    "swept": "Swept",
     "data_rejected": "Rejected",
     "model_rejected": "Rejected",
 }

@@ -9,13 +9,14 @@ from typing import Any, Literal
 from flows import exits
 
 Stage = Literal[
-    "deployed", "validated", "data_rejected", "model_rejected", "deployment_undone", "rolled_back"
+    "deployed", "validated", "data_rejected", "model_rejected", "deployment_undone", "rolled_back", "swept"
 ]
 
 EXIT_CODES: Mapping[Stage, int] = {
     "deployed": exits.DONE,
     "validated": exits.DONE,
     "rolled_back": exits.DONE,
+    "swept": exits.DONE,
     "data_rejected": exits.DATA_REJECTED,
     "model_rejected": exits.MODEL_REJECTED,
     "deployment_undone": exits.FAILED,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -18,21 +18,25 @@ from flows.outcome import Outcome
 
 
 def run_flow(
-    which: str, *, config: Path, home: Path, backbone: str | None, console: Console
+    which: str, *, config: Path, home: Path, backbone: str | None, console: Console, **options: Any
 ) -> Outcome | int:
-    """The outcome of the flow `which`, or an exit code after its error was told on `console`."""
+    """The outcome of the flow `which`, or an exit code after its error was told on `console`.
+
+    `options` are further arguments of that flow.
+    """
     console.print("  starting Prefect …", style="dim")
     from flows.retrain import retrain
+    from flows.sweep import sweep
     from flows.validate import validate
 
-    flow = {"retrain": retrain, "validate": validate}[which]
+    flow = {"retrain": retrain, "validate": validate, "sweep": sweep}[which]
     # As an exception, so that the temporary server and a training in progress are stopped on the way out.
     before = signal.signal(signal.SIGTERM, _interrupted)
     try:
-        state = flow(config=config, home=home, backbone=backbone, return_state=True)
+        state = flow(config=config, home=home, backbone=backbone, return_state=True, **options)
     finally:
         signal.signal(signal.SIGTERM, before)
-    if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone"):
+    if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone", "Swept"):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):
             return outcome

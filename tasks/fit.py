@@ -81,7 +81,7 @@ def fit_baseline(
             out=str(folder / "fitted"),
             labelled_only=True,
         )
-        _fit(job, title=f"baseline {name}", log=logs / f"fit-{name}.log")
+        fit_job(job, title=f"baseline {name}", log=logs / f"fit-{name}.log")
     seconds = json.loads((folder / "fitted" / "fit.json").read_text())["seconds"]
     return FittedRef(folder=str(folder), seconds=seconds, cached=cached)
 
@@ -167,7 +167,7 @@ def fit_shared(
         out=str(out / "fitted"),
         teachers=dict(teachers),
     )
-    _fit(job, title="shared model", log=logs / "fit-shared.log")
+    fit_job(job, title="shared model", log=logs / "fit-shared.log")
     return package_bundle(
         title="package shared model",
         fitted=out / "fitted",
@@ -182,7 +182,12 @@ def fit_shared(
     )
 
 
-def _fit(job: FitJob, *, title: str, log: Path) -> None:
+def fit_job(job: FitJob, *, title: str, log: Path) -> None:
+    """Run one training in a process of its own and follow it.
+
+    Raises:
+        tasks.model_process.ModelProcessError: it ended badly.
+    """
     out = Path(job.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     file = out.parent / "job.json"
