@@ -138,6 +138,14 @@ def _moderation(seen: Seen) -> Iterator[Defect]:
             right=right[label],
             why=once,
         )
+    yield Defect(
+        says="prompts with HTML entities",
+        stated=46,
+        found=seen.rule("markup").count or 0,
+        where=seen.said("markup"),
+        right=834,
+        why="tags count too: `<Person>` and other stand-ins for names are in half of the prompts",
+    )
     without = seen.rows.filter(pl.col("count:flags") == 0).height
     yield Defect(
         says="rows without any positive label", stated=1158, found=without, where="profile: cardinality"
@@ -299,7 +307,7 @@ def _banking(seen: Seen) -> Iterator[Defect]:
             says=says,
             stated=stated,
             found=found,
-            where=f"profile: label counts ({seen.said('rows_per_label', 'intent')})",
+            where=f"profile: label counts ({seen.said('imbalance', 'intent')})",
         )
     yield _case_only(seen, "train", "test", 25)
 

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="10,000 texts, within a minute")
     options = parser.parse_args(arguments)
-    shared, large = (10_000, 20_000) if options.quick else (50_000, 1_000_000)
+    shared, large = (10_000, 20_000) if options.quick else (20_000, 1_000_000)
     machine = describe_machine()
     texts = planted(large)
     before = peak_memory_mib()

@@ -46,8 +46,3 @@ class Table:
     array of its labels. With `all_columns`, the others too, typed where the format has types."""
     lists: frozenset[str] = field(default_factory=frozenset)
     """Columns whose cells are lists."""
-
-
-def empty_table_message() -> str:
-    """What to say of a file without rows, everywhere the same."""
-    return "the file has no rows"
