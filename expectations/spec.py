@@ -212,8 +212,15 @@ class GateRules:
     """Timed requests a bundle. At least 59 are needed for a 95% bound on p95 (0.95^59 < 0.05)."""
     latency_threads: Annotated[int, Range(ge=1)] = 2
     """CPU threads of the bundle while it is timed; serve with the same number."""
+    http_requests: Annotated[int, Range(ge=20)] = 150
+    """Requests sent to a private endpoint with the candidate before it is promoted; 59 are the least, as
+    above. They take `http_requests / http_rate_per_s` seconds."""
+    http_rate_per_s: Annotated[float, Range(gt=0)] = 25.0
+    """Requests a second, one text each, that the endpoint must answer within `budget_p95_ms`. They leave on
+    schedule whatever the endpoint does, and latency is counted from when each was due. Declare what your
+    callers send at their busiest."""
     max_memory_mb: Annotated[float, Range(gt=0)] = 2048.0
-    """Largest resident set of a process that serves the bundle, in MiB."""
+    """Largest resident set of a process that serves the bundle, in MiB; the endpoint's own, too."""
     max_bundle_mb: Annotated[float, Range(gt=0)] = 2048.0
     """Largest bundle on disk, in MiB."""
     max_memory_ratio: Annotated[float, Range(gt=0)] = 0.8

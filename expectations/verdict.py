@@ -49,7 +49,7 @@ class Verdict:
     """The outcome of a gate with the evidence behind it."""
 
     gate: str
-    """`data`, `accuracy`, `champion`, `latency`, `memory`, or `release` for all of them."""
+    """`data`, `accuracy`, `champion`, `slices`, `latency`, `http`, `memory`, or `release` for all of them."""
     findings: tuple[Finding, ...]
 
     @property

@@ -25,6 +25,7 @@ from tasks.deploy import deploy, refuse_taken_port
 from tasks.evidence import approve, gather_evidence
 from tasks.fit import FittedRef, baseline_key, fit_baseline, fit_shared, package_baseline, teach
 from tasks.home import Home
+from tasks.http_timing import time_http
 from tasks.measure import score, time_bundles
 from tasks.merge import merge
 from tasks.prepare import Run, prepare_run
@@ -152,8 +153,9 @@ def _teachers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) ->
 
 
 def _measure(project: Project, run: Run, bundles: Mapping[str, BundleRef]) -> Measured:
-    """Scores of every bundle, then the latency of all of them, one after another on a quiet machine."""
-    threads, out = project.gates.latency_threads, run.folder / "evidence"
+    """Scores of every bundle, then the latency of all of them and of the shared one through HTTP, one after
+    another on a quiet machine."""
+    gates, threads, out = project.gates, project.gates.latency_threads, run.folder / "evidence"
     scores = {
         label: score(label, bundle, rows=run.rows, out=out, cache=run.cache, threads=threads, logs=run.logs)
         for label, bundle in bundles.items()
@@ -162,9 +164,21 @@ def _measure(project: Project, run: Run, bundles: Mapping[str, BundleRef]) -> Me
         bundles,
         rows=run.rows,
         out=out,
-        requests=project.gates.latency_requests,
+        requests=gates.latency_requests,
         threads=threads,
-        seed=project.gates.seed,
+        seed=gates.seed,
         logs=run.logs,
     )
-    return Measured(scores=scores, timing=timing)
+    http = time_http(
+        project.name,
+        bundles["shared"],
+        deploy=project.deploy,
+        rows=run.rows,
+        out=out,
+        requests=gates.http_requests,
+        rate_per_s=gates.http_rate_per_s,
+        threads=threads,
+        seed=gates.seed,
+        logs=run.logs,
+    )
+    return Measured(scores=scores, timing=timing, http=http)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import statistics
 import time
 from dataclasses import dataclass
@@ -59,8 +60,9 @@ def load_release(
     Raises:
         ReleaseRefused: it may not or can not serve. The message holds no paths.
     """
-    manifest = verify_release(version_dir, public_key, name)
     folder = version_dir / BUNDLE_FOLDER
+    before = _stamps(folder)
+    manifest = verify_release(version_dir, public_key, name)
     try:
         bundle = Bundle.load(folder, threads=threads, verify=True)
         slow_ms = _warm_up(bundle, folder / GOLDEN_FILE)
@@ -73,7 +75,8 @@ def load_release(
         kind = type(error).__name__
         why = "it does not reproduce its golden answers" if kind == "GoldenMismatch" else "it does not load"
         raise ReleaseRefused(f"bundle: {why} ({kind})") from error
-    if bundle.digest != manifest.bundle_sha256:
+    # The graph is hashed and then read again by the runtime: no file may have been touched in between.
+    if bundle.digest != manifest.bundle_sha256 or _stamps(folder) != before:
         raise ReleaseRefused("bundle: it changed while it was loaded")
     if slow_ms > max_answer_ms:
         raise ReleaseRefused(f"bundle: one text takes {slow_ms:.0f} ms, allowed {max_answer_ms:.0f} ms")
@@ -83,6 +86,16 @@ def load_release(
         sequence=sequence,
         since=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """File → inode, size and time of its last change of any kind, which a writer cannot set back; empty
+    where there is no such folder."""
+    try:
+        found = {entry.name: entry.stat(follow_symlinks=False) for entry in os.scandir(folder)}
+    except OSError:
+        return {}
+    return {name: (stat.st_ino, stat.st_size, stat.st_ctime_ns) for name, stat in found.items()}
 
 
 def _warm_up(bundle: Bundle, golden_file: Path) -> float:

@@ -121,6 +121,10 @@ def verify_release(version_dir: Path, public_key: Path, name: str) -> ReleaseMan
         ReleaseRefused: it may not serve, with the reason.
         serving.signing.KeyProblem: the public key can't be used.
     """
+    for folder in (version_dir, version_dir / BUNDLE_FOLDER):
+        # A link could be turned elsewhere between this look and the next.
+        if folder.is_symlink():
+            raise ReleaseRefused(f"{folder.name}: a link, expected a folder")
     data = _read(version_dir / RELEASE_FILE, MAX_MANIFEST_BYTES)
     signature = _read(version_dir / SIGNATURE_FILE, 1024)
     try:

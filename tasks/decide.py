@@ -13,6 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from expectations.accuracy_gate import judge_accuracy, judge_champion
+from expectations.http_gate import http_timings_from_json, judge_http
 from expectations.latency_gate import judge_latency
 from expectations.memory_gate import judge_memory
 from expectations.scores import HeadScores, card_heads, load_scores
@@ -21,8 +22,9 @@ from expectations.timings import timings_from_json
 from expectations.verdict import Verdict, combine
 from model.spec import HeadSpec
 from tasks.champion import ChampionRef
+from tasks.digest import unchanged
 from tasks.progress import Step
-from tasks.references import Measured
+from tasks.references import Measured, ScoresRef, TimingRef
 
 
 @task(name="decide", cache_policy=NO_CACHE)
@@ -33,27 +35,32 @@ def decide(
 
     Raises:
         ValueError: two bundles were scored on different rows, or a file of the evidence is malformed.
+        tasks.digest.FileChanged: a file of the evidence was changed since it was measured.
     """
     with Step("decide") as step:
-        shared = load_scores(Path(measured.scores["shared"].path), heads)
+        shared = scores_of(measured, "shared", heads)
         baselines = {
-            head: scores_of(measured, f"baseline:{head}", {head: heads[head]})[head] for head in heads
+            head: found
+            for head in heads
+            if (found := scores_of(measured, f"baseline:{head}", {head: heads[head]}).get(head)) is not None
         }
         champions, champion_heads = None, None
         if champion is not None:
             card = json.loads((Path(champion.bundle.path) / "card.json").read_text())
             champion_heads = card_heads(card)
-            champions = load_scores(Path(measured.scores["champion"].path), heads, champion_heads)
-        timings = timings_from_json(json.loads(Path(measured.timing.path).read_text()))
+            champions = load_scores(_file(measured.scores["champion"]), heads, champion_heads)
+        timings = timings_from_json(json.loads(_file(measured.timing).read_text()))
         digests = {label: scores.bundle_sha256 for label, scores in measured.scores.items()}
+        http = http_timings_from_json(json.loads(_file(measured.http).read_text()))
         verdict = combine(
             [
                 judge_accuracy(shared, baselines, rules, heads),
                 judge_champion(shared, champions, rules, heads, champion_heads),
                 judge_latency(timings, rules, list(heads), digests),
+                judge_http(http, rules, digests["shared"]),
                 judge_memory(timings, rules, list(heads)),
             ],
-            required=("accuracy", "champion", "latency", "memory"),
+            required=("accuracy", "champion", "latency", "http", "memory"),
         )
         step.outcome = verdict.outcome
     return verdict
@@ -61,4 +68,8 @@ def decide(
 
 def scores_of(measured: Measured, label: str, heads: Mapping[str, HeadSpec]) -> dict[str, HeadScores]:
     """The answers of one bundle by its label (`shared`, `baseline:<head>`)."""
-    return load_scores(Path(measured.scores[label].path), heads)
+    return load_scores(_file(measured.scores[label]), heads)
+
+
+def _file(ref: ScoresRef | TimingRef) -> Path:
+    return unchanged(ref.path, ref.sha256)

@@ -25,3 +25,23 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     raise TypeError(f"cannot digest a {type(value).__name__}")
+
+
+class FileChanged(Exception):
+    """A file is not the one that a reference was made for."""
+
+
+def unchanged(path: str | Path, sha256: str) -> Path:
+    """The path, if the file still has this digest: evidence is judged as it was measured, or not at all.
+
+    Raises:
+        FileChanged: it was changed, or is gone.
+    """
+    found = Path(path)
+    seen = file_sha256(found) if found.is_file() else "none"
+    if seen != sha256:
+        raise FileChanged(
+            f"{found}: its sha256 is {seen[:12]}, expected {sha256[:12]}: it was changed since it was written. "
+            "Run again"
+        )
+    return found

@@ -36,9 +36,12 @@ def gather_evidence(measured: Measured, rules: GateRules) -> dict[str, Any]:
         "scores": {label: scores.sha256 for label, scores in measured.scores.items()},
         "scored_bundles": {label: scores.bundle_sha256 for label, scores in measured.scores.items()},
         "timing": measured.timing.sha256,
+        "http": measured.http.sha256,
         "machine": timing["machine"],
         "threads": timing["threads"],
         "requests": rules.latency_requests,
+        "http_requests": rules.http_requests,
+        "http_rate_per_s": rules.http_rate_per_s,
         "resamples": rules.resamples,
         "seed": rules.seed,
     }

@@ -14,7 +14,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from model.code import code_digest
-from tasks.digest import digest, file_sha256
+from serving.durable import write_durably
+from tasks.digest import FileChanged, digest, file_sha256
 from tasks.model_process import run_model
 from tasks.progress import Step
 from tasks.references import BundleRef, ScoresRef, TimingRef
@@ -26,7 +27,12 @@ def score(
 ) -> ScoresRef:
     """The bundle's answers on the test split, from a process that loaded nothing but the bundle.
 
-    A baseline that was scored on these very rows before, by this code, is not scored again.
+    A baseline that was scored on these very rows before, by this code, is not scored again, unless the
+    cached file is no longer what was written.
+
+    Raises:
+        tasks.digest.FileChanged: the bundle that was scored is not the one that is referred to.
+        tasks.model_process.ModelProcessError: the bundle can't be loaded or scored.
     """
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"{label.replace(':', '-')}.npz"
@@ -34,8 +40,9 @@ def score(
         key = digest("scores", bundle.sha256, _test_rows(rows, bundle.heads), code_digest())
         target = cache / "scores" / f"{key}.npz"
         target.parent.mkdir(exist_ok=True)
+    sealed = target.with_suffix(".sha256")
     with Step(f"score {label}", unit="rows") as step:
-        if target.is_file():
+        if target.is_file() and sealed.is_file() and sealed.read_text() == file_sha256(target):
             step.outcome = "cached"
             return ScoresRef(path=str(target), sha256=file_sha256(target), bundle_sha256=bundle.sha256)
 
@@ -49,8 +56,16 @@ def score(
         done = run_model(
             [*arguments, "--threads", str(threads)], log=logs / f"score-{target.stem}.log", on_event=follow
         )
+        if done["digest"] != bundle.sha256:
+            raise FileChanged(
+                f"{bundle.path}: bundle {done['digest'][:12]} was scored, expected {bundle.sha256[:12]}: it was "
+                "changed since it was packaged. Remove it and run again"
+            )
         step.outcome = f"{done.get('rows', 0):,} rows"
-    return ScoresRef(path=str(target), sha256=file_sha256(target), bundle_sha256=bundle.sha256)
+    sha256 = file_sha256(target)
+    if label.startswith("baseline:"):
+        write_durably(sealed, sha256.encode())
+    return ScoresRef(path=str(target), sha256=sha256, bundle_sha256=bundle.sha256)
 
 
 def _test_rows(rows: Path, heads: Sequence[str]) -> list[str]:

@@ -42,7 +42,7 @@ class ScoresRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingRef:
-    """Raw timings of several bundles, interleaved in one run."""
+    """Raw timings: of several bundles, interleaved in one run, or of requests over HTTP."""
 
     path: str
     sha256: str
@@ -55,3 +55,5 @@ class Measured:
     scores: Mapping[str, ScoresRef]
     """`shared`, `baseline:<head>` and, where there is one, `champion`."""
     timing: TimingRef
+    http: TimingRef
+    """Latency and memory of a private endpoint that serves the candidate."""

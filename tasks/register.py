@@ -101,12 +101,14 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
         BundleChanged: the bundle is not the one that was judged.
         tasks.registry.RegistryProblem: the registry can't be reached.
     """
-    seen = file_sha256(candidate.bundle / "manifest.json")
+    seen, journal = file_sha256(candidate.bundle / "manifest.json"), Journal(home.journal / f"{name}.jsonl")
     if seen != candidate.bundle_sha256:
-        raise BundleChanged(
+        changed = BundleChanged(
             f"bundle {candidate.bundle}: its manifest has sha256 {seen[:12]}, but "
             f"{candidate.bundle_sha256[:12]} was judged; it was changed since. Run again"
         )
+        journal.append(Entry(event="refused", version=None, detail=str(changed)))
+        raise changed
     registry = open_registry(home, name, spec)
     with registry.asked("register a version"):
         experiment = experiment_id(registry, home, spec.experiment or name, spec)
@@ -122,9 +124,7 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
         registry.client.set_terminated(run_id, "FINISHED")
         fault("run_closed")
     outcome = candidate.verdict.outcome
-    Journal(home.journal / f"{name}.jsonl").append(
-        Entry(event="registered", version=version, detail=f"verdict: {outcome}")
-    )
+    journal.append(Entry(event="registered", version=version, detail=f"verdict: {outcome}"))
     return RegisteredVersion(
         name=registry.model,
         version=version,

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from expectations.bootstrap import Average, Comparison, compare_cells, resample_weights
+from expectations.bootstrap import Average, Comparison, compare_cells, resample_weights, widened
+from expectations.paired import Interval
 
 Cells = NDArray[np.int8]
 
@@ -54,12 +55,36 @@ def test_a_label_that_never_occurs_counts_nothing_for_both() -> None:
     assert found.shared.value == found.baseline.value == 0.5
 
 
-def test_against_itself_there_is_no_difference_at_all() -> None:
-    rng = np.random.default_rng(0)
-    targets = (rng.random((200, 3)) < 0.3).astype(np.int8)
-    answers = noisy(rng, targets, 0.7, 0.1)
-    difference = compared(targets, answers, answers).difference
-    assert (difference.value, difference.lower, difference.upper) == (0.0, 0.0, 0.0)
+def test_against_itself_the_bounds_say_what_the_rows_could_not_show() -> None:
+    """By hand: 200 rows, one label that applies to 100 of them, all found. A missed row changes F1 from 1
+    to 2·99 / 199, by 1/199, and half of the rows have something to miss: 0.5 / 199 on average. At most
+    1 - 0.05^(1/200) = 1.4867% of the rows disagree unseen, 2.9734 of them: 2.9734 · 0.5 / 199 = 0.0074708."""
+    targets = np.repeat(np.array([[1], [0]], dtype=np.int8), 100, axis=0)
+    found = compared(targets, targets, targets)
+    assert found.difference.value == 0.0
+    assert (found.difference.lower, found.difference.upper) == pytest.approx(
+        (-0.0074708, 0.0074708), abs=1e-6
+    )
+    assert found.bca is not None and (found.bca.lower, found.bca.upper) == (0.0, 0.0)
+
+
+def test_few_rows_that_agree_prove_nothing() -> None:
+    """BCa alone would certify any margin with them: its bounds are both 0."""
+    targets = np.repeat(np.array([[1], [0]], dtype=np.int8), 15, axis=0)
+    assert compared(targets, targets, targets).difference.lower < -0.03
+
+
+def test_widening_by_hand() -> None:
+    """Student's 95% quantile with 3 degrees of freedom is 2.3534; of 1,000 rows 2.9912 could disagree unseen."""
+    narrow = Interval(value=0.01, lower=0.005, upper=0.012, standard_error=0.004)
+    found = widened(narrow, 1000, 4, 0.0001, 0.95)
+    assert (found.lower, found.upper) == pytest.approx(
+        (0.01 - 2.3534 * 0.004, 0.01 + 2.3534 * 0.004), abs=1e-6
+    )
+    found = widened(narrow, 1000, 4, 0.005, 0.95)
+    assert found.lower == pytest.approx(0.01 - 2.9912 * 0.005, abs=1e-5)
+    wide = Interval(value=0.01, lower=-0.5, upper=0.6, standard_error=0.004)
+    assert widened(wide, 1000, 4, 0.005, 0.95) == wide
 
 
 def test_each_resample_draws_all_rows_with_replacement() -> None:
@@ -99,7 +124,8 @@ def test_bounds_agree_with_scipys_bca() -> None:
         batch=500,
         rng=np.random.default_rng(9),
     )
-    ours = compared(targets, shared, baseline, resamples=4000).difference
+    ours = compared(targets, shared, baseline, resamples=4000).bca
+    assert ours is not None
     assert ours.value == pytest.approx(float(difference(np.arange(300))))
     tolerance = 0.15 * ours.standard_error
     assert ours.lower == pytest.approx(theirs.confidence_interval.low, abs=tolerance)
