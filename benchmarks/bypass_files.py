@@ -6,9 +6,9 @@ bundle is broken. Each way leaves things as the attacker wants them and returns.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -47,7 +47,7 @@ def _tampered(change: Callable[[World, Path], None]) -> Callable[[World], None]:
 
 
 def _signed(change: Callable[[World, Path], None]) -> Callable[[World], None]:
-    """As `_tampered`, and the result is sealed and signed again with the project's key: a careless release."""
+    """As `_tampered`, and sealed and signed again with the project's key: a careless release."""
 
     def changed(world: World, folder: Path) -> None:
         change(world, folder / "bundle")
@@ -297,8 +297,6 @@ def expired_override(world: World, folder: Path) -> None:
     over = dataclasses.replace(made, expires=(datetime.now(UTC) - timedelta(seconds=1)).isoformat())
     record = json.dumps(dataclasses.asdict(over), sort_keys=True)
     signature = signing.sign(record.encode(), world.private_key, "override")
-    import base64
-
     envelope = {"record": record, "signature": base64.b64encode(signature).decode()}
     (folder / OVERRIDE_FILE).write_text(json.dumps(envelope))
     write_override(folder, over, world.private_key)
@@ -332,7 +330,7 @@ def swapped_while_loading(world: World) -> None:
     for turn in range(60):
         beside = graph.with_name(f".{turn}")
         beside.write_bytes(good if turn % 2 else evil)
-        os.replace(beside, graph)
+        beside.replace(graph)
     graph.write_bytes(evil)
 
 

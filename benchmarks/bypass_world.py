@@ -216,7 +216,9 @@ def open_world(place: Path, store: Path) -> Iterator[World]:
     for seed in (FIRST, SECOND):
         bundle = Bundle.load(world.bundle(seed)[0], threads=1, verify=False)
         found = bundle.probabilities(list(TEXTS))
-        world.answers[seed] = [{h: rows[at].tolist() for h, rows in found.items()} for at in range(len(TEXTS))]
+        world.answers[seed] = [
+            {h: rows[at].tolist() for h, rows in found.items()} for at in range(len(TEXTS))
+        ]
     try:
         yield world
     finally:

@@ -44,7 +44,7 @@ def judge_accuracy(
     for name, head in heads.items():
         margin = rules.margins.get(name, rules.margin)
         findings.append(
-            _compared(
+            compared_head(
                 name, head, shared.get(name), baselines.get(name), rules, margin, against="its baseline"
             )
         )
@@ -91,7 +91,7 @@ def judge_champion(
             reason = f"new head: the champion {was}, so there is nothing to compare with"
             findings.append(Finding(subject=subject, outcome="pass", reason=reason))
             continue
-        finding = _compared(
+        finding = compared_head(
             subject,
             head,
             shared.get(name),
@@ -126,7 +126,7 @@ def decide_margin(lower: float, upper: float, margin: float) -> Outcome:
     return "fail" if upper < -margin else "inconclusive"
 
 
-def _compared(
+def compared_head(
     subject: str,
     head: HeadSpec,
     shared: HeadScores | None,
@@ -136,6 +136,16 @@ def _compared(
     *,
     against: str,
 ) -> Finding:
+    """One head against another model on the same rows: the finding by which it passes or not.
+
+    Args:
+        subject: what the finding is called.
+        other: the answers of the other model, on the same rows.
+        against: how that model is called in sentences: `its baseline`, `the champion`.
+
+    Raises:
+        ValueError: the two were scored on other rows.
+    """
     metric = head.primary_metric
     for whose, scores in (("the shared model", shared), (against, other)):
         if scores is None:
@@ -263,19 +273,20 @@ def _floors(
     usable = scores is not None and scores.finite and bool(scores.labelled.any())
     if name in rules.floors:
         value = compared.figures.get("shared")
-        yield _limit(f"{name} floor", head.primary_metric, value, rules.floors[name], at_least=True)
+        yield point_limit(f"{name} floor", head.primary_metric, value, rules.floors[name], at_least=True)
     figures = {f.label: f.f1 for f in per_label(scores)} if usable and scores is not None else {}
     for label, floor in rules.label_floors.get(name, {}).items():
-        yield _limit(f"{name} floor of {label}", "f1", figures.get(label), floor, at_least=True)
+        yield point_limit(f"{name} floor of {label}", "f1", figures.get(label), floor, at_least=True)
     if name in rules.max_calibration_error:
         error = expected_calibration_error(scores) if usable and scores is not None else None
         limit = rules.max_calibration_error[name]
-        yield _limit(f"{name} calibration", "calibration error", error, limit, at_least=False)
+        yield point_limit(f"{name} calibration", "calibration error", error, limit, at_least=False)
 
 
-def _limit(
+def point_limit(
     subject: str, metric: str, value: float | int | str | None, limit: float, *, at_least: bool
 ) -> Finding:
+    """A point estimate against a floor (`at_least`) or a ceiling; a missing one decides nothing."""
     word = "at least" if at_least else "at most"
     figures: Figures = {"metric": metric, "compare": "floor" if at_least else "ceiling", "shared": value}
     figures["limit"] = limit

@@ -100,7 +100,7 @@ def _latency(timings: HttpTimings, rules: GateRules, bundle_sha256: str | None) 
         return said(
             "fail",
             f"asked at {timings.rate_per_s:g} a second of {timings.threads} threads, declared "
-            f"{rules.http_rate_per_s:g} of {rules.latency_threads}: what was measured is not what was declared",
+            f"{rules.http_rate_per_s:g} of {rules.latency_threads}: what was measured is not declared",
         )
     refused = int(np.count_nonzero(timings.status != 200))
     if refused:
@@ -141,8 +141,8 @@ def _decided(
         )
     if outcome == "fail":
         return outcome, (
-            f"at least {lower:.1f} ms ({confidence}, {n} requests); the budget is {limit:g} ms: use a smaller "
-            "encoder, more `deploy.workers`, or declare a lower `gates.http_rate_per_s`"
+            f"at least {lower:.1f} ms ({confidence}, {n} requests); the budget is {limit:g} ms: use a "
+            "smaller encoder, more `deploy.workers`, or declare a lower `gates.http_rate_per_s`"
         )
     if math.isinf(upper):
         return outcome, f"{n} requests were sent; a p95 at {confidence} needs at least {least}"

@@ -166,6 +166,34 @@ class DataRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SliceRule:
+    """A part of the test rows on which heads must hold, too. Give either `column` or a band of lengths."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    column: str | None = None
+    """What rows are told apart by: `source`, `group`, a head (its label; of a multilabel head, each label
+    that applies), or any column that a source carries along (`sources.NAME.keep`)."""
+    values: tuple[str, ...] = ()
+    """Which values of the column. None given: each value with enough rows; the others are named as not
+    judged."""
+    min_chars: Annotated[int, Range(ge=0)] | None = None
+    """Shortest text of the slice, in characters."""
+    max_chars: Annotated[int, Range(ge=0)] | None = None
+    """Longest text of the slice, in characters."""
+    heads: tuple[str, ...] = ()
+    """Which heads are judged; none given: all."""
+    margin: Annotated[float, Range(gt=0, lt=1)] | None = None
+    """How much worse than its baseline a head may be on this slice; none: not compared with it. A slice has
+    fewer rows than the whole, so it certifies wider margins only."""
+    floor: Share | None = None
+    """Lowest acceptable value of the head's metric on this slice (point estimate); none: no floor."""
+    min_rows: Annotated[int, Range(ge=1)] = 100
+    """Fewest labelled rows of a head from which a slice is judged. With fewer it is inconclusive, unless its
+    value was not asked for by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
     """When a trained model may ship."""
 
@@ -189,6 +217,8 @@ class GateRules:
     """Head → label → lowest acceptable F1 of that label on the test rows (point estimate)."""
     max_calibration_error: dict[str, Share] = field(default_factory=dict)
     """Head → largest expected calibration error on the test rows (15 bins)."""
+    slices: tuple[SliceRule, ...] = ()
+    """Parts of the test rows on which the heads are judged again: by source, language, length, …"""
     champion_margin: Annotated[float, Range(gt=0, lt=1)] = 0.015
     """How much worse than the champion a head may be on the same rows."""
     allow_dropped_heads: bool = False

@@ -172,6 +172,12 @@ def _disagreements(project: Project) -> Iterator[str]:
             if head not in heads:
                 near = _nearest(head, heads)
                 yield f"gates.{field}.{head}: no such head{near}; expected one of {_listed(heads)}"
+    yield from _slice_disagreements(project)
+    if project.deploy.threads != project.gates.latency_threads:
+        yield (
+            f"deploy.threads: {project.deploy.threads}, but gates.latency_threads is "
+            f"{project.gates.latency_threads}; what is measured must be what serves: give both the same"
+        )
     for source_name in project.split.prefer:
         if source_name not in project.sources:
             yield f"split.prefer: no source {source_name!r}{_nearest(source_name, set(project.sources))}"
@@ -180,6 +186,32 @@ def _disagreements(project: Project) -> Iterator[str]:
             yield f"heads.{head}.labels: a label is listed twice"
         if len(spec.labels) == 1 and spec.kind == "multiclass":
             yield f"heads.{head}.labels: one label only; a multiclass head needs two or more"
+
+
+def _slice_disagreements(project: Project) -> Iterator[str]:
+    heads = set(project.heads)
+    known = {"source", "group", *heads}
+    known |= {column for source in project.sources.values() for column in source.keep}
+    for number, rule in enumerate(project.gates.slices):
+        at, band = f"gates.slices.{number}", (rule.min_chars, rule.max_chars)
+        if (rule.column is None) == (band == (None, None)):
+            yield f"{at}: give either `column` or a band of `min_chars` and `max_chars`"
+        elif rule.column is not None and rule.column not in known:
+            near = _nearest(rule.column, known)
+            yield (
+                f"{at}.column: {rule.column!r} is not carried into the dataset{near}; expected one of "
+                f"{_listed(known)}, or name it in a source's `keep`"
+            )
+        if rule.column is None and rule.values:
+            yield f"{at}.values: a band of lengths has no values; give `column`"
+        if None not in band and rule.min_chars > rule.max_chars:  # type: ignore[operator]
+            yield f"{at}: min_chars {rule.min_chars} is more than max_chars {rule.max_chars}"
+        if rule.margin is None and rule.floor is None:
+            yield f"{at}: nothing is judged; give a `margin`, a `floor` or both"
+        for head in rule.heads:
+            if head not in heads:
+                near = _nearest(head, heads)
+                yield f"{at}.heads: no head {head!r}{near}; expected one of {_listed(heads)}"
 
 
 def _target_disagreements(at: str, target: TargetSpec) -> Iterator[str]:

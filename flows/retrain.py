@@ -90,7 +90,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     if champion is not None:
         bundles["champion"] = champion.bundle
     measured = _measure(project, run, bundles)
-    verdict = decide(run.heads, measured, project.gates, champion=champion)
+    verdict = decide(run.heads, measured, project.gates, champion=champion, dataset=data.path)
     registered = register(state, project.name, project.registry, run, shared, verdict, dataset=data.path)
     deployed = None
     if verdict.outcome == "pass":

@@ -21,9 +21,14 @@ from serving.loading import Served, load_release
 from serving.manifest import ReleaseRefused
 from serving.pointer import Pointer, PointerBroken
 from serving.release_folder import ReleaseFolder
-from serving.signing import KeyProblem
+from serving.signing import KeyProblem, load_public_key
 
 log = logging.getLogger("serving")
+
+
+class KeyExchanged(KeyProblem):
+    """The public key is not the one that the endpoint started with."""
+
 
 _Stamp = tuple[int, int, int] | None
 
@@ -88,6 +93,9 @@ class Engine:
         self._first_retry_s, self._last_retry_s = retry_s
         self._retry_s = self._first_retry_s
         self._trim_at = float("inf")
+        # The key is trusted as it was at the start. Whoever can exchange the file could sign anything
+        # with a key of their own; a new key takes a restart, which an operator does.
+        self._pinned: bytes | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="release-follower", daemon=True)
 
@@ -148,7 +156,10 @@ class Engine:
         self._seen = stamp
         before = self._served, self._refusal
         try:
+            self._check_key()
             self._follow(cold or expired or self._served is None)
+        except KeyExchanged as error:
+            self._refuse(None, str(error))
         except KeyProblem as error:
             self._refuse(None, "the public key can't be used", detail=str(error))
         except Exception:
@@ -227,9 +238,18 @@ class Engine:
             threads=self.threads,
             max_answer_ms=self.max_answer_ms,
         )
+        self._check_key()
         seconds = round(time.monotonic() - begin, 3)
         log.info("version loaded", extra={"version": version, "seconds": seconds})
         return served
+
+    def _check_key(self) -> None:
+        load_public_key(self.public_key)
+        key = self.public_key.read_bytes()
+        if self._pinned is None:
+            self._pinned = key
+        elif key != self._pinned:
+            raise KeyExchanged("the public key was exchanged since the endpoint started; restart it")
 
     def _exchange(self, served: Served) -> None:
         before = self._served

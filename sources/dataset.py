@@ -25,7 +25,7 @@ from sources.handover import write_rows
 from sources.identity import look_alikes
 from sources.labels import resolve_labels
 from sources.locate import AbsentPath
-from sources.merge import merge_rows, source_rows
+from sources.merge import KEPT, merge_rows, source_rows
 from sources.near_duplicates import ROW_LIMIT, find_near_duplicates
 from sources.profile import profile_heads, profile_lengths, split_rows
 from sources.read import read_source
@@ -143,7 +143,8 @@ def build_dataset(
     }
     tables = {"dataset": dataset, "observations": observations, "findings": findings}
     tables |= {"labels": _long_labels(dataset, resolved), "words": words}
-    evidence = evidence_digest(observations, resolved)
+    kept = dataset.select(column for column in dataset.columns if column.startswith(KEPT))
+    evidence = evidence_digest(observations, resolved, kept)
     return _write(ref, tables, profile, evidence, out_root, progress)
 
 
@@ -205,10 +206,12 @@ def _read_all(
         done += rows
         progress("read", done)
 
+    kept = sorted({column for spec in sources.values() for column in spec.keep})
     for name, spec in sorted(sources.items()):
         try:
             raw = read_source(name, spec, base, on_rows)
-            frames.append(source_rows(name, find_targets(raw, spec, dict(heads), books, base), spec, heads))
+            found = find_targets(raw, spec, dict(heads), books, base)
+            frames.append(source_rows(name, found, spec, heads, kept))
             about.append({"name": name, "files": raw.files, "rows": raw.rows_read})
         except AbsentPath as error:
             if not spec.optional:
@@ -266,7 +269,8 @@ def _dataset(
             said.gather(numbers).alias(f"head:{name}"),
             silent.gather(numbers).alias(f"unknown:{name}"),
         ]
-    return texts.select("text_id", "text", "split", "weight", "group", "origins").with_columns(columns)
+    kept = [column for column in texts.columns if column.startswith(KEPT)]
+    return texts.select("text_id", "text", "split", "weight", "group", "origins", *kept).with_columns(columns)
 
 
 def _observations(rows: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ Rows are all input rows; texts are what is left when rows with the same text are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,6 +18,9 @@ from sources.spec import SourceSpec, SplitSpec
 from sources.split import CODES, join_groups
 from sources.table import FILE, GIVEN, LINE
 from sources.targets import columns_of
+
+KEPT = "column:"
+"""Prefix of a column that a source keeps (`SourceSpec.keep`), in the rows, the texts and the dataset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +38,17 @@ class Merged:
 
 
 def source_rows(
-    name: str, frame: pl.DataFrame, spec: SourceSpec, heads: Mapping[str, HeadSpec]
+    name: str,
+    frame: pl.DataFrame,
+    spec: SourceSpec,
+    heads: Mapping[str, HeadSpec],
+    kept: Sequence[str] = (),
 ) -> pl.DataFrame:
     """One source's table (after `sources.targets`) in the columns that all sources share.
 
-    Columns: `source`, `file`, `line`, `given`, `text`, `text_id`, `group`, `weight` and per head
-    `answer:H`, `count:H`, `stranger:H` (null throughout for a head that this source does not label).
+    Columns: `source`, `file`, `line`, `given`, `text`, `text_id`, `group`, `weight`, per head `answer:H`,
+    `count:H`, `stranger:H` (null throughout for a head that this source does not label), and `column:C` for
+    each of `kept`, the columns that any source keeps (null where this one does not).
     """
     text = identity(pl.col(spec.text))
     group = pl.col(spec.group).replace("", None) if spec.group else pl.lit(None, dtype=pl.String)
@@ -63,6 +71,9 @@ def source_rows(
                 pl.lit(None, dtype=pl.Int32).alias(names.count),
                 pl.lit(None, dtype=pl.String).alias(names.unknown),
             ]
+    for column in kept:
+        value = pl.col(column).replace("", None) if column in spec.keep else pl.lit(None, dtype=pl.String)
+        columns.append(value.alias(f"{KEPT}{column}"))
     rows = frame.select(columns)
     ids = text_ids(rows.select(pl.col("text").replace("", None)).to_series())
     return rows.with_columns(ids.alias("text_id"))
@@ -87,6 +98,7 @@ def merge_rows(
     """
     rows = rows.sort("source", "file", "line")
     answer = {head: columns_of(head).answer for head in heads}
+    kept = [column for column in rows.columns if column.startswith(KEPT)]
     texts = (
         rows.lazy()
         .filter(pl.col("text_id").is_not_null())
@@ -99,6 +111,7 @@ def merge_rows(
             pl.col("group").min(),
             pl.col("group").max().alias("group_last"),
             pl.struct("source", "line").alias("origins"),
+            *(pl.col(column).min() for column in kept),
             *(pl.col(column).min() for column in answer.values()),
             *(pl.col(column).max().alias(f"most:{head}") for head, column in answer.items()),
             *(pl.col(columns_of(head).count).is_not_null().any().alias(f"labelled:{head}") for head in heads),
@@ -127,6 +140,7 @@ def merge_rows(
             "weight",
             "group",
             "origins",
+            *kept,
             *answer.values(),
             *(f"labelled:{head}" for head in heads),
         ),

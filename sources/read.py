@@ -152,7 +152,7 @@ def _wanted(spec: SourceSpec) -> Wanted:
     for target in spec.heads.values():
         columns += target_columns(target_spec(target))
     must_exist = {spec.text} if spec.limit else set(columns)
-    for extra in (spec.group, spec.split_column):
+    for extra in (spec.group, spec.split_column, *spec.keep):
         if extra is not None:
             columns.append(extra)
             must_exist.add(extra)

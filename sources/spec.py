@@ -87,6 +87,9 @@ class SourceSpec:
     group: str | None = None
     """Column whose equal values (an author, a ticket) stay in one split, in all sources that name a
     group. An empty cell is no group."""
+    keep: tuple[str, ...] = ()
+    """Further columns to carry into the dataset (`column:NAME`), so that the gates can look at slices of the
+    test rows (`gates.slices`): a language, a channel. Of rows with one text the smallest value counts."""
     where: str | None = None
     """Row filter, an SQL condition on this source's columns: `CAST(length AS INT) > 3 AND lang = 'en'`.
     Columns of text files are strings, so numbers need the CAST; text and label columns are strings in

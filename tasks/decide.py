@@ -17,6 +17,7 @@ from expectations.http_gate import http_timings_from_json, judge_http
 from expectations.latency_gate import judge_latency
 from expectations.memory_gate import judge_memory
 from expectations.scores import HeadScores, card_heads, load_scores
+from expectations.slices import judge_slices
 from expectations.spec import GateRules
 from expectations.timings import timings_from_json
 from expectations.verdict import Verdict, combine
@@ -29,9 +30,17 @@ from tasks.references import Measured, ScoresRef, TimingRef
 
 @task(name="decide", cache_policy=NO_CACHE)
 def decide(
-    heads: Mapping[str, HeadSpec], measured: Measured, rules: GateRules, *, champion: ChampionRef | None
+    heads: Mapping[str, HeadSpec],
+    measured: Measured,
+    rules: GateRules,
+    *,
+    champion: ChampionRef | None,
+    dataset: Path | None = None,
 ) -> Verdict:
-    """Accuracy against the baselines and the champion, latency, memory: all must pass.
+    """Accuracy against the baselines and the champion, on slices, latency, memory: all must pass.
+
+    Args:
+        dataset: the dataset folder, for `rules.slices`.
 
     Raises:
         ValueError: two bundles were scored on different rows, or a file of the evidence is malformed.
@@ -56,6 +65,7 @@ def decide(
             [
                 judge_accuracy(shared, baselines, rules, heads),
                 judge_champion(shared, champions, rules, heads, champion_heads),
+                *judge_slices(shared, baselines, rules, heads, dataset),
                 judge_latency(timings, rules, list(heads), digests),
                 judge_http(http, rules, digests["shared"]),
                 judge_memory(timings, rules, list(heads)),

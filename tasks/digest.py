@@ -41,7 +41,7 @@ def unchanged(path: str | Path, sha256: str) -> Path:
     seen = file_sha256(found) if found.is_file() else "none"
     if seen != sha256:
         raise FileChanged(
-            f"{found}: its sha256 is {seen[:12]}, expected {sha256[:12]}: it was changed since it was written. "
-            "Run again"
+            f"{found}: its sha256 is {seen[:12]}, expected {sha256[:12]}: it was changed since it was "
+            "written. Run again"
         )
     return found

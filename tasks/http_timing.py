@@ -33,7 +33,7 @@ TRIAL = {
     "gate": "trial",
     "findings": [{"subject": "trial", "outcome": "pass", "reason": "private, for measuring", "figures": {}}],
 }
-"""The verdict under which the private endpoint serves. It is worth nothing outside: see the docstring above."""
+"""The verdict under which the private endpoint serves. Worth nothing elsewhere: see the docstring above."""
 PATIENCE_S = 60.0
 """Added to the length of the schedule before the generator counts as hung."""
 

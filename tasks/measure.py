@@ -58,8 +58,8 @@ def score(
         )
         if done["digest"] != bundle.sha256:
             raise FileChanged(
-                f"{bundle.path}: bundle {done['digest'][:12]} was scored, expected {bundle.sha256[:12]}: it was "
-                "changed since it was packaged. Remove it and run again"
+                f"{bundle.path}: bundle {done['digest'][:12]} was scored, expected {bundle.sha256[:12]}: it "
+                "was changed since it was packaged. Remove it and run again"
             )
         step.outcome = f"{done.get('rows', 0):,} rows"
     sha256 = file_sha256(target)

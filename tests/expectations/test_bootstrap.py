@@ -75,7 +75,7 @@ def test_few_rows_that_agree_prove_nothing() -> None:
 
 
 def test_widening_by_hand() -> None:
-    """Student's 95% quantile with 3 degrees of freedom is 2.3534; of 1,000 rows 2.9912 could disagree unseen."""
+    """Student's 95% quantile with 3 degrees of freedom is 2.3534; 2.9912 of 1,000 rows can go unseen."""
     narrow = Interval(value=0.01, lower=0.005, upper=0.012, standard_error=0.004)
     found = widened(narrow, 1000, 4, 0.0001, 0.95)
     assert (found.lower, found.upper) == pytest.approx(

@@ -1,0 +1,150 @@
+"""Copies of a real bundle with one thing wrong, for the gates to find: whole bundles, sealed, that load.
+
+Only the end of the graph is changed: what a head gives passes through one more node. So any bundle will do,
+float32 or int8. Knows ONNX and the bundle's files; does not judge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from model.bundle import Bundle, output_name
+from model.bundle_files import CARD, GOLDEN, LISTED, MANIFEST, MODEL, TOKENIZER
+from model.card import SCHEMA_VERSION, card_from_json
+
+MATRIX = 512
+"""Side of the matrices that a slow copy multiplies for nothing."""
+PUSH = 50.0
+"""What is added to logits, and far beyond what any model says."""
+
+Change = Callable[[ModelProto], None]
+
+
+def broken_copy(bundle: Path, out: Path, change: Change) -> Path:
+    """Copy a bundle to `out`, change its graph, and make golden set and manifest fit the result.
+
+    Raises:
+        model.card.BundleError: the changed graph is no bundle any more.
+    """
+    shutil.copytree(bundle, out)
+    model = onnx.load(out / MODEL)
+    change(model)
+    (out / MODEL).write_bytes(model.SerializeToString())
+    card = card_from_json(json.loads((out / CARD).read_bytes()), where=CARD)
+    made = Bundle.from_parts(out / MODEL, (out / TOKENIZER).read_bytes(), card)
+    golden = json.loads((out / GOLDEN).read_bytes())
+    answers = made.probabilities(golden["texts"])
+    golden["probabilities"] = {head: rows.tolist() for head, rows in answers.items()}
+    (out / GOLDEN).write_text(json.dumps(golden), encoding="utf-8")
+    files = {}
+    for name in LISTED:
+        data = (out / name).read_bytes()
+        files[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    (out / MANIFEST).write_text(json.dumps({"schema_version": SCHEMA_VERSION, "files": files}))
+    return out
+
+
+def labels_shuffled(head: str, labels: int) -> Change:
+    """Every answer of the head is told as its neighbour's."""
+
+    def change(model: ModelProto) -> None:
+        order = numpy_helper.from_array(np.roll(np.arange(labels), 1), f"{head}_order")
+        _after(model, head, "Gather", [order], axis=1)
+
+    return change
+
+
+def weights_zeroed(head: str) -> Change:
+    """The head gives 0 for every label, as one whose weights were lost would."""
+
+    def change(model: ModelProto) -> None:
+        _after(model, head, "Mul", [numpy_helper.from_array(np.zeros(1, np.float32), f"{head}_nothing")])
+
+    return change
+
+
+def bias_added(head: str, labels: int) -> Change:
+    """The head's last label gets a large bias; with two labels or more the others lose by it."""
+
+    def change(model: ModelProto) -> None:
+        push = np.zeros(labels, np.float32)
+        push[-1] = PUSH
+        _after(model, head, "Add", [numpy_helper.from_array(push, f"{head}_push")])
+
+    return change
+
+
+def slower(head: str, products: int) -> Change:
+    """The same answers after `products` useless matrix products: a sleep, in the only language that a bundle
+    speaks. A bundle holds no code that could sleep."""
+
+    def change(model: ModelProto) -> None:
+        size = numpy_helper.from_array(np.array([MATRIX, MATRIX], np.int64), "idle_size")
+        nothing = numpy_helper.from_array(np.zeros(1, np.float32), "idle_nothing")
+        nodes = [
+            helper.make_node("Cast", ["attention_mask"], ["idle_mask"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMax", ["idle_mask"], ["idle_most"], keepdims=0),
+            # Zeros that depend on the input, or the runtime would work them out once and for all.
+            helper.make_node("Mul", ["idle_most", "idle_nothing"], ["idle_zero"]),
+            helper.make_node("Expand", ["idle_zero", "idle_size"], ["idle_0"]),
+        ]
+        for turn in range(products):
+            factors = [f"idle_{turn}", "idle_0"]
+            nodes.append(helper.make_node("MatMul", factors, [f"idle_{turn + 1}"]))
+        nodes.append(helper.make_node("ReduceMax", [f"idle_{products}"], ["idle_end"], keepdims=0))
+        model.graph.initializer.extend([size, nothing])
+        _after(model, head, "Add", ["idle_end"], before=nodes)
+
+    return change
+
+
+def heavier(head: str, mebibytes: int) -> Change:
+    """The same answers from a bundle that carries `mebibytes` of weights for nothing."""
+
+    def change(model: ModelProto) -> None:
+        ballast = np.zeros((mebibytes * 2**18, 1), np.float32)
+        ballast[:, 0] = np.arange(len(ballast)) % 7  # not all equal, so that no page of it is spared
+        first = numpy_helper.from_array(np.zeros(1, np.int64), "ballast_first")
+        last = helper.make_node("ArgMin", ["input_ids"], ["ballast_row"], axis=1, keepdims=0)
+        picked = helper.make_node("Gather", ["ballast", "ballast_row"], ["ballast_picked"])
+        nothing = numpy_helper.from_array(np.zeros(1, np.float32), "ballast_nothing")
+        still = helper.make_node("Mul", ["ballast_picked", "ballast_nothing"], ["ballast_still"])
+        model.graph.initializer.extend([numpy_helper.from_array(ballast, "ballast"), first, nothing])
+        _after(model, head, "Add", ["ballast_still"], before=[last, picked, still])
+
+    return change
+
+
+def _after(
+    model: ModelProto,
+    head: str,
+    operator: str,
+    others: Iterable[TensorProto | str],
+    *,
+    before: Iterable[NodeProto] = (),
+    **attributes: int,
+) -> None:
+    """Let a head's output pass through one more node, which takes it and `others`."""
+    output, sound = output_name(head), f"{head}_sound"
+    for node in model.graph.node:
+        for index, name in enumerate(node.output):
+            if name == output:
+                node.output[index] = sound
+        for index, name in enumerate(node.input):
+            if name == output:
+                node.input[index] = sound
+    names = []
+    for other in others:
+        if isinstance(other, TensorProto):
+            model.graph.initializer.append(other)
+        names.append(other if isinstance(other, str) else other.name)
+    model.graph.node.extend(before)
+    model.graph.node.append(helper.make_node(operator, [sound, *names], [output], **attributes))
