@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.bypass_world import EVIL, SECOND, World
+from benchmarks.bypass_world import DEPLOY, EVIL, SECOND, World
 from benchmarks.toy_bundle import NAME
 from expectations.verdict import NotApproved
 from serving import process, signing
@@ -229,9 +230,7 @@ def second_endpoint_on_another_folder(world: World) -> None:
     write_release(folder, world.manifest(2, EVIL), private)
     pointer = Pointer(name=NAME, version=2, sequence=2, approval=2)
     write_pointer(other.releases(NAME) / "current", pointer, private)
-    from benchmarks.bypass_world import DEPLOY
-
-    quick = DEPLOY.__class__(port=0, threads=1, poll_s=0.02, start_timeout_s=3)
+    quick = replace(DEPLOY, start_timeout_s=8)
     with world.refused(process.EndpointError):
         process.start(
             other.releases(NAME),

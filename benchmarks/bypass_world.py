@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -23,13 +24,14 @@ from benchmarks.toy_bundle import NAME, PASS, write_bundle, write_bundle_manifes
 from expectations.verdict import ApprovedVersion, Outcome, Verdict, verdict_from_json
 from model.bundle import Bundle
 from serving import process
-from serving.client import NoAnswer, ask, get
+from serving.client import NoAnswer, ask, get, request
 from serving.manifest import ReleaseManifest
 from serving.release_folder import ReleaseFolder
 from serving.spec import DeploySpec
 from tasks.candidate import Candidate
 from tasks.deploy import deploy_version
 from tasks.digest import file_sha256
+from tasks.endpoint import EndpointDown, start
 from tasks.home import Home, environment
 from tasks.promote import promote_version
 from tasks.reconcile import mend
@@ -169,11 +171,9 @@ class World:
         process.stop(state_file(self.home, NAME), wait_s=5)
 
     def resume(self) -> None:
-        """Start the endpoint again, as a supervisor would."""
-        with contextlib.suppress(process.EndpointError):
-            process.start(
-                self.folder.path, self.public_key, DEPLOY, state_file(self.home, NAME), self.endpoint_log
-            )
+        """Start the endpoint again, as `headgate serve` does."""
+        with contextlib.suppress(EndpointDown):
+            start(self.home.root, NAME)
 
     @property
     def endpoint_log(self) -> Path:
@@ -273,6 +273,16 @@ def journal_lines(world: World) -> list[dict[str, Any]]:
     """Entries of the project's journal."""
     path = world.home.journal / f"{NAME}.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def refused_requests(world: World) -> int:
+    """Replies of 4xx that the endpoint counts in its metrics."""
+    try:
+        _, _, body = request(world.url, "GET", "/metrics")
+    except (NoAnswer, AssertionError):
+        return 0
+    counted = re.findall(r'headgate_requests_total\{[^}]*status="4\d\d"[^}]*\} (\d+)', body.decode())
+    return sum(map(int, counted))
 
 
 def log_lines(world: World) -> list[str]:

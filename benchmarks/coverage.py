@@ -131,7 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
                 measures.append(Measure(f"{name}: upper bound holds", held.upper, "", least))
                 worst = min(held.bca_lower, held.bca_upper)
                 measures.append(Measure(f"{name}: BCa alone, the worse bound", worst, ""))
-                print(f"  {name}: done", file=sys.stderr, flush=True)
+                shown = f"lower {held.lower:.3f}, upper {held.upper:.3f}, BCa alone {worst:.3f}"
+                print(f"  {name}: {shown}", file=sys.stderr, flush=True)
     return report("coverage", measures, describe_machine())
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from model.bundle import Bundle, output_name
 from model.bundle_files import CARD, GOLDEN, LISTED, MANIFEST, MODEL, TOKENIZER
 from model.card import SCHEMA_VERSION, card_from_json
 
-MATRIX = 512
+MATRIX = 256
 """Side of the matrices that a slow copy multiplies for nothing."""
 PUSH = 50.0
 """What is added to logits, and far beyond what any model says."""
@@ -56,7 +56,7 @@ def labels_shuffled(head: str, labels: int) -> Change:
     """Every answer of the head is told as its neighbour's."""
 
     def change(model: ModelProto) -> None:
-        order = numpy_helper.from_array(np.roll(np.arange(labels), 1), f"{head}_order")
+        order = numpy_helper.from_array(np.roll(np.arange(labels), 1), _fresh(model, "order"))
         _after(model, head, "Gather", [order], axis=1)
 
     return change
@@ -66,7 +66,8 @@ def weights_zeroed(head: str) -> Change:
     """The head gives 0 for every label, as one whose weights were lost would."""
 
     def change(model: ModelProto) -> None:
-        _after(model, head, "Mul", [numpy_helper.from_array(np.zeros(1, np.float32), f"{head}_nothing")])
+        nothing = numpy_helper.from_array(np.zeros(1, np.float32), _fresh(model, "nothing"))
+        _after(model, head, "Mul", [nothing])
 
     return change
 
@@ -77,7 +78,7 @@ def bias_added(head: str, labels: int) -> Change:
     def change(model: ModelProto) -> None:
         push = np.zeros(labels, np.float32)
         push[-1] = PUSH
-        _after(model, head, "Add", [numpy_helper.from_array(push, f"{head}_push")])
+        _after(model, head, "Add", [numpy_helper.from_array(push, _fresh(model, "push"))])
 
     return change
 
@@ -87,40 +88,72 @@ def slower(head: str, products: int) -> Change:
     speaks. A bundle holds no code that could sleep."""
 
     def change(model: ModelProto) -> None:
-        size = numpy_helper.from_array(np.array([MATRIX, MATRIX], np.int64), "idle_size")
-        nothing = numpy_helper.from_array(np.zeros(1, np.float32), "idle_nothing")
+        idle = _fresh(model, "idle")
+        size = numpy_helper.from_array(np.array([MATRIX, MATRIX], np.int64), f"{idle}_size")
+        nothing = numpy_helper.from_array(np.zeros(1, np.float32), f"{idle}_nothing")
         nodes = [
-            helper.make_node("Cast", ["attention_mask"], ["idle_mask"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceMax", ["idle_mask"], ["idle_most"], keepdims=0),
+            helper.make_node("Cast", ["attention_mask"], [f"{idle}_mask"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMax", [f"{idle}_mask"], [f"{idle}_most"], keepdims=0),
             # Zeros that depend on the input, or the runtime would work them out once and for all.
-            helper.make_node("Mul", ["idle_most", "idle_nothing"], ["idle_zero"]),
-            helper.make_node("Expand", ["idle_zero", "idle_size"], ["idle_0"]),
+            helper.make_node("Mul", [f"{idle}_most", nothing.name], [f"{idle}_zero"]),
+            helper.make_node("Expand", [f"{idle}_zero", size.name], [f"{idle}_0"]),
         ]
-        for turn in range(products):
-            factors = [f"idle_{turn}", "idle_0"]
-            nodes.append(helper.make_node("MatMul", factors, [f"idle_{turn + 1}"]))
-        nodes.append(helper.make_node("ReduceMax", [f"idle_{products}"], ["idle_end"], keepdims=0))
-        model.graph.initializer.extend([size, nothing])
-        _after(model, head, "Add", ["idle_end"], before=nodes)
+        turns = numpy_helper.from_array(np.array(products, np.int64), f"{idle}_turns")
+        begun, done = [f"{idle}_0"], [f"{idle}_1"]
+        nodes.append(helper.make_node("Loop", [turns.name, "", *begun], done, body=_product(idle)))
+        nodes.append(helper.make_node("ReduceMax", done, [f"{idle}_end"], keepdims=0))
+        model.graph.initializer.extend([size, nothing, turns])
+        _after(model, head, "Add", [f"{idle}_end"], before=nodes)
 
     return change
+
+
+def _product(idle: str) -> GraphProto:
+    """The body of a loop: one product of what it is given and the matrix before the loop."""
+    square = [MATRIX, MATRIX]
+    return helper.make_graph(
+        [
+            helper.make_node("Identity", [f"{idle}_on"], [f"{idle}_still_on"]),
+            helper.make_node("MatMul", [f"{idle}_in", f"{idle}_0"], [f"{idle}_out"]),
+        ],
+        f"{idle}_product",
+        [
+            helper.make_tensor_value_info(f"{idle}_turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info(f"{idle}_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info(f"{idle}_in", TensorProto.FLOAT, square),
+        ],
+        [
+            helper.make_tensor_value_info(f"{idle}_still_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info(f"{idle}_out", TensorProto.FLOAT, square),
+        ],
+    )
 
 
 def heavier(head: str, mebibytes: int) -> Change:
     """The same answers from a bundle that carries `mebibytes` of weights for nothing."""
 
     def change(model: ModelProto) -> None:
-        ballast = np.zeros((mebibytes * 2**18, 1), np.float32)
-        ballast[:, 0] = np.arange(len(ballast)) % 7  # not all equal, so that no page of it is spared
-        first = numpy_helper.from_array(np.zeros(1, np.int64), "ballast_first")
-        last = helper.make_node("ArgMin", ["input_ids"], ["ballast_row"], axis=1, keepdims=0)
-        picked = helper.make_node("Gather", ["ballast", "ballast_row"], ["ballast_picked"])
-        nothing = numpy_helper.from_array(np.zeros(1, np.float32), "ballast_nothing")
-        still = helper.make_node("Mul", ["ballast_picked", "ballast_nothing"], ["ballast_still"])
-        model.graph.initializer.extend([numpy_helper.from_array(ballast, "ballast"), first, nothing])
-        _after(model, head, "Add", ["ballast_still"], before=[last, picked, still])
+        name = _fresh(model, "ballast")
+        numbers = (np.arange(mebibytes * 2**18) % 7).astype(np.float32)[
+            :, None
+        ]  # no two pages alike to spare
+        ballast = numpy_helper.from_array(numbers, name)
+        nothing = numpy_helper.from_array(np.zeros(1, np.float32), f"{name}_nothing")
+        nodes = [
+            # A row that depends on the input, or the runtime would pick it once and drop the rest.
+            helper.make_node("ArgMin", ["input_ids"], [f"{name}_row"], axis=1, keepdims=0),
+            helper.make_node("Gather", [name, f"{name}_row"], [f"{name}_picked"]),
+            helper.make_node("Mul", [f"{name}_picked", nothing.name], [f"{name}_still"]),
+        ]
+        model.graph.initializer.extend([ballast, nothing])
+        _after(model, head, "Add", [f"{name}_still"], before=nodes)
 
     return change
+
+
+def _fresh(model: ModelProto, name: str) -> str:
+    """A name that no part of the graph has yet: a copy may be made of a copy."""
+    return f"{name}_{len(model.graph.node)}"
 
 
 def _after(
@@ -133,7 +166,7 @@ def _after(
     **attributes: int,
 ) -> None:
     """Let a head's output pass through one more node, which takes it and `others`."""
-    output, sound = output_name(head), f"{head}_sound"
+    output, sound = output_name(head), _fresh(model, f"{head}_sound")
     for node in model.graph.node:
         for index, name in enumerate(node.output):
             if name == output:

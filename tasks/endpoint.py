@@ -24,6 +24,7 @@ def start(root: Path, name: str, *, port: int | None = None) -> str:
 
     Raises:
         EndpointDown: it did not start; the message says why.
+        serving.signing.KeyProblem: the private key is there but can't be used.
     """
     home = Home(root)
     spec = load_settings(home, name).deploy
@@ -34,6 +35,9 @@ def start(root: Path, name: str, *, port: int | None = None) -> str:
         raise EndpointDown(
             f"nothing was ever deployed as {name!r} in {root}; run `headgate retrain CONFIG` first"
         )
+    if (home.keys / signing.PRIVATE_KEY).exists():
+        # Writes the public key again if it is not the private one's: somebody exchanged it.
+        signing.ensure_key_pair(home.keys)
     try:
         state = process.start(
             releases, home.keys / signing.PUBLIC_KEY, spec, state_file(home, name), endpoint_log(home, name)

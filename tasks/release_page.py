@@ -111,7 +111,8 @@ def _how_to_read(verdict: Verdict) -> str:
         return "All checks must pass."
     return (
         f"All checks must pass. Bounds in brackets are one-sided at {confidence:.0%} each, and it is they "
-        "that decide, not the figure before them."
+        "that decide, not the figure before them. That all must pass needs no correction for several tests: "
+        "the whole is wrong at most as often as one of them (intersection–union test: Berger 1982)."
     )
 
 

@@ -39,10 +39,11 @@ from tasks.broken_bundles import (
 )
 from tasks.model_process import run_model
 
-CONTROL = "A/A control"
+UNDECIDED = frozenset({"A/A control", "latency vs baselines"})
+"""Findings that a noisy machine may leave inconclusive; that is an objection to the machine."""
 MOST_TRIES = 3
 """How often the sound bundle is timed until the machine is quiet enough to say that it ties."""
-PRODUCT_MS = 1.0
+PRODUCT_MS = 0.25
 """What one useless product takes at the least, in milliseconds, on any machine that this runs on."""
 
 
@@ -145,6 +146,7 @@ class Bench:
                     "bundles": bundles,
                     "texts": str(self.rows / "test.texts.jsonl"),
                     "requests": self.rules.latency_requests,
+                    "block": min(10, max(1, self.rules.latency_requests // 10)),
                     "threads": self.rules.latency_threads,
                     "seed": self.rules.seed,
                     "out": str(out),
@@ -156,13 +158,11 @@ class Bench:
 
 
 def judged_rightly(case: Case) -> bool:
-    """Whether every finding that should object does, and nothing else fails. A control that calls the machine
-    noisy is no objection to the copy; it is one to calling the sound bundle a tie."""
-    if not case.expected:
-        return case.right
+    """Whether every finding that should object does, and nothing else fails. What noise leaves undecided is
+    an objection to the machine; it is printed, and a quiet machine has none."""
     other = {name: outcome for name, outcome in case.objections.items() if name not in case.expected}
     as_expected = all(case.objections.get(name) == outcome for name, outcome in case.expected.items())
-    return as_expected and set(other) <= {CONTROL} and "fail" not in other.values()
+    return as_expected and set(other) <= UNDECIDED and "fail" not in other.values()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
