@@ -146,26 +146,26 @@ def _latency(value: float | None) -> Callable[[Evidence], None]:
     return change
 
 
-def empty_test_set(evidence: Evidence) -> None:
+def _empty_test_set(evidence: Evidence) -> None:
     for arrays in evidence.scores.values():
         for name in arrays:
             if name.startswith("targets:"):
                 arrays[name] = np.full_like(arrays[name], -1)
 
 
-def no_rows(evidence: Evidence) -> None:
+def _no_rows(evidence: Evidence) -> None:
     for arrays in evidence.scores.values():
         for name in arrays:
             arrays[name] = arrays[name][:0]
 
 
-def missing_baseline(evidence: Evidence) -> None:
+def _missing_baseline(evidence: Evidence) -> None:
     for name in list(evidence.scores["baseline:mood"]):
         if name.endswith(":mood"):
             del evidence.scores["baseline:mood"][name]
 
 
-def missing_head(evidence: Evidence) -> None:
+def _missing_head(evidence: Evidence) -> None:
     for name in list(evidence.scores["shared"]):
         if name.endswith(":topics"):
             del evidence.scores["shared"][name]
@@ -184,41 +184,41 @@ def easier_targets(evidence: Evidence) -> None:
     shared["targets:mood"] = shared["decisions:mood"].copy()
 
 
-def other_threads(evidence: Evidence) -> None:
+def _other_threads(evidence: Evidence) -> None:
     evidence.timing["threads"] = 8
 
 
-def threads_not_said(evidence: Evidence) -> None:
+def _threads_not_said(evidence: Evidence) -> None:
     del evidence.timing["threads"]
 
 
-def other_bytes_timed(evidence: Evidence) -> None:
+def _other_bytes_timed(evidence: Evidence) -> None:
     evidence.timing["digest"]["shared"] = "0" * 64
 
 
-def other_texts_timed(evidence: Evidence) -> None:
+def _other_texts_timed(evidence: Evidence) -> None:
     evidence.timing["requests"]["text"][:200] = [0] * 200
 
 
-def noisy_machine(evidence: Evidence) -> None:
+def _noisy_machine(evidence: Evidence) -> None:
     slow = [ms * 1.5 for ms in evidence.timing["requests"]["total_ms"][600:]]
     evidence.timing["requests"]["total_ms"][600:] = slow
 
 
-def no_control(evidence: Evidence) -> None:
+def _no_control(evidence: Evidence) -> None:
     for name, column in evidence.timing["requests"].items():
         evidence.timing["requests"][name] = column[:600]
 
 
-def http_refusals(evidence: Evidence) -> None:
+def _http_refusals(evidence: Evidence) -> None:
     evidence.http["status"][5] = 503
 
 
-def http_slower_rate(evidence: Evidence) -> None:
+def _http_slower_rate(evidence: Evidence) -> None:
     evidence.http["rate_per_s"] = 0.5
 
 
-def http_not_measured(evidence: Evidence) -> None:
+def _http_not_measured(evidence: Evidence) -> None:
     for name in ("late_ms", "latency_ms", "status", "version"):
         evidence.http[name] = []
 
@@ -254,21 +254,21 @@ WAYS: dict[str, Callable[[World], None]] = {
     "metric is infinite: a probability is": _way(_probability(float("inf"))),
     "latency is NaN": _way(_latency(None)),
     "latency is negative": _way(_latency(-1.0)),
-    "empty test set: nothing labelled": _way(empty_test_set),
-    "empty test set: no rows": _way(no_rows),
-    "missing baseline": _way(missing_baseline),
-    "a head without answers": _way(missing_head),
+    "empty test set: nothing labelled": _way(_empty_test_set),
+    "empty test set: no rows": _way(_no_rows),
+    "missing baseline": _way(_missing_baseline),
+    "a head without answers": _way(_missing_head),
     "scored on other rows than the baseline": _way(other_rows),
     "targets edited to what the model says": _way(easier_targets),
-    "latency measured at other threads": _way(other_threads),
-    "latency measured at threads that are not said": _way(threads_not_said),
-    "latency of other bytes": _way(other_bytes_timed),
-    "latency of shorter texts": _way(other_texts_timed),
-    "noisy machine": _way(noisy_machine),
-    "no A/A control": _way(no_control),
-    "an error over HTTP": _way(http_refusals),
-    "HTTP at a slower rate than declared": _way(http_slower_rate),
-    "HTTP not measured": _way(http_not_measured),
+    "latency measured at other threads": _way(_other_threads),
+    "latency measured at threads that are not said": _way(_threads_not_said),
+    "latency of other bytes": _way(_other_bytes_timed),
+    "latency of shorter texts": _way(_other_texts_timed),
+    "noisy machine": _way(_noisy_machine),
+    "no A/A control": _way(_no_control),
+    "an error over HTTP": _way(_http_refusals),
+    "HTTP at a slower rate than declared": _way(_http_slower_rate),
+    "HTTP not measured": _way(_http_not_measured),
     "infinite limit in the rules": _way(infinite_limit),
     "scores edited after scoring": edited_after_scoring,
     "timings edited after timing": timings_edited,

@@ -62,22 +62,22 @@ def _forger(world: World) -> Path:
     return signing.ensure_key_pair(world.place / "forger")[0]
 
 
-def bit_flipped(world: World, folder: Path) -> None:
+def _bit_flipped(world: World, folder: Path) -> None:
     data = bytearray((folder / "bundle" / "model.onnx").read_bytes())
     data[len(data) // 2] ^= 4
     (folder / "bundle" / "model.onnx").write_bytes(bytes(data))
 
 
-def graph_swapped(world: World, folder: Path) -> None:
+def _graph_swapped(world: World, folder: Path) -> None:
     shutil.copy(world.bundle(EVIL)[0] / "model.onnx", folder / "bundle" / "model.onnx")
 
 
-def bundle_swapped(world: World, folder: Path) -> None:
+def _bundle_swapped(world: World, folder: Path) -> None:
     shutil.rmtree(folder / "bundle")
     shutil.copytree(world.bundle(EVIL)[0], folder / "bundle")
 
 
-def truncated(world: World, folder: Path) -> None:
+def _truncated(world: World, folder: Path) -> None:
     path = folder / "bundle" / "model.onnx"
     path.write_bytes(path.read_bytes()[:-9])
 
@@ -100,15 +100,15 @@ permuted_labels = _card(lambda heads: heads["mood"]["labels"].reverse())
 head_missing = _card(lambda heads: heads.pop("topics"))
 
 
-def golden_removed(world: World, folder: Path) -> None:
+def _golden_removed(world: World, folder: Path) -> None:
     (folder / "bundle" / "golden.json").unlink()
 
 
-def extra_file(world: World, folder: Path) -> None:
+def _extra_file(world: World, folder: Path) -> None:
     (folder / "bundle" / "plugin.py").write_text("raise SystemExit")
 
 
-def linked_graph(world: World, folder: Path) -> None:
+def _linked_graph(world: World, folder: Path) -> None:
     (folder / "bundle" / "model.onnx").unlink()
     (folder / "bundle" / "model.onnx").symlink_to(world.bundle(EVIL)[0] / "model.onnx")
 
@@ -119,16 +119,16 @@ def linked_bundle(world: World, folder: Path) -> None:
     (folder / "bundle").symlink_to(world.place / "elsewhere")
 
 
-def linked_version(world: World, folder: Path) -> None:
+def _linked_version(world: World, folder: Path) -> None:
     shutil.move(folder, world.place / "elsewhere-2")
     folder.symlink_to(world.place / "elsewhere-2")
 
 
-def unsigned(world: World, folder: Path) -> None:
+def _unsigned(world: World, folder: Path) -> None:
     (folder / "release.sig").unlink()
 
 
-def swapped_signature(world: World, folder: Path) -> None:
+def _swapped_signature(world: World, folder: Path) -> None:
     shutil.copy(world.folder.version_dir(1) / "release.sig", folder / "release.sig")
 
 
@@ -136,18 +136,18 @@ def replayed_manifest(world: World, folder: Path) -> None:
     """Version 1's manifest and signature over an ungated bundle."""
     for name in ("release.json", "release.sig"):
         shutil.copy(world.folder.version_dir(1) / name, folder / name)
-    bundle_swapped(world, folder)
+    _bundle_swapped(world, folder)
 
 
-def forged_manifest(world: World, folder: Path) -> None:
-    bundle_swapped(world, folder)
+def _forged_manifest(world: World, folder: Path) -> None:
+    _bundle_swapped(world, folder)
     write_release(folder, world.manifest(2, EVIL), _forger(world))
 
 
 def forged_with_its_key(world: World, folder: Path) -> None:
     """Everything signed with another key, and the public key exchanged for that one."""
     private = _forger(world)
-    bundle_swapped(world, folder)
+    _bundle_swapped(world, folder)
     write_release(folder, world.manifest(2, EVIL), private)
     now = world.folder.pointer(world.public_key)
     assert now is not None
@@ -157,7 +157,7 @@ def forged_with_its_key(world: World, folder: Path) -> None:
 
 def edited_verdict(world: World, folder: Path) -> None:
     """A version that failed, its manifest signed as failed, then edited to a pass."""
-    bundle_swapped(world, folder)
+    _bundle_swapped(world, folder)
     write_release(folder, world.manifest(2, EVIL, verdict=FAILED), world.private_key)
     text = (folder / "release.json").read_text().replace('"outcome": "fail"', '"outcome": "pass"')
     (folder / "release.json").write_text(text)
@@ -165,33 +165,33 @@ def edited_verdict(world: World, folder: Path) -> None:
 
 def lying_verdict(world: World, folder: Path) -> None:
     """Signed, and the stored word is `pass`; the finding behind it is not."""
-    bundle_swapped(world, folder)
+    _bundle_swapped(world, folder)
     write_release(folder, world.manifest(2, EVIL, verdict=FAILED), world.private_key)
 
 
-def empty_verdict(world: World, folder: Path) -> None:
-    bundle_swapped(world, folder)
+def _empty_verdict(world: World, folder: Path) -> None:
+    _bundle_swapped(world, folder)
     nothing = {"gate": "release", "outcome": "pass", "findings": []}
     write_release(folder, world.manifest(2, EVIL, verdict=nothing), world.private_key)
 
 
 def other_project(world: World, folder: Path) -> None:
     """A release that was signed for another project with the same key."""
-    bundle_swapped(world, folder)
+    _bundle_swapped(world, folder)
     write_release(folder, world.manifest(2, EVIL, name="other"), world.private_key)
 
 
-def nan_weight(world: World, bundle: Path) -> None:
+def _nan_weight(world: World, bundle: Path) -> None:
     _weights(bundle, lambda table: np.where(table == table[5, 0], np.nan, table))
 
 
-def wrong_answers(world: World, bundle: Path) -> None:
+def _wrong_answers(world: World, bundle: Path) -> None:
     shutil.copy(world.bundle(EVIL)[0] / "model.onnx", bundle / "model.onnx")
 
 
 def tolerant_golden(world: World, bundle: Path) -> None:
     """A golden set that agrees with anything, over another graph."""
-    wrong_answers(world, bundle)
+    _wrong_answers(world, bundle)
     golden = json.loads((bundle / "golden.json").read_bytes())
     (bundle / "golden.json").write_text(json.dumps({**golden, "tolerance": 0.49}))
 
@@ -213,19 +213,19 @@ def _planted(world: World, seed: int = EVIL) -> Path:
     return folder
 
 
-def edited_pointer(world: World) -> None:
+def _edited_pointer(world: World) -> None:
     _planted(world)
     raw = json.loads(world.folder.pointer_path.read_text())
     world.folder.pointer_path.write_text(json.dumps({**raw, "version": 2, "sequence": 2, "approval": 2}))
 
 
-def forged_pointer(world: World) -> None:
+def _forged_pointer(world: World) -> None:
     write_release(_planted(world), world.manifest(2, EVIL), _forger(world))
     pointer = Pointer(name=NAME, version=2, sequence=9, approval=9, previous=1)
     write_pointer(world.folder.pointer_path, pointer, _forger(world))
 
 
-def other_projects_pointer(world: World) -> None:
+def _other_projects_pointer(world: World) -> None:
     write_release(_planted(world), world.manifest(2, EVIL), _forger(world))
     pointer = Pointer(name="other", version=2, sequence=9, approval=9)
     write_pointer(world.folder.pointer_path, pointer, world.private_key)
@@ -302,7 +302,7 @@ def expired_override(world: World, folder: Path) -> None:
     write_override(folder, over, world.private_key)
 
 
-def forged_override(world: World, folder: Path) -> None:
+def _forged_override(world: World, folder: Path) -> None:
     write_override(folder, _override(world, 24), _forger(world))
 
 
@@ -335,39 +335,39 @@ def swapped_while_loading(world: World) -> None:
 
 
 WAYS: dict[str, Callable[[World], None]] = {
-    "file changed after the gate: a bit flipped": _tampered(bit_flipped),
-    "file changed after the gate: graph of an ungated model": _tampered(graph_swapped),
-    "file changed after the gate: graph truncated": _tampered(truncated),
-    "whole bundle exchanged for an ungated one": _tampered(bundle_swapped),
+    "file changed after the gate: a bit flipped": _tampered(_bit_flipped),
+    "file changed after the gate: graph of an ungated model": _tampered(_graph_swapped),
+    "file changed after the gate: graph truncated": _tampered(_truncated),
+    "whole bundle exchanged for an ungated one": _tampered(_bundle_swapped),
     "thresholds edited in the card": _tampered(_in_folder(edited_thresholds)),
     "label order permuted in the card": _tampered(_in_folder(permuted_labels)),
-    "golden file removed": _tampered(golden_removed),
-    "code put into the bundle": _tampered(extra_file),
-    "symlinked graph": _tampered(linked_graph),
+    "golden file removed": _tampered(_golden_removed),
+    "code put into the bundle": _tampered(_extra_file),
+    "symlinked graph": _tampered(_linked_graph),
     "symlinked bundle": _tampered(linked_bundle),
-    "symlinked version folder": _tampered(linked_version),
-    "signature removed": _tampered(unsigned),
-    "signature of another version": _tampered(swapped_signature),
+    "symlinked version folder": _tampered(_linked_version),
+    "signature removed": _tampered(_unsigned),
+    "signature of another version": _tampered(_swapped_signature),
     "manifest and signature of another version replayed": _tampered(replayed_manifest),
-    "manifest forged with another key": _tampered(forged_manifest),
+    "manifest forged with another key": _tampered(_forged_manifest),
     "another key, and the public key exchanged": _tampered(forged_with_its_key),
     "verdict edited from fail to pass": _tampered(edited_verdict),
     "verdict says pass, its findings do not": _tampered(lying_verdict),
-    "verdict without findings": _tampered(empty_verdict),
+    "verdict without findings": _tampered(_empty_verdict),
     "release signed for another project": _tampered(other_project),
-    "careless release: weight is NaN": _signed(nan_weight),
-    "careless release: another graph, golden set kept": _signed(wrong_answers),
+    "careless release: weight is NaN": _signed(_nan_weight),
+    "careless release: another graph, golden set kept": _signed(_wrong_answers),
     "careless release: golden set tolerates anything": _signed(tolerant_golden),
     "careless release: labels permuted": _signed(permuted_labels),
     "careless release: a head missing": _signed(head_missing),
-    "pointer edited by hand": edited_pointer,
-    "pointer signed with another key": forged_pointer,
-    "pointer of another project": other_projects_pointer,
+    "pointer edited by hand": _edited_pointer,
+    "pointer signed with another key": _forged_pointer,
+    "pointer of another project": _other_projects_pointer,
     "older pointer put back": replayed_pointer,
     "own code asked to stage a failed version": staged_past_the_gate,
     "infinite figure in the verdict": nan_in_the_verdict,
     "override expired": _overridden(expired_override),
-    "override forged": _overridden(forged_override),
+    "override forged": _overridden(_forged_override),
     "override prolonged by hand": _overridden(prolonged_override),
     "override given for other bytes": _overridden(borrowed_override),
     "graph exchanged while it is loaded": swapped_while_loading,
