@@ -57,9 +57,15 @@ def ask_own(
                 table=table,
                 kwargs={"column": column, "value_set": [True], "mostly": 1.0 - check.tolerance},
                 unit="rows" if said.whole is None else "answer",
+                expected=_sentence(own.functions[check.type].__doc__) or check.expected,
             )
         )
     return tuple(made), {table: pd.DataFrame(columns) for table, columns in answers.items()}
+
+
+def _sentence(docstring: str | None) -> str:
+    """The first line of a docstring, without its full stop."""
+    return (docstring or "").strip().split("\n")[0].rstrip(".")
 
 
 def _whole(table: str, dataset: Path, heads: Mapping[str, HeadSpec]) -> pd.DataFrame:

@@ -136,6 +136,10 @@ class ExpectTextsToBeMessages(ExpectColumnValuesToMatchRegex):
     regex: str = "^message"
 
 def expect_no_sevens(rows):
+    """No text holds a seven.
+
+    Sevens are for numbers.
+    """
     return ~rows["text"].str.contains("7")
 
 def expect_lines(rows, most):
@@ -179,6 +183,14 @@ def test_all_kinds_through_the_gate(
             "severity": "warning",
         },
         {
+            "type": "expect_column_kl_divergence_to_be_less_than",
+            "kwargs": {
+                "column": "split",
+                "partition_object": {"values": ["train", "validation", "test"], "weights": [0.5, 0.25, 0.25]},
+                "threshold": 0.1,
+            },
+        },
+        {
             "type": "expect_table_columns_to_match_set",
             "kwargs": {"column_set": ["text"], "exact_match": False},
         },
@@ -197,10 +209,12 @@ def test_all_kinds_through_the_gate(
         "not met",
         "not met",
         "met",
+        "met",
     ]
-    assert "mine.py, line 19: KeyError in expect_broken" in said["extra[4]"].reason
+    assert "mine.py, line 23: KeyError in expect_broken" in said["extra[4]"].reason
+    assert said["extra[1]"].expected == "No text holds a seven"
     assert "did you mean `expect_no_sevens`?" in said["extra[5]"].reason
-    # One of ten could not be evaluated and another is unknown: the others were judged all the same.
+    # One of eleven could not be evaluated and another is unknown: the others were judged all the same.
     assert judged.verdict.outcome == "pass"
 
     found = pq.read_table(judged.findings_parquet).to_pylist()
@@ -215,7 +229,8 @@ def test_all_kinds_through_the_gate(
     assert {f["source"] for f in found} == {"letters"}
     assert "message number" not in judged.findings_csv
     for page in (tmp_path / "out").rglob("*.html"):
-        assert "message number" not in page.read_text(encoding="utf-8"), page
+        html = page.read_text(encoding="utf-8")
+        assert "message number" not in html and "<script" not in html and "://" not in html, page
 
 
 def test_a_critical_function_stops_and_a_broken_file_is_an_error(
