@@ -152,6 +152,8 @@ def judge_data(
             counts = evaluation.unexpected, evaluation.elements
             example = where.get((check.rule, check.head))
             labels, told = _labels(check, tables), _kinds_told(check, tables, languages)
+            if check.table in ("dataset", "rows") and evaluation.unexpected and evaluation.rows is None:
+                told = "too many to list their rows"
             results.append(judge_rows(check, evaluation.success, *counts, example, labels, told))
     counted: Counter[str] = Counter()
     for result in results:

@@ -25,6 +25,9 @@ from expectations.page import TEMPLATES
 COUNTS_ONLY = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 
 
+MOST_ASKED = 10_000
+"""Rows that break an expectation are looked for only if there are no more: the library takes them one by one
+(a million take minutes)."""
 ROW = "row number"
 """Column that tells rows apart while those that break an expectation are looked for."""
 
@@ -42,7 +45,8 @@ class Evaluation:
     unexpected: int | None = None
     """Elements that break it."""
     rows: NDArray[np.int64] | None = None
-    """(unexpected,): rows of the table that break it, for the user's own expectations about single rows."""
+    """(unexpected,): rows of the table that break it, for the user's own expectations about single rows;
+    none where there are more than `MOST_ASKED`."""
     observed: float | None = None
     """The observed figure of an expectation about a whole column or table, if it is one number."""
 
@@ -108,7 +112,7 @@ def evaluate(
         for result in results:
             i = result.expectation_config.meta["check"]
             said[i] = _evaluation(result, checks[i], list(tables[name].columns))
-            if name in ("dataset", "rows") and said[i].unexpected:
+            if name in ("dataset", "rows") and 0 < (said[i].unexpected or 0) <= MOST_ASKED:
                 said[i] = replace(said[i], rows=_broken(source, name, tables[name], result))
         pages[name] = _page(name, results, said)
     unsaid = Evaluation(success=None, error="the engine gave no result")

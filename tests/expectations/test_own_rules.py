@@ -10,7 +10,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+import expectations.great
+from expectations.check import Check
 from expectations.data_gate import judge_data
+from expectations.great import evaluate
 from expectations.own_rules import Answer, OwnRulesError, ask, load_own_rules
 from expectations.spec import DataRules
 from model.spec import HeadSpec
@@ -249,3 +252,22 @@ def test_a_critical_function_stops_and_a_broken_file_is_an_error(
     module("def expect_few(rows:\n")
     with pytest.raises(OwnRulesError):
         judge_data(dataset, rules, heads, tmp_path / "again", base=base)
+
+
+def test_rows_are_listed_only_where_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    regex = {"column": "text", "regex": "^x"}
+    check = Check(
+        rule="extra[0]",
+        expected="",
+        severity="info",
+        tolerance=0.0,
+        table="dataset",
+        type="expect_column_values_to_match_regex",
+        kwargs=regex,
+    )
+    table = {"dataset": pd.DataFrame({"text": ["x", "a", "xa", "b"]})}
+    (few,) = evaluate([check], table).evaluations
+    assert few.rows is not None and few.rows.tolist() == [1, 3]
+    monkeypatch.setattr(expectations.great, "MOST_ASKED", 1)
+    (many,) = evaluate([check], table).evaluations
+    assert (many.unexpected, many.rows) == (2, None)
