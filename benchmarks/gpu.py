@@ -1,0 +1,243 @@
+"""One GPU: rows/s, tokens/s and share of its bfloat16 matrix rate, beside `transformers.Trainer` with bf16.
+
+    python -m benchmarks.gpu [--tiny]
+
+Runs alone on a machine with `model/`, `benchmarks/`, torch, transformers and accelerate: nothing is
+downloaded, the encoder has DistilBERT's shape and random weights, and the rows are random tokens of one
+length (32, then 128). The matrix rate is that of a large bfloat16 product, measured here first. `--tiny` is a
+much smaller encoder on whatever there is, to see that it works; its figures mean nothing and have no goals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import describe_machine
+from benchmarks.result import Measure, at_least, report
+
+LENGTHS = (32, 128)
+"""Tokens a row."""
+
+LABELS = (3, 27, 77)
+"""Of the three heads, all multiclass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is computed."""
+
+    layers: int
+    hidden: int
+    rows: int
+    """Trained on, once."""
+    batch_tokens: int
+    """Of Headgate; Trainer has batches of 32 rows."""
+    vocabulary: int
+    """Different tokens."""
+    matrix: int
+    """Side of the square matrices that are multiplied to find the matrix rate."""
+
+
+FULL = Size(layers=6, hidden=768, rows=65_536, batch_tokens=32_768, vocabulary=30_522, matrix=8192)
+TINY = Size(layers=1, hidden=32, rows=64, batch_tokens=1024, vocabulary=500, matrix=128)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.split("\n")[0])
+    parser.add_argument("--tiny", action="store_true", help="a small encoder, on a CPU if need be")
+    options = parser.parse_args(arguments)
+    import torch
+
+    machine = describe_machine()
+    if not options.tiny and not torch.cuda.is_available():
+        print("no CUDA device here: nothing was measured (try --tiny)", file=sys.stderr)
+        return 1
+    size = TINY if options.tiny else FULL
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rate = matrix_rate(size.matrix, device)
+    measures = [Measure(f"bfloat16 product of {size.matrix:,}²", rate / 1e12, "TFLOP/s")]
+    for length in LENGTHS:
+        measures += measures_at(length, size, rate, goals=not options.tiny)
+    return report("gpu", measures, machine)
+
+
+def measures_at(length: int, size: Size, rate: float, *, goals: bool) -> Iterator[Measure]:
+    """Both sides at one length; `rate` in FLOP/s."""
+    ours, plain = headgate_seconds(length, size), trainer_seconds(length, size)
+    label = f"{length} tokens"
+    rows_per_s, tokens = size.rows / ours, size.rows * length
+    yield Measure(f"{label}: Headgate", rows_per_s, "rows/s")
+    yield Measure(f"{label}: Headgate", tokens / ours, "tokens/s")
+    share = tokens * flops_per_token(length, size) / ours / rate
+    goal = at_least(35) if goals and length == max(LENGTHS) else None
+    yield Measure(f"{label}: Headgate, share of the matrix rate", 100 * share, "%", goal)
+    yield Measure(f"{label}: Trainer with bf16", size.rows / plain, "rows/s")
+    yield Measure(f"{label}: Headgate by Trainer", plain / ours, "×", at_least(3) if goals else None)
+
+
+def flops_per_token(length: int, size: Size) -> float:
+    """Of forward and backward pass: 6 for each weight of the layers, 12·T·D a layer for attention
+    (Kaplan et al. 2020, table 1, and twice that for the backward pass); embeddings and heads left out."""
+    weights = 12 * size.hidden**2 * size.layers
+    return 6 * weights + 12 * length * size.hidden * size.layers
+
+
+def matrix_rate(side: int, device: Any) -> float:
+    """FLOP/s of a square bfloat16 product, the best of several rounds."""
+    import torch
+
+    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    best = 0.0
+    for _ in range(5):
+        _wait(device)
+        started_s = time.perf_counter()
+        for _ in range(10):
+            a @ b
+        _wait(device)
+        best = max(best, 10 * 2 * side**3 / (time.perf_counter() - started_s))
+    return best
+
+
+def network_of(size: Size, attention: str) -> Any:
+    """The network with random weights, in float32."""
+    import torch
+    from transformers import DistilBertConfig, DistilBertModel
+
+    from model.network import MultiHeadNetwork
+
+    torch.manual_seed(17)
+    config = DistilBertConfig(
+        vocab_size=size.vocabulary,
+        n_layers=size.layers,
+        dim=size.hidden,
+        hidden_dim=4 * size.hidden,
+        n_heads=max(1, size.hidden // 64),
+    )
+    encoder = DistilBertModel._from_config(config, attn_implementation=attention)
+    labels = {f"head{i}": n for i, n in enumerate(LABELS)}
+    return MultiHeadNetwork(encoder, labels, pooling="mean", dropout=0.1)
+
+
+def random_rows(length: int, rows: int, size: Size) -> tuple[Any, dict[str, Any]]:
+    """Token ids (N, T) and targets of each head (N,)."""
+    import numpy as np
+
+    random = np.random.default_rng(17)
+    ids = random.integers(1, size.vocabulary, (rows, length)).astype(np.int32)
+    return ids, {f"head{i}": random.integers(0, n, rows).astype(np.int32) for i, n in enumerate(LABELS)}
+
+
+def headgate_seconds(length: int, size: Size) -> float:
+    """Seconds of Headgate's training steps over all rows, once, after a short training to warm up."""
+    import numpy as np
+
+    from model.device import choose_compute
+    from model.encode import Tokens
+    from model.spec import HeadSpec, TrainSpec
+    from model.train import Training
+    from model.training_rows import TrainingRows
+
+    compute = choose_compute("bfloat16", None)
+    heads = {
+        f"head{i}": HeadSpec(kind="multiclass", labels=tuple(map(str, range(n))))
+        for i, n in enumerate(LABELS)
+    }
+    recipe = TrainSpec(
+        epochs=1,
+        batch_rows=size.batch_tokens // length,
+        batch_tokens=size.batch_tokens,
+        max_length=length,
+        frozen_embeddings=False,
+        distillation=0.0,
+        keep_best=False,
+    )
+
+    def rows_of(count: int) -> TrainingRows:
+        ids, targets = random_rows(length, count, size)
+        tokens = Tokens(ids.ravel(), np.arange(count + 1, dtype=np.int64) * length)
+        return TrainingRows(tokens, np.arange(count), np.ones(count, np.float32), targets)
+
+    seconds = 0.0
+    for count in (min(size.rows, 8 * recipe.batch_rows), size.rows):
+        with tempfile.TemporaryDirectory() as folder:
+            training = Training(
+                network_of(size, compute.attention),
+                heads,
+                recipe,
+                compute,
+                train=rows_of(count),
+                validation=rows_of(64),
+                pad_id=0,
+                folder=Path(folder),
+                key="gpu",
+                tell=lambda event: None,
+            )
+            seconds = training.run().seconds
+    return seconds
+
+
+def trainer_seconds(length: int, size: Size) -> float:
+    """Seconds of `Trainer.train` over the same rows with bf16, its other settings at their defaults and
+    batches of 32."""
+    import torch
+    from transformers import Trainer, TrainingArguments
+
+    ids, targets = random_rows(length, size.rows, size)
+
+    class Plain(torch.nn.Module):
+        """The same network; the sum of the heads' mean cross-entropies."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network_of(size, "sdpa")
+
+        def forward(self, input_ids: Any, attention_mask: Any, **targets: Any) -> dict[str, Any]:
+            """Loss of one batch."""
+            logits = self.network(input_ids, attention_mask)
+            losses = [torch.nn.functional.cross_entropy(logits[h], t) for h, t in targets.items()]
+            return {"loss": torch.stack(losses).sum()}
+
+    class Rows(torch.utils.data.Dataset[dict[str, Any]]):
+        def __len__(self) -> int:
+            return size.rows
+
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            row = {"input_ids": torch.from_numpy(ids[index]).long(), "attention_mask": torch.ones(length)}
+            return row | {head: torch.tensor(int(t[index])) for head, t in targets.items()}
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model=Plain(),
+            args=TrainingArguments(
+                output_dir=folder,
+                num_train_epochs=1,
+                per_device_train_batch_size=32,
+                bf16=True,
+                use_cpu=not torch.cuda.is_available(),
+                remove_unused_columns=False,
+                save_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
+            ),
+            train_dataset=Rows(),
+        )
+        return float(trainer.train().metrics["train_runtime"])
+
+
+def _wait(device: Any) -> None:
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The races of training: what they compute by hand, and the one for a GPU in small on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import gpu, quality, rerun, thresholds, train_speed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_ablation_table_by_hand() -> None:
+    def record(variant: str, seed: int, a: float, b: float) -> dict[str, object]:
+        return {
+            "variant": variant,
+            "seed": seed,
+            "shared": {"a": a, "b": b},
+            "baseline": {"a": 0.5, "b": 0.4},
+        }
+
+    lines = quality.table([record("x", 1, 0.51, 0.40), record("x", 2, 0.53, 0.42), record("y", 1, 0.4, 0.4)])
+    _, first, second = lines.splitlines()
+    # a: +0.01 and +0.03: mean 0.02, standard error 0.01, Student's t with one degree of freedom 12.71
+    assert "0.500, +0.0200 ± 0.1271" in first and "0.400, +0.0100 ± 0.1271" in first
+    assert "+0.0150 ± 0.1271" in first
+    assert second.split()[:2] == ["y", "1"] and "±" not in second
+
+
+def test_an_interval_of_equal_differences_is_a_point() -> None:
+    assert quality.interval(np.array([0.01, 0.01, 0.01])) == "+0.0100 ± 0.0000"
+
+
+def test_a_cut_last_line_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    file.write_text('{"variant": "x"}\n{"vari')
+    assert quality.read_results(file) == [{"variant": "x"}]
+    assert quality.read_results(tmp_path / "none") == []
+
+
+def test_variants_change_fields_that_exist() -> None:
+    from dataclasses import replace
+
+    for variant in quality.VARIANTS.values():
+        recipe = replace(quality.BASE, **variant.both, **variant.shared)
+        assert variant.taught or recipe.distillation == 0
+
+
+def test_speed_is_the_harmonic_mean_of_two_runs() -> None:
+    side = {"rows": 10, "epochs": 2, "threads": 2, "padding_share": 0.02, "mean_metric": 0.7}
+    sides = [{**side, "rows_per_s": rate} for rate in (100.0, 50.0, 300.0)]
+    measures = {m.name: m for m in train_speed.measures_of(sides)}
+    assert measures["Headgate by Trainer"].value == pytest.approx(3.0)
+    assert measures["Headgate by Trainer"].met
+    sides[0]["mean_metric"] = 0.69
+    assert {m.name: m for m in train_speed.measures_of(sides)}["Headgate - Trainer, mean metric"].met is False
+
+
+def test_rerun_reads_a_ratio() -> None:
+    measures = {m.name: m for m in rerun.measures_of([100.0, 51.0], (20.0, 60.0))}
+    assert measures["second by first"].met is False
+    assert measures["shared by baselines"].value == pytest.approx(1 / 3)
+
+
+def test_thresholds_are_read_against_one_half() -> None:
+    # Label 0 is answered with 0.27 (logit −1) where it applies and 0.12 (−2) where not: 0.5 finds nothing.
+    targets = np.array([[1, 1], [0, 0]] * 30, np.int8)
+    logits = np.where(targets == 1, [[-1.0, 3.0]], [[-2.0, -3.0]])
+    compared = thresholds.readings(logits, targets, temperature=1.0, thresholds=[0.2, 0.5])
+    assert compared.shared.value == pytest.approx(1.0)
+    assert compared.baseline.value == pytest.approx(0.5)
+    assert compared.difference.lower <= compared.difference.value == pytest.approx(0.5)
+
+
+def test_operations_of_distilbert_by_hand() -> None:
+    # 6 layers of 12·768² weights: 42.5 million; 6 each, and 12·128·768 a layer for attention
+    assert gpu.flops_per_token(128, gpu.FULL) == 6 * 42_467_328 + 12 * 128 * 768 * 6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(700)
+def test_the_gpu_race_runs_alone_in_small() -> None:
+    code = (
+        "import sys\n"
+        "from benchmarks import gpu\n"
+        "status = gpu.main(['--tiny'])\n"
+        "heavy = {'prefect', 'mlflow', 'great_expectations', 'fastapi', 'polars'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "sys.exit(status)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    body = json.loads(done.stdout.splitlines()[-1])
+    assert len(body["measures"]) == 11
+    assert all(measure["value"] > 0 and measure["goal"] is None for measure in body["measures"])
