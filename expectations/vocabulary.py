@@ -115,7 +115,7 @@ def compare_words(
                 unseen=share,
                 unseen_then=share_then,
                 noise_unseen=noise_of_share(share, share_then, texts, texts_then),
-                moved=((f"words that its training texts do not hold ({aside})", share_then, share),),
+                moved=(("words that the champion's training texts do not hold", share_then, share),),
             )
         )
     return tuple(found)
