@@ -22,8 +22,9 @@ from tasks.artifacts import publish_artifacts
 from tasks.champion import current_champion
 from tasks.decide import decide
 from tasks.deploy import deploy, refuse_taken_port
-from tasks.evidence import approve, gather_evidence
+from tasks.evidence import approve, gather_configuration, gather_evidence
 from tasks.fit import FittedRef, baseline_key, fit_baseline, fit_shared, package_baseline, teach
+from tasks.flow_runs import mark_flow_run
 from tasks.home import Home
 from tasks.http_timing import time_http
 from tasks.measure import score, time_bundles
@@ -54,6 +55,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         seconds = time.monotonic() - started_s
         return ending(Outcome(stage=stage, name=project.name, seconds=seconds, **known))
 
+    mark_flow_run()
     refuse_taken_port(state, project.name, project.deploy)
     reconcile(state, project.name, project.registry, project.deploy)
     data = merge(project.sources, project.heads, project.split, base=config.resolve().parent, out=state.data)
@@ -95,8 +97,15 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     deployed = None
     if verdict.outcome == "pass":
         approved = approve(registered, verdict)
-        evidence = gather_evidence(measured, project.gates)
-        promote(state, project.name, project.registry, approved, bundle=Path(shared.path), evidence=evidence)
+        promote(
+            state,
+            project.name,
+            project.registry,
+            approved,
+            bundle=Path(shared.path),
+            evidence=gather_evidence(measured, run, project.gates),
+            configuration=gather_configuration(project.name, run, project.gates),
+        )
         deployed = deploy(state, project.name, project.registry, project.deploy, registered.version)
 
     pages, rows = write_report(

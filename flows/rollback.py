@@ -15,6 +15,7 @@ from flows.config import load_project
 from flows.ending import ending
 from flows.outcome import Outcome
 from flows.place import config_home, prepare
+from tasks.flow_runs import mark_flow_run
 from tasks.home import Home
 from tasks.rollback import rollback as roll_back
 
@@ -30,6 +31,7 @@ def rollback(config: Path, home: Path | None = None, version: int | None = None)
     started_s = time.monotonic()
     folder = config_home(config, home)
     prepare(folder, on_console=False)
+    mark_flow_run()
     project = load_project(config)
     done = roll_back(Home(folder), project.name, version)
     return ending(

@@ -25,15 +25,23 @@ def run_flow(
     `options` are further arguments of that flow.
     """
     console.print("  starting Prefect …", style="dim")
+    from prefect import tags
+
     from flows.retrain import retrain
     from flows.sweep import sweep
     from flows.validate import validate
+    from tasks.flow_runs import end_orphan_servers, own_temporary_server, process_tag
+    from tasks.home import Home
 
     flow = {"retrain": retrain, "validate": validate, "sweep": sweep}[which]
     # As an exception, so that the temporary server and a training in progress are stopped on the way out.
-    before = signal.signal(signal.SIGTERM, _interrupted)
+    before = signal.signal(signal.SIGTERM, interrupted)
     try:
-        state = flow(config=config, home=home, backbone=backbone, return_state=True, **options)
+        for said in end_orphan_servers(Home(home)):
+            console.print(f"  {said}", style="dim")
+        own_temporary_server()
+        with tags(process_tag()):
+            state = flow(config=config, home=home, backbone=backbone, return_state=True, **options)
     finally:
         signal.signal(signal.SIGTERM, before)
     if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone", "Swept"):
@@ -44,7 +52,8 @@ def run_flow(
     return _told(error, console)
 
 
-def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+def interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    """End as an exception does, so that whatever is under way is cleaned up: SIGTERM's handler."""
     raise SystemExit(128 + number)
 
 

@@ -18,6 +18,7 @@ from flows.outcome import Outcome
 from flows.place import config_home, prepare
 from tasks.champion import current_champion
 from tasks.drift_event import tell_of_drift
+from tasks.flow_runs import mark_flow_run
 from tasks.home import Home
 from tasks.merge import merge
 from tasks.prepare import prepare_run
@@ -35,6 +36,7 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     started_s = time.monotonic()
     folder = config_home(config, home)
     prepare(folder, on_console=False)
+    mark_flow_run()
     project, state = load_project(config, backbone=backbone), Home(folder)
     data = merge(project.sources, project.heads, project.split, base=config.resolve().parent, out=state.data)
     champion = current_champion(state, project.name)

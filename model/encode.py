@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .faults import fault
 from .rows import SplitRows
 
 if TYPE_CHECKING:
@@ -74,11 +75,12 @@ def cached_tokens(rows: SplitRows, tokenizer: Tokenizer, cache: Path) -> Tokens:
     if not entry.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         tokens = tokenise(rows.texts(), tokenizer)
-        temporary = Path(tempfile.mkdtemp(prefix=".tokens-", dir=cache))
+        temporary = Path(tempfile.mkdtemp(prefix=f".tokens.{os.getpid()}.", dir=cache))
         try:
             np.save(temporary / "ids.npy", tokens.ids)
             np.save(temporary / "offsets.npy", tokens.offsets)
             temporary.chmod(0o755)  # mkdtemp makes it private
+            fault("tokens_written")
             try:
                 temporary.rename(entry)
             except OSError:
@@ -86,6 +88,7 @@ def cached_tokens(rows: SplitRows, tokenizer: Tokenizer, cache: Path) -> Tokens:
                     raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+        fault("tokens_made")
     return Tokens(
         np.load(entry / "ids.npy", mmap_mode="r", allow_pickle=False),
         np.load(entry / "offsets.npy", allow_pickle=False),

@@ -30,6 +30,7 @@ from .bundle_files import CARD, GOLDEN, LISTED, MANIFEST, MODEL, TOKENIZER
 from .card import METRICS, PRECISIONS, SCHEMA_VERSION, Card, HeadCard, card_from_json
 from .code import code_digest
 from .errors import BadInput
+from .faults import fault
 from .golden_texts import GOLDEN_TEXTS, TOLERANCE
 from .network import FittedModel, load_fitted, read_json
 from .onnx_graph import ExportError, export_graph
@@ -65,7 +66,7 @@ def package(
     sample = precision.validation_sample(rows, model.heads)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Beside `out`, so that the last step is a rename on one file system.
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as beside:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.{os.getpid()}.", dir=out.parent) as beside:
         scratch = Path(beside)
         labels = {head: card.labels for head, card in heads.items()}
         graph = export_graph(model.network, labels, max_length=model.max_length, scratch=scratch)
@@ -113,7 +114,9 @@ def package(
         _write_json(whole / GOLDEN, _golden(loaded[choice.precision], choice.precision))
         write_manifest(whole)
         Bundle.load(whole, threads=threads)  # what cannot be loaded is not published
+        fault("bundle_written")
         _publish(whole, out)
+    fault("bundle_made")
     return Bundle.load(out, threads=threads, verify=False)
 
 

@@ -31,6 +31,7 @@ from .device import Compute, choose_compute
 from .encode import Tokens, cached_tokens, token_cache
 from .errors import BadInput
 from .evaluate import head_metrics, predict_logits
+from .faults import fault
 from .job import read_fit_job
 from .losses import label_shares
 from .metrics import majority_metric
@@ -142,6 +143,7 @@ def fit(job: FitJob, tell: Tell) -> dict[str, Any]:
     write_json(out / "network.json", description)
     (out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
     save_tensors(out / "weights.safetensors", network.state_dict())
+    fault("weights_written")
     facts = {
         **_facts(job, compute, training),
         "validation": metrics,
@@ -150,6 +152,7 @@ def fit(job: FitJob, tell: Tell) -> dict[str, Any]:
         "total_seconds": time.monotonic() - started_s,
     }
     write_json(out / "fit.json", facts)
+    fault("fit_made")
     training.forget()
     for name in facts["below_majority"]:
         print(

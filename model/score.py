@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from .answers import decisions
 from .bundle import Bundle
 from .errors import BadInput
+from .faults import fault
 from .rows import open_rows
 from .spec import SPLITS, HeadSpec, SplitName
 
@@ -81,9 +82,11 @@ def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
+        fault("scores_written")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    fault("scores_made")
 
 
 def main(argv: list[str]) -> int:

@@ -22,6 +22,7 @@ from .checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save
 from .device import Compute
 from .errors import TrainingDiverged
 from .evaluate import head_metrics, predict_logits
+from .faults import fault
 from .losses import HeadScale, LossShape, combine, head_loss, head_scale, label_weights
 from .network import MultiHeadNetwork
 from .optimise import (
@@ -345,6 +346,7 @@ class Training:
             "seconds": self.history.seconds,
         }
         save_tensors(self.checkpoint, tensors, about)
+        fault("checkpoint_written")
 
     def _resume(self) -> None:
         if not self.checkpoint.is_file():

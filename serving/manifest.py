@@ -28,7 +28,9 @@ BUNDLE_FOLDER = "bundle"
 BUNDLE_MANIFEST = "manifest.json"
 BUNDLE_FILES = frozenset({"model.onnx", "tokenizer.json", "card.json", "golden.json"})
 """What every bundle holds besides its manifest. Anything else in the folder is refused."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of what is written. Version 1, without files, configuration and code version, is still read: what serves
+must go on serving when this program is exchanged."""
 
 MAX_MANIFEST_BYTES = 32 * 2**20
 
@@ -49,6 +51,8 @@ class ReleaseManifest:
     """Order of approvals: a later one has a larger number. The registered version will do."""
     bundle_sha256: str
     """sha256 of the bundle's `manifest.json`, which holds the sha256 of each file."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """File of the bundle → sha256 of its bytes. Filled in when it is written."""
     verdict: Mapping[str, Any]
     """The release verdict as JSON: gate, outcome, findings."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +60,11 @@ class ReleaseManifest:
     dataset_fingerprint: str = ""
     """Fingerprint of the dataset that it was trained and judged on."""
     code_digest: str = ""
-    """Digest of the code and configuration that made it."""
+    """Digest of the code that trained and packaged it."""
+    code_version: str = ""
+    """Version of Headgate that approved it."""
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    """What it was made by: sha256 of the configuration file, recipe, gates and their thresholds."""
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     """When it was approved: ISO 8601, UTC."""
     override: Override | None = None
@@ -98,13 +106,14 @@ def verdict_outcome(verdict: Mapping[str, Any]) -> str:
 
 
 def write_release(version_dir: Path, manifest: ReleaseManifest, private_key: Path) -> None:
-    """Write `release.json` and `release.sig` into a version's folder.
+    """Write `release.json` and `release.sig` into a version's folder, which holds its bundle.
 
     Raises:
+        ReleaseRefused: the bundle's manifest can't be read.
         serving.signing.KeyProblem: the key can't be used.
         ValueError: a figure is NaN or infinite.
     """
-    data = manifest.to_bytes()
+    data = dataclasses.replace(manifest, files=_digests(version_dir / BUNDLE_FOLDER)).to_bytes()
     write_durably(version_dir / RELEASE_FILE, data)
     write_durably(version_dir / SIGNATURE_FILE, signing.sign(data, private_key, "release"))
 
@@ -137,6 +146,8 @@ def verify_release(version_dir: Path, public_key: Path, name: str) -> ReleaseMan
     if str(manifest.version) != version_dir.name:
         raise ReleaseRefused(f"{RELEASE_FILE}: signed for version {manifest.version}, not for this folder's")
     verify_bundle_files(version_dir / BUNDLE_FOLDER, manifest.bundle_sha256)
+    if manifest.files and manifest.files != _digests(version_dir / BUNDLE_FOLDER):
+        raise ReleaseRefused(f"{RELEASE_FILE}: its files are not those of the bundle's {BUNDLE_MANIFEST}")
     if manifest.outcome == "pass":
         return manifest
     try:
@@ -172,6 +183,15 @@ def verify_bundle_files(bundle: Path, sha256: str) -> None:
     for file_name, about in files.items():
         if not isinstance(about, dict) or file_sha256(bundle / file_name) != about.get("sha256"):
             raise ReleaseRefused(f"bundle {file_name}: its bytes are not the ones that were approved")
+
+
+def _digests(bundle: Path) -> dict[str, str]:
+    """File → sha256, as the bundle's own manifest has it."""
+    raw = _json_object(_read(bundle / BUNDLE_MANIFEST, MAX_MANIFEST_BYTES), f"bundle {BUNDLE_MANIFEST}")
+    files = raw.get("files")
+    if not isinstance(files, dict) or not all(isinstance(about, dict) for about in files.values()):
+        raise ReleaseRefused(f"bundle {BUNDLE_MANIFEST}: expected the sha256 of every file")
+    return {name: str(about.get("sha256")) for name, about in files.items()}
 
 
 def file_sha256(path: Path) -> str:
@@ -218,7 +238,8 @@ def _json_object(data: bytes, what: str) -> dict[str, Any]:
 
 def _parse(data: bytes) -> ReleaseManifest:
     raw = _json_object(data, RELEASE_FILE)
-    if raw.pop("schema_version", None) != SCHEMA_VERSION:
+    schema_version = raw.pop("schema_version", None)
+    if schema_version not in (1, SCHEMA_VERSION):
         raise ReleaseRefused(f"{RELEASE_FILE}: expected schema version {SCHEMA_VERSION}")
     kinds: dict[str, type] = {"name": str, "version": int, "sequence": int, "bundle_sha256": str}
     kinds |= {
@@ -228,6 +249,8 @@ def _parse(data: bytes) -> ReleaseManifest:
         "code_digest": str,
         "created": str,
     }
+    if schema_version != 1:
+        kinds |= {"files": dict, "code_version": str, "configuration": dict}
     if set(raw) != set(kinds) or not all(type(raw[key]) is kind for key, kind in kinds.items()):
         raise ReleaseRefused(f"{RELEASE_FILE}: expected exactly the fields {sorted(kinds)}, each of its type")
     return ReleaseManifest(**raw)

@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from model.faults import fault
 from serving import signing
 from serving.durable import fsync_folder
 from serving.manifest import (
@@ -144,6 +145,7 @@ class ReleaseFolder:
                 if override is not None:
                     write_override(copy, override, private_key)
                 verify_release(copy, public_key, self.name)
+                fault("version_copied")
                 if target.exists():
                     target.rename(staging / "replaced")
                 copy.rename(target)
@@ -234,8 +236,10 @@ class ReleaseFolder:
         # `current` first: a pointer is history only once it was valid, so that a history newer than
         # `current` always means that `current` was put back.
         write_pointer(self.pointer_path, pointer, private_key)
+        fault("pointer_written")
         self.history_path.mkdir(exist_ok=True)
         write_pointer(self.history_path / f"{pointer.sequence:08d}", pointer, private_key)
+        fault("pointer_kept")
 
     def prune(self, keep: int, public_key: Path) -> list[int]:
         """Remove all but the newest `keep` versions; the one that serves and the one before it stay.

@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from model.faults import fault
 from serving.durable import fsync_folder, write_durably
 
 PRIVATE_KEY = "release.key"
@@ -61,7 +62,7 @@ def _make_private_key(path: Path) -> None:
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}")
     write_durably(beside, pem, mode=0o600)
     try:
         # A link, not a rename: it fails if another process was first, and then that one's key holds.
@@ -71,6 +72,7 @@ def _make_private_key(path: Path) -> None:
     finally:
         beside.unlink()
     fsync_folder(path.parent)
+    fault("key_made")
 
 
 def load_private_key(path: Path) -> Ed25519PrivateKey:

@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from model.faults import fault
 from model.spec import HeadSpec, head_from_json
 from sources.answers import Answer, AnswerBook
 from sources.errors import BadTable, DataError, Problem, nearest, raise_together
@@ -336,7 +337,7 @@ def _write(
     ref = replace(ref, path=place)
     if place.exists() and _holds(place, about):
         return ref
-    building = out_root / f".building-{uuid.uuid4().hex}"
+    building = out_root / f".building.{os.getpid()}.{uuid.uuid4().hex}"
     building.mkdir()
     try:
         for name, table in tables.items():
@@ -348,6 +349,7 @@ def _write(
         for file in building.rglob("*"):
             _sync(file)
         _sync(building)
+        fault("dataset_written")
         try:
             building.rename(place)
         except OSError:
@@ -359,6 +361,7 @@ def _write(
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _sync(out_root)
+    fault("dataset_made")
     return ref
 
 

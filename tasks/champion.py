@@ -17,8 +17,8 @@ from prefect.cache_policies import NO_CACHE
 
 from serving.manifest import verify_release
 from serving.release_folder import ReleaseFolder
-from serving.signing import PUBLIC_KEY
 from tasks.home import Home
+from tasks.keys import public_key as public_key_of
 from tasks.references import BundleRef
 
 
@@ -40,7 +40,7 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
     Raises:
         serving.manifest.ReleaseRefused: the version that is pointed at was changed since it was signed.
     """
-    public_key = home.keys / PUBLIC_KEY
+    public_key = public_key_of(home, name)
     folder = ReleaseFolder(home.releases(name), name)
     if not public_key.is_file() or not folder.versions():
         return None

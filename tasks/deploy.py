@@ -16,12 +16,12 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from model.faults import fault
 from serving import process
 from serving.answers import DECIMALS
 from serving.client import NoAnswer, ask, read_token, wait_for_version
 from serving.manifest import BUNDLE_FOLDER
 from serving.spec import DeploySpec
-from tasks.faults import fault
 from tasks.home import Home
 from tasks.journal import Entry
 from tasks.progress import Step
@@ -99,6 +99,7 @@ def deploy_version(
     releases = open_releases(home, name, registry)
     _leave_if_changed(releases, spec)
     save_settings(home, name, Settings(registry=registry, deploy=spec))
+    fault("settings_saved")
     try:
         state = process.start(
             releases.folder.path, releases.public_key, spec, state_file(home, name), endpoint_log(home, name)
@@ -110,6 +111,7 @@ def deploy_version(
     releases.journal.append(Entry(event="deployed", version=version, detail=state.url))
     fault("deployment_journalled")
     releases.folder.prune(spec.keep_versions, releases.public_key)
+    fault("versions_pruned")
     return DeployOutcome(deployed=True, wanted=version, serving=version, url=state.url)
 
 
@@ -177,12 +179,14 @@ def compare_golden(
 
 def _undo(releases: Releases, spec: DeploySpec, version: int, reason: str) -> DeployOutcome:
     releases.journal.append(Entry(event="not deployed", version=version, detail=reason))
+    fault("refusal_journalled")
     serving = restore(releases, version, reason)
     file = state_file(releases.home, releases.name)
     url = None
     if serving is None:
         # What it holds in memory may be what was just refused.
         process.stop(file)
+        fault("endpoint_stopped")
     elif (running := process.status(file)) is not None:
         url = running.url
         wait_for_version(url, serving, token=read_token(spec.token_file), timeout_s=spec.start_timeout_s)

@@ -10,8 +10,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from serving import client, process, signing
+from serving import client, process
 from tasks.home import Home
+from tasks.keys import public_key
 from tasks.settings import endpoint_log, load_settings, state_file
 
 
@@ -40,7 +41,7 @@ def start(root: Path, name: str, *, port: int | None = None) -> str:
         signing.ensure_key_pair(home.keys)
     try:
         state = process.start(
-            releases, home.keys / signing.PUBLIC_KEY, spec, state_file(home, name), endpoint_log(home, name)
+            releases, public_key(home, name), spec, state_file(home, name), endpoint_log(home, name)
         )
     except process.EndpointError as error:
         raise EndpointDown(str(error)) from error

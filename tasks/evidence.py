@@ -6,11 +6,13 @@ Knows references and the timing file's head; holds no text from the data.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from expectations.spec import GateRules
 from expectations.verdict import ApprovedVersion, Verdict
+from tasks.prepare import Run
 from tasks.references import Measured
 from tasks.register import RegisteredVersion
 
@@ -29,8 +31,23 @@ def approve(registered: RegisteredVersion, verdict: Verdict) -> ApprovedVersion:
     )
 
 
-def gather_evidence(measured: Measured, rules: GateRules) -> dict[str, Any]:
-    """Digests of the scores and timings, machine, threads, counts and seeds."""
+def gather_configuration(project: str, run: Run, rules: GateRules) -> dict[str, Any]:
+    """What a version was made and judged by: the file's digest, the recipe, the gates' thresholds."""
+    return {
+        "project": project,
+        "run": run.id,
+        "sha256": run.provenance["configuration_sha256"],
+        "heads": {name: asdict(head) for name, head in run.heads.items()},
+        "backbone": run.provenance["backbone"],
+        "train": run.provenance["train"],
+        "gates": asdict(rules),
+        "versions": run.provenance["versions"],
+    }
+
+
+def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str, Any]:
+    """Digests of the scores and timings, machine, threads, counts and seeds. The figures themselves, with
+    the rows behind each, are in the verdict's findings."""
     timing = json.loads(Path(measured.timing.path).read_text())
     return {
         "scores": {label: scores.sha256 for label, scores in measured.scores.items()},
@@ -43,5 +60,6 @@ def gather_evidence(measured: Measured, rules: GateRules) -> dict[str, Any]:
         "http_requests": rules.http_requests,
         "http_rate_per_s": rules.http_rate_per_s,
         "resamples": rules.resamples,
-        "seed": rules.seed,
+        "rows": dict(run.provenance["dataset_rows"]),
+        "seeds": {"gates": rules.seed, "train": run.provenance["train"]["seed"]},
     }

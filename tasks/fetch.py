@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from model.faults import fault
 from serving.durable import fsync_folder
 from serving.manifest import (
     BUNDLE_FOLDER,
@@ -19,11 +20,10 @@ from serving.manifest import (
     verify_release,
 )
 from serving.release_folder import ReleaseFolder
-from tasks.faults import fault
 from tasks.lock import exclusive
 from tasks.registry import Registry
 
-INCOMING = ".incoming-"
+INCOMING = ".incoming."
 """Prefix of the folder that a version is fetched into, followed by the process's id."""
 
 
@@ -43,7 +43,7 @@ def ensure_present(registry: Registry, folder: ReleaseFolder, public_key: Path, 
 
 def _fetch(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> None:
     folder.versions_path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{INCOMING}{os.getpid()}-", dir=folder.path) as temporary:
+    with tempfile.TemporaryDirectory(prefix=f"{INCOMING}{os.getpid()}.", dir=folder.path) as temporary:
         bundle, release = registry.download(version, Path(temporary) / "artifacts")
         # The last part is the version's number, which is what `verify_release` demands of a folder.
         made = Path(temporary) / str(version)
@@ -60,6 +60,7 @@ def _fetch(registry: Registry, folder: ReleaseFolder, public_key: Path, version:
             target = folder.version_dir(version)
             if target.exists():
                 target.rename(Path(temporary) / "replaced")
+                fault("version_aside")
             made.rename(target)
             fsync_folder(folder.versions_path)
         fault("version_installed")

@@ -5,7 +5,6 @@ Each training is a process of its own. Does not know how training works (`model`
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -18,7 +17,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from model.code import code_digest
+from model.faults import fault
 from model.spec import BackboneSpec, FitJob, HeadSpec, PackageSpec, TrainSpec
+from serving.durable import write_durably
 from tasks.digest import digest
 from tasks.model_process import run_model
 from tasks.package import package_bundle
@@ -113,9 +114,9 @@ def package_baseline(
         precision=precision,
         int8_tolerance=1.0,
     )
-    temporary = folder / ".reference.json"
-    temporary.write_text(json.dumps(asdict(packaged), indent=1))
-    temporary.replace(stored)  # its presence says that the folder is complete
+    # Its presence says that the folder is complete.
+    write_durably(stored, json.dumps(asdict(packaged), indent=1).encode())
+    fault("baseline_packaged")
     return replace(packaged, cached=baseline.cached)
 
 
@@ -137,8 +138,13 @@ def teach(name: str, baseline: FittedRef, *, rows: Path, texts_sha256: str, cach
                 step.to(event.get("done", 0), event.get("total")) if event["event"] == "taught" else None
             ),
         )
-        with contextlib.suppress(FileExistsError):
+        fault("teacher_written")
+        try:
             temporary.rename(target)
+        except OSError:
+            if not (target / f"{name}.npy").is_file():  # else another process was faster with the same
+                raise
+        fault("teacher_made")
         step.outcome = f"{done.get('rows', 0):,} rows"
     return str(target / f"{name}.npy")
 

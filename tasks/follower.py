@@ -24,14 +24,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from serving import signing
+from model.faults import fault
 from serving.durable import write_durably
 from serving.manifest import ReleaseRefused
 from serving.pointer import Pointer, PointerBroken, read_pointer
 from serving.release_folder import ReleaseFolder
-from tasks.faults import fault
 from tasks.fetch import ensure_present
 from tasks.home import Home, environment
+from tasks.keys import public_key as public_key_of
 from tasks.lock import exclusive
 from tasks.registry import Registry, RegistryProblem
 from tasks.settings import load_settings
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     registry = Registry(tracking_uri(home, spec.tracking_uri), spec.model or options.name, spec)
     folder = ReleaseFolder(home.releases(options.name), options.name)
     folder.versions_path.mkdir(parents=True, exist_ok=True)
-    public_key = options.public_key or home.keys / signing.PUBLIC_KEY
+    public_key = options.public_key or public_key_of(home, options.name)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -138,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_durably(
             home.followers / f"{options.name}.json", json.dumps({**asdict(seen), "pid": os.getpid()}).encode()
         )
+        fault("follower_told")
         if (seen.state, seen.version, seen.reason) != told:
             told = (seen.state, seen.version, seen.reason)
             print(json.dumps(asdict(seen)), flush=True)

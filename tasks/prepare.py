@@ -20,6 +20,7 @@ from prefect.cache_policies import NO_CACHE
 
 from model.backbone import load_tokenizer, resolve
 from model.code import code_digest
+from model.faults import fault
 from model.spec import SPLITS, BackboneSpec, HeadSpec, TrainSpec
 from sources.dataset import DatasetRef
 from tasks.digest import digest, file_sha256
@@ -73,6 +74,7 @@ def prepare_run(
     run_id = f"{now:%Y%m%dT%H%M%S%f}-{data.fingerprint[:8]}"
     folder = home.runs / run_id
     folder.mkdir(parents=True)
+    fault("run_folder_made")
     rows = Path(data.path) / "rows"
     with Step("find the encoder") as step:
         encoder = resolve(backbone)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from expectations.verdict import ApprovedVersion
+from model.faults import fault
 from serving.manifest import RELEASE_FILE, SIGNATURE_FILE, ReleaseManifest
 from serving.release_folder import PromotionRefused
-from tasks.faults import fault
 from tasks.home import Home
 from tasks.journal import Entry, new_operation
 from tasks.progress import Step
 from tasks.registry import BUNDLE_TAG, CODE_TAG, DATASET_TAG, VERDICT_TAG
 from tasks.releases import Releases, open_releases
+from tasks.settle import settle
 from tasks.spec import RegistrySpec
 
 
@@ -45,6 +47,7 @@ def promote(
     *,
     bundle: Path,
     evidence: Mapping[str, Any],
+    configuration: Mapping[str, Any],
 ) -> Promotion:
     """Make an approved version the champion of project `name`.
 
@@ -55,7 +58,9 @@ def promote(
         tasks.registry.RegistryProblem: the registry can't be reached.
     """
     with Step("promote") as step:
-        done = promote_version(home, name, spec, approved, bundle=bundle, evidence=evidence)
+        done = promote_version(
+            home, name, spec, approved, bundle=bundle, evidence=evidence, configuration=configuration
+        )
         step.outcome = f"version {done.version}, before: {done.former or 'none'}"
     return done
 
@@ -68,6 +73,7 @@ def promote_version(
     *,
     bundle: Path,
     evidence: Mapping[str, Any] | None = None,
+    configuration: Mapping[str, Any] | None = None,
 ) -> Promotion:
     """As `promote`, without Prefect.
 
@@ -78,9 +84,11 @@ def promote_version(
         approved: what a passing verdict made.
         bundle: the folder that was judged; its digest must be the approved one.
         evidence: figures behind the verdict, signed with it; finite.
+        configuration: what it was made and judged by, signed too.
     """
     releases = open_releases(home, name, spec)
     with releases.locked():
+        settle(releases)
         try:
             tags = _check(releases, approved)
         except PromotionRefused as error:
@@ -104,7 +112,7 @@ def promote_version(
         note("promotion begun")
         fault("promotion_begun")
         try:
-            _stage(releases, approved, tags, bundle, evidence or {})
+            _stage(releases, approved, tags, bundle, evidence or {}, configuration or {})
             releases.folder.promote(approved.version, releases.private_key)
         except Exception as error:
             if releases.serving() != approved.version:
@@ -124,6 +132,7 @@ def _stage(
     tags: Mapping[str, str],
     bundle: Path,
     evidence: Mapping[str, Any],
+    configuration: Mapping[str, Any],
 ) -> None:
     manifest = ReleaseManifest(
         name=releases.name,
@@ -135,6 +144,8 @@ def _stage(
         evidence=dict(evidence),
         dataset_fingerprint=tags.get(DATASET_TAG, ""),
         code_digest=tags.get(CODE_TAG, ""),
+        code_version=version("headgate"),
+        configuration=dict(configuration),
     )
     staged = releases.folder.stage(bundle, manifest, releases.private_key)
     fault("staged")

@@ -1,39 +1,35 @@
 """At the start of everything: bring what a crash left half done to a state that is right.
 
 Afterwards the champion's alias, the pointer and a verified bundle agree (or there is no champion), no
-run of a dead process is still RUNNING, and temporary folders are gone. Does not retrain anything.
+run of a dead process is still RUNNING, and what was half written is gone. Does not retrain anything.
 """
 
 from __future__ import annotations
 
-import shutil
 import socket
-from collections.abc import Iterable
-from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from model.faults import fault
+from serving import process
 from serving.manifest import ReleaseRefused
 from serving.process import start_ticks
 from serving.spec import DeploySpec
+from tasks.debris import remove_debris
 from tasks.deploy import deploy_version
-from tasks.fetch import INCOMING, ensure_present
+from tasks.fetch import ensure_present
+from tasks.flow_runs import close_flow_runs
 from tasks.home import Home
-from tasks.journal import Entry, Event
-from tasks.register import REGISTERING
+from tasks.journal import Entry
 from tasks.registry import Registry, RegistryProblem
 from tasks.releases import Releases, open_releases
 from tasks.restore import restore_locked
 from tasks.run_log import HOST_TAG, PID_TAG, START_TAG, close_run
+from tasks.settings import state_file
+from tasks.settle import settle
 from tasks.spec import RegistrySpec
 
-BEGUN: dict[Event, Event] = {
-    "promotion begun": "promoted",
-    "rollback begun": "rolled back",
-    "restore begun": "restored",
-}
-"""Entry that opens an operation → the one that ends it."""
 MOST_VERSIONS = 10**9
 
 
@@ -50,7 +46,7 @@ def reconcile(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec | No
     Raises:
         tasks.registry.RegistryProblem: the registry can't be reached.
     """
-    done = mend(home, name, spec)
+    done = (*close_flow_runs(), *mend(home, name, spec))
     if deploy is not None:
         done += resume_deployment(home, name, spec, deploy)
     return done
@@ -60,17 +56,22 @@ def mend(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
     """As `reconcile`, without Prefect and without deploying."""
     releases = open_releases(home, name, spec)
     with releases.locked():
-        done = _settle(releases)
+        done = settle(releases)
+        fault("settled")
         done += _verified(releases)
+        fault("champion_checked")
         if releases.align():
             done.append(f"the aliases name version {releases.serving() or 'none'} again, as the pointer does")
             releases.journal.append(Entry(event="reconciled", version=releases.serving(), detail=done[-1]))
+        fault("aliases_checked")
         if releases.folder.path.is_dir():
             # Under its lock nobody stages, so what is still there was left behind.
             releases.folder.prune(MOST_VERSIONS, releases.public_key)
-            done += _remove(releases.folder.path.glob(f"{INCOMING}*"), INCOMING)
-    done += _remove(home.cache.glob(f"{REGISTERING}*"), REGISTERING)
+        done += _stop_withdrawn(releases)
+    done += remove_debris(home)
+    fault("debris_removed")
     done += _close_runs(releases.registry, spec.experiment or name)
+    fault("runs_closed")
     return tuple(done)
 
 
@@ -90,47 +91,10 @@ def resume_deployment(home: Home, name: str, spec: RegistrySpec, deploy: DeployS
     return (f"version {waiting}, promoted before a crash, {said}",)
 
 
-def _settle(releases: Releases) -> list[str]:
-    """Finish or undo what the journal says was begun: by whether the pointer had moved."""
-    entries = releases.journal.entries()
-    ended = {entry.operation for entry in entries if entry.event not in BEGUN}
-    done = []
-    for entry in entries:
-        if entry.event not in BEGUN or entry.operation in ended:
-            continue
-        pointer = releases.pointer()
-        moved = pointer is not None and pointer.version == entry.version
-        if entry.event == "restore begun":
-            # Begun because the version must not serve: if the pointer still names it, it goes now.
-            if releases.serving() == entry.version and entry.version is not None:
-                restore_locked(releases, entry.version, entry.detail)
-            releases.align()
-            event: Event = "restored" if releases.serving() is not None else "withdrawn"
-            said = f"the restoration from version {entry.version} was finished"
-        elif moved:
-            releases.align()
-            event, said = BEGUN[entry.event], f"version {entry.version}: finished what was begun"
-        else:
-            if entry.event == "promotion begun" and entry.version is not None:
-                releases.drop(entry.version)
-            event, said = "undone", f"version {entry.version}: nothing had moved yet"
-        releases.journal.append(
-            Entry(
-                event=event,
-                version=releases.serving() if event == "restored" else entry.version,
-                former=entry.former,
-                operation=entry.operation,
-                detail=f"after a crash: {said}",
-            )
-        )
-        done.append(said)
-    return done
-
-
 def _verified(releases: Releases) -> list[str]:
     """The pointer names a bundle that verifies: as it is, fetched again, or an earlier one."""
     pointer = releases.pointer()
-    if pointer is None or releases.serving() is None:
+    if pointer is None or _withdrawn(releases, pointer.version):
         return []
     done = []
     try:
@@ -145,15 +109,24 @@ def _verified(releases: Releases) -> list[str]:
     return done
 
 
-def _remove(debris: Iterable[Path], prefix: str) -> list[str]:
-    """Remove temporary folders, named by the id of their process, of processes that are gone."""
-    done = []
-    for folder in debris:
-        pid = folder.name.removeprefix(prefix).partition("-")[0]
-        if not pid.isdigit() or start_ticks(int(pid)) is None:
-            shutil.rmtree(folder)
-            done.append(f"removed {folder.name}")
-    return done
+def _withdrawn(releases: Releases, version: int) -> bool:
+    """Whether a version was taken out of service with nothing to go back to. That its folder is missing
+    does not say so: it may have been lost, and can be fetched again."""
+    withdrawn = False
+    for entry in releases.journal.entries():
+        if entry.version == version and entry.event in ("withdrawn", "promoted", "rolled back", "restored"):
+            withdrawn = entry.event == "withdrawn"
+    return withdrawn
+
+
+def _stop_withdrawn(releases: Releases) -> list[str]:
+    """Where nothing may serve any more, what an endpoint still holds in its memory may not either."""
+    file = state_file(releases.home, releases.name)
+    pointer = releases.pointer()
+    if pointer is None or not _withdrawn(releases, pointer.version) or process.status(file) is None:
+        return []
+    process.stop(file)
+    return ["the endpoint was stopped: the version that it held was withdrawn"]
 
 
 def _close_runs(registry: Registry, experiment: str) -> list[str]:

@@ -18,10 +18,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from expectations.verdict import Verdict
+from model.faults import fault
 from tasks import pyfunc
 from tasks.candidate import Candidate, candidate_of
 from tasks.digest import file_sha256
-from tasks.faults import fault
 from tasks.home import Home
 from tasks.journal import Entry, Journal
 from tasks.prepare import Run
@@ -37,10 +37,10 @@ from tasks.registry import (
     Registry,
     open_registry,
 )
-from tasks.run_log import MOST_TEXT, close_run, experiment_id, log_dataset, log_figures, open_run
+from tasks.run_log import MOST_TEXT, close_run, experiment_id, log_dataset, log_figures, log_files, open_run
 from tasks.spec import RegistrySpec
 
-REGISTERING = "registering-"
+REGISTERING = ".registering."
 """Prefix of the temporary folder that a model is saved in, followed by the process's id."""
 
 
@@ -112,6 +112,7 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
     registry = open_registry(home, name, spec)
     with registry.asked("register a version"):
         experiment = experiment_id(registry, home, spec.experiment or name, spec)
+        fault("experiment_made")
         run_id = open_run(registry, experiment, candidate)
         try:
             fault("run_opened")
@@ -125,6 +126,7 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
         fault("run_closed")
     outcome = candidate.verdict.outcome
     journal.append(Entry(event="registered", version=version, detail=f"verdict: {outcome}"))
+    fault("registration_journalled")
     return RegisteredVersion(
         name=registry.model,
         version=version,
@@ -140,13 +142,11 @@ def _fill_run(
     """Log everything to an open run, then make the version."""
     log_figures(registry, run_id, candidate)
     fault("figures_logged")
+    log_files(registry, run_id, candidate)
     log_dataset(registry, run_id, name, candidate)
     fault("dataset_logged")
     logged = _log_model(registry, home, experiment, run_id, name, candidate)
-    fault("model_logged")
-    version = _create_version(registry, run_id, logged, candidate)
-    fault("version_registered")
-    return version
+    return _create_version(registry, run_id, logged, candidate)
 
 
 @task(name="log-pages", cache_policy=NO_CACHE, persist_result=False)
@@ -182,7 +182,8 @@ def _log_model(
 
     client = registry.client
     made = client.create_logged_model(experiment, name=name, source_run_id=run_id, model_type="headgate")
-    with tempfile.TemporaryDirectory(prefix=f"{REGISTERING}{os.getpid()}-", dir=home.cache) as temporary:
+    fault("model_opened")
+    with tempfile.TemporaryDirectory(prefix=f"{REGISTERING}{os.getpid()}.", dir=home.cache) as temporary:
         folder = Path(temporary)
         (folder / "code").mkdir()
         bundle = folder / "bundle"
@@ -196,8 +197,10 @@ def _log_model(
         pyfunc.save(bundle, folder / "model", folder / "code", about)
         fault("model_saved")
         client.log_model_artifacts(made.model_id, str(folder / "model"))
+        fault("model_logged")
     client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
+    fault("model_closed")
     return made
 
 
@@ -210,6 +213,7 @@ def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Can
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    fault("model_named")
     tags = {
         VERDICT_TAG: verdict.outcome,
         REASONS_TAG: "; ".join(verdict.reasons)[:MOST_TEXT],
@@ -221,6 +225,8 @@ def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Can
     made = client.create_model_version(
         registry.model, logged.artifact_location, run_id=run_id, tags=tags, model_id=logged.model_id
     )
+    fault("version_registered")
     # The order of approvals is that of the versions.
     client.set_model_version_tag(registry.model, made.version, SEQUENCE_TAG, str(made.version))
+    fault("version_tagged")
     return int(made.version)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.faults import fault
 from tasks.home import Home
 from tasks.spec import RegistrySpec
 from tasks.store import tracking_uri
@@ -126,6 +127,8 @@ class Registry:
             run_id = self.client.get_model_version(self.model, str(version)).run_id
             for file in files:
                 self.client.log_artifact(run_id, str(file), RELEASE_PATH)
+                if file is not files[-1]:
+                    fault("manifest_logged")
 
     def download(self, version: int, into: Path) -> tuple[Path, Path]:
         """Folders of a version's bundle and of its signed release manifest, copied below `into`.

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.faults import fault
 from serving import signing
 from serving.pointer import Pointer
 from serving.release_folder import ReleaseFolder
-from tasks.faults import fault
 from tasks.home import Home
 from tasks.journal import Journal
+from tasks.keys import key_folder
 from tasks.lock import exclusive, release_lock
 from tasks.registry import Registry, open_registry
 from tasks.spec import RegistrySpec
@@ -113,7 +114,7 @@ def open_releases(home: Home, name: str, spec: RegistrySpec) -> Releases:
         serving.signing.KeyProblem: the key can't be used.
         tasks.store.StoreProblem: the local registry can't be where it is wanted.
     """
-    private_key, public_key = signing.ensure_key_pair(home.keys)
+    private_key, public_key = signing.ensure_key_pair(key_folder(home, spec))
     return Releases(
         home=home,
         name=name,

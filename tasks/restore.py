@@ -6,9 +6,9 @@ the champion damaged. Does not know how that was found.
 
 from __future__ import annotations
 
+from model.faults import fault
 from serving.manifest import ReleaseRefused
 from serving.release_folder import PromotionRefused
-from tasks.faults import fault
 from tasks.fetch import ensure_present
 from tasks.journal import Entry, new_operation
 from tasks.registry import RegistryProblem
@@ -41,6 +41,7 @@ def restore_locked(releases: Releases, version: int, reason: str) -> int | None:
     if back is None:
         # Nothing to go back to: without its folder the version can't be loaded again, here or by name.
         releases.drop(version)
+        fault("version_dropped")
     fault("pointer_moved")
     releases.align()
     event = "withdrawn" if back is None else "restored"

@@ -8,12 +8,12 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from model.faults import fault
 from serving import process
 from serving.client import NoAnswer
 from serving.manifest import ReleaseRefused
 from serving.release_folder import PromotionRefused
 from tasks.deploy import DeployOutcome, WrongAnswers, confirm
-from tasks.faults import fault
 from tasks.fetch import ensure_present
 from tasks.home import Home
 from tasks.journal import Entry, new_operation
@@ -21,6 +21,7 @@ from tasks.registry import RegistryProblem
 from tasks.releases import Releases, open_releases
 from tasks.restore import restore
 from tasks.settings import load_settings, state_file
+from tasks.settle import settle
 
 
 class RollbackRefused(Exception):
@@ -54,6 +55,7 @@ def roll_back_to(home: Home, name: str, version: int | None = None) -> DeployOut
     settings = load_settings(home, name)
     releases = open_releases(home, name, settings.registry)
     with releases.locked():
+        settle(releases)
         target = _target(releases, version)
         now = releases.serving()
         operation = new_operation()
@@ -88,6 +90,7 @@ def roll_back_to(home: Home, name: str, version: int | None = None) -> DeployOut
         confirm(releases, running.url, settings.deploy, target)
     except (NoAnswer, WrongAnswers) as error:
         releases.journal.append(Entry(event="not deployed", version=target, detail=str(error)))
+        fault("refusal_journalled")
         serving = restore(releases, target, str(error))
         return DeployOutcome(
             deployed=False, wanted=target, serving=serving, url=running.url, reason=str(error)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from model.faults import fault
 from serving.process import start_ticks
 from tasks.candidate import Candidate
 from tasks.home import Home
@@ -69,7 +70,7 @@ def close_run(registry: Registry, experiment: str, run_id: str, status: str) -> 
 
 
 def log_figures(registry: Registry, run_id: str, candidate: Candidate) -> None:
-    """Parameters, figures, curves, the verdict and further files. Figures that are not finite are left out
+    """Parameters, figures and curves. Figures that are not finite are left out
     and named in the tag `headgate.not_finite`."""
     from mlflow.entities import Metric, Param
 
@@ -92,9 +93,15 @@ def log_figures(registry: Registry, run_id: str, candidate: Candidate) -> None:
     broken = sorted({key for key, _, value in points if value is not None and not math.isfinite(value)})
     if broken:
         registry.client.set_tag(run_id, "headgate.not_finite", ", ".join(broken)[:MOST_TEXT])
+
+
+def log_files(registry: Registry, run_id: str, candidate: Candidate) -> None:
+    """The verdict and further files."""
     registry.client.log_text(run_id, json.dumps(candidate.verdict.to_json(), indent=1), "verdict.json")
+    fault("verdict_logged")
     for file in candidate.files:
         registry.client.log_artifact(run_id, str(file), "files")
+    fault("files_logged")
 
 
 def log_dataset(registry: Registry, run_id: str, name: str, candidate: Candidate) -> None:

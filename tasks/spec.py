@@ -12,7 +12,7 @@ from model.spec import SCHEMA_CONFIG
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySpec:
-    """Which MLflow registry, and under which names."""
+    """Which MLflow registry, under which names, and signed with which key."""
 
     __pydantic_config__ = SCHEMA_CONFIG
 
@@ -27,3 +27,7 @@ class RegistrySpec:
     """Alias of the version that serves. It moves only after every gate passed."""
     previous: str = "previous"
     """Alias of the version that served before."""
+    signing_keys: str | None = None
+    """Folder of the key pair that versions are signed with (`release.key`, mode 0600, and `release.pub`),
+    made on first use. None: `keys` in the state folder, where a relative path starts, too. Another folder
+    is another signer: what was signed with the former key is no longer trusted."""

@@ -12,9 +12,9 @@ from typing import Any
 from serving import client, process
 from serving.manifest import ReleaseRefused, verify_release
 from serving.release_folder import ReleaseFolder
-from serving.signing import PUBLIC_KEY
 from tasks.home import Home
 from tasks.journal import Journal
+from tasks.keys import public_key as public_key_of
 from tasks.settings import state_file
 
 MOST_ENTRIES = 20
@@ -30,7 +30,7 @@ def read_status(root: Path, name: str | None = None) -> dict[str, Any]:
 
 
 def _project(home: Home, name: str) -> dict[str, Any]:
-    folder, public_key = ReleaseFolder(home.releases(name), name), home.keys / PUBLIC_KEY
+    folder, public_key = ReleaseFolder(home.releases(name), name), public_key_of(home, name)
     pointer = folder.latest_pointer(public_key) if public_key.is_file() and folder.path.is_dir() else None
     entries = Journal(home.journal / f"{name}.jsonl").entries()
     return {

@@ -11,8 +11,8 @@ import logging
 import os
 from pathlib import Path
 
+from model.faults import fault
 from serving.durable import fsync_folder
-from tasks.faults import fault
 from tasks.home import Home
 from tasks.lock import exclusive
 
