@@ -29,6 +29,7 @@ from serving.durable import write_durably
 from serving.manifest import ReleaseRefused
 from serving.pointer import Pointer, PointerBroken, read_pointer
 from serving.release_folder import ReleaseFolder
+from tasks.debris import remove_debris
 from tasks.fetch import ensure_present
 from tasks.home import Home, environment
 from tasks.keys import public_key as public_key_of
@@ -128,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     registry = Registry(tracking_uri(home, spec.tracking_uri), spec.model or options.name, spec)
     folder = ReleaseFolder(home.releases(options.name), options.name)
     folder.versions_path.mkdir(parents=True, exist_ok=True)
+    remove_debris(home)
     public_key = options.public_key or public_key_of(home, options.name)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
