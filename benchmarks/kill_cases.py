@@ -27,6 +27,7 @@ from benchmarks.toy_release import (
     same,
     ship,
     start_again,
+    warm_up,
 )
 from model.faults import STEPS
 from serving.manifest import verify_release
@@ -37,7 +38,7 @@ from tasks.candidate import Candidate
 from tasks.home import Home
 from tasks.reconcile import mend
 from tasks.rollback import roll_back_to
-from tasks.store import STORE_FILE, tracking_uri
+from tasks.store import tracking_uri
 
 ENDS = {"kill": -9, "term": 143, "raise": 1}
 """Kind of fault → exit code of the process that it ends."""
@@ -72,14 +73,7 @@ class ReleaseCases:
         self.root = root
         self.log = root / "children.log"
         self._worlds = 0
-        self._store = Home(root / "template").mlflow / STORE_FILE
-        tracking_uri(Home(root / "template"))
-        # Once in this process, on a store that no child opens: what MLflow imports late and SQLAlchemy
-        # compiles is then there in every child.
-        warm = self._world()
-        ship(warm, self._made)
-        check(warm)
-        warm.stop()
+        self._store = warm_up(root / "warm")
         self._going = self._world()
         self._expect(lambda: ship(self._going, self._made))
 

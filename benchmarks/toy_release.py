@@ -29,12 +29,12 @@ from tasks.registry import BUNDLE_TAG, VERDICT_TAG, open_registry
 from tasks.releases import Releases, open_releases
 from tasks.settings import state_file
 from tasks.spec import RegistrySpec
-from tasks.store import STORE_FILE
+from tasks.store import STORE_FILE, tracking_uri
 
 SPEC = RegistrySpec()
 TEXT = "late order good day"
-DEPLOY = DeploySpec(port=0, threads=1, poll_s=0.02, start_timeout_s=30, drain_timeout_s=2)
-QUICK = DeploySpec(port=0, threads=1, poll_s=0.02, start_timeout_s=3, drain_timeout_s=2)
+DEPLOY = DeploySpec(port=0, threads=1, poll_s=0.05, start_timeout_s=30, drain_timeout_s=2)
+QUICK = DeploySpec(port=0, threads=1, poll_s=0.05, start_timeout_s=3, drain_timeout_s=2)
 """For a version that will not serve: how long is waited for it."""
 
 
@@ -112,6 +112,19 @@ def make_world(root: Path, store: Path | None) -> World:
     if store is not None:
         shutil.copyfile(store, world.home.mlflow / STORE_FILE)
     return world
+
+
+def warm_up(root: Path) -> Path:
+    """Ship once in this process, so that what MLflow imports late and SQLAlchemy compiles on first use is
+    there in every child that is forked later. Gives an empty store to copy, which nobody has open."""
+    template = Home(root / "template")
+    tracking_uri(template)
+    empty = template.mlflow / STORE_FILE
+    world = make_world(root / "world", empty)
+    ship(world, world.candidate())
+    check(world)
+    world.stop()
+    return empty
 
 
 def ship(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> DeployOutcome:
