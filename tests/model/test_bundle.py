@@ -258,6 +258,31 @@ def test_weights_that_are_not_finite_are_refused(copy: Path, bad: float, stored:
         Bundle.load(copy, threads=1, verify=False)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_every_scale_of_an_8_bit_weight_is_looked_at(
+    tiny_bundles: dict[str, Path], tmp_path: Path, bad: float
+) -> None:
+    """Whole numbers are always finite; what they are multiplied with may not be."""
+    names = [
+        tensor.name
+        for tensor in onnx.load(tiny_bundles["int8"] / "model.onnx").graph.initializer
+        if "scale" in tensor.name
+    ]
+    assert len(names) >= 8
+    for number, name in enumerate(names):
+        copy = Path(shutil.copytree(tiny_bundles["int8"], tmp_path / str(number)))
+
+        def poison(model: onnx.ModelProto, name: str = name) -> None:
+            (tensor,) = (t for t in model.graph.initializer if t.name == name)
+            values = numpy_helper.to_array(tensor).copy()
+            values.reshape(-1)[-1] = bad
+            tensor.CopyFrom(numpy_helper.from_array(values, name))
+
+        edit_graph(copy, poison)
+        with pytest.raises(GraphError, match="holds values that are not finite"):
+            Bundle.load(copy, threads=1, verify=False)
+
+
 def test_weights_in_another_file_are_refused(copy: Path, tmp_path: Path) -> None:
     model = onnx.load(copy / "model.onnx")
     onnx.save(model, copy / "model.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)

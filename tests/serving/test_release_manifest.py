@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -170,6 +171,45 @@ def test_figure_that_is_not_finite_is_refused_even_when_signed(shop: Any, figure
 def test_figure_that_is_not_finite_is_not_signed(shop: Any) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         shop.manifest(1, evidence={"p95_ms": float("nan")}).to_bytes()
+
+
+def test_it_names_every_file_with_its_sha256(shop: Any) -> None:
+    folder = shop.stage(1)
+    manifest = verify_release(folder, shop.public_key, "toy")
+    assert manifest.files == {
+        name: hashlib.sha256((folder / "bundle" / name).read_bytes()).hexdigest() for name in FILES[:-1]
+    }
+
+
+def _signed(shop: Any, folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    raw = json.loads((folder / "release.json").read_bytes())
+    change(raw)
+    data = json.dumps(raw).encode()
+    (folder / "release.json").write_bytes(data)
+    (folder / "release.sig").write_bytes(signing.sign(data, shop.private_key, "release"))
+
+
+def test_files_that_are_not_those_of_the_bundle_are_refused(shop: Any) -> None:
+    folder = shop.stage(1)
+    _signed(shop, folder, lambda raw: raw["files"].update({"model.onnx": "0" * 64}))
+    with pytest.raises(ReleaseRefused, match="its files are not those of the bundle"):
+        verify_release(folder, shop.public_key, "toy")
+
+
+def test_what_an_older_program_signed_still_serves(shop: Any) -> None:
+    """Version 1 of the manifest had neither files nor configuration nor code version."""
+    folder = shop.stage(1)
+
+    def older(raw: dict[str, Any]) -> None:
+        for name in ("files", "configuration", "code_version"):
+            del raw[name]
+        raw["schema_version"] = 1
+
+    _signed(shop, folder, older)
+    assert verify_release(folder, shop.public_key, "toy").outcome == "pass"
+    _signed(shop, folder, lambda raw: raw.update(schema_version=2))
+    with pytest.raises(ReleaseRefused, match="expected exactly the fields"):
+        verify_release(folder, shop.public_key, "toy")
 
 
 def override_for(shop: Any, version: int, days: float = 7, **changes: Any) -> Override:

@@ -7,7 +7,9 @@ once.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,13 +18,15 @@ import pytest
 from expectations.verdict import ApprovedVersion
 from model import faults
 from model.faults import STEPS
+from serving import process
 from serving.manifest import verify_release
 from serving.spec import DeploySpec
 from tasks.candidate import Candidate
 from tasks.debris import BEING_WRITTEN
 from tasks.deploy import deploy_version
 from tasks.home import Home
-from tasks.journal import Journal
+from tasks.journal import Entry, Journal
+from tasks.keys import public_key
 from tasks.promote import promote_version
 from tasks.reconcile import mend, resume_deployment
 from tasks.register import register_version
@@ -30,7 +34,9 @@ from tasks.registry import open_registry
 from tasks.releases import open_releases
 from tasks.restore import restore
 from tasks.rollback import roll_back_to
+from tasks.settings import Settings, save_settings, state_file
 from tasks.spec import RegistrySpec
+from tasks.status import read_status
 from tasks.store import STORE_FILE, tracking_uri
 
 SPEC = RegistrySpec()
@@ -150,6 +156,65 @@ def test_a_damaged_champion_is_fetched_again_or_replaced(home: Home, candidate: 
     said = mend(home, "toy", SPEC)
     assert "does not verify" in said[0] and "version 1 serves instead" in said[0]
     assert assert_right(home) == 1
+
+
+def test_a_champion_whose_folder_was_lost_is_fetched_again(home: Home, candidate: Make) -> None:
+    ship(home, candidate(1))
+    shutil.rmtree(open_releases(home, "toy", SPEC).folder.version_dir(1))
+    mend(home, "toy", SPEC)
+    assert assert_right(home) == 1
+
+
+def test_a_version_that_the_endpoint_refused_before_a_crash_goes_at_the_next_start(
+    home: Home, candidate: Make
+) -> None:
+    ship(home, candidate(1))
+    ship(home, candidate(2))
+    journal = open_releases(home, "toy", SPEC).journal
+    journal.append(Entry(event="not deployed", version=2, detail="it answered wrongly"))
+    assert "which the endpoint refused" in mend(home, "toy", SPEC)[0]
+    assert assert_right(home) == 1
+    # The first one of all: nothing may serve, and what the endpoint holds in memory may not either.
+    deploy = DeploySpec(port=0, threads=1, poll_s=0.02)
+    assert deploy_version(home, "toy", SPEC, deploy, 1).deployed
+    journal.append(Entry(event="not deployed", version=1, detail="it answered wrongly"))
+    said = mend(home, "toy", SPEC)
+    assert "the endpoint was stopped: the version that it held was withdrawn" in said
+    assert assert_right(home) is None
+    assert process.status(state_file(home, "toy")) is None
+
+
+def test_whoever_moves_something_settles_first_what_a_crash_left(
+    home: Home, candidate: Make, child: Child
+) -> None:
+    """Without a retraining in between: a rollback meets a promotion that was cut in two."""
+    first, second = candidate(1), candidate(2)
+    assert child(lambda: ship(home, first)) == 0
+    assert child(lambda: ship(home, second), fault="pointer_written:kill") == KILLED
+    assert roll_back_to(home, "toy").serving == 1
+    events = [(e.event, e.version) for e in Journal(home.journal / "toy.jsonl").entries()]
+    assert events[-3:] == [("promoted", 2), ("rollback begun", 1), ("rolled back", 1)]
+    assert assert_right(home) == 1
+
+
+def test_the_key_lies_where_the_configuration_says(home: Home, candidate: Make, tmp_path: Path) -> None:
+    spec = RegistrySpec(signing_keys=str(tmp_path / "elsewhere"))
+    made = candidate(1)
+    done = register_version(home, "toy", spec, made)
+    approved = ApprovedVersion(
+        name="toy", version=done.version, bundle_sha256=made.bundle_sha256, verdict=made.verdict
+    )
+    promote_version(home, "toy", spec, approved, bundle=made.bundle, configuration={"sha256": "a" * 64})
+    private = tmp_path / "elsewhere" / "release.key"
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    assert not list(home.keys.iterdir())
+    manifest = verify_release(
+        home.releases("toy") / "versions" / "1", private.with_name("release.pub"), "toy"
+    )
+    assert manifest.configuration == {"sha256": "a" * 64} and manifest.code_version
+    save_settings(home, "toy", Settings(registry=spec))
+    assert public_key(home, "toy") == private.with_name("release.pub")
+    assert "signature good" in read_status(home.root, "toy")["projects"][0]["champion"]
 
 
 def test_an_alias_that_was_moved_by_hand_goes_back(home: Home, candidate: Make) -> None:

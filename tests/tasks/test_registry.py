@@ -16,11 +16,13 @@ import mlflow
 import pandas as pd
 import pytest
 
+from expectations.verdict import ApprovedVersion
 from model.bundle import Bundle
 from tasks.bundle_code import shipped_modules, write_package
 from tasks.candidate import Candidate
 from tasks.home import Home
 from tasks.journal import Journal
+from tasks.promote import promote_version
 from tasks.register import BundleChanged, register_version
 from tasks.registry import BUNDLE_TAG, REASONS_TAG, VERDICT_TAG, RegistryProblem, open_registry
 from tasks.spec import RegistrySpec
@@ -84,11 +86,26 @@ def test_a_registered_version_answers_as_its_bundle(home: Home, candidate: Make)
 
 
 def test_nothing_is_pickled_and_requirements_are_pinned(home: Home, candidate: Make) -> None:
-    registered = register_version(home, "toy", SPEC, candidate())
+    """Neither in the bundle, nor in what MLflow keeps of it, nor in the release folder."""
+    made = candidate()
+    registered = register_version(home, "toy", SPEC, made)
+    approved = ApprovedVersion(name="toy", version=1, bundle_sha256=made.bundle_sha256, verdict=made.verdict)
+    promote_version(home, "toy", SPEC, approved, bundle=made.bundle)
     registry = open_registry(home, "toy", SPEC)
     source = Path(registry.client.get_model_version_download_uri("toy", str(registered.version)))
-    names = {path.name for path in source.rglob("*") if path.is_file()}
-    assert not {name for name in names if name.endswith((".pkl", ".pickle", ".bin"))}
+    files = [
+        p
+        for folder in (made.bundle, home.mlflow / "artifacts", home.releases("toy"))
+        for p in folder.rglob("*")
+        if p.is_file()
+    ]
+    assert source.is_relative_to(home.mlflow) and len(files) > 20
+    for path in files:
+        data = path.read_bytes()
+        assert path.suffix not in (".pkl", ".pickle", ".bin", ".pt", ".pth", ".joblib", ".npy", ".npz"), path
+        # A pickle of protocol 2 to 5 begins with its number and ends with a stop; torch's files are zips.
+        assert not (data[:1] == b"\x80" and data[1:2] in b"\2\3\4\5" and data.endswith(b".")), path
+        assert not data.startswith(b"PK"), path
     requirements = (source / "requirements.txt").read_text().split()
     assert requirements and all("==" in requirement for requirement in requirements)
 
