@@ -10,9 +10,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from serving import client, process
+from serving import client, process, signing
 from tasks.home import Home
-from tasks.keys import public_key
+from tasks.keys import key_folder
 from tasks.settings import endpoint_log, load_settings, state_file
 
 
@@ -28,7 +28,8 @@ def start(root: Path, name: str, *, port: int | None = None) -> str:
         serving.signing.KeyProblem: the private key is there but can't be used.
     """
     home = Home(root)
-    spec = load_settings(home, name).deploy
+    settings = load_settings(home, name)
+    spec = settings.deploy
     if port is not None:
         spec = dataclasses.replace(spec, port=port)
     releases = home.releases(name)
@@ -36,12 +37,13 @@ def start(root: Path, name: str, *, port: int | None = None) -> str:
         raise EndpointDown(
             f"nothing was ever deployed as {name!r} in {root}; run `headgate retrain CONFIG` first"
         )
-    if (home.keys / signing.PRIVATE_KEY).exists():
+    keys = key_folder(home, settings.registry)
+    if (keys / signing.PRIVATE_KEY).exists():
         # Writes the public key again if it is not the private one's: somebody exchanged it.
-        signing.ensure_key_pair(home.keys)
+        signing.ensure_key_pair(keys)
     try:
         state = process.start(
-            releases, public_key(home, name), spec, state_file(home, name), endpoint_log(home, name)
+            releases, keys / signing.PUBLIC_KEY, spec, state_file(home, name), endpoint_log(home, name)
         )
     except process.EndpointError as error:
         raise EndpointDown(str(error)) from error
