@@ -257,3 +257,26 @@ class GateRules:
     """Largest resident set and bundle of the shared model against the sums of its baselines."""
     seed: int = 17
     """Seed of resampling and of the order of timed requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelCheck:
+    """The search for labels that look wrong, by confident learning (Northcutt et al. 2021): where a model
+    that has not seen a row is sure of another answer than the one given. They are listed by source line,
+    worst first; no label is ever changed, and no gate hangs on it."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    mode: Literal["off", "baseline", "out_of_fold"] = "off"
+    """`baseline`: the baselines, which are fitted anyway, answer every row. Validation and test rows they
+    have not been trained on; training rows they have, and there they tend to agree with a wrong label that
+    they have learned: what they still doubt is worth a look, and much is missed. `out_of_fold`: each
+    training row is answered by a model that was fitted without it, which finds more and costs `folds` - 1
+    further trainings of every baseline (cached by content)."""
+    folds: Annotated[int, Range(ge=2, le=20)] = 3
+    """Parts that the training rows of a head are cut into for `out_of_fold`. 3: every model still sees two
+    thirds of the rows, for the price of two more trainings."""
+    seed: int = 17
+    """Seed of the folds."""
+    most_rows: Annotated[int, Range(ge=1)] = 1000
+    """Most rows listed a head, the worst; the true total is told."""

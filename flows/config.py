@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from expectations.spec import DataRules, GateRules, Rule
+from expectations.spec import DataRules, GateRules, LabelCheck, Rule
 from model.spec import BackboneSpec, HeadSpec, PackageSpec, TrainSpec
 from serving.spec import DeploySpec
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
@@ -90,6 +90,8 @@ class Project(BaseModel):
     """The bytes that ship."""
     expectations: DataRules = Field(default_factory=DataRules)
     """What is expected of the data."""
+    label_check: LabelCheck = Field(default_factory=LabelCheck)
+    """Whether labels that look wrong are searched for. A plain string is its mode."""
     gates: GateRules = Field(default_factory=GateRules)
     """When a model may ship."""
     registry: RegistrySpec = Field(default_factory=RegistrySpec)
@@ -112,6 +114,11 @@ class Project(BaseModel):
     @classmethod
     def _backbone_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("label_check", mode="before")
+    @classmethod
+    def _label_check_mode(cls, value: Any) -> Any:
+        return {"mode": value} if isinstance(value, str) else value
 
     @field_validator("heads", mode="before")
     @classmethod
@@ -258,7 +265,8 @@ def _absent_modules(project: Project, base: Path) -> Iterator[str]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML's safe subset, refusing a key that stands twice (PyYAML keeps the last in silence)."""
+    """YAML's safe subset, refusing a key that stands twice (PyYAML keeps the last in silence), and with the
+    booleans of YAML 1.2: `off` is a mode and `no` is a label, not False."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -273,6 +281,15 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the configuration, which editors read to complete and check it."""
     schema = Project.model_json_schema()
@@ -285,6 +302,9 @@ def json_schema() -> dict[str, Any]:
         "anyOf": [{"type": "string"}, backbone],
         "description": backbone.get("description", ""),
     }
+    check = properties["label_check"]
+    modes = {"enum": list(definitions["LabelCheck"]["properties"]["mode"]["enum"])}
+    properties["label_check"] = {"anyOf": [modes, check], "description": check.get("description", "")}
     kinds = {"enum": list(definitions["HeadSpec"]["properties"]["kind"]["enum"])}
     properties["heads"]["patternProperties"] = {
         pattern: {"anyOf": [kinds, head]}

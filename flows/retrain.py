@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import State
 
 from flows.config import Project, load_project
 from flows.ending import ending
+from flows.label_check import search_labels
 from flows.outcome import Outcome, Stage
 from flows.place import config_home, prepare
 from tasks.artifacts import publish_artifacts
@@ -66,6 +67,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         return ended("data_rejected", reasons=quality.verdict.reasons, pages=quality.pages)
 
     baselines = _fit_baselines(project, run)
+    suspects = search_labels(project, data.path, run, baselines)
     shared = fit_shared(
         run.heads,
         name=project.name,
@@ -109,7 +111,15 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         deployed = deploy(state, project.name, project.registry, project.deploy, registered.version)
 
     pages, rows = write_report(
-        run, quality, bundles, measured, verdict, registered, deployed, champion=champion
+        run,
+        quality,
+        bundles,
+        measured,
+        verdict,
+        registered,
+        deployed,
+        champion=champion,
+        suspects=suspects,
     )
     log_pages(state, project.name, project.registry, registered, pages)
     publish_artifacts(project.name, verdict, rows, pages)

@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 
 from model.code import code_digest
 from model.faults import fault
-from model.spec import BackboneSpec, FitJob, HeadSpec, PackageSpec, TrainSpec
+from model.spec import BackboneSpec, FitJob, HeadSpec, PackageSpec, SplitName, TrainSpec
 from serving.durable import write_durably
 from tasks.digest import digest
 from tasks.model_process import run_model
@@ -63,15 +63,18 @@ def fit_baseline(
     rows: Path,
     cache: Path,
     logs: Path,
+    part: str = "",
 ) -> FittedRef:
     """A single-head model with the same recipe on the same rows of that head.
 
     Found in the cache by `key`, or trained into it; `fit.json`, written last, says that it is whole.
+    `part` is told with its name where `rows` are not all rows, such as `fold 2 of 3`.
     """
+    title = " ".join(filter(None, ("baseline", name, part)))
     folder = cache / "baselines" / key
     cached = (folder / "fitted" / "fit.json").is_file()
     if cached:
-        with Step(f"baseline {name}") as step:
+        with Step(title) as step:
             step.outcome = "cached"
     else:
         job = FitJob(
@@ -82,7 +85,7 @@ def fit_baseline(
             out=str(folder / "fitted"),
             labelled_only=True,
         )
-        fit_job(job, title=f"baseline {name}", log=logs / f"fit-{name}.log")
+        fit_job(job, title=title, log=logs / f"fit-{name}.log")
     seconds = json.loads((folder / "fitted" / "fit.json").read_text())["seconds"]
     return FittedRef(folder=str(folder), seconds=seconds, cached=cached)
 
@@ -121,10 +124,22 @@ def package_baseline(
 
 
 @task(name="teach", cache_policy=NO_CACHE, task_run_name="teach-{name}")
-def teach(name: str, baseline: FittedRef, *, rows: Path, texts_sha256: str, cache: Path, logs: Path) -> str:
-    """The baseline's logits for every training row, labelled there or not: path of the `.npy` file."""
+def teach(
+    name: str,
+    baseline: FittedRef,
+    *,
+    rows: Path,
+    texts_sha256: str,
+    cache: Path,
+    logs: Path,
+    split: SplitName = "train",
+) -> str:
+    """The baseline's logits for every row of a split, labelled there or not: path of the `.npy` file.
+
+    `texts_sha256` stands for the texts of that split in their order.
+    """
     target = cache / "teachers" / digest("teacher", Path(baseline.folder).name, texts_sha256, code_digest())
-    with Step(f"teach {name}", unit="rows") as step:
+    with Step(f"teach {name}" if split == "train" else f"answer {name} {split}", unit="rows") as step:
         if (target / f"{name}.npy").is_file():
             step.outcome = "cached"
             return str(target / f"{name}.npy")
@@ -132,7 +147,10 @@ def teach(name: str, baseline: FittedRef, *, rows: Path, texts_sha256: str, cach
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.parent.mkdir(parents=True, exist_ok=True)
         done = run_model(
-            ["teach", str(Path(baseline.folder) / "fitted"), str(rows), "--out", str(temporary)],
+            [
+                *("teach", str(Path(baseline.folder) / "fitted"), str(rows)),
+                *("--split", split, "--out", str(temporary)),
+            ],
             log=logs / f"teach-{name}.log",
             on_event=lambda event: (
                 step.to(event.get("done", 0), event.get("total")) if event["event"] == "taught" else None

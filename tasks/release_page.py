@@ -63,6 +63,8 @@ class ReleaseReport:
     """`version`, `url`; empty when nothing was deployed."""
     champion: str = ""
     """What served when it was judged; empty when nothing did."""
+    suspects: Section | None = None
+    """Labels that look wrong; none where they were not searched for."""
     pages: Mapping[str, str] = field(default_factory=dict)
     """Title → path, relative to this page, of the other pages of the run."""
 
@@ -76,6 +78,7 @@ def render_release(report: ReleaseReport) -> str:
         training_section(report.heads, report.histories, report.bundles),
         latency_section(report.timings),
         data_section(report.heads, report.profile),
+        *([] if report.suspects is None else [report.suspects]),
         _provenance(report),
     ]
     return page(

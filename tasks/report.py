@@ -15,6 +15,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from expectations.scores import load_scores
+from expectations.suspects import Suspects
+from expectations.suspects_page import suspects_section
 from expectations.timings import timings_from_json
 from expectations.verdict import Verdict
 from expectations.verdict_table import verdict_rows
@@ -40,11 +42,13 @@ def write_report(
     deployed: DeployOutcome | None,
     *,
     champion: ChampionRef | None,
+    suspects: Suspects | None = None,
 ) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Pages of the run (title → file) and the rows of the verdict table."""
     with Step("report"):
         fitted = Path(bundles["shared"].fitted)
         page = run.reports / "release.html"
+        pages = dict(quality.pages) | ({} if suspects is None else {"Suspicious labels": suspects.csv})
         report = ReleaseReport(
             name=run.name,
             run=run.id,
@@ -69,10 +73,11 @@ def write_report(
             registered=registered.facts,
             deployed=_deployed(deployed),
             champion=f"version {champion.version}" if champion is not None else "",
-            pages={title: os.path.relpath(path, run.reports) for title, path in quality.pages.items()},
+            pages={title: os.path.relpath(path, run.reports) for title, path in pages.items()},
+            suspects=None if suspects is None else suspects_section(suspects),
         )
         write_durably(page, render_release(report).encode("utf-8"))
-    return {"Report": str(page), **quality.pages}, [dict(row) for row in verdict_rows(verdict)]
+    return {"Report": str(page), **pages}, [dict(row) for row in verdict_rows(verdict)]
 
 
 def _json(path: Path) -> dict[str, Any]:

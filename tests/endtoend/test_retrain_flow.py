@@ -175,12 +175,15 @@ def test_a_rerun_takes_the_baselines_from_the_cache_and_compares_with_the_champi
 ) -> None:
     cached = sorted((place / "home" / "cache" / "baselines").glob("*/fitted/fit.json"))
     made = [path.stat().st_mtime_ns for path in cached]
-    state, outcome = run(_project(place))
+    state, outcome = run(_with(place, label_check="baseline"))
     assert state == "Deployed", outcome.reasons
     assert sorted((place / "home" / "cache" / "baselines").glob("*/fitted/fit.json")) == cached
     assert [path.stat().st_mtime_ns for path in cached] == made
     assert any("champion" in row["subject"] for row in outcome.rows)
     assert aliases(place) == {"champion": 2, "previous": 1}
+    report = Path(outcome.pages["Report"]).read_text(encoding="utf-8")
+    assert "Suspicious labels" in report and "No label was changed" in report
+    assert Path(outcome.pages["Suspicious labels"]).read_text().startswith('"source","file","line"')
 
 
 def test_a_failed_gate_moves_no_alias_and_says_why(place: Path, first: tuple[str, Outcome]) -> None:
@@ -210,17 +213,17 @@ def test_rejected_data_stops_before_anything_is_trained(place: Path, first: tupl
     before = aliases(place)
     runs = {path for path in (place / "home" / "runs").glob("*/shared")}
     rules = {"rows_per_label": {"severity": "critical"}, "min_rows_per_label": 5000}
-    state, outcome = run(_with_rules(place, rules))
+    state, outcome = run(_with(place, expectations=rules))
     assert (state, outcome.stage, outcome.exit_code) == ("Rejected", "data_rejected", 3)
     assert any("rows_per_label" in reason for reason in outcome.reasons)
     assert {path for path in (place / "home" / "runs").glob("*/shared")} == runs
     assert aliases(place) == before and outcome.registered == {}
 
 
-def _with_rules(place: Path, rules: dict[str, Any]) -> Path:
+def _with(place: Path, **sections: Any) -> Path:
     path = _project(place)
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    path.write_text(yaml.safe_dump(raw | {"expectations": rules}), encoding="utf-8")
+    path.write_text(yaml.safe_dump(raw | sections), encoding="utf-8")
     return path
 
 

@@ -159,3 +159,30 @@ def test_every_ready_configuration_is_valid(path: Path) -> None:
 def test_the_exported_schema_is_current() -> None:
     exported = json.loads((ROOT / "configs" / "schema.json").read_text(encoding="utf-8"))
     assert exported == json.loads(json.dumps(json_schema())), "run: headgate schema > configs/schema.json"
+
+
+def test_words_that_old_yaml_takes_for_booleans_stay_words(tmp_path: Path) -> None:
+    path = tmp_path / "project.yaml"
+    path.write_text(
+        "name: words\n"
+        "heads: {agrees: {kind: multiclass, labels: [yes, no]}}\n"
+        "sources: {rows: {path: a.csv, header: true, heads: {agrees: on}}}\n"
+        "split: {near_duplicates: off}\n"
+        "label_check: off\n"
+    )
+    project = load_project(path)
+    assert project.heads["agrees"].labels == ("yes", "no")
+    assert project.split.near_duplicates == "off" and project.label_check.mode == "off"
+    assert project.sources["rows"].header is True
+
+
+def test_a_label_check_is_switched_on_by_a_word_or_in_full(tmp_path: Path) -> None:
+    path = tmp_path / "project.yaml"
+    base = "name: words\nheads: {a: multiclass}\nsources: {rows: {path: a.csv, heads: {a: a}}}\n"
+    path.write_text(base + "label_check: out_of_fold\n")
+    assert load_project(path).label_check.mode == "out_of_fold"
+    path.write_text(base + "label_check: {mode: baseline, most_rows: 50}\n")
+    assert load_project(path).label_check.most_rows == 50
+    path.write_text(base + "label_check: out_of_folds\n")
+    with pytest.raises(ConfigError, match=r"label_check\.mode: saw \"out_of_folds\", expected"):
+        load_project(path)

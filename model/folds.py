@@ -1,0 +1,95 @@
+"""Cuts the training rows of one head into folds, so that each row can be answered by a model without it.
+
+A fold is a rows folder of its own (`model.rows`): `train` holds the labelled training rows of the other
+folds, `test` those of the fold, `validation` all validation rows. Rows are dealt out by a hash of their
+text, after sorting by target, so that every fold has its share of every label.
+
+Does not know groups or near-duplicates: two texts that are almost equal may stand in different folds, and
+each then speaks for the other's label. Trains nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BadInput
+from .rows import RowsFolder, SplitRows
+from .spec import HeadSpec
+
+NO_FOLD = -1
+"""Fold of a row that is unlabelled for the head."""
+
+
+def deal_folds(part: SplitRows, head: str, folds: int, seed: int) -> NDArray[np.int64]:
+    """(N,) the fold of each row, from 0, or `NO_FOLD`; the same for the same rows and seed.
+
+    Raises:
+        BadInput: there are fewer labelled rows than folds.
+    """
+    labelled = np.flatnonzero(part.labelled(head))
+    if labelled.size < folds:
+        raise BadInput(f"{part.texts_file}: {labelled.size} rows are labelled for {head!r}, fewer than folds")
+    targets = np.asarray(part.targets[head])[labelled]
+    salt = str(seed).encode()
+    hashes = [hashlib.blake2b(text.encode(), digest_size=8, key=salt).digest() for text in part.texts()]
+    keys = np.frombuffer(b"".join(hashes), dtype=">u8")[labelled]
+    _, alike = np.unique(targets, axis=0, return_inverse=True)
+    order = np.lexsort([keys, alike.ravel()])
+    fold = np.full(part.count, NO_FOLD, dtype=np.int64)
+    fold[labelled[order]] = np.arange(labelled.size) % folds
+    return fold
+
+
+def write_fold(rows: RowsFolder, head: str, fold: NDArray[np.int64], number: int, out: Path) -> None:
+    """Write the rows folder of fold `number` to `out`, which must not be there yet.
+
+    Raises:
+        BadInput: a file of `rows` is absent or damaged.
+    """
+    spec = rows.heads[head]
+    train = rows.split("train", {head: spec})
+    out.mkdir(parents=True)
+    digests = {
+        "train": _write(train, head, (fold != number) & (fold != NO_FOLD), out, "train"),
+        "test": _write(train, head, fold == number, out, "test"),
+        "validation": rows.texts_sha256["validation"],
+    }
+    for name in ("texts.jsonl", "weight.npy", f"{head}.npy"):
+        shutil.copyfile(rows.folder / f"validation.{name}", out / f"validation.{name}")
+    counts = {
+        "train": int(((fold != number) & (fold != NO_FOLD)).sum()),
+        "validation": rows.counts["validation"],
+        "test": int((fold == number).sum()),
+    }
+    _describe(out, head, spec, counts, digests)
+
+
+def _write(part: SplitRows, head: str, chosen: NDArray[np.bool_], out: Path, split: str) -> str:
+    """The chosen rows as split `split`; the sha256 of its texts."""
+    sha256 = hashlib.sha256()
+    with (out / f"{split}.texts.jsonl").open("wb") as file:
+        for line in _lines(part.texts(), chosen):
+            sha256.update(line)
+            file.write(line)
+    np.save(out / f"{split}.weight.npy", np.asarray(part.weights)[chosen])
+    np.save(out / f"{split}.{head}.npy", np.asarray(part.targets[head])[chosen])
+    return sha256.hexdigest()
+
+
+def _lines(texts: Iterable[str], chosen: NDArray[np.bool_]) -> Iterable[bytes]:
+    for text, wanted in zip(texts, chosen.tolist(), strict=True):
+        if wanted:
+            yield json.dumps(text, ensure_ascii=False).encode() + b"\n"
+
+
+def _describe(out: Path, head: str, spec: HeadSpec, counts: dict[str, int], digests: dict[str, str]) -> None:
+    about = {"heads": {head: asdict(spec)}, "rows": counts, "digest": digests}
+    (out / "rows.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")

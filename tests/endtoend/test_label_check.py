@@ -1,0 +1,112 @@
+"""Wrong labels that were planted in the data are found by models that have not seen them: real trainings."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import random
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import yaml
+from prefect import flow
+
+from expectations.suspects import Suspects
+
+TOPICS = {"weather": ["sun", "rain", "wind", "snow"], "food": ["tea", "milk", "bread", "soup"]}
+ROWS, WRONG = 700, 20
+
+
+def _tiny_backbone(folder: Path) -> None:
+    path = Path(__file__).parents[1] / "model" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("tiny_encoder_of_labels", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    module.make_tiny_backbone(folder)
+
+
+def _rows(folder: Path) -> set[int]:
+    """Texts of words of one topic, which is what they are labelled with but for some training rows, whose
+    lines are returned."""
+    dice, wrong = random.Random(7), set()
+    with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "topic", "split"])
+        for number in range(ROWS):
+            topic = dice.choice(sorted(TOPICS))
+            split = ["train"] * 5 + ["validation", "test"]
+            given = topic
+            if split[number % 7] == "train" and len(wrong) < WRONG and number % 11 == 0:
+                given = next(other for other in TOPICS if other != topic)
+                wrong.add(number + 2)
+            text = " ".join(dice.choices(TOPICS[topic], k=9)) + " s" * (number % 3)
+            writer.writerow([text, given, split[number % 7]])
+    return wrong
+
+
+def test_planted_errors_are_listed_first_and_changed_by_nobody(tmp_path: Path, prefect_harness: None) -> None:
+    from flows.config import load_project
+    from flows.label_check import search_labels
+    from tasks.fit import baseline_key, fit_baseline
+    from tasks.home import Home
+    from tasks.merge import merge
+    from tasks.prepare import prepare_run
+
+    _tiny_backbone(tmp_path / "encoder")
+    wrong = _rows(tmp_path)
+    config = tmp_path / "project.yaml"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "name": "planted",
+                "backbone": str(tmp_path / "encoder"),
+                "heads": {"topic": "multiclass"},
+                "sources": {
+                    "rows": {"path": "rows.csv", "split_column": "split", "heads": {"topic": "topic"}}
+                },
+                "train": {
+                    "epochs": 4,
+                    "learning_rate": 3e-3,
+                    "head_learning_rate": 1e-2,
+                    "max_length": 16,
+                    "threads": 1,
+                },
+                "label_check": {"mode": "out_of_fold", "folds": 2},
+            }
+        )
+    )
+    project, home = load_project(config), Home(tmp_path / "home")
+
+    @flow
+    def only_the_labels() -> Suspects | None:
+        data = merge(project.sources, project.heads, project.split, base=tmp_path, out=home.data)
+        run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=home)
+        head = run.heads["topic"]
+        fingerprint, encoder = run.head_fingerprints["topic"], run.encoder_sha256
+        baseline = fit_baseline(
+            "topic",
+            head,
+            key=baseline_key(head, fingerprint, project.backbone, encoder, project.train),
+            backbone=project.backbone,
+            train=project.train,
+            rows=run.rows,
+            cache=run.cache,
+            logs=run.logs,
+        )
+        return search_labels(project, data.path, run, {"topic": baseline})
+
+    found = only_the_labels()
+    assert found is not None
+    [total] = found.totals
+    assert total.looked > 600 and not total.seen
+    listed = pq.read_table(found.parquet).to_pylist()
+    first = {row["line"] for row in listed[:WRONG] if row["split"] == "train"}
+    assert len(first & wrong) >= 0.9 * WRONG, sorted(first ^ wrong)
+    assert {row["file"] for row in listed} == {str(tmp_path / "rows.csv")}
+    assert len(list(home.cache.glob("baselines/*/fitted/fit.json"))) == 3
+    [merged] = home.data.glob("*/observations.parquet")
+    given = pq.read_table(merged.parent / "dataset.parquet", columns=["head:topic"])
+    assert given.num_rows == total.looked and given["head:topic"].null_count == 0
