@@ -44,9 +44,9 @@ def bar_chart(
         colours: name → fill, where `COLOURS` in order will not do.
     """
     fills = {name: (colours or {}).get(name, COLOURS[i % len(COLOURS)]) for i, name in enumerate(series)}
-    bar = 12 if len(series) == 1 else 8 if len(series) == 2 else 6
+    bar = {1: 12, 2: 8, 3: 6}.get(len(series), 5)
     step = bar * len(series) + 9
-    left, right, top = 150, 56, 44
+    left, right, top = _room(categories, 6.9, 30), 56, 44
     width = WIDTH - left - right
     values = [v for column in series.values() for v in column if v is not None]
     ticks = _ticks(max(values, default=1.0) or 1.0)
@@ -58,11 +58,14 @@ def bar_chart(
         parts.append(svg.line(x, top - 4, x, height - 30))
         parts.append(svg.text(write(tick), x, height - 16, anchor="middle", size=10.5, fill=SOFT))
     parts.append(svg.text(unit, left + width / 2, height - 3, anchor="middle", size=10.5, fill=SOFT))
+    if len(series) > 1:
+        name = svg.short(next(iter(series)), 8)
+        parts.append(svg.text(name, WIDTH - 4, top - 8, anchor="end", size=10.5, fill=SOFT))
     for i, category in enumerate(categories):
         y = top + i * step
         middle = y + bar * len(series) / 2 + 4
         parts.append(
-            svg.text(svg.short(category, 23), left - 8, middle, anchor="end", size=11.5, hint=category)
+            svg.text(svg.short(category, 30), left - 8, middle, anchor="end", size=11.5, hint=category)
         )
         for j, (name, column) in enumerate(series.items()):
             value = column[i]
@@ -72,8 +75,9 @@ def bar_chart(
             parts.append(svg.rect(left, y + j * bar, max(value * scale, 0.6), bar - 1, fills[name], hint))
         first = next(iter(series.values()), [None])[i]
         if first is not None:
-            longest = max(column[i] or 0.0 for column in series.values())
-            parts.append(svg.text(write(first), left + longest * scale + 6, middle, size=10.5, fill=SOFT))
+            # With several series the figure stands apart, or it would be read as that of the longest bar.
+            x, anchor = (left + first * scale + 6, "start") if len(series) == 1 else (WIDTH - 4, "end")
+            parts.append(svg.text(write(first), x, middle, anchor=anchor, size=10.5, fill=SOFT))
     return _figure(height, title, parts)
 
 
@@ -146,16 +150,19 @@ def histogram(
 
 
 def heat_map(title: str, labels: Sequence[str], matrix: ArrayLike, *, unit: str) -> Markup:
-    """Shares (K, K) as shaded squares, row by column; the diagonal is left blank.
+    """Shares (K, K) as shaded squares in hundredths, row by column; the diagonal is left blank, and what is
+    NaN gets a dash.
 
     Args:
         unit: how a square is read, such as `share of the row's label that also carry the column's`.
     """
     values = np.asarray(matrix, dtype=np.float64)
-    left, top, right = 124, 118, 62  # the slanted name of the last column needs room
+    left, right = _room(labels, 6.7, 18), 62  # the slanted name of the last column needs room
+    top = 40 + 0.72 * _room(labels, 6.4, 15)
     cell = min(36.0, (WIDTH - left - right) / max(len(labels), 1))
     height = top + cell * len(labels) + 44
     off = values[~np.eye(len(labels), dtype=bool)]
+    off = off[np.isfinite(off)]
     peak = max(float(off.max()) if off.size else 0.0, 1e-12)
     parts = [_title(title)]
     for i, label in enumerate(labels):
@@ -172,13 +179,22 @@ def heat_map(title: str, labels: Sequence[str], matrix: ArrayLike, *, unit: str)
                 parts.append(svg.rect(*spot, cell - 1, cell - 1, "#f6f7f9"))
                 continue
             value = float(values[i, j])
+            if not math.isfinite(value):
+                hint = f"{label} with {other}: no text knows both"
+                parts.append(svg.rect(*spot, cell - 1, cell - 1, "#ffffff", hint))
+                if cell >= 14:
+                    middle = spot[0] + cell / 2
+                    parts.append(svg.text("–", middle, y + 3.5, anchor="middle", size=9.5, fill="#c3cad3"))
+                continue
             depth = value / peak
             hint = f"{label} with {other}: {share(value)}"
             parts.append(svg.rect(*spot, cell - 1, cell - 1, _shade(depth), hint))
-            if cell >= 26 and value >= 0.005:
+            if cell >= 16 and value >= 0.005:
                 ink = "#ffffff" if depth > 0.55 else INK
                 parts.append(
-                    svg.text(f"{value:.0%}", spot[0] + cell / 2, y + 3.5, anchor="middle", size=9.5, fill=ink)
+                    svg.text(
+                        f"{100 * value:.0f}", spot[0] + cell / 2, y + 3.5, anchor="middle", size=9.5, fill=ink
+                    )
                 )
     foot = top + cell * len(labels) + 14
     for k in range(20):
@@ -188,6 +204,11 @@ def heat_map(title: str, labels: Sequence[str], matrix: ArrayLike, *, unit: str)
         svg.text(f"{share(peak) if off.size else ''}  {unit}", left + 126, foot + 9, size=10.5, fill=SOFT)
     )
     return _figure(height, title, parts)
+
+
+def _room(words: Sequence[str], width: float, most: int) -> float:
+    """Width of the longest of some words, cut to `most` characters of `width` each."""
+    return max(16 + width * min(max(map(len, words), default=0), most), 60.0)
 
 
 def _shares(counts: ArrayLike) -> NDArray[np.float64]:

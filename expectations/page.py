@@ -103,6 +103,11 @@ def table(
     ).format(title, head, body)
 
 
+def breakable(name: str) -> Markup:
+    """A long name, such as a file's, that may be broken after its `_`, `-`, `.`, `/`, `:` and before `[`."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_\-./:])|(?=\[)", name))
+
+
 def section(title: str, html: object, *, lead: object = None) -> Section:
     """A part of the page under a heading; `lead` is a sentence in front of it that says how to read it."""
     anchor = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
@@ -130,6 +135,12 @@ def grid(parts: Iterable[object]) -> Markup:
     """Charts or tables side by side, as many as fit."""
     cards = Markup("\n").join(Markup('<div class="card">{}</div>').format(part) for part in parts)
     return Markup('<div class="grid">{}</div>').format(cards)
+
+
+def columns(parts: Iterable[object]) -> Markup:
+    """Charts or tables of very different heights, in columns that are read downwards."""
+    cards = Markup("\n").join(Markup('<div class="card">{}</div>').format(part) for part in parts)
+    return Markup('<div class="columns">{}</div>').format(cards)
 
 
 def folded(summary: object, html: object) -> Markup:

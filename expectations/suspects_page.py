@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from expectations.page import Section, join, section, table
+from expectations.page import Section, breakable, join, section, table
 from expectations.suspects import Suspects
 
 MOST_SHOWN = 40
@@ -43,7 +43,7 @@ def suspects_section(found: Suspects) -> Section:
             row["suggested"],
             f"{row['score']:.3f}",
             row["source"],
-            None if row["file"] is None else f"{Path(row['file']).name}:{row['line']}",
+            None if row["file"] is None else breakable(f"{Path(row['file']).name}:{row['line']}"),
             row["split"],
         )
         for row in worst
@@ -61,7 +61,6 @@ def suspects_section(found: Suspects) -> Section:
                 headers,
                 rows,
                 numeric={4},
-                wide={6},
                 caption=f"The worst {len(rows)} of {found.suspected:,}",
                 empty="No label looks wrong.",
             ),

@@ -30,6 +30,9 @@ from tasks.progress import Step
 LONGEST_MEASURED = 8192
 """Longest text that is told apart from longer ones, in tokens."""
 
+HISTOGRAM_BINS = 48
+"""Bins of the histogram of lengths in tokens."""
+
 MOST_TEXTS_MEASURED = 50_000
 """Texts a split whose token length is counted: enough for any percentile that is reported."""
 
@@ -125,7 +128,9 @@ def _token_lengths(tokenizer: Any, texts: Path, max_length: int) -> dict[str, An
     with texts.open(encoding="utf-8") as lines:
         sample = [json.loads(line) for line, _ in zip(lines, range(MOST_TEXTS_MEASURED), strict=False)]
     lengths = np.array([len(encoding.ids) for encoding in tokenizer.encode_batch_fast(sample)] or [0])
-    counts, edges = np.histogram(np.minimum(lengths, 2 * max_length), bins=32, range=(0, 2 * max_length))
+    # Evenly spaced on a logarithmic axis, the same for all splits and runs.
+    edges = np.unique(np.geomspace(1, LONGEST_MEASURED + 1, HISTOGRAM_BINS + 1).round().astype(int))
+    counts, _ = np.histogram(np.maximum(lengths, 1), bins=edges)
     return {
         "rows": len(sample),
         "truncated": int((lengths > max_length).sum()),

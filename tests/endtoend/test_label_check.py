@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from prefect import flow
 
@@ -47,6 +48,7 @@ def _rows(folder: Path) -> set[int]:
     return wrong
 
 
+@pytest.mark.timeout(600)
 def test_planted_errors_are_listed_first_and_changed_by_nobody(tmp_path: Path, prefect_harness: None) -> None:
     from flows.config import load_project
     from flows.label_check import search_labels
