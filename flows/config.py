@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from expectations.spec import DataRules, GateRules, LabelCheck, Rule
+from flows.strict_yaml import StrictLoader
 from model.spec import BackboneSpec, HeadSpec, PackageSpec, TrainSpec
 from serving.spec import DeploySpec
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
@@ -233,7 +234,7 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
         ConfigError: unreadable, not YAML, or any field is wrong; all problems at once.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
     except OSError as error:
         raise ConfigError(path, [f"cannot be read: {error.strerror}; check the path"]) from None
     except UnicodeDecodeError as error:
@@ -262,32 +263,6 @@ def _absent_modules(project: Project, base: Path) -> Iterator[str]:
                 f"expectations.modules[{at}]: saw {_seen(name)}, expected a Python file (.py), given from "
                 f"{base}"
             )
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML's safe subset, refusing a key that stands twice (PyYAML keeps the last in silence), and with the
-    booleans of YAML 1.2: `off` is a mode and `no` is a label, not False."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            if isinstance(key, str):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
 
 
 def json_schema() -> dict[str, Any]:
