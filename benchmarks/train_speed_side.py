@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def _headgate(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]
     )
     facts = fit(job, lambda event: None)
     return {
-        **{name: facts[name] for name in ("rows", "rows_per_s", "padding_share", "seconds")},
+        **{name: facts[name] for name in ("rows", "rows_per_s", "padding_share", "seconds", "cpu_seconds")},
         "mean_metric": _mean_metric(load_fitted(out).network, rows, asked["threads"]),
     }
 
@@ -118,11 +119,14 @@ def _trainer(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]:
         train_dataset=examples,  # type: ignore[arg-type]
         data_collator=DataCollatorWithPadding(fast),
     )
+    cpu_started_s = time.process_time()
     seconds = trainer.train().metrics["train_runtime"]
+    cpu_seconds = time.process_time() - cpu_started_s
     return {
         "rows": len(examples),
         "rows_per_s": len(examples) * asked["epochs"] / seconds,
         "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
         "padding_share": 1 - counts["real"] / counts["computed"],
         "mean_metric": _mean_metric(model.network, rows, asked["threads"]),
         "dtype": str(np.dtype(np.float32)),

@@ -300,6 +300,7 @@ def _facts(job: FitJob, compute: Compute, training: Training) -> dict[str, Any]:
         "precision": compute.precision,
         "threads": compute.threads,
         "seconds": seconds,
+        "cpu_seconds": training.history.cpu_seconds,
         "rows": len(lengths),
         "rows_per_s": trained_rows / seconds,
         "tokens_per_s": int(lengths.sum()) * epochs / seconds,

@@ -192,7 +192,7 @@ class Training:
         return shapes
 
     def _step(self, epoch: int, batch: Batch) -> None:
-        started_s = time.perf_counter()
+        started_s, cpu_started_s = time.perf_counter(), time.process_time()
         recipe, step = self.recipe, self.done
         self.network.train()
         self._factor = rate_factor(
@@ -225,6 +225,7 @@ class Training:
         if self.done % self.log_every == 0 or self.done == self.steps:
             self._read_losses(epoch)
         self.history.seconds += time.perf_counter() - started_s
+        self.history.cpu_seconds += time.process_time() - cpu_started_s
 
     def _losses(self, batch: Batch, logits: Mapping[str, Tensor], done: float) -> dict[str, Tensor]:
         """Scaled loss of each head, when the share `done` of all steps has been made."""
@@ -344,6 +345,7 @@ class Training:
             "steps": self.history.steps,
             "epochs": self.history.epochs,
             "seconds": self.history.seconds,
+            "cpu_seconds": self.history.cpu_seconds,
         }
         save_tensors(self.checkpoint, tensors, about)
         fault("checkpoint_written")
@@ -365,5 +367,6 @@ class Training:
         if self.compute.device.type == "cuda":
             torch.cuda.set_rng_state(tensors[f"random/cuda/{self.processes.rank}"])
         self.done = int(state["done"])
-        self.history = History(state["steps"], state["epochs"], float(state["seconds"]))
+        spent = float(state["seconds"]), float(state["cpu_seconds"])
+        self.history = History(state["steps"], state["epochs"], *spent)
         self.tell({"event": "resumed", "step": self.done, "steps": self.steps})

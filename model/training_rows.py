@@ -42,3 +42,5 @@ class History:
     """{"epoch", "step", "loss", "metrics": {head: value}, "mean"}, on validation rows."""
     seconds: float = 0.0
     """Time spent in training steps, evaluation left out; resumed parts included."""
+    cpu_seconds: float = 0.0
+    """The same in time of all this process's threads: what a busy machine leaves comparable."""

@@ -146,7 +146,8 @@ def _page(
             "Trade-off",
             grid(charts),
             lead="Validation rows, one training a point, without teachers. A point is on the front when no "
-            "other is at least as good for every head and better for one. Differences of one seed.",
+            "other is at least as good for every head and better for one. One seed: what lies close together "
+            "differs by chance.",
         ),
         section("Points", table(headers, rows, range(len(headers) - 1))),
     ]
