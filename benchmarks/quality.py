@@ -76,6 +76,7 @@ VARIANTS: dict[str, Variant] = {
     "default": Variant(),
     "no distillation": Variant(shared={"distillation": 0.0}, taught=False),
     "distillation 0.9": Variant(shared={"distillation": 0.9}),
+    "teachers by rows": Variant(shared={"distillation_mixing": 1.0}),
     "temperature 1": Variant(shared={"distillation_temperature": 1.0}),
     "distillation 0.9, temperature 1": Variant(shared={"distillation": 0.9, "distillation_temperature": 1.0}),
     "constant distillation 0.5": Variant(shared={"distillation_final": 0.5}),

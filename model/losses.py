@@ -37,7 +37,7 @@ class HeadScale:
     mean batch), so that it begins near the head's weight."""
     soft: float
     """Factor of the distance to the teacher: the same with the weight of all rows in a mean batch, since
-    the teacher answers every row."""
+    the teacher answers every row, and with an exponent of its own."""
     share: float = 1.0
     """Share of the rows' weight that is labelled for the head."""
     mixing: float = 1.0
@@ -218,6 +218,7 @@ def head_scale(
     balance: bool,
     batches: int,
     mixing: float,
+    teacher_mixing: float = 0.0,
 ) -> HeadScale:
     """The scale of one head over an epoch of `batches` batches.
 
@@ -228,13 +229,14 @@ def head_scale(
         weight: the head's weight.
         balance: divide by `prior_loss`; otherwise a multilabel loss is averaged over its labels.
         mixing: exponent of the head's share of labelled rows: 0, heads count the same; 1, rows do.
+        teacher_mixing: the same for the distance to the teacher.
     """
     labelled = targets != UNLABELLED if targets.ndim == 1 else (targets != UNLABELLED).any(1)
     everything = float(row_weights.sum())
     share = float(row_weights[labelled].sum()) / everything
     unit = prior_loss(kind, targets, labels) if balance else (1.0 if kind == "multiclass" else float(labels))
-    soft = weight * batches / (everything * unit)
-    return HeadScale(kind, soft * share ** (mixing - 1.0), soft, share, mixing)
+    even = weight * batches / (everything * unit)
+    return HeadScale(kind, even * share ** (mixing - 1.0), even * share**teacher_mixing, share, mixing)
 
 
 def combine(losses: Mapping[str, Tensor]) -> Tensor:

@@ -171,6 +171,9 @@ class TrainSpec:
     distillation_final: Share = 0.0
     """Share of the loss taken from the baselines' answers at the end of training. 0 as in BAM!; the same
     as `distillation` for a constant share (Hinton et al. 2015)."""
+    distillation_mixing: Share = 0.0
+    """As `mixing_exponent`, for the baselines' part of the loss. 0: every baseline counts the same, also on
+    texts that only another head labels; 1: each by its head's share of the labelled rows."""
     distillation_temperature: Annotated[float, Range(gt=0)] = 2.0
     """Softens teacher and student alike; 2 as in Hinton et al. 2015's text experiments."""
     ema_decay: Annotated[float, Range(ge=0, lt=1)] = 0.0

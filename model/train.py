@@ -173,6 +173,7 @@ class Training:
                 balance=self.recipe.balance_losses,
                 batches=max(1, round(self.steps / self.recipe.epochs)),
                 mixing=self.recipe.mixing_exponent,
+                teacher_mixing=self.recipe.distillation_mixing,
             )
             for name, head in self.heads.items()
         }

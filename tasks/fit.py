@@ -36,7 +36,13 @@ def baseline_key(
     is invariant to it. Distillation is left out too: baselines have no teachers.
     """
     alone = replace(head, weight=1.0)
-    recipe = replace(train, distillation=0.0, distillation_final=0.0, distillation_temperature=1.0)
+    recipe = replace(
+        train,
+        distillation=0.0,
+        distillation_final=0.0,
+        distillation_mixing=0.0,
+        distillation_temperature=1.0,
+    )
     return digest("baseline", alone, head_fingerprint, backbone, encoder_sha256, recipe, code_digest())
 
 

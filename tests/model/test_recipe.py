@@ -150,6 +150,18 @@ def test_mixing_moves_from_one_exponent_to_another() -> None:
     assert scale.hard_at(1.5) == pytest.approx(0.5)
 
 
+def test_teachers_may_count_by_their_heads_rows() -> None:
+    targets, ones = np.array([0, 1] + [-1] * 6, np.int32), np.ones(8, np.float32)  # a quarter is labelled
+
+    def soft(exponent: float) -> float:
+        return head_scale(
+            "multiclass", targets, ones, 2, weight=1.0, balance=False, batches=1, mixing=0.5,
+            teacher_mixing=exponent,
+        ).soft  # fmt: skip
+
+    assert [soft(0.0), soft(0.5), soft(1.0)] == pytest.approx([1 / 8, 1 / 16, 1 / 32])
+
+
 def test_teachers_give_way_or_stay() -> None:
     bam = TrainSpec(distillation=0.6)
     assert [teacher_share_at(bam, x) for x in (0.0, 0.5, 1.0)] == pytest.approx([0.6, 0.3, 0.0])
