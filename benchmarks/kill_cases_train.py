@@ -84,7 +84,7 @@ class TrainCases:
         if point in ("dataset_written", "dataset_made"):
             rows = self.root / f"{key}.csv"
             _write_csv(rows, seed=int(key))
-            return lambda: self._merge(rows), lambda: self._merged(rows)
+            return lambda: self._merge(rows), lambda: _whole(self._merge(rows).path)
         if point == "run_folder_made":
             return self._prepare, lambda: None
         if point.startswith("tokens"):
@@ -108,11 +108,9 @@ class TrainCases:
         return build_dataset({"rows": source}, HEADS, split, self.root, self.home.data)
 
     def _merged(self, rows: Path) -> Path:
-        """The dataset's folder, from a process of its own: polars does not survive a fork."""
+        """The dataset's folder, made by a process of its own: polars does not survive a fork."""
         told = self.root / "dataset.txt"
         self._expect(lambda: told.write_text(str(self._merge(rows).path)))
-        for name in ("dataset.json", "rows/rows.json", "profile.json"):
-            json.loads((Path(told.read_text()) / name).read_text())
         return Path(told.read_text())
 
     def _prepare(self) -> None:
@@ -194,6 +192,12 @@ class TrainCases:
 
 
 TRAIN = TrainSpec(epochs=2, batch_rows=16, max_length=16, threads=1, precision="float32")
+
+
+def _whole(dataset: Path) -> None:
+    """Raise unless all of a dataset's folder is there."""
+    for name in ("dataset.json", "rows/rows.json", "profile.json"):
+        json.loads((dataset / name).read_text())
 
 
 def _write_csv(path: Path, seed: int = 0) -> None:
