@@ -22,7 +22,7 @@ from serving.client import ask
 
 HEADS = 9
 GOAL_MB = 350.0
-"""Megabytes of 10^6 bytes, the stricter reading would be 334 MiB; the figures below are in MB."""
+"""Megabytes of 10^6 bytes: the stricter reading, 334 MiB."""
 
 
 def memory_mb(pid: int) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import shutil
@@ -395,24 +394,3 @@ def test_two_builds_at_once_agree(folder: Path) -> None:
         refs = list(pool.map(lambda _: make(folder), range(4)))
     assert len({ref.path for ref in refs}) == 1
     shutil.rmtree(folder / "data")
-
-
-def test_columns_that_a_source_keeps_are_carried_along(tmp_path: Path) -> None:
-    """For slices of the gates. The smallest value of equal texts; null where a source does not have it."""
-    first = [dict(row) for row in ROWS]
-    for row in first:
-        row["language"] = {"four": "de", "five": "en", "five ": "de", "six": ""}.get(str(row["text"]), "fr")
-    (tmp_path / "s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in first))
-    (tmp_path / "t.jsonl").write_text(json.dumps({"text": "eleven", "split": "test", "mood": "good"}) + "\n")
-    plain = SourceSpec(path="t.jsonl", split_column="split", heads={"mood": "mood"})
-    without = build_dataset({"s": SPEC, "t": plain}, HEADS, SplitSpec(), tmp_path, tmp_path / "data")
-    kept = dataclasses.replace(SPEC, keep=("language",))
-    made = build_dataset({"s": kept, "t": plain}, HEADS, SplitSpec(), tmp_path, tmp_path / "data")
-    assert made.fingerprint == without.fingerprint, "what is learned from is the same"
-    assert made.path != without.path, "what is known of the rows is not"
-    table = pl.read_parquet(made.path / "dataset.parquet")
-    found = dict(table.select("text", "column:language").iter_rows())
-    assert (found["four"], found["five"], found["six"], found["eleven"]) == ("de", "de", None, None)
-    missing = dataclasses.replace(SPEC, keep=("dialect",))
-    with pytest.raises(DataError, match="dialect"):
-        build_dataset({"s": missing}, HEADS, SplitSpec(), tmp_path, tmp_path / "data")
