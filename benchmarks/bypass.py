@@ -79,8 +79,10 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
         open_world(Path(temporary), store) as world,
     ):
         entries, lines = len(journal_lines(world)), len(log_lines(world))
+        pointer = world.folder.pointer_path.read_bytes()
         ATTACKS[way](world)
-        answered, refusal = _watch(world, waits=not world.told)
+        moved = _bytes(world.folder.pointer_path) != pointer
+        answered, refusal = _watch(world, waits=moved or not world.told)
         logged = {"/ready"} if refusal else set()
         if refused_requests(world):
             logged.add("/metrics")
@@ -104,6 +106,10 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
             logged.add("endpoint log")
         stopped = next(iter(world.told), "") or refusal or (fresh[-1]["detail"] if fresh else "")
         return Tried(way, frozenset(answered), stopped, tuple(sorted(logged)))
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _watch(world: World, *, waits: bool) -> tuple[set[str], str]:

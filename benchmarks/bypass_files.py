@@ -240,24 +240,38 @@ def replayed_pointer(world: World) -> None:
         world.folder.pointer_path.write_bytes(old)
 
 
+def _point_at_2(world: World) -> None:
+    """A pointer to version 2, signed with the project's key: what no code of ours would do."""
+    pointer = Pointer(name=NAME, version=2, sequence=2, approval=2, previous=1)
+    write_pointer(world.folder.pointer_path, pointer, world.private_key)
+
+
 def staged_past_the_gate(world: World) -> None:
-    """Our own code asked to stage and point at a version that failed."""
+    """Our own code asked to stage and point at a version that failed; then both done by hand with its key."""
     bundle, _ = world.bundle(EVIL)
     with world.refused(ReleaseRefused):
         world.folder.stage(bundle, world.manifest(2, EVIL, verdict=FAILED), world.private_key)
     with world.refused(ReleaseRefused, PromotionRefused):
         world.folder.promote(2, world.private_key)
+    with world.held():
+        write_release(_planted(world), world.manifest(2, EVIL, verdict=FAILED), world.private_key)
+        _point_at_2(world)
 
 
-def nan_in_the_verdict(world: World) -> None:
-    """A verdict whose figure is infinite, as MLflow would store it (1.8e308 passes a `>=`)."""
+def infinite_figure(world: World) -> None:
+    """A verdict whose figure is infinite, as MLflow would store it (1.8e308 passes a `>=`): our own code will
+    not write it; then it is written and signed by hand with its key."""
     finding = {"subject": "mood", "outcome": "pass", "reason": "", "figures": {"difference": float("inf")}}
-    verdict = {"gate": "release", "findings": [finding]}
+    manifest = world.manifest(2, EVIL, verdict={"gate": "release", "findings": [finding]})
     with world.refused(ReleaseRefused, ValueError):
-        bundle, _ = world.bundle(EVIL)
-        world.folder.stage(bundle, world.manifest(2, EVIL, verdict=verdict), world.private_key)
-    write_by_hand = json.dumps({"findings": [finding], "verdict": verdict})
-    (_planted(world) / "release.json").write_text(write_by_hand)
+        world.folder.stage(world.bundle(EVIL)[0], manifest, world.private_key)
+    with world.held():
+        folder = _planted(world)
+        raw = json.loads(world.manifest(2, EVIL).to_bytes()) | {"verdict": manifest.verdict}
+        data = json.dumps(raw).encode()
+        (folder / "release.json").write_bytes(data)
+        (folder / "release.sig").write_bytes(signing.sign(data, world.private_key, "release"))
+        _point_at_2(world)
 
 
 def _override(world: World, hours: float, **changes: Any) -> Override:
@@ -284,8 +298,7 @@ def _overridden(change: Callable[[World, Path], None]) -> Callable[[World], None
             write_release(folder, world.manifest(2, EVIL, verdict=FAILED), world.private_key)
             with world.refused(OverrideProblem):
                 change(world, folder)
-            pointer = Pointer(name=NAME, version=2, sequence=2, approval=2, previous=1)
-            write_pointer(world.folder.pointer_path, pointer, world.private_key)
+            _point_at_2(world)
 
     return attack
 
@@ -364,8 +377,8 @@ WAYS: dict[str, Callable[[World], None]] = {
     "pointer signed with another key": _forged_pointer,
     "pointer of another project": _other_projects_pointer,
     "older pointer put back": replayed_pointer,
-    "own code asked to stage a failed version": staged_past_the_gate,
-    "infinite figure in the verdict": nan_in_the_verdict,
+    "failed version staged, by our own code and by hand": staged_past_the_gate,
+    "infinite figure in the verdict": infinite_figure,
     "override expired": _overridden(expired_override),
     "override forged": _overridden(_forged_override),
     "override prolonged by hand": _overridden(prolonged_override),
