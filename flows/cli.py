@@ -177,6 +177,37 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
     click.echo(f"{name}: version {done.serving} serves again" + (f" at {done.url}" if done.url else ""))
 
 
+@main.command(**_example('headgate promote quickstart 7 --override "launch demo" --expires 12h'))
+@_NAME
+@click.argument("version", type=click.IntRange(min=1))
+@click.option("--override", "reason", help="Why a version that did not pass is to serve nevertheless.")
+@click.option("--expires", default="7d", show_default=True, help="How long an override holds: 30m, 12h, 7d.")
+@_HOME
+def promote(name: str, version: int, reason: str | None, expires: str, home: Path | None) -> None:
+    """Make the registered VERSION of NAME serve: one that passed, or, with --override, one that did not.
+
+    An override is signed, shown in status, report and /version, and expires: then the version that passed
+    last serves again.
+    """
+    folder = _home_of(name, home)
+    prepare(folder, on_console=True)
+    from tasks.failures import foreseen
+    from tasks.home import Home
+    from tasks.promote_by_hand import promote_by_hand
+
+    try:
+        done = promote_by_hand(Home(folder), name, version, reason=reason, expires=expires)
+    except Exception as error:
+        kind = foreseen(error)
+        if kind is None:
+            raise
+        _fail(str(error), exits.USAGE if kind == "usage" else exits.FAILED)
+    if not done.deployed:
+        _fail(f"{name}: {done.reason}; version {done.serving or 'none'} serves", exits.FAILED)
+    how = f" by an override that ends in {expires}" if reason is not None else ""
+    click.echo(f"{name}: version {done.serving} serves{how} at {done.url}")
+
+
 @main.command(**_example("headgate schema > configs/schema.json"))
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""

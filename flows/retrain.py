@@ -95,7 +95,19 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         bundles["champion"] = champion.bundle
     measured = _measure(project, run, bundles)
     verdict = decide(run.heads, measured, project.gates, champion=champion, dataset=data.path)
-    registered = register(state, project.name, project.registry, run, shared, verdict, dataset=data.path)
+    evidence = gather_evidence(measured, run, project.gates)
+    configuration = gather_configuration(project.name, run, project.gates)
+    registered = register(
+        state,
+        project.name,
+        project.registry,
+        run,
+        shared,
+        verdict,
+        dataset=data.path,
+        evidence=evidence,
+        configuration=configuration,
+    )
     deployed = None
     if verdict.outcome == "pass":
         approved = approve(registered, verdict)
@@ -105,8 +117,8 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
             project.registry,
             approved,
             bundle=Path(shared.path),
-            evidence=gather_evidence(measured, run, project.gates),
-            configuration=gather_configuration(project.name, run, project.gates),
+            evidence=evidence,
+            configuration=configuration,
         )
         deployed = deploy(state, project.name, project.registry, project.deploy, registered.version)
 

@@ -28,7 +28,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "register": (
         *("experiment_made", "run_opened", "figures_logged", "verdict_logged", "files_logged"),
         *("dataset_logged", "model_opened", "model_saved", "model_logged", "model_closed"),
-        *("model_named", "version_registered", "version_tagged", "run_closed"),
+        *("model_named", "version_registered", "version_tagged", "judgement_logged", "run_closed"),
         *("registration_journalled", "pages_logged"),
     ),
     "promote": ("promotion_begun", "version_copied", "staged", "manifest_logged", "release_logged"),

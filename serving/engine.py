@@ -153,8 +153,12 @@ class Engine:
         newly_expired = expired and self._retry_at == float("inf")
         if not cold and not newly_expired and stamp == self._seen and now < self._retry_at:
             return
-        self._seen = stamp
         before = self._served, self._refusal
+        if stamp != self._seen and self._refusal is not None:
+            # A new order: why the former one was refused says nothing about it.
+            self._refusal = None
+            self._tell()
+        self._seen = stamp
         try:
             self._check_key()
             self._follow(cold or expired or self._served is None)
@@ -216,17 +220,25 @@ class Engine:
         return True
 
     def _fall_back(self) -> None:
-        """Serve what served last, from the copies on disk."""
+        """Serve what served last, from the copies on disk. After an override expired, what passed its gates
+        last; if nothing ever did, nothing serves."""
+        expired = self._override_expired()
         for version in self.folder.fallbacks(self.public_key):
             if self._served is not None and self._served.version == version and not self._override_expired():
                 return
             try:
-                self._exchange(self._load(version, 0))
+                served = self._load(version, 0)
+                if expired and served.manifest.override is not None:
+                    raise ReleaseRefused("it serves by an override, which is no approval to fall back on")
+                self._exchange(served)
             except ReleaseRefused as error:
                 log.warning("version on disk refused", extra={"version": version, "reason": str(error)})
             else:
                 log.warning("serving the last known good version", extra={"version": version})
                 return
+        if expired and self._served is not None:
+            log.error("nothing serves: the override expired", extra={"version": self._served.version})
+            self._served = None
 
     def _load(self, version: int, sequence: int) -> Served:
         begin = time.monotonic()

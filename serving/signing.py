@@ -24,7 +24,7 @@ PRIVATE_KEY = "release.key"
 PUBLIC_KEY = "release.pub"
 """File of the public key in a key folder: PEM."""
 
-Purpose = Literal["release", "pointer", "override"]
+Purpose = Literal["release", "pointer", "override", "judgement"]
 """What a signature is for. Part of what is signed, so that one kind can't be passed off as another."""
 
 

@@ -40,10 +40,20 @@ class Candidate:
     """Name → (step, value) points of the training."""
     files: Sequence[Path] = ()
     """Further files to keep with the run."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """How and where the figures behind the verdict were measured (`tasks.evidence`)."""
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    """What it was made and judged by."""
 
 
 def candidate_of(
-    run: Run, shared: BundleRef, verdict: Verdict, dataset: Path, files: Sequence[Path]
+    run: Run,
+    shared: BundleRef,
+    verdict: Verdict,
+    dataset: Path,
+    files: Sequence[Path],
+    evidence: Mapping[str, Any],
+    configuration: Mapping[str, Any],
 ) -> Candidate:
     """The shared model of a run of the flow, with its training curves and the figures of its verdict."""
     card = json.loads((Path(shared.path) / "card.json").read_text(encoding="utf-8"))
@@ -66,6 +76,8 @@ def candidate_of(
         metrics={**card_figures(card), **verdict_figures(verdict)},
         curves=curves,
         files=files,
+        evidence=evidence,
+        configuration=configuration,
     )
 
 

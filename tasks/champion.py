@@ -31,6 +31,8 @@ class ChampionRef:
     bundle: BundleRef
     profile: Mapping[str, Any]
     """Profile of the data that it was trained on; empty if its bundle carries none."""
+    override: str = ""
+    """By whose override it serves, until when and why; empty where it passed its gates."""
 
 
 @task(name="find-champion", cache_policy=NO_CACHE)
@@ -48,10 +50,13 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
     if pointer is None or not folder.version_dir(pointer.version).is_dir():
         return None  # never deployed, or withdrawn since
     where = folder.version_dir(pointer.version)
-    verify_release(where, public_key, name)
+    override = verify_release(where, public_key, name).override
     return ChampionRef(
         version=pointer.version,
         bundle=_reference(where / "bundle"),
+        override=""
+        if override is None
+        else f"by override of {override.by} until {override.expires}: {override.reason}",
         profile=json.loads((where / "bundle" / "card.json").read_text()).get("data_profile") or {},
     )
 

@@ -22,17 +22,19 @@ def foreseen(error: object) -> Failure | None:
     from serving.signing import KeyProblem
     from sources.errors import DataError
     from tasks.deploy import PortTaken
+    from tasks.judgement import NotJudged
     from tasks.model_process import ModelProcessError
+    from tasks.promote_by_hand import BadDuration
     from tasks.register import BundleChanged
     from tasks.registry import RegistryProblem
     from tasks.rollback import RollbackRefused
     from tasks.settings import SettingsBroken
     from tasks.store import StoreProblem
 
-    if isinstance(error, ModelError | PortTaken | OwnRulesError):
+    if isinstance(error, ModelError | PortTaken | OwnRulesError | BadDuration):
         return "usage"
     if isinstance(error, DataError | DatasetError):
         return "data"
     others = (ModelProcessError, RegistryProblem, StoreProblem, EndpointError, ReleaseRefused, KeyProblem)
-    others += (PromotionRefused, RollbackRefused, SettingsBroken, BundleChanged, OSError)
+    others += (PromotionRefused, NotJudged, RollbackRefused, SettingsBroken, BundleChanged, OSError)
     return "other" if isinstance(error, others) else None

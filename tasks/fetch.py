@@ -19,6 +19,7 @@ from serving.manifest import (
     ReleaseRefused,
     verify_release,
 )
+from serving.override import OVERRIDE_FILE
 from serving.release_folder import ReleaseFolder
 from tasks.lock import exclusive
 from tasks.registry import Registry
@@ -49,7 +50,7 @@ def _fetch(registry: Registry, folder: ReleaseFolder, public_key: Path, version:
         made = Path(temporary) / str(version)
         made.mkdir()
         bundle.rename(made / BUNDLE_FOLDER)
-        for file in (RELEASE_FILE, SIGNATURE_FILE):
+        for file in (RELEASE_FILE, SIGNATURE_FILE, OVERRIDE_FILE):
             if (release / file).is_file():
                 shutil.copyfile(release / file, made / file)
         verify_release(made, public_key, folder.name)

@@ -1,11 +1,12 @@
 """Promote an approved version: sign, stage, tell the registry, move the pointer, move the aliases.
 
-Takes an `ApprovedVersion`, which only a passing verdict can make. Whether the endpoint then serves it
-is for `tasks.deploy`.
+Takes an `ApprovedVersion`, which only a passing verdict can make, or an override that a person answers
+for. Whether the endpoint then serves it is for `tasks.deploy`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,10 +18,18 @@ from prefect.cache_policies import NO_CACHE
 
 from expectations.verdict import ApprovedVersion
 from model.faults import fault
-from serving.manifest import RELEASE_FILE, SIGNATURE_FILE, ReleaseManifest
+from serving.manifest import (
+    RELEASE_FILE,
+    SIGNATURE_FILE,
+    ReleaseManifest,
+    ReleaseRefused,
+    verify_release,
+)
+from serving.override import OVERRIDE_FILE, Override
 from serving.release_folder import PromotionRefused
 from tasks.home import Home
 from tasks.journal import Entry, new_operation
+from tasks.judgement import Judgement
 from tasks.progress import Step
 from tasks.registry import BUNDLE_TAG, CODE_TAG, DATASET_TAG, VERDICT_TAG
 from tasks.releases import Releases, open_releases
@@ -96,60 +105,118 @@ def promote_version(
                 Entry(event="promotion refused", version=approved.version, detail=str(error))
             )
             raise
-        former = releases.serving()
-        if former == approved.version:
+        manifest = _manifest(releases, approved, tags, evidence or {}, configuration or {})
+        if releases.serving() == approved.version and not _overridden(releases, approved.version):
             releases.align()
-            return Promotion(version=approved.version, former=former)
-        operation = new_operation()
-
-        def note(entry: Any, detail: str = "") -> None:
-            releases.journal.append(
-                Entry(
-                    event=entry, version=approved.version, former=former, operation=operation, detail=detail
-                )
-            )
-
-        note("promotion begun")
-        fault("promotion_begun")
-        try:
-            _stage(releases, approved, tags, bundle, evidence or {}, configuration or {})
-            releases.folder.promote(approved.version, releases.private_key)
-        except Exception as error:
-            if releases.serving() != approved.version:
-                releases.drop(approved.version)
-                note("undone", f"nothing was moved: {type(error).__name__}")
-            raise
-        fault("pointer_moved")
-        releases.align()
-        note("promoted", f"in place of version {former}" if former else "the first one")
-        fault("move_journalled")
-    return Promotion(version=approved.version, former=former)
+            return Promotion(version=approved.version, former=approved.version)
+        return _move(releases, manifest, bundle)
 
 
-def _stage(
+def promote_overridden(
+    home: Home, name: str, spec: RegistrySpec, judged: Judgement, override: Override, *, bundle: Path
+) -> Promotion:
+    """Make a version whose verdict is not a pass the champion of project `name`, for a while.
+
+    Args:
+        home: the state folder.
+        name: project.
+        spec: its registry.
+        judged: how the version was judged; read from its signed record.
+        override: who lets it serve, why and how long; signed here.
+        bundle: the folder that was judged.
+
+    Raises:
+        serving.override.OverrideProblem: it gives no reason or has expired already.
+        serving.release_folder.PromotionRefused: a newer version was promoted already.
+        serving.manifest.ReleaseRefused: the bundle is not the one that was judged.
+        tasks.registry.RegistryProblem: the registry can't be reached.
+    """
+    releases = open_releases(home, name, spec)
+    with releases.locked():
+        settle(releases)
+        tags = releases.registry.version_tags(judged.version)
+        _refuse_older(releases, judged.version)
+        manifest = _manifest(releases, judged, tags, judged.evidence, judged.configuration)
+        return _move(releases, manifest, bundle, override)
+
+
+def _overridden(releases: Releases, version: int) -> bool:
+    """Whether a version serves by an override (or can't be verified at all)."""
+    try:
+        return (
+            verify_release(releases.folder.version_dir(version), releases.public_key, releases.name).override
+            is not None
+        )
+    except ReleaseRefused:
+        return True
+
+
+def _move(
+    releases: Releases, manifest: ReleaseManifest, bundle: Path, override: Override | None = None
+) -> Promotion:
+    """Stage the version, move the pointer to it, then the aliases; each step in the journal."""
+    former, version, operation = releases.serving(), manifest.version, new_operation()
+
+    def note(entry: Any, detail: str = "") -> None:
+        releases.journal.append(
+            Entry(event=entry, version=version, former=former, operation=operation, detail=detail)
+        )
+
+    note("promotion begun", _by(override))
+    fault("promotion_begun")
+    try:
+        _stage(releases, manifest, bundle, override)
+        releases.folder.promote(version, releases.private_key)
+        # Where the pointer named it before (an override is renewed), so that endpoints look again.
+        os.utime(releases.folder.pointer_path)
+    except Exception as error:
+        if releases.serving() != version:
+            releases.drop(version)
+            note("undone", f"nothing was moved: {type(error).__name__}")
+        raise
+    fault("pointer_moved")
+    releases.align()
+    place = f"in place of version {former}" if former else "the first one"
+    note("promoted", f"{place}{_by(override)}")
+    fault("move_journalled")
+    return Promotion(version=version, former=former)
+
+
+def _by(override: Override | None) -> str:
+    if override is None:
+        return ""
+    return f"; by override of {override.by} until {override.expires}: {override.reason}"
+
+
+def _manifest(
     releases: Releases,
-    approved: ApprovedVersion,
+    judged: ApprovedVersion | Judgement,
     tags: Mapping[str, str],
-    bundle: Path,
     evidence: Mapping[str, Any],
     configuration: Mapping[str, Any],
-) -> None:
-    manifest = ReleaseManifest(
+) -> ReleaseManifest:
+    return ReleaseManifest(
         name=releases.name,
-        version=approved.version,
+        version=judged.version,
         # Versions are numbered in the order in which they are registered, and so approved.
-        sequence=approved.version,
-        bundle_sha256=approved.bundle_sha256,
-        verdict=approved.verdict.to_json(),
+        sequence=judged.version,
+        bundle_sha256=judged.bundle_sha256,
+        verdict=judged.verdict.to_json(),
         evidence=dict(evidence),
         dataset_fingerprint=tags.get(DATASET_TAG, ""),
         code_digest=tags.get(CODE_TAG, ""),
         code_version=version("headgate"),
         configuration=dict(configuration),
     )
-    staged = releases.folder.stage(bundle, manifest, releases.private_key)
+
+
+def _stage(releases: Releases, manifest: ReleaseManifest, bundle: Path, override: Override | None) -> None:
+    staged = releases.folder.stage(bundle, manifest, releases.private_key, override)
     fault("staged")
-    releases.registry.log_release(approved.version, [staged / RELEASE_FILE, staged / SIGNATURE_FILE])
+    files = [staged / file for file in (RELEASE_FILE, SIGNATURE_FILE)]
+    releases.registry.log_release(
+        manifest.version, files if override is None else [*files, staged / OVERRIDE_FILE]
+    )
     fault("release_logged")
 
 
@@ -166,10 +233,14 @@ def _check(releases: Releases, approved: ApprovedVersion) -> dict[str, str]:
                 f"version {approved.version} of {approved.name!r}: the registry's tag {tag} is "
                 f"{tags.get(tag)!r}, expected {expected!r}; somebody changed it. Register the model again"
             )
+    _refuse_older(releases, approved.version)
+    return tags
+
+
+def _refuse_older(releases: Releases, version: int) -> None:
     now = releases.pointer()
-    if now is not None and now.version != approved.version and approved.version <= now.approval:
+    if now is not None and now.version != version and version <= now.approval:
         raise PromotionRefused(
-            f"version {approved.version} of {releases.name!r} is older than version {now.approval}, which "
+            f"version {version} of {releases.name!r} is older than version {now.approval}, which "
             "was promoted already; to return to it, roll back"
         )
-    return tags

@@ -19,11 +19,14 @@ from prefect.cache_policies import NO_CACHE
 
 from expectations.verdict import Verdict
 from model.faults import fault
+from serving.signing import ensure_key_pair
 from tasks import pyfunc
 from tasks.candidate import Candidate, candidate_of
 from tasks.digest import file_sha256
 from tasks.home import Home
 from tasks.journal import Entry, Journal
+from tasks.judgement import model_digests, sign_judgement
+from tasks.keys import key_folder
 from tasks.prepare import Run
 from tasks.progress import Step
 from tasks.references import BundleRef
@@ -78,6 +81,8 @@ def register(
     *,
     dataset: Path,
     files: Sequence[Path] = (),
+    evidence: Mapping[str, Any],
+    configuration: Mapping[str, Any],
 ) -> RegisteredVersion:
     """Register the shared model of a run of the flow with its verdict.
 
@@ -86,7 +91,8 @@ def register(
         tasks.registry.RegistryProblem: the registry can't be reached.
     """
     with Step("register") as step:
-        registered = register_version(home, name, spec, candidate_of(run, shared, verdict, dataset, files))
+        candidate = candidate_of(run, shared, verdict, dataset, files, evidence, configuration)
+        registered = register_version(home, name, spec, candidate)
         step.outcome = f"{registered.name} version {registered.version} ({verdict.outcome})"
     return registered
 
@@ -145,8 +151,11 @@ def _fill_run(
     log_files(registry, run_id, candidate)
     log_dataset(registry, run_id, name, candidate)
     fault("dataset_logged")
-    logged = _log_model(registry, home, experiment, run_id, name, candidate)
-    return _create_version(registry, run_id, logged, candidate)
+    logged, digests = _log_model(registry, home, experiment, run_id, name, candidate)
+    version = _create_version(registry, run_id, logged, candidate)
+    private_key, _ = ensure_key_pair(key_folder(home, registry.spec))
+    sign_judgement(registry, private_key, run_id, version, candidate, digests)
+    return version
 
 
 @task(name="log-pages", cache_policy=NO_CACHE, persist_result=False)
@@ -175,8 +184,8 @@ def attach(registry: Registry, run_id: str, paths: Sequence[Path]) -> None:
 
 def _log_model(
     registry: Registry, home: Home, experiment: str, run_id: str, name: str, candidate: Candidate
-) -> Any:
-    """MLflow's record of the model, its files written."""
+) -> tuple[Any, dict[str, str]]:
+    """MLflow's record of the model, its files written, and their digests."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
 
@@ -196,12 +205,13 @@ def _log_model(
         )
         pyfunc.save(bundle, folder / "model", folder / "code", about)
         fault("model_saved")
+        digests = model_digests(folder / "model")
         client.log_model_artifacts(made.model_id, str(folder / "model"))
         fault("model_logged")
     client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
     fault("model_closed")
-    return made
+    return made, digests
 
 
 def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Candidate) -> int:

@@ -130,6 +130,34 @@ class Registry:
                 if file is not files[-1]:
                     fault("manifest_logged")
 
+    def download_model(self, version: int, into: Path) -> Path:
+        """Folder of a version's whole MLflow model, copied below `into`.
+
+        Raises:
+            RegistryProblem: it is not there, or the registry can't be reached.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        with self.asked(f"download version {version}"):
+            source = self.client.get_model_version_download_uri(self.model, str(version))
+            found = download_artifacts(artifact_uri=source, dst_path=str(into), tracking_uri=self.uri)
+        return Path(found)
+
+    def download_bundle(self, version: int, into: Path) -> Path:
+        """Folder of a version's bundle, copied below `into`.
+
+        Raises:
+            RegistryProblem: it is not there, or the registry can't be reached.
+        """
+        bundles = [
+            found.parent for found in self.download_model(version, into).glob("artifacts/*/manifest.json")
+        ]
+        if len(bundles) != 1:
+            raise RegistryProblem(
+                f"registry {self.uri}: version {version} of {self.model!r} holds {len(bundles)} bundles"
+            )
+        return bundles[0]
+
     def download(self, version: int, into: Path) -> tuple[Path, Path]:
         """Folders of a version's bundle and of its signed release manifest, copied below `into`.
 

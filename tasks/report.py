@@ -72,7 +72,7 @@ def write_report(
             provenance=run.provenance,
             registered=registered.facts,
             deployed=_deployed(deployed),
-            champion=f"version {champion.version}" if champion is not None else "",
+            champion=" ".join((f"version {champion.version}", champion.override)).strip() if champion else "",
             pages={title: os.path.relpath(path, run.reports) for title, path in pages.items()},
             suspects=None if suspects is None else suspects_section(suspects),
         )

@@ -52,6 +52,11 @@ def _release(folder: ReleaseFolder, version: int, public_key: Path) -> str:
     except ReleaseRefused as error:
         return f"version {version}: REFUSED: {error}"
     bundle = manifest.bundle_sha256[:12]
+    if (override := manifest.override) is not None:
+        return (
+            f"version {version}, verdict {manifest.outcome}, BY OVERRIDE of {override.by} until "
+            f"{override.expires}: {override.reason}; bundle {bundle}…, signature good"
+        )
     return f"version {version}, approved {manifest.created}, bundle {bundle}…, signature good"
 
 
