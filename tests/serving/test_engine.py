@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 
+from benchmarks.bad_versions import ROTTEN, Spoil
 from serving import signing
 from serving.engine import Engine
-from serving.manifest import write_release
 from serving.override import Override
 from serving.pointer import write_pointer
 
@@ -51,101 +45,13 @@ def test_staged_but_not_promoted_version_never_serves(shop: Any) -> None:
     assert engine.served is None
 
 
-def _flip(shop: Any, folder: Path) -> None:
-    data = bytearray((folder / "bundle" / "model.onnx").read_bytes())
-    data[len(data) // 2] ^= 4
-    (folder / "bundle" / "model.onnx").write_bytes(bytes(data))
-
-
-def _truncate(shop: Any, folder: Path) -> None:
-    path = folder / "bundle" / "model.onnx"
-    path.write_bytes(path.read_bytes()[:-7])
-
-
-def _unsigned(shop: Any, folder: Path) -> None:
-    (folder / "release.sig").unlink()
-
-
-def _forged(shop: Any, folder: Path) -> None:
-    write_release(folder, shop.manifest(2), signing.ensure_key_pair(shop.root / "forger")[0])
-
-
-def _failed(shop: Any, folder: Path) -> None:
-    verdict = {"gate": "release", "outcome": "pass", "findings": [{"outcome": "fail"}]}
-    write_release(folder, shop.manifest(2, verdict=verdict), shop.private_key)
-
-
-def _replayed_manifest(shop: Any, folder: Path) -> None:
-    for name in ("release.json", "release.sig"):
-        shutil.copy(shop.folder.version_dir(1) / name, folder / name)
-
-
-def _other_name(shop: Any, folder: Path) -> None:
-    write_release(folder, shop.manifest(2, name="other"), shop.private_key)
-
-
-def _gone(shop: Any, folder: Path) -> None:
-    shutil.rmtree(folder)
-
-
-def _resealed(shop: Any, folder: Path) -> None:
-    """What a careless release would sign: the gates were passed, then the bundle was changed."""
-    digest = shop.seal(folder / "bundle")
-    write_release(folder, shop.manifest(2, bundle_sha256=digest), shop.private_key)
-
-
-def _nan_weight(shop: Any, folder: Path) -> None:
-    path = folder / "bundle" / "model.onnx"
-    model = onnx.load(path)
-    for tensor in model.graph.initializer:
-        if tensor.name == "table_mood":
-            table = numpy_helper.to_array(tensor).copy()
-            table[5, 0] = np.nan
-            tensor.CopyFrom(numpy_helper.from_array(table, tensor.name))
-    path.write_bytes(model.SerializeToString())
-    _resealed(shop, folder)
-
-
-def _wrong_answers(shop: Any, folder: Path) -> None:
-    shutil.copy(shop.bundle(3)[0] / "model.onnx", folder / "bundle" / "model.onnx")
-    _resealed(shop, folder)
-
-
-def _permuted_labels(shop: Any, folder: Path) -> None:
-    path = folder / "bundle" / "card.json"
-    card = json.loads(path.read_bytes())
-    card["heads"]["mood"]["labels"].reverse()
-    path.write_text(json.dumps(card))
-    _resealed(shop, folder)
-
-
-def _head_missing(shop: Any, folder: Path) -> None:
-    path = folder / "bundle" / "card.json"
-    card = json.loads(path.read_bytes())
-    del card["heads"]["topics"]
-    path.write_text(json.dumps(card))
-    _resealed(shop, folder)
-
-
-def _tolerant(shop: Any, folder: Path) -> None:
-    path = folder / "bundle" / "golden.json"
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), "tolerance": 0.4}))
-    _resealed(shop, folder)
-
-
-BAD = (
-    *(_flip, _truncate, _unsigned, _forged, _failed, _replayed_manifest, _other_name, _gone),
-    *(_nan_weight, _wrong_answers, _permuted_labels, _head_missing, _tolerant),
-)
-
-
-@pytest.mark.parametrize("attack", BAD)
-def test_bad_candidate_leaves_the_old_one_serving(shop: Any, attack: Callable[[Any, Path], None]) -> None:
+@pytest.mark.parametrize("spoil", ROTTEN.values(), ids=ROTTEN)
+def test_bad_candidate_leaves_the_old_one_serving(shop: Any, spoil: Spoil) -> None:
     shop.release(1)
     refused = []
     engine = engine_of(shop, on_refusal=refused.append)
     engine.look(cold=True)
-    attack(shop, shop.release(2))
+    spoil(shop, shop.release(2), 2)
     engine.look()
     assert engine.served is not None
     assert engine.served.version == 1
@@ -157,12 +63,10 @@ def test_bad_candidate_leaves_the_old_one_serving(shop: Any, attack: Callable[[A
     assert (engine.served.version, engine.refusal) == (4, None)
 
 
-@pytest.mark.parametrize("attack", BAD)
-def test_cold_start_with_a_bad_version_serves_the_last_good_one(
-    shop: Any, attack: Callable[[Any, Path], None]
-) -> None:
+@pytest.mark.parametrize("spoil", ROTTEN.values(), ids=ROTTEN)
+def test_cold_start_with_a_bad_version_serves_the_last_good_one(shop: Any, spoil: Spoil) -> None:
     shop.release(1)
-    attack(shop, shop.release(2))
+    spoil(shop, shop.release(2), 2)
     engine = engine_of(shop)
     engine.look(cold=True)
     assert engine.served is not None
@@ -192,7 +96,7 @@ def test_version_that_was_rolled_back_from_does_not_return_by_itself(shop: Any) 
         shop.release(version)
     shop.folder.roll_back(shop.private_key, 2)
     assert shop.folder.fallbacks(shop.public_key) == [2, 1]
-    _flip(shop, shop.folder.version_dir(2))
+    ROTTEN["bit flipped"](shop, shop.folder.version_dir(2), 2)
     engine = engine_of(shop)
     engine.look(cold=True)
     assert engine.served is not None
@@ -202,7 +106,7 @@ def test_version_that_was_rolled_back_from_does_not_return_by_itself(shop: Any) 
 def test_cold_start_with_nothing_but_copies_serves_the_newest_good_one(shop: Any) -> None:
     for version in (1, 2, 3):
         shop.release(version)
-    _flip(shop, shop.folder.version_dir(3))
+    ROTTEN["bit flipped"](shop, shop.folder.version_dir(3), 3)
     shutil.rmtree(shop.folder.history_path)
     shop.folder.pointer_path.write_bytes(b"lost")
     engine = engine_of(shop)
@@ -212,7 +116,7 @@ def test_cold_start_with_nothing_but_copies_serves_the_newest_good_one(shop: Any
 
 
 def test_cold_start_without_any_good_version_serves_nothing(shop: Any) -> None:
-    _unsigned(shop, shop.release(1))
+    ROTTEN["unsigned"](shop, shop.release(1), 1)
     engine = engine_of(shop)
     engine.look(cold=True)
     assert engine.served is None
@@ -268,7 +172,7 @@ def test_refused_version_is_tried_again_later(shop: Any) -> None:
     engine.look(cold=True)
     folder = shop.release(2)
     kept = (folder / "release.sig").read_bytes()
-    _unsigned(shop, folder)
+    ROTTEN["unsigned"](shop, folder, 2)
     engine.look()
     assert engine.refusal is not None
     (folder / "release.sig").write_bytes(kept)
