@@ -33,10 +33,8 @@ DECIMALS = 4
 def request_bytes(text: str) -> bytes:
     """A whole HTTP request for one text and all of its probabilities."""
     body = json.dumps({"texts": text, "all": True}).encode()
-    head = (
-        f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    )
-    return head.encode() + b"\r\n\r\n" + body
+    head = ["POST /predict HTTP/1.1", "Host: x", "Content-Type: application/json"]
+    return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
 class Connection(threading.Thread):
