@@ -34,8 +34,8 @@ from serving.spec import DeploySpec
 
 TIMES = 8
 """Rate of the requests, by what the endpoint can answer."""
-WORK = 600
-"""Size of the matrices that the model multiplies for each text: some 10 ms."""
+WORK = 1000
+"""Size of the matrices that the model multiplies for each text: some 30 ms on one core."""
 QUEUE = 16
 """Texts that may wait."""
 SENDERS = 48
@@ -135,7 +135,7 @@ def ends(count: int, workers: int) -> list[Measure]:
     lost, statuses, slow, orphans = 0, Counter(), 0, 0
     spec = dataclasses.replace(SPEC, workers=workers, queue_limit=64)
     for _ in range(count):
-        with open_endpoint(spec, work=WORK) as endpoint:
+        with open_endpoint(spec, work=WORK // 2) as endpoint:
             url, pid = endpoint.state.url, endpoint.state.pid
             clients = [Client(url, keep_alive=number % 2 == 0) for number in range(6 * workers)]
             for one in clients:
