@@ -22,7 +22,7 @@ from flows.place import config_home, prepare
 from tasks.artifacts import publish_artifacts
 from tasks.champion import current_champion
 from tasks.decide import decide
-from tasks.deploy import deploy, refuse_taken_port
+from tasks.deploy import deploy, refuse_impossible
 from tasks.evidence import approve, gather_configuration, gather_evidence
 from tasks.fit import FittedRef, baseline_key, fit_baseline, fit_shared, package_baseline, teach
 from tasks.flow_runs import mark_flow_run
@@ -57,7 +57,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         return ending(Outcome(stage=stage, name=project.name, seconds=seconds, **known))
 
     mark_flow_run()
-    refuse_taken_port(state, project.name, project.deploy)
+    refuse_impossible(state, project.name, project.deploy)
     reconcile(state, project.name, project.registry, project.deploy)
     data = merge(project.sources, project.heads, project.split, base=config.resolve().parent, out=state.data)
     champion = current_champion(state, project.name)

@@ -5,10 +5,14 @@ Does not know how the endpoint is started (`serving.process`) or what it loads (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from model.spec import SCHEMA_CONFIG, Range
+
+ENDPOINT = "endpoint"
+"""The target that is this project's own endpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +21,14 @@ class DeploySpec:
 
     __pydantic_config__ = SCHEMA_CONFIG
 
-    target: str = "endpoint"
-    """`endpoint`: the HTTP endpoint of this project, started on this machine."""
+    target: str = ENDPOINT
+    """`endpoint`: the HTTP endpoint of this project, started on this machine. Anything else: the target of an
+    installed `mlflow.deployments` plugin, which gets the registered version once it is approved."""
+    target_config: Mapping[str, str] = field(default_factory=dict)
+    """What a plugin's target is given as its config. Not used by `endpoint`."""
+    verify_target: bool = True
+    """Whether a plugin's target must answer the golden texts as the bundle does, or the former version
+    returns. Turn it off for targets that cannot be asked."""
     host: str = "127.0.0.1"
     """Address to listen on. Loopback, because whoever reaches the port may ask; set `token_file` before
     you open it to a network."""

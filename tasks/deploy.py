@@ -20,10 +20,12 @@ from model.faults import fault
 from serving import process
 from serving.answers import DECIMALS
 from serving.client import NoAnswer, ask, read_token, wait_for_version
-from serving.manifest import BUNDLE_FOLDER
-from serving.spec import DeploySpec
+from serving.manifest import BUNDLE_FOLDER, ReleaseRefused
+from serving.spec import ENDPOINT, DeploySpec
+from tasks import target
 from tasks.home import Home
 from tasks.journal import Entry
+from tasks.judgement import NotJudged
 from tasks.progress import Step
 from tasks.releases import Releases, open_releases
 from tasks.restore import restore
@@ -53,7 +55,7 @@ class DeployOutcome:
     serving: int | None
     """Version that the champion's alias and the pointer name now."""
     url: str | None
-    """Address of the endpoint; None where none runs."""
+    """Address of the endpoint, or target and name of a plugin's; None where none runs."""
     reason: str = ""
     """Why it was not deployed; empty if it was."""
 
@@ -65,6 +67,19 @@ def deploy(home: Home, name: str, registry: RegistrySpec, spec: DeploySpec, vers
         outcome = deploy_version(home, name, registry, spec, version)
         step.outcome = f"version {version} at {outcome.url}" if outcome.deployed else outcome.reason
     return outcome
+
+
+def refuse_impossible(home: Home, name: str, spec: DeploySpec) -> None:
+    """Return if it could be deployed where it should. Ask before anything is trained or moved.
+
+    Raises:
+        PortTaken: something else listens there, or the address is not this machine's.
+        tasks.target.TargetUnknown: no plugin of that name is installed.
+    """
+    if spec.target == ENDPOINT:
+        refuse_taken_port(home, name, spec)
+    else:
+        target.target_client(spec.target)
 
 
 def refuse_taken_port(home: Home, name: str, spec: DeploySpec) -> None:
@@ -97,6 +112,8 @@ def deploy_version(
         tasks.registry.RegistryProblem: the registry can't be reached while the alias must go back.
     """
     releases = open_releases(home, name, registry)
+    if spec.target != ENDPOINT:
+        return deploy_to_target(releases, spec, version)
     _leave_if_changed(releases, spec)
     save_settings(home, name, Settings(registry=registry, deploy=spec))
     fault("settings_saved")
@@ -113,6 +130,40 @@ def deploy_version(
     releases.folder.prune(spec.keep_versions, releases.public_key)
     fault("versions_pruned")
     return DeployOutcome(deployed=True, wanted=version, serving=version, url=state.url)
+
+
+def deploy_to_target(releases: Releases, spec: DeploySpec, version: int) -> DeployOutcome:
+    """Hand a version to the target of a plugin and see that it answers; else hand it the former one.
+
+    Raises:
+        tasks.target.TargetUnknown: there is no such target.
+        tasks.target.TargetError: it does not take the former version back either.
+        tasks.registry.RegistryProblem: the registry can't be reached while the alias must go back.
+    """
+    save_settings(releases.home, releases.name, Settings(registry=releases.registry.spec, deploy=spec))
+    fault("settings_saved")
+    try:
+        where = target.put(releases, spec, version)
+        fault("endpoint_swapped")
+        if spec.verify_target:
+            target.compare_answers(releases, spec, version)
+        fault("endpoint_verified")
+    except (target.TargetError, ReleaseRefused, NotJudged) as error:
+        releases.journal.append(Entry(event="not deployed", version=version, detail=str(error)))
+        fault("refusal_journalled")
+        serving = restore(releases, version, str(error))
+        if serving is None:
+            target.remove(releases, spec)
+        else:
+            target.put(releases, spec, serving)
+        return DeployOutcome(deployed=False, wanted=version, serving=serving, url=None, reason=str(error))
+    # Had it been deployed here before, that endpoint would go on beside the target.
+    process.stop(state_file(releases.home, releases.name))
+    releases.journal.append(Entry(event="deployed", version=version, detail=where))
+    fault("deployment_journalled")
+    releases.folder.prune(spec.keep_versions, releases.public_key)
+    fault("versions_pruned")
+    return DeployOutcome(deployed=True, wanted=version, serving=version, url=where)
 
 
 def confirm(releases: Releases, url: str, spec: DeploySpec, version: int) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from serving import client, process, signing
+from serving.spec import ENDPOINT
 from tasks.home import Home
 from tasks.keys import key_folder
 from tasks.settings import endpoint_log, load_settings, state_file
@@ -30,6 +31,8 @@ def start(root: Path, name: str, *, port: int | None = None) -> str:
     home = Home(root)
     settings = load_settings(home, name)
     spec = settings.deploy
+    if spec.target != ENDPOINT:
+        raise EndpointDown(f"{name!r} is deployed to the target {spec.target!r}; there is no endpoint here")
     if port is not None:
         spec = dataclasses.replace(spec, port=port)
     releases = home.releases(name)

@@ -30,11 +30,20 @@ def foreseen(error: object) -> Failure | None:
     from tasks.rollback import RollbackRefused
     from tasks.settings import SettingsBroken
     from tasks.store import StoreProblem
+    from tasks.target import TargetError, TargetUnknown
 
-    if isinstance(error, ModelError | PortTaken | OwnRulesError | BadDuration):
+    if isinstance(error, ModelError | PortTaken | OwnRulesError | BadDuration | TargetUnknown):
         return "usage"
     if isinstance(error, DataError | DatasetError):
         return "data"
     others = (ModelProcessError, RegistryProblem, StoreProblem, EndpointError, ReleaseRefused, KeyProblem)
-    others += (PromotionRefused, NotJudged, RollbackRefused, SettingsBroken, BundleChanged, OSError)
+    others += (
+        PromotionRefused,
+        NotJudged,
+        TargetError,
+        RollbackRefused,
+        SettingsBroken,
+        BundleChanged,
+        OSError,
+    )
     return "other" if isinstance(error, others) else None

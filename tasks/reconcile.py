@@ -15,7 +15,7 @@ from model.faults import fault
 from serving import process
 from serving.manifest import ReleaseRefused
 from serving.process import start_ticks
-from serving.spec import DeploySpec
+from serving.spec import ENDPOINT, DeploySpec
 from tasks.debris import remove_debris
 from tasks.deploy import deploy_version
 from tasks.fetch import ensure_present
@@ -84,11 +84,18 @@ def resume_deployment(home: Home, name: str, spec: RegistrySpec, deploy: DeployS
             waiting = entry.version
         elif entry.event in ("deployed", "not deployed", "rolled back", "restored", "withdrawn"):
             waiting = None
+    if deploy.target != ENDPOINT and waiting is None:
+        # A target does not follow the pointer by itself: where that went back, the target goes back now.
+        waiting = releases.serving() if _last_deployed(releases) not in (None, releases.serving()) else None
     if waiting is None or waiting != releases.serving():
         return ()
     outcome = deploy_version(home, name, spec, deploy, waiting)
     said = "was deployed" if outcome.deployed else f"was not deployed: {outcome.reason}"
     return (f"version {waiting}, promoted before a crash, {said}",)
+
+
+def _last_deployed(releases: Releases) -> int | None:
+    return next((e.version for e in reversed(releases.journal.entries()) if e.event == "deployed"), None)
 
 
 def _verified(releases: Releases) -> list[str]:

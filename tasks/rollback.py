@@ -13,7 +13,8 @@ from serving import process
 from serving.client import NoAnswer
 from serving.manifest import ReleaseRefused
 from serving.release_folder import PromotionRefused
-from tasks.deploy import DeployOutcome, WrongAnswers, confirm
+from serving.spec import ENDPOINT
+from tasks.deploy import DeployOutcome, WrongAnswers, confirm, deploy_to_target
 from tasks.fetch import ensure_present
 from tasks.home import Home
 from tasks.journal import Entry, new_operation
@@ -83,6 +84,8 @@ def roll_back_to(home: Home, name: str, version: int | None = None) -> DeployOut
             )
         )
         fault("move_journalled")
+    if settings.deploy.target != ENDPOINT:
+        return deploy_to_target(releases, settings.deploy, target)
     running = process.status(state_file(home, name))
     if running is None:
         return DeployOutcome(deployed=True, wanted=target, serving=target, url=None)

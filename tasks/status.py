@@ -12,10 +12,11 @@ from typing import Any
 from serving import client, process
 from serving.manifest import ReleaseRefused, verify_release
 from serving.release_folder import ReleaseFolder
+from serving.spec import ENDPOINT
 from tasks.home import Home
 from tasks.journal import Journal
 from tasks.keys import public_key as public_key_of
-from tasks.settings import state_file
+from tasks.settings import load_settings, state_file
 
 MOST_ENTRIES = 20
 """Journal entries shown of a project, the last ones."""
@@ -61,7 +62,9 @@ def _release(folder: ReleaseFolder, version: int, public_key: Path) -> str:
 
 
 def _endpoint(home: Home, name: str) -> dict[str, Any]:
-    running = process.status(state_file(home, name))
+    running, target = process.status(state_file(home, name)), load_settings(home, name).deploy.target
+    if target != ENDPOINT:
+        return {"running": False, "says": f"none here; deployed to the target {target}"}
     if running is None:
         return {"running": False, "says": f"not running; start it with: headgate serve {name}"}
     try:
