@@ -207,9 +207,11 @@ def wrong_replies(replies: Sequence[Sequence[Any]], shop: Shop, good: set[int]) 
             continue
         if (version, text) not in wanted:
             wanted |= {(version, one): answer for one, answer in _answers(shop, version).items()}
-        off = np.abs(np.asarray(probabilities) - np.asarray(wanted[version, text]))
-        if len(probabilities) != len(wanted[version, text]) or off.max() > 2 * 10**-DECIMALS:
-            mixed += count
+        answer = wanted[version, text]
+        same = len(probabilities) == len(answer) and np.allclose(
+            probabilities, answer, rtol=0, atol=2 * 10**-DECIMALS
+        )
+        mixed += 0 if same else count
     return bad, mixed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,24 @@ def test_requests_that_wait_share_a_pass(shop: Any) -> None:
     assert sum(passes) == 9
     assert len(passes) <= 3
     assert max(passes) <= 8
+
+
+def test_a_request_waits_for_company_no_longer_than_it_may_and_alone_not_at_all(served: Served) -> None:
+    batcher = Batcher(max_batch=8, wait_ms=600)
+
+    async def ask() -> tuple[float, float]:
+        await asyncio.gather(*(batcher.answer(served, ["hello"]) for _ in range(8)))
+        took = []
+        for _ in range(2):
+            begin = time.monotonic()
+            await batcher.answer(served, ["rain"])
+            took.append(time.monotonic() - begin)
+        return took[0], took[1]
+
+    after_company, after_nobody = asyncio.run(ask())
+    batcher.close()
+    assert 0.5 < after_company < 1.5, "others asked a moment ago: it waits for them, but not longer than told"
+    assert after_nobody < 0.5, "nobody else asked: it does not wait"
 
 
 def test_versions_never_share_a_pass(shop: Any) -> None:
