@@ -162,7 +162,7 @@ def _move(
             Entry(event=entry, version=version, former=former, operation=operation, detail=detail)
         )
 
-    note("promotion begun", _by(override))
+    note("promotion begun", _by(override).removeprefix("; "))
     fault("promotion_begun")
     try:
         _stage(releases, manifest, bundle, override)

@@ -102,7 +102,8 @@ def promote_by_hand(
                 promote_overridden(home, name, settings.registry, judged, override, bundle=bundle)
                 show_override(home, releases.registry, judged, override)
     except (PromotionRefused, NotJudged, ReleaseRefused) as error:
-        releases.journal.append(Entry(event="promotion refused", version=version, detail=str(error)))
+        said = " ".join(str(error).split())
+        releases.journal.append(Entry(event="promotion refused", version=version, detail=said))
         raise
     # An endpoint that had refused this version, such as one whose override expired, looks again first.
     time.sleep(2 * settings.deploy.poll_s)
