@@ -184,32 +184,57 @@ def test_refused_version_is_tried_again_later(shop: Any) -> None:
     assert engine.served.version == 2
 
 
-def test_version_whose_override_expires_gives_way_to_the_one_before(shop: Any) -> None:
-    shop.release(1)
-    failed = {"gate": "release", "outcome": "fail", "findings": [{"outcome": "fail"}]}
+FAILED = {"gate": "release", "outcome": "fail", "findings": [{"outcome": "fail"}]}
+
+
+def overridden(shop: Any, version: int, seconds: float) -> Override:
+    """Promote a version that failed, by an override that ends in so many seconds."""
     now = datetime.now(UTC)
     override = Override(
         name="toy",
-        version=2,
-        bundle_sha256=shop.bundle(2)[1],
+        version=version,
+        bundle_sha256=shop.bundle(version)[1],
         reason="for the demonstration",
         by="an operator",
         created=now.isoformat(),
-        expires=(now + timedelta(seconds=1.5)).isoformat(),
+        expires=(now + timedelta(seconds=seconds)).isoformat(),
     )
-    shop.folder.stage(shop.bundle(2)[0], shop.manifest(2, verdict=failed), shop.private_key, override)
-    shop.folder.promote(2, shop.private_key)
+    manifest = shop.manifest(version, verdict=FAILED)
+    shop.folder.stage(shop.bundle(version)[0], manifest, shop.private_key, override)
+    shop.folder.promote(version, shop.private_key)
+    return override
+
+
+def test_version_whose_override_expires_gives_way_to_the_last_that_passed(shop: Any) -> None:
+    shop.release(1)
+    overridden(shop, 2, 3600)
+    override = overridden(shop, 3, 1.5)
     engine = engine_of(shop)
     engine.look(cold=True)
     assert engine.served is not None
-    assert engine.served.version == 2
+    assert engine.served.version == 3
     assert engine.served.manifest.override == override
     while not override.expired:
         time.sleep(0.02)
     engine.look()
-    assert engine.served.version == 1
+    assert engine.served.version == 1, "another override is no approval to fall back on"
     assert engine.refusal is not None
     assert "expired" in engine.refusal.reason
+
+
+def test_where_nothing_ever_passed_nothing_serves_after_the_override(shop: Any) -> None:
+    override = overridden(shop, 1, 1.5)
+    engine = engine_of(shop, retry_s=(0.1, 0.1))
+    engine.look(cold=True)
+    assert engine.served is not None
+    while not override.expired:
+        time.sleep(0.02)
+    engine.look()
+    assert engine.served is None
+    assert "expired" in engine.reason
+    shop.release(2)
+    engine.look()
+    assert engine.served.version == 2
 
 
 def test_override_of_a_version_that_serves_already_can_be_renewed(shop: Any) -> None:

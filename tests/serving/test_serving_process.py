@@ -199,6 +199,35 @@ def test_swaps_under_load_lose_nothing_and_mix_nothing(
         assert all(mood == wanted for _, named, mood in seen if named == version)
 
 
+def test_a_request_in_flight_finishes_on_the_version_that_it_started_with(
+    shop: Any, start: Any, spec: Any
+) -> None:
+    shop.bundle(1, work=500)
+    shop.release(1)
+    url = start(dataclasses.replace(spec, max_batch=1)).url
+    replies: list[tuple[dict[str, Any], float]] = []
+
+    def ask() -> None:
+        reply = client.ask(url, ["hello good day"] * 200, everything=True)
+        replies.append((reply, time.monotonic()))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.3)
+    shop.release(2)
+    client.wait_for_version(url, 2, timeout_s=10)
+    swapped = time.monotonic()
+    assert client.request(url, "GET", "/health")[1]["x-headgate-version"] == "2"
+    asking.join(60)
+    reply, answered = replies[0]
+    assert answered > swapped, "the test is too quick to show anything"
+    assert reply["version"] == 1
+    wanted = pytest.approx(sorted(shop.probabilities(1, "hello good day")["mood"]), abs=1e-4)
+    for answer in reply["answers"]:
+        assert sorted(entry["probability"] for entry in answer["mood"]["probabilities"]) == wanted
+    assert client.ask(url, "rain")["version"] == 2
+
+
 def refused_version(url: str) -> Any:
     ready = client.get(url, "/ready")[1]
     return ready["refused"] and ready["refused"]["version"]
