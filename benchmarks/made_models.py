@@ -111,8 +111,7 @@ def write_rows(folder: Path, heads: dict[str, HeadSpec], rows: int = 24) -> Path
 
 def make_bundle(place: Path, name: str, heads: dict[str, HeadSpec], encoder: Any = None) -> Path:
     """`place/NAME/bundle` in int8, from `place/NAME/fitted`."""
-    # The quantiser tells of every node.
-    logging.getLogger("onnxruntime.quantization").setLevel(logging.WARNING)
+    logging.disable(logging.INFO)  # fusion and quantiser tell of every node
     fitted = write_fitted(place / name / "fitted", heads, encoder)
     rows = write_rows(place / name / "rows", heads)
     package(fitted, place / name / "bundle", name=name, rows=rows, provenance={}, wanted="int8", threads=2)

@@ -144,7 +144,8 @@ def widened(interval: Interval, n: int, disagreeing: int, row_worth: float, conf
     degrees of freedom as there are disagreeing rows less one (Hesterberg 2015, The American Statistician 69,
     371–386, on why percentile bounds are too narrow in small samples); and what could have gone unseen. No
     disagreement in n rows means at most a share 1 - (1 - confidence)^(1/n) of them, about 3/n, with that
-    confidence; each is worth `row_worth` of the metric.
+    confidence; each is worth `row_worth` of the metric. With labels of 2% and 400 rows the lower bound still
+    held in 93.2% of 250 simulated samples of a model at its boundary (decision 0016), BCa's in 90.4%.
 
     Args:
         disagreeing: rows on which the two models' counts differ.
