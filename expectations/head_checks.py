@@ -90,18 +90,27 @@ def head_checks(
             unit="labels",
         )
     )
-    for name, rule, column, expected in (
+    for name, rule, column, split, expected in (
         (
             "informative_labels",
             rules.informative_labels,
             "varies",
+            "train",
             "no label applies to all or no training rows",
         ),
         (
             "unseen_labels",
             rules.unseen_labels,
             "seen",
+            "train",
             "labels of validation and test rows stand in training rows",
+        ),
+        (
+            "look_alike_labels",
+            rules.look_alike_labels,
+            "distinct",
+            None,
+            "no two labels differ only by case, white space, zero-width or look-alike characters",
         ),
     ):
         checks.append(
@@ -113,7 +122,7 @@ def head_checks(
                 "labels",
                 kwargs=is_true(f"{column}:{head}"),
                 head=head,
-                split="train",
+                split=split,
                 unit="labels",
             )
         )

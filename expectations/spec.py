@@ -104,6 +104,9 @@ class DataRules:
     """No label applies to every row or to no row of the training split: it could not be learned."""
     unseen_labels: Rule = _rule("critical")
     """Every label of the validation and test rows also stands in training rows."""
+    look_alike_labels: Rule = _rule("warning")
+    """No two labels of a head differ only by case, white space, zero-width or look-alike characters: they
+    are usually one label, written in two ways. `map` in the source's `heads` makes them one."""
     two_answers: Rule = _rule("critical")
     """The training rows of a head hold at least two different answers: one alone is no question."""
     near_duplicates: Rule = _rule("warning", 0.05)

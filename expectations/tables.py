@@ -105,6 +105,8 @@ def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[s
         unknown = profile["heads"][head]["splits"].get("train", {}).get("unknown", {})
         known = rows - counts["label"].map(unknown).fillna(0)
         varies = (train > 0) & (train < known)
+        alike = {label for group in profile.get("look_alike_labels", {}).get(head, ()) for label in group}
+        labels[f"distinct:{head}"] = (~counts["label"].isin(alike)).astype("boolean").where(of_head)
         labels[f"train_rows:{head}"] = train
         labels[f"varies:{head}"] = varies.astype("boolean").where(of_head)
         asked = of_head & (counts["validation"] + counts["test"] > 0)

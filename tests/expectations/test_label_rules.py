@@ -71,6 +71,18 @@ def test_skewed_labels_are_named_by_head_and_split(
     )
 
 
+def test_labels_that_look_alike_are_named(
+    rows: list[Any], heads: Heads, write_dataset: Write, tmp_path: Path
+) -> None:
+    written_twice = HeadSpec(kind="multiclass", labels=("bill", "Bill ", "trip", "other"))
+    heads = {**heads, "topic": written_twice}
+    judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out")
+    found = of(judged, "look_alike_labels", "topic")
+    assert (found.outcome, found.severity, found.count, found.elements) == ("not met", "warning", 2, 4)
+    assert "'bill', 'Bill '" in found.reason
+    assert of(judged, "look_alike_labels", "mood").outcome == "met"
+
+
 def test_conflicts_within_and_between_sources_are_told_apart(
     rows: list[Any], heads: Heads, write_dataset: Write, tmp_path: Path
 ) -> None:
