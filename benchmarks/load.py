@@ -47,6 +47,7 @@ class Client(threading.Thread):
     def _ask(self) -> None:
         body = json.dumps({"texts": TEXT, "all": True})
         while not self._enough.is_set():
+            kept = self._connection is not None
             try:
                 if self._connection is None:
                     self._connection = http.client.HTTPConnection(*self._address, timeout=10)
@@ -59,7 +60,7 @@ class Client(threading.Thread):
                 reply = connection.getresponse()
                 raw = json.loads(reply.read())
             except (OSError, http.client.HTTPException) as error:
-                self.lost.append(repr(error))
+                self.lost.append(f"on a {'kept' if kept else 'new'} connection: {error!r}")
                 connection.close()
                 self._connection = None
                 continue

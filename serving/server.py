@@ -6,9 +6,12 @@ Does not know what is served.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import errno
 import select
 import socket
+import struct
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -61,6 +64,31 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
+SO_ATTACH_FILTER = 26
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # the flags of the TCP header
+    (0x54, 0, 0, 0x12),  # of these, SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),  # then drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # else let it pass
+)
+"""Classic BPF: drops the packet that begins a new connection."""
+
+
+def take_no_more(sock: socket.socket) -> None:
+    """Let nobody new connect to a listening socket, while those that did can still be accepted.
+
+    Between looking whether somebody waits and closing the socket a process may be held up for long, and who
+    connects just then would see a reset. The first packet of a new connection is dropped instead: the client
+    repeats it a second later and is refused. Where the system does not allow it, all stays as it was.
+    """
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN)
+    buffer = ctypes.create_string_buffer(code)
+    program = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(buffer))
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
 class DrainingServer(uvicorn.Server):
     """uvicorn that, on SIGTERM or SIGINT, first turns clients away politely and then ends with what it
     accepted answered. A second signal ends it at once.
@@ -92,6 +120,7 @@ class DrainingServer(uvicorn.Server):
         )
         self.draining = False
         self._on_listening = on_listening
+        self._shared = shared
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, then say so."""
@@ -105,6 +134,9 @@ class DrainingServer(uvicorn.Server):
         # Closing a listening socket resets connections that wait to be accepted, and asyncio (3.11) silently
         # drops those that it accepted a moment ago. So close right after two turns of the event loop in a
         # row in which nobody knocked: then none waits and none is between accepted and known.
+        if not self._shared:  # the others may go on: then it is for the supervisor
+            for sock in sockets or []:
+                take_no_more(sock)
         listening = [sock.fileno() for sock in sockets or []]
         quiet_turns = 0
         while quiet_turns < 2 and not self.force_exit:

@@ -20,6 +20,7 @@ from types import FrameType
 from prometheus_client import multiprocess
 
 from serving.board import METRICS_FOLDER, Board
+from serving.server import LINGER_S, take_no_more
 
 log = logging.getLogger("serving")
 
@@ -104,11 +105,13 @@ class Supervisor:
         log.info("worker started", extra={"worker": worker, "pid": self._running[worker].pid})
 
     def _drain(self) -> None:
-        # First our own hold on the socket: it closes for good with the last worker's, which closes its own
-        # in a moment in which nobody knocks.
-        self._sock.close()
+        # Our own hold on the socket goes before theirs: it closes for good with the last worker's, which
+        # closes its own in a moment in which nobody knocks.
         for process in self._running.values():
             process.send_signal(signal.SIGTERM)
+        time.sleep(0.8 * LINGER_S)  # they still answer for so long; then nobody new may come
+        take_no_more(self._sock)
+        self._sock.close()
         deadline = time.monotonic() + self._drain_s
         for worker, process in self._running.items():
             try:

@@ -24,6 +24,7 @@ from onnx import numpy_helper
 
 from benchmarks.load import Client
 from serving import client, process
+from serving.server import listen, take_no_more
 
 
 def test_starts_once_is_found_and_stops(shop: Any, start: Any, spec: Any) -> None:
@@ -278,6 +279,25 @@ def test_failure_inside_the_model_is_a_small_500_and_nothing_more(shop: Any, sta
     log = log_once_it_says("NonFiniteOutput", shop.root / "endpoints" / "0.log")
     assert "help" not in log
     assert client.ask(url, "rain")["version"] == 1
+
+
+def test_who_connected_before_the_end_is_answered_and_who_comes_later_is_refused() -> None:
+    sock = listen("127.0.0.1", 0)
+    sock.setblocking(True)
+    before = socket.create_connection(sock.getsockname(), timeout=5)
+    before.sendall(b"asked")
+    take_no_more(sock)
+    later = socket.socket()
+    later.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        later.connect(sock.getsockname())
+    accepted, _ = sock.accept()
+    assert accepted.recv(5) == b"asked"
+    accepted.sendall(b"told")
+    assert before.recv(4) == b"told"
+    sock.close()
+    for connection in (before, later, accepted):
+        connection.close()
 
 
 def test_ends_on_sigterm_with_every_accepted_request_answered(shop: Any, spec: Any) -> None:
