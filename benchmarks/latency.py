@@ -76,14 +76,17 @@ def worker(module: str, folder: Path) -> Iterator[Ask]:
             yield ask
         finally:
             child.stdin.close()
+            child.stdout.read()  # its farewell, or it would complain of a broken pipe
 
 
 def over_http(host: str, port: int, route: str, body: Callable[[str], dict[str, Any]]) -> Ask:
-    """A client with one connection that it keeps."""
+    """A client with one connection, opened anew for each block: while the others had their turn, the server
+    may have closed it. Opening is paid by the first text, which is not kept."""
     connection = http.client.HTTPConnection(host, port, timeout=60)
     headers = {"Content-Type": "application/json"}
 
     def ask(asked: list[str]) -> list[float]:
+        connection.close()
         times_ms = []
         for text in asked:
             data = json.dumps(body(text))
