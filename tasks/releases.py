@@ -73,12 +73,13 @@ class Releases:
 
     def drop(self, version: int) -> None:
         """Take a version out of the release folder. It stays in the registry."""
+        if not self.folder.version_dir(version).exists():
+            return  # nothing was staged, not even the folder on a first promotion
         with exclusive(self.folder.path / ".lock"):
             doomed = self.folder.versions_path / f".staging-{version}-{secrets.token_hex(4)}"
             # Renamed first: a half-removed version must not look like a damaged one.
-            if self.folder.version_dir(version).exists():
-                self.folder.version_dir(version).rename(doomed)
-                shutil.rmtree(doomed)
+            self.folder.version_dir(version).rename(doomed)
+            shutil.rmtree(doomed)
 
     def align(self) -> bool:
         """Make the registry say what the pointer says, the champion's alias last; whether it did not.

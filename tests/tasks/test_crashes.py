@@ -86,6 +86,17 @@ def test_killed_while_a_second_version_ships(point: str, home: Home, candidate: 
     assert ship(home, third) == assert_right(home)
 
 
+def test_a_first_promotion_killed_before_anything_was_staged_is_undone(
+    home: Home, candidate: Make, child: Child
+) -> None:
+    """Not even the release folder is there yet."""
+    made = candidate(1)
+    assert child(lambda: ship(home, made), fault="promotion_begun:kill") == KILLED
+    assert mend(home, "toy", SPEC) == ("version 1: nothing had moved yet",)
+    assert assert_right(home) is None
+    assert ship(home, made) == assert_right(home) == 2
+
+
 @pytest.mark.parametrize(
     ("point", "kind"), [("staged", "term"), ("staged", "raise"), ("pointer_tagged", "raise")]
 )
