@@ -86,7 +86,7 @@ def forged_release_by_api(world: World) -> None:
     registered = world.register(world.candidate(EVIL, "fail"))
     private, _ = signing.ensure_key_pair(world.place / "forger")
     folder = world.place / "forged"
-    folder.mkdir()
+    shutil.copytree(world.bundle(EVIL)[0], folder / "bundle")
     write_release(folder, world.manifest(registered.version, EVIL), private)
     world.registry.log_release(registered.version, [folder / "release.json", folder / "release.sig"])
     world.registry.set_alias("champion", registered.version)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bypass import ATTACKS, try_way
+from benchmarks.bypass import ATTACKS, SEEN_WHEN_COLD, try_way
 from benchmarks.bypass_world import World, make_store
 
 TRIED = tuple(ATTACKS)[::5]
@@ -41,7 +41,7 @@ def test_there_are_enough_ways() -> None:
 
 @pytest.mark.parametrize("way", TRIED)
 def test_no_ungated_model_answers_and_a_trace_is_left(way: str, store: Path) -> None:
-    tried = try_way(way, store, thorough=False)
+    tried = try_way(way, store, thorough=way in SEEN_WHEN_COLD)
     assert tried.answered <= {"version 1", "version 2"}, tried
     assert tried.logged, tried
 
