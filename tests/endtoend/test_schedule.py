@@ -5,7 +5,6 @@ One Prefect server and one worker for the module, on loopback, with a home of th
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ import httpx
 import pytest
 import yaml
 
+from benchmarks.toy_bundle import PASS, write_bundle, write_bundle_manifest
 from serving.manifest import ReleaseManifest
 from serving.release_folder import ReleaseFolder
 from serving.signing import ensure_key_pair
@@ -209,21 +209,15 @@ def test_a_schedule_produces_runs_and_a_worker_executes_one_to_its_end(server: S
 
 def _champion(home: Home, profile: dict[str, Any], folder: Path) -> None:
     """A signed release of a toy model whose card says that it was trained on data with this profile."""
-    place = Path(__file__).parents[1] / "serving" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("toy_bundles_of_a_schedule", place)
-    assert spec is not None and spec.loader is not None
-    toys = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = toys
-    spec.loader.exec_module(toys)
-    toys.write_bundle(folder, seed=1)
+    write_bundle(folder, seed=1)
     card = folder / "card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"data_profile": profile}))
     manifest = ReleaseManifest(
         name=NAME,
         version=1,
         sequence=1,
-        bundle_sha256=toys.write_bundle_manifest(folder),
-        verdict=toys.PASS,
+        bundle_sha256=write_bundle_manifest(folder),
+        verdict=PASS,
     )
     private_key, _ = ensure_key_pair(home.keys)
     releases = ReleaseFolder(home.releases(NAME), NAME)

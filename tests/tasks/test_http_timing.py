@@ -72,7 +72,7 @@ def test_what_a_bundle_takes_longer_than_the_schedule_allows_is_seen(
     measure: Callable[[Path], dict[str, Any]], write_bundle: Write, tmp_path: Path
 ) -> None:
     """Every answer takes longer than the 25 ms between two requests: the queue grows, and counts."""
-    write_bundle(tmp_path / "bundle", 1, work=1200)
+    write_bundle(tmp_path / "bundle", 1, work=2000)
     found = http_timings_from_json(measure(tmp_path / "bundle"))
     quick = GateRules(http_requests=80, http_rate_per_s=40.0, latency_threads=1, budget_p95_ms=50.0)
     assert judge_http(found, quick).findings[0].outcome != "pass"
