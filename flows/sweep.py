@@ -13,6 +13,7 @@ from flows.ending import ending
 from flows.outcome import Outcome
 from flows.place import config_home, prepare
 from tasks.champion import current_champion
+from tasks.flow_runs import mark_flow_run
 from tasks.home import Home
 from tasks.merge import merge
 from tasks.prepare import prepare_run
@@ -39,6 +40,7 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
     started_s = time.monotonic()
     folder = config_home(config, home)
     prepare(folder, on_console=False)
+    mark_flow_run()
     project, state = load_project(config, backbone=backbone), Home(folder)
     if len(project.heads) < 2:
         raise ConfigError(config, ["heads: seen one, a sweep of loss weights needs two or more"])
