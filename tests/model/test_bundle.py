@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,8 +31,6 @@ from model.card import (
 from model.errors import BadInput
 from model.export import write_manifest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "model"
-ALONE = ("answers", "batches", "bundle", "bundle_files", "card", "errors", "metrics", "onnx_weights", "spec")
 TEXTS = ["sun rain", "cat", "", "tea milk bread soup " * 30, "nothing known here", "Fox! dogs?"]
 
 
@@ -381,38 +377,3 @@ def test_bundle_errors_are_bad_input_and_head_cards_are_plain() -> None:
     assert issubclass(BundleError, BadInput)
     head = HeadCard(kind="multiclass", labels=("a", "b"), temperature=1.0, thresholds=None, metric="accuracy")
     assert head.thresholds is None
-
-
-ALONE_CODE = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "transformers", "onnx", "pandas", "pydantic", "scipy"}:
-            raise ImportError("not here: " + name)
-sys.meta_path.insert(0, Refuse())
-from model.bundle import Bundle
-answer = Bundle.load(sys.argv[1], threads=1).predict(["sun and tea"])[0]
-print(answer["topic"].labels[0], *(m.split(".")[1] for m in sys.modules if m.startswith("model.")))
-"""
-
-
-def test_it_loads_from_the_root_folder_without_the_repository_and_without_torch(
-    tiny_bundles: dict[str, Path], bundle: Bundle, tmp_path: Path
-) -> None:
-    package = tmp_path / "elsewhere" / "model"
-    package.mkdir(parents=True)
-    for name in ("__init__", *ALONE):
-        shutil.copy(PACKAGE / f"{name}.py", package)
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE_CODE, str(tiny_bundles["float32"])],
-        cwd="/",
-        env={"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    label, *modules = done.stdout.split()
-    assert label == bundle.predict(["sun and tea"])[0]["topic"].labels[0]
-    assert sorted(modules) == sorted(ALONE)
