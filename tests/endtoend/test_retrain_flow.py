@@ -17,6 +17,8 @@ import yaml
 from flows.outcome import Outcome
 from tasks.home import Home
 
+# The first test waits for the whole flow, of which a dozen processes each import torch.
+pytestmark = pytest.mark.timeout(600)
 NAME = "kitchen"
 WORDS = {"weather": ["sun", "rain", "wind", "snow"], "food": ["tea", "milk", "bread", "soup"]}
 
