@@ -16,6 +16,7 @@ import dataclasses
 import http.client
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -36,6 +37,8 @@ TIMES = 8
 """Rate of the requests, by what the endpoint can answer."""
 WORK = 1000
 """Size of the matrices that the model multiplies for each text: some 30 ms on one core."""
+ENDS_WORK = 500
+"""The same for the ends by SIGTERM, where many answers are wanted."""
 QUEUE = 16
 """Texts that may wait."""
 SENDERS = 48
@@ -44,16 +47,20 @@ SPEC = DeploySpec(port=0, threads=1, max_batch=1, queue_limit=QUEUE, start_timeo
 BODY = json.dumps({"texts": "rain"}).encode()
 
 
-class Schedule(threading.Thread):
-    """One connection that sends the requests numbered `first`, `first + step`, … each at its time."""
+class Sender(threading.Thread):
+    """One connection that takes the next request of the schedule whenever it is free.
 
-    def __init__(
-        self, url: str, first: int, *, step: int, rate: float, begin_s: float, seconds: float
-    ) -> None:
+    Args:
+        url: base URL of the endpoint.
+        schedule: times at which requests are due (monotonic clock), shared with the other senders, so that
+            one which waits for its answer holds up no request but its own.
+    """
+
+    def __init__(self, url: str, schedule: queue.SimpleQueue[float]) -> None:
         super().__init__(daemon=True)
         parts = urllib.parse.urlsplit(url)
         self._address = parts.hostname or "", parts.port or 0
-        self._times = [begin_s + at / rate for at in range(first, int(rate * seconds), step)]
+        self._schedule = schedule
         self.statuses: Counter[int] = Counter()
         self.accepted_ms: list[float] = []
         """From the time at which a request was to be sent to its answer, of those answered 200."""
@@ -62,9 +69,13 @@ class Schedule(threading.Thread):
         """When the last request was sent (monotonic clock)."""
 
     def run(self) -> None:
-        """Send all of them."""
+        """Send until nothing is due any more."""
         connection = http.client.HTTPConnection(*self._address, timeout=30)
-        for due in self._times:
+        while True:
+            try:
+                due = self._schedule.get_nowait()
+            except queue.Empty:
+                break
             time.sleep(max(0.0, due - time.monotonic()))
             self.last_sent_s = time.monotonic()
             try:
@@ -104,10 +115,10 @@ def overload(seconds: float) -> list[Measure]:
         url = endpoint.state.url
         able = capacity(url, 3.0)
         rate, begin_s = TIMES * able, time.monotonic() + 0.5
-        senders = [
-            Schedule(url, first, step=SENDERS, rate=rate, begin_s=begin_s, seconds=seconds)
-            for first in range(SENDERS)
-        ]
+        schedule: queue.SimpleQueue[float] = queue.SimpleQueue()
+        for number in range(int(rate * seconds)):
+            schedule.put(begin_s + number / rate)
+        senders = [Sender(url, schedule) for _ in range(SENDERS)]
         for sender in senders:
             sender.start()
         for sender in senders:
@@ -138,7 +149,7 @@ def ends(count: int, workers: int) -> list[Measure]:
     lost, statuses, slow, orphans = 0, Counter(), 0, 0
     spec = dataclasses.replace(SPEC, workers=workers, queue_limit=64)
     for _ in range(count):
-        with open_endpoint(spec, work=WORK // 2) as endpoint:
+        with open_endpoint(spec, work=ENDS_WORK) as endpoint:
             url, pid = endpoint.state.url, endpoint.state.pid
             clients = [Client(url, keep_alive=number % 2 == 0) for number in range(6 * workers)]
             for one in clients:
