@@ -13,7 +13,6 @@ over seeds (Student's t).
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -25,18 +24,21 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from tokenizers import Tokenizer
 
+from benchmarks.compared_fits import (
+    append_result,
+    digest,
+    kept_baseline,
+    read_results,
+    scores_on_test,
+    silent,
+)
 from benchmarks.real_rows import merged_rows, sampled_rows
+from benchmarks.result import aligned
 from model.code import code_digest
-from model.device import choose_compute
-from model.encode import cached_tokens, token_cache
-from model.evaluate import head_metrics, predict_logits
 from model.fit import fit, quiet_libraries
-from model.network import load_fitted
 from model.rows import open_rows
-from model.spec import BackboneSpec, FitJob, HeadSpec, TrainSpec
-from model.teach import teach
+from model.spec import BackboneSpec, FitJob, TrainSpec
 
 BUDGET = {
     "train": {"emotion": 4000, "sentiment": 1000, "toxicity": 700},
@@ -133,7 +135,18 @@ class Laboratory:
         recipe = replace(BASE, seed=self.seed, threads=self.threads, **variant.both)
         if any(r["variant"] == name and r["seed"] == self.seed for r in read_results(self.results)):
             return
-        baselines = {head: self.baseline(head, spec, recipe) for head, spec in self.heads.items()}
+        baselines = {
+            head: kept_baseline(
+                head,
+                spec,
+                recipe,
+                backbone=self.backbone,
+                rows=self.rows,
+                place=self.work / "baselines",
+                fit=self._fit,
+            )
+            for head, spec in self.heads.items()
+        }
         teachers = {h: str(b / "taught" / f"{h}.npy") for h, b in baselines.items()} if variant.taught else {}
         out = self.work / f"shared-{digest(name, self.seed)}"
         facts = self._fit(
@@ -149,7 +162,7 @@ class Laboratory:
         record = {
             "variant": name,
             "seed": self.seed,
-            "shared": self.scores(out),
+            "shared": scores_on_test(out, self.rows, threads=self.threads),
             "baseline": {h: json.loads((b / "scores.json").read_text())[h] for h, b in baselines.items()},
             "seconds": facts["seconds"],
             "baseline_seconds": sum(
@@ -161,67 +174,15 @@ class Laboratory:
             "layers": self.backbone.layers,
             "code": code_digest(),
         }
-        with self.results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append_result(self.results, record)
         shutil.rmtree(out)
-
-    def baseline(self, head: str, spec: HeadSpec, recipe: TrainSpec) -> Path:
-        """A fitted single-head model with its test scores and its answers on all training rows."""
-        alone = replace(recipe, distillation=0.0)
-        out = self.work / "baselines" / digest(head, asdict(alone), asdict(self.backbone))
-        if not (out / "scores.json").is_file():
-            self._fit(
-                FitJob(
-                    heads={head: spec},
-                    backbone=self.backbone,
-                    train=alone,
-                    rows=str(self.rows),
-                    out=str(out),
-                    labelled_only=True,
-                )
-            )
-            teach(out, self.rows, out / "taught", threads=self.threads, precision="auto", tell=_silent)
-            (out / "scores.json").write_text(json.dumps(self.scores(out)))
-        return out
-
-    def scores(self, fitted: Path) -> dict[str, float]:
-        """Head → its primary metric on the test rows that label it, read as it would ship."""
-        compute = choose_compute("auto", self.threads)
-        model = load_fitted(fitted, attn_implementation=compute.attention)
-        part = open_rows(self.rows, model.heads).split("test", model.heads)
-        tokenizer = Tokenizer.from_file(str(model.tokenizer_path))
-        tokens = cached_tokens(part, tokenizer, token_cache(self.rows, fitted))
-        logits = predict_logits(model.network, tokens, compute, pad_id=model.pad_token_id)
-        return head_metrics(
-            model.heads,
-            logits,
-            part.targets,
-            temperatures={n: c["temperature"] for n, c in model.calibration.items()},
-            thresholds={n: c["thresholds"] for n, c in model.calibration.items()},
-        )
 
     def _fit(self, job: FitJob) -> dict[str, Any]:
         started_s = time.monotonic()
-        facts = fit(job, _silent)
+        facts = fit(job, silent)
         spent = f"{time.monotonic() - started_s:.0f} s, {facts['rows_per_s']:.0f} rows/s"
         print(f"seed {self.seed} {'+'.join(job.heads)}: {spent}", file=sys.stderr, flush=True)
         return facts
-
-
-def digest(*parts: Any) -> str:
-    """A short name for what a result depends on."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def read_results(path: Path) -> list[dict[str, Any]]:
-    """The records so far; a last line that was cut by a kill is left out."""
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            continue
-    return records
 
 
 def table(records: list[dict[str, Any]]) -> str:
@@ -231,10 +192,7 @@ def table(records: list[dict[str, Any]]) -> str:
     for name in dict.fromkeys(r["variant"] for r in records):
         group = [r for r in records if r["variant"] == name]
         lines.append([name, str(len(group)), *_cells(group, heads)])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return aligned(lines)
 
 
 def _cells(group: list[dict[str, Any]], heads: list[str]) -> Iterator[str]:
@@ -252,10 +210,6 @@ def interval(values: np.ndarray[Any, Any]) -> str:
         return mean
     half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return f"{mean} ± {half:.4f}"
-
-
-def _silent(event: Mapping[str, Any]) -> None:
-    pass
 
 
 if __name__ == "__main__":

@@ -71,11 +71,19 @@ class Measure:
 
 
 def report(
-    benchmark: str, measures: Sequence[Measure], machine: dict[str, Any], *, out: TextIO | None = None
+    benchmark: str,
+    measures: Sequence[Measure],
+    machine: dict[str, Any],
+    *,
+    tables: str | None = None,
+    out: TextIO | None = None,
 ) -> int:
-    """Print the table and, as the last line, the JSON object; returns the exit status."""
+    """Print the table and, as the last line, the JSON object; returns the exit status.
+
+    `tables` is printed instead of the list of measures where these read better in another shape.
+    """
     stream = out or sys.stdout
-    print(table(measures), file=stream)
+    print(table(measures) if tables is None else tables, file=stream)
     print(f"machine: {one_line(machine)}", file=stream)
     body = {
         "benchmark": benchmark,
@@ -110,6 +118,15 @@ def table(measures: Sequence[Measure]) -> str:
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Columns of text, each as wide as its widest cell; the first line is the head."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def shown(value: float | None) -> str:

@@ -1,0 +1,110 @@
+"""What benchmarks that compare a shared model with its baselines have in common.
+
+A baseline is trained, scored and asked for its answers once and kept; results are lines that are appended to
+a file, so that a run that was stopped goes on where it was. Does not know what is compared, or how a training
+is started. torch is imported where it is used: a caller may set the environment that it reads first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.rows import open_rows
+from model.spec import BackboneSpec, FitJob, HeadSpec, TrainSpec
+
+Fit = Callable[[FitJob], Any]
+"""Trains one job to its end."""
+
+
+def kept_baseline(
+    head: str,
+    spec: HeadSpec,
+    recipe: TrainSpec,
+    *,
+    backbone: BackboneSpec,
+    rows: Path,
+    place: Path,
+    fit: Fit,
+) -> Path:
+    """A fitted single-head model below `place`, trained with `fit` where it is not there yet.
+
+    Beside what `fit` writes, the folder holds `scores.json` (see `scores_on_test`), written last, and where
+    the recipe distils `taught/<head>.npy`, its answers on all training rows, and `teach.json`, their seconds.
+    One `place` is for one rows folder.
+    """
+    from model.teach import teach
+
+    alone = replace(recipe, distillation=0.0)
+    out = place / digest(head, asdict(alone), asdict(backbone))
+    if (out / "scores.json").is_file():
+        return out
+    job = FitJob(
+        heads={head: spec}, backbone=backbone, train=alone, rows=str(rows), out=str(out), labelled_only=True
+    )
+    fit(job)
+    if recipe.distillation:
+        started_s = time.monotonic()
+        teach(out, rows, out / "taught", threads=recipe.threads, precision="auto", tell=silent)
+        (out / "teach.json").write_text(json.dumps({"seconds": time.monotonic() - started_s}))
+    (out / "scores.json").write_text(json.dumps(scores_on_test(out, rows, threads=recipe.threads)))
+    return out
+
+
+def scores_on_test(fitted: Path, rows: Path, *, threads: int | None) -> dict[str, float]:
+    """Head → its primary metric on the test rows that label it, with the calibration that ships."""
+    from tokenizers import Tokenizer
+
+    from model.device import choose_compute
+    from model.encode import tokenise
+    from model.evaluate import head_metrics, predict_logits
+    from model.network import load_fitted
+
+    compute = choose_compute("auto", threads)
+    model = load_fitted(fitted, attn_implementation=compute.attention)
+    part = open_rows(rows, model.heads).split("test", model.heads)
+    keep = np.logical_or.reduce([part.labelled(head) for head in model.heads])
+    tokenizer = Tokenizer.from_file(str(model.tokenizer_path))
+    tokens = tokenise(compress(part.texts(), keep.tolist()), tokenizer)
+    logits = predict_logits(model.network, tokens, compute, pad_id=model.pad_token_id)
+    return head_metrics(
+        model.heads,
+        logits,
+        {head: targets[keep] for head, targets in part.targets.items()},
+        temperatures={n: c["temperature"] for n, c in model.calibration.items()},
+        thresholds={n: c["thresholds"] for n, c in model.calibration.items()},
+    )
+
+
+def digest(*parts: Any) -> str:
+    """A short name for what a result depends on."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def append_result(path: Path, record: Mapping[str, Any]) -> None:
+    """One more line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """The records so far; a last line that was cut by a kill is left out."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
+
+
+def silent(event: Mapping[str, Any]) -> None:
+    """Tells nobody."""
