@@ -30,7 +30,7 @@ run: quickstart-data ## the whole flow on the quickstart project: merge, validat
 	@$(BIN)/headgate retrain $(CONFIG)
 
 test: $(BIN)/headgate ## the test suite (within 12 minutes on 2 cores)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(BIN)/headgate ## the longer tests
 	$(BIN)/python -m pytest -m slow
