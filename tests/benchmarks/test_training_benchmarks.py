@@ -32,6 +32,12 @@ def test_the_ablation_table_by_hand() -> None:
     assert "+0.0150 ± 0.1271" in first
     assert second.split()[:2] == ["y", "1"] and "±" not in second
 
+    lines = quality.table(
+        [record("default", 1, 0.5, 0.4), record("x", 1, 0.51, 0.4), record("x", 2, 0.9, 0.9)]
+    )
+    # the shared models of seed 1 only: (0.51 + 0.40) / 2 - (0.50 + 0.40) / 2
+    assert [line.split()[-1] for line in lines.splitlines()[1:]] == ["–", "+0.0050"]
+
 
 def test_an_interval_of_equal_differences_is_a_point() -> None:
     assert quality.interval(np.array([0.01, 0.01, 0.01])) == "+0.0100 ± 0.0000"
