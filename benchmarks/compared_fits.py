@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -44,7 +45,7 @@ def kept_baseline(
     from model.teach import teach
 
     alone = replace(recipe, distillation=0.0)
-    out = place / digest(head, asdict(alone), asdict(backbone))
+    out = place / _key(head, alone, backbone)
     if (out / "scores.json").is_file():
         return out
     job = FitJob(
@@ -57,6 +58,54 @@ def kept_baseline(
         (out / "teach.json").write_text(json.dumps({"seconds": time.monotonic() - started_s}))
     (out / "scores.json").write_text(json.dumps(scores_on_test(out, rows, threads=recipe.threads)))
     return out
+
+
+def kept_folds(
+    head: str, baseline: Path, recipe: TrainSpec, *, backbone: BackboneSpec, rows: Path, place: Path, fit: Fit
+) -> Path:
+    """File of the answers for all training rows, made below `place` where it is not there yet: of `baseline`,
+    or where the head labels a row of a model that `fit` has trained without it."""
+    from model.folds import deal_folds, fill_in, write_fold
+    from model.teach import teach
+
+    whole, alone = open_rows(rows), replace(recipe, distillation=0.0)
+    out = place / f"{_key(head, alone, backbone)}-{recipe.distillation_folds}"
+    if (out / f"{head}.npy").is_file():
+        return out / f"{head}.npy"
+    shutil.rmtree(out, ignore_errors=True)
+    spec, parts = whole.heads[head], []
+    fold = deal_folds(whole.split("train", {head: spec}), head, recipe.distillation_folds, recipe.seed)
+    for number in range(recipe.distillation_folds):
+        cut, fitted = out / str(number), out / f"{number}-fitted"
+        write_fold(whole, head, fold, number, cut)
+        fit(
+            FitJob(
+                heads={head: spec},
+                backbone=backbone,
+                train=alone,
+                rows=str(cut),
+                out=str(fitted),
+                labelled_only=True,
+            )
+        )
+        answers = teach(
+            *(fitted, cut, fitted / "taught"),
+            split="test",
+            threads=recipe.threads,
+            precision="auto",
+            tell=silent,
+        )
+        parts.append((np.flatnonzero(fold == number), np.load(answers[head])))
+    np.save(out / f"{head}.npy", fill_in(np.load(baseline / "taught" / f"{head}.npy"), parts))
+    return out / f"{head}.npy"
+
+
+def _key(head: str, alone: TrainSpec, backbone: BackboneSpec) -> str:
+    """What a baseline depends on; who teaches the shared model is no part of it."""
+    fields = {
+        k: v for k, v in asdict(alone).items() if k not in ("distillation_teachers", "distillation_folds")
+    }
+    return digest(head, fields, asdict(backbone))
 
 
 def scores_on_test(fitted: Path, rows: Path, *, threads: int | None) -> dict[str, float]:

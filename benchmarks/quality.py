@@ -30,6 +30,7 @@ from benchmarks.compared_fits import (
     append_result,
     digest,
     kept_baseline,
+    kept_folds,
     read_results,
     scores_on_test,
     silent,
@@ -73,6 +74,8 @@ class Variant:
     """Fields that differ for the baselines too: part of the recipe that the gate holds equal."""
     taught: bool = True
     """Whether the baselines teach."""
+    out_of_fold: bool = False
+    """Whether a row that is labelled for a head is taught by a model that was fitted without it."""
 
 
 VARIANTS: dict[str, Variant] = {
@@ -85,6 +88,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     "losses not on one scale": Variant(shared={"balance_losses": False}),
     "distillation 0.9, temperature 1": Variant(shared={"distillation": 0.9, "distillation_temperature": 1.0}),
+    "teachers out of fold": Variant(out_of_fold=True),
     "teachers by rows": Variant(shared={"distillation_mixing": 1.0}),
     "distillation 0.9": Variant(shared={"distillation": 0.9}),
     "temperature 1": Variant(shared={"distillation_temperature": 1.0}),
@@ -151,19 +155,15 @@ class Laboratory:
         recipe = replace(BASE, seed=self.seed, threads=self.threads, **variant.both)
         if any(r["variant"] == name and r["seed"] == self.seed for r in read_results(self.results)):
             return
+        same = {"backbone": self.backbone, "rows": self.rows, "fit": self._fit}
         baselines = {
-            head: kept_baseline(
-                head,
-                spec,
-                recipe,
-                backbone=self.backbone,
-                rows=self.rows,
-                place=self.work / "baselines",
-                fit=self._fit,
-            )
+            head: kept_baseline(head, spec, recipe, place=self.work / "baselines", **same)
             for head, spec in self.heads.items()
         }
         teachers = {h: str(b / "taught" / f"{h}.npy") for h, b in baselines.items()} if variant.taught else {}
+        if variant.out_of_fold:
+            place = self.work / f"folds-{self.seed}"
+            teachers = {h: str(kept_folds(h, b, recipe, place=place, **same)) for h, b in baselines.items()}
         out = self.work / f"shared-{digest(name, self.seed)}"
         facts = self._fit(
             FitJob(

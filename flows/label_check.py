@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flows.config import Project
-from tasks.fit import FittedRef, baseline_key, fit_baseline, teach
-from tasks.label_check import AnswersRef, Suspects, check_labels, cut_folds, split_sha256
+from flows.folds import answers_out_of_fold
+from tasks.fit import FittedRef, teach
+from tasks.folds import AnswersRef, split_sha256
+from tasks.label_check import Suspects, check_labels
 from tasks.prepare import Run
 
 
@@ -42,39 +44,9 @@ def _by_baseline(project: Project, run: Run, name: str, baseline: FittedRef) -> 
         yield AnswersRef(split=split, logits=logits, seen=seen)
 
 
-def _by_folds(project: Project, run: Run, name: str) -> Iterator[AnswersRef]:
+def _by_folds(project: Project, run: Run, name: str) -> list[AnswersRef]:
     """Training rows, each answered by a model that was fitted without it."""
     check = project.label_check
     if check.mode != "out_of_fold":
-        return
-    folds = cut_folds(
-        name,
-        rows=run.rows,
-        fingerprint=run.head_fingerprints[name],
-        check=check,
-        out=run.folder / "folds",
-    )
-    for fold in folds:
-        fitted = fit_baseline(
-            name,
-            run.heads[name],
-            key=baseline_key(
-                run.heads[name], fold.fingerprint, project.backbone, run.encoder_sha256, project.train
-            ),
-            backbone=project.backbone,
-            train=project.train,
-            rows=fold.rows,
-            cache=run.cache,
-            logs=run.logs,
-            part=f"fold {fold.number + 1} of {check.folds}",
-        )
-        logits = teach(
-            name,
-            fitted,
-            rows=fold.rows,
-            texts_sha256=split_sha256(fold.rows, "test"),
-            cache=run.cache,
-            logs=run.logs,
-            split="test",
-        )
-        yield AnswersRef(split="train", logits=logits, positions=fold.positions)
+        return []
+    return answers_out_of_fold(project, run, name, folds=check.folds, seed=check.seed)

@@ -19,12 +19,13 @@ from flows.ending import ending
 from flows.label_check import search_labels
 from flows.outcome import Outcome, Stage
 from flows.place import config_home, prepare
+from flows.teachers import teachers
 from tasks.artifacts import publish_artifacts
 from tasks.champion import current_champion
 from tasks.decide import decide
 from tasks.deploy import deploy, refuse_impossible
 from tasks.evidence import approve, gather_configuration, gather_evidence
-from tasks.fit import FittedRef, baseline_key, fit_baseline, fit_shared, package_baseline, teach
+from tasks.fit import FittedRef, baseline_key, fit_baseline, fit_shared, package_baseline
 from tasks.flow_runs import mark_flow_run
 from tasks.home import Home
 from tasks.http_timing import time_http
@@ -75,7 +76,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         train=project.train,
         rows=run.rows,
         out=run.folder / "shared",
-        teachers=_teachers(project, run, baselines),
+        teachers=teachers(project, run, baselines),
         logs=run.logs,
         provenance=run.provenance,
         profile=run.profile,
@@ -169,18 +170,6 @@ def _fit_baselines(project: Project, run: Run) -> dict[str, FittedRef]:
         }
         fitted |= {name: future.result() for name, future in futures.items()}
     return fitted
-
-
-def _teachers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) -> dict[str, str]:
-    """Each baseline's answers for all training rows; none where distillation is off."""
-    if project.train.distillation == 0 or len(baselines) == 1:
-        return {}
-    return {
-        name: teach(
-            name, baseline, rows=run.rows, texts_sha256=run.texts_sha256, cache=run.cache, logs=run.logs
-        )
-        for name, baseline in baselines.items()
-    }
 
 
 def _measure(project: Project, run: Run, bundles: Mapping[str, BundleRef]) -> Measured:

@@ -72,6 +72,29 @@ def write_fold(rows: RowsFolder, head: str, fold: NDArray[np.int64], number: int
     _describe(out, head, spec, counts, digests)
 
 
+def fill_in(
+    answers: NDArray[np.float32], parts: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]]
+) -> NDArray[np.float32]:
+    """(N, L_h) a copy of `answers` in which the rows of each part, (n,) positions and (n, L_h) logits, are
+    that part's.
+
+    Raises:
+        BadInput: a position is out of range or in two parts, or a part is of another shape.
+    """
+    filled = np.array(answers, dtype=np.float32)
+    taken = np.zeros(len(filled), dtype=np.bool_)
+    for positions, logits in parts:
+        if logits.shape != (len(positions), filled.shape[1]):
+            expected = (len(positions), filled.shape[1])
+            raise BadInput(f"a fold's logits: seen {logits.shape}, expected {expected}; teach again")
+        inside = positions.size == 0 or (positions.min() >= 0 and positions.max() < len(filled))
+        if not inside or taken[positions].any() or np.unique(positions).size != positions.size:
+            raise BadInput(f"a fold's positions: not rows of {len(filled)}, each in one fold; cut them again")
+        taken[positions] = True
+        filled[positions] = logits
+    return filled
+
+
 def _write(part: SplitRows, head: str, chosen: NDArray[np.bool_], out: Path, split: str) -> str:
     """The chosen rows as split `split`; the sha256 of its texts."""
     sha256 = hashlib.sha256()

@@ -174,6 +174,15 @@ class TrainSpec:
     distillation_mixing: Share = 0.0
     """As `mixing_exponent`, for the baselines' part of the loss. 0: every baseline counts the same, also on
     texts that only another head labels; 1: each by its head's share of the labelled rows."""
+    distillation_teachers: Literal["in_sample", "out_of_fold"] = "in_sample"
+    """Who answers the training rows. `in_sample`: the baselines, which have learned those rows and repeat
+    their labels. `out_of_fold`: a row that is labelled for a head is answered by a model of it that was
+    fitted without that row, other rows by its baseline (cross-fitting, Dao et al. 2021, "Knowledge
+    Distillation as Semiparametric Inference"). Costs `distillation_folds` - 1 further trainings of every
+    baseline, kept like them, and none for folds that `label_check: out_of_fold` has too."""
+    distillation_folds: Annotated[int, Range(ge=2, le=20)] = 3
+    """For `out_of_fold`: parts that a head's labelled training rows are cut into, dealt by `seed`. By default
+    as many, and by the same seed, as for `label_check`, so that the models serve both."""
     distillation_temperature: Annotated[float, Range(gt=0)] = 2.0
     """Softens teacher and student alike; 2 as in Hinton et al. 2015's text experiments."""
     ema_decay: Annotated[float, Range(ge=0, lt=1)] = 0.0

@@ -35,15 +35,21 @@ def baseline_key(
     The head's loss weight is left out: alone, a weight only scales the learning rate of AdamW, which
     is invariant to it. Distillation is left out too: baselines have no teachers.
     """
-    alone = replace(head, weight=1.0)
-    recipe = replace(
+    alone, recipe = replace(head, weight=1.0), _without_teachers(train)
+    return digest("baseline", alone, head_fingerprint, backbone, encoder_sha256, recipe, code_digest())
+
+
+def _without_teachers(train: TrainSpec) -> TrainSpec:
+    """The recipe of a baseline: the same whoever teaches the shared model, and how."""
+    return replace(
         train,
         distillation=0.0,
         distillation_final=0.0,
         distillation_mixing=0.0,
         distillation_temperature=1.0,
+        distillation_teachers="in_sample",
+        distillation_folds=2,
     )
-    return digest("baseline", alone, head_fingerprint, backbone, encoder_sha256, recipe, code_digest())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +92,7 @@ def fit_baseline(
         job = FitJob(
             heads={name: replace(head, weight=1.0)},
             backbone=backbone,
-            train=replace(train, distillation=0.0),
+            train=_without_teachers(train),
             rows=str(rows),
             out=str(folder / "fitted"),
             labelled_only=True,

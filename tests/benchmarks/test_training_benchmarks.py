@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import gpu, quality, rerun, thresholds, train_speed
+from benchmarks import compared_fits, gpu, quality, rerun, thresholds, train_speed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +58,47 @@ def test_variants_change_fields_that_exist() -> None:
     for variant in quality.VARIANTS.values():
         recipe = replace(quality.BASE, **variant.both, **variant.shared)
         assert variant.taught or recipe.distillation == 0
+
+
+def test_teachers_out_of_fold_differ_from_the_baseline_on_labelled_rows_only(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from benchmarks.tiny_encoder import make_tiny_backbone
+    from model.fit import fit
+    from model.rows import open_rows
+    from model.spec import BackboneSpec
+
+    made = _conftest_of_model()
+    splits = {
+        split: made.tiny_examples(90, seed) for seed, split in enumerate(("train", "validation", "test"))
+    }
+    rows = made.write_rows(tmp_path / "rows", made.TINY_HEADS, splits)
+    recipe = replace(quality.BASE, epochs=1, threads=1, distillation_folds=2)
+    same = {
+        "backbone": BackboneSpec(name=str(make_tiny_backbone(tmp_path / "encoder"))),
+        "rows": rows,
+        "place": tmp_path / "kept",
+        "fit": lambda job: fit(job, compared_fits.silent),
+    }
+    baseline = compared_fits.kept_baseline("topic", open_rows(rows).heads["topic"], recipe, **same)
+    file = compared_fits.kept_folds("topic", baseline, recipe, **same)
+    taught, whole = np.load(file), np.load(baseline / "taught" / "topic.npy")
+    labelled = open_rows(rows).split("train").labelled("topic")
+    assert ((taught != whole).any(axis=1) == labelled).all() and 0 < labelled.sum() < 90
+    made = file.stat().st_mtime_ns
+    other = replace(recipe, distillation_teachers="out_of_fold")
+    assert compared_fits.kept_folds("topic", baseline, other, **same) == file
+    assert file.stat().st_mtime_ns == made
+
+
+def _conftest_of_model() -> Any:
+    """Writes rows folders: what the tests of `model` share."""
+    path = ROOT / "tests" / "model" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("tiny_rows_of_benchmarks", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_speed_is_the_harmonic_mean_of_two_runs() -> None:

@@ -1,0 +1,49 @@
+"""Answers for a head's training rows, each by a model that was fitted without it. Order only."""
+
+from __future__ import annotations
+
+from flows.config import Project
+from tasks.fit import baseline_key, fit_baseline, teach
+from tasks.folds import AnswersRef, cut_folds, split_sha256
+from tasks.prepare import Run
+
+
+def answers_out_of_fold(project: Project, run: Run, name: str, *, folds: int, seed: int) -> list[AnswersRef]:
+    """One part a fold of the rows that are labelled for head `name`; models and answers are kept by content,
+    so asking twice trains once.
+
+    Raises:
+        model.errors.BadInput: there are fewer labelled rows than folds.
+    """
+    head, found = run.heads[name], []
+    cut = cut_folds(
+        name,
+        rows=run.rows,
+        fingerprint=run.head_fingerprints[name],
+        folds=folds,
+        seed=seed,
+        out=run.folder / "folds",
+    )
+    for fold in cut:
+        fitted = fit_baseline(
+            name,
+            head,
+            key=baseline_key(head, fold.fingerprint, project.backbone, run.encoder_sha256, project.train),
+            backbone=project.backbone,
+            train=project.train,
+            rows=fold.rows,
+            cache=run.cache,
+            logs=run.logs,
+            part=f"fold {fold.number + 1} of {folds}",
+        )
+        logits = teach(
+            name,
+            fitted,
+            rows=fold.rows,
+            texts_sha256=split_sha256(fold.rows, "test"),
+            cache=run.cache,
+            logs=run.logs,
+            split="test",
+        )
+        found.append(AnswersRef(split="train", logits=logits, positions=fold.positions))
+    return found

@@ -1,0 +1,40 @@
+"""Who teaches the shared model: the baselines, or models that have not seen the row. Order only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flows.config import Project
+from flows.folds import answers_out_of_fold
+from tasks.fit import FittedRef, teach
+from tasks.folds import teach_out_of_fold
+from tasks.prepare import Run
+
+
+def teachers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) -> dict[str, str]:
+    """Head → `.npy` file (N, L_h) of answers for all training rows; none where distillation is off.
+
+    Raises:
+        model.errors.BadInput: `out_of_fold`, and a head has fewer labelled rows than folds.
+    """
+    recipe = project.train
+    if recipe.distillation == 0 or len(baselines) == 1:
+        return {}
+    found = {
+        name: teach(
+            name, baseline, rows=run.rows, texts_sha256=run.texts_sha256, cache=run.cache, logs=run.logs
+        )
+        for name, baseline in baselines.items()
+    }
+    if recipe.distillation_teachers == "in_sample":
+        return found
+    folds, seed = recipe.distillation_folds, recipe.seed
+    return {
+        name: teach_out_of_fold(
+            name,
+            logits,
+            answers_out_of_fold(project, run, name, folds=folds, seed=seed),
+            cache=run.cache,
+        )
+        for name, logits in found.items()
+    }
