@@ -12,7 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from expectations.verdict import Finding, Outcome, Verdict
+from benchmarks.toy_release import toy_candidate
+from expectations.verdict import Outcome
 from serving.process import stop
 from serving.spec import DeploySpec
 from tasks.candidate import Candidate
@@ -69,40 +70,12 @@ def deploy_spec() -> DeploySpec:
     return DeploySpec(port=0, threads=1, poll_s=0.02, start_timeout_s=30, drain_timeout_s=2)
 
 
-def verdict(outcome: Outcome = "pass") -> Verdict:
-    """A verdict with one finding."""
-    finding = Finding(
-        subject="mood",
-        outcome=outcome,
-        reason="as good as alone",
-        figures={"difference": -0.002, "rows": 400},
-    )
-    return Verdict(gate="release", findings=(finding,))
-
-
 @pytest.fixture
-def candidate(tmp_path: Path, write_bundle: Callable[..., str]) -> Callable[..., Candidate]:
+def candidate(tmp_path: Path) -> Callable[..., Candidate]:
     """Makes candidates: `candidate(seed=3, outcome="fail")`."""
-    dataset = tmp_path / "dataset"
-    dataset.mkdir()
-    (dataset / "dataset.parquet").write_bytes(b"not read here")
 
     def make(seed: int = 1, outcome: Outcome = "pass") -> Candidate:
-        folder = tmp_path / "bundles" / str(seed) / "bundle"
-        digest = write_bundle(folder, seed)
-        return Candidate(
-            bundle=folder,
-            bundle_sha256=digest,
-            verdict=verdict(outcome),
-            run_name=f"run-{seed}",
-            dataset=dataset,
-            dataset_fingerprint="f" * 64,
-            dataset_rows={"train": 10, "validation": 5, "test": 5},
-            code_digest="c" * 64,
-            params={"train": {"epochs": 3}},
-            metrics={"mood/accuracy": 0.9},
-            curves={"train/loss": [(1, 0.7), (2, 0.5)]},
-        )
+        return toy_candidate(tmp_path, seed, outcome)
 
     return make
 

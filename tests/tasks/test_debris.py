@@ -39,8 +39,8 @@ def test_half_written_things_of_the_dead_go(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        f".current.{os.getpid()}.{DEAD}",
-        f"..release.key.{os.getpid()}.aa",
+        ".current.{alive}.00001234",
+        "..release.key.{alive}.aa",
         ".lock",
         ".tokens",
         "00000001",
@@ -49,6 +49,7 @@ def test_half_written_things_of_the_dead_go(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_everything_else_stays(name: str, tmp_path: Path) -> None:
+    name = name.format(alive=os.getpid())
     home = Home(tmp_path / "home")
     (home.cache / name).write_text("whole, or being written")
     assert remove_debris(home) == []
