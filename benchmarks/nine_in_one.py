@@ -213,6 +213,8 @@ class Race:
             "seconds": _json(out / "fitted" / "fit.json")["seconds"],
             "rows_per_s": _json(out / "fitted" / "fit.json")["rows_per_s"],
             "baseline_seconds": sum(_json(b / "fit.json")["seconds"] for b in baselines.values()),
+            "cpu_seconds": _json(out / "fitted" / "fit.json")["cpu_seconds"],
+            "baseline_cpu_seconds": sum(_json(b / "fit.json")["cpu_seconds"] for b in baselines.values()),
             "teaching_seconds": sum(
                 _json(b / "teach.json")["seconds"] for b in baselines.values() if (b / "teach.json").is_file()
             ),

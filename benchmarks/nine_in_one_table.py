@@ -86,6 +86,8 @@ def _sizes(whole: Record, light: Record, answering: Record) -> dict[str, tuple[f
     add("training: shared model, s", [r["seconds"] for r in both])
     add("training: nine baselines, s", [r["baseline_seconds"] for r in both])
     add("training: shared by baselines", [r["seconds"] / r["baseline_seconds"] for r in both])
+    add("the same, shared, processor s", [r["cpu_seconds"] for r in both])
+    add("the same, nine baselines, processor s", [r["baseline_cpu_seconds"] for r in both])
     if all(r["teaching_seconds"] for r in both):
         add("the baselines' answers to learn from, s", [r["teaching_seconds"] for r in both])
     add("training: peak memory, shared, MiB", [r["peak_mib"] for r in both])

@@ -128,6 +128,8 @@ def test_the_tables_by_hand() -> None:
             "baseline": {"a": 0.5, "b": 0.3},
             "seconds": seconds,
             "baseline_seconds": 100.0,
+            "cpu_seconds": 80.0,
+            "baseline_cpu_seconds": 160.0,
             "teaching_seconds": 10.0,
             "peak_mib": 1000.0,
             "baseline_peak_mib": 900.0,
