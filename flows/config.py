@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from expectations.spec import DataRules, GateRules, LabelCheck, Rule
+from flows.runner import RunnerSpec, runner_problems
 from flows.strict_yaml import StrictLoader
 from model.spec import BackboneSpec, HeadSpec, PackageSpec, TrainSpec
 from serving.spec import DeploySpec
@@ -58,16 +59,6 @@ class ScheduleSpec(BaseModel):
     """Cron expression of the data validation, which is cheap: every day at 3."""
     timezone: str = "UTC"
     """IANA time zone of both."""
-
-
-class RunnerSpec(BaseModel):
-    """How baselines share the machine."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    side_by_side: Annotated[int, Field(ge=1)] = 1
-    """Baselines fitted at once. 1: two trainings on the same cores slow each other many times over;
-    raise it where each has its own cores or GPU."""
 
 
 class Project(BaseModel):
@@ -102,7 +93,7 @@ class Project(BaseModel):
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
     """When it all runs unattended."""
     runner: RunnerSpec = Field(default_factory=RunnerSpec)
-    """How many baselines are fitted at once."""
+    """Where baselines are fitted, and how many at once."""
 
     @property
     def data_rules(self) -> DataRules:
@@ -251,7 +242,7 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
         project = Project.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(path, list(_problems(error))) from None
-    if problems := list(_absent_modules(project, path.resolve().parent)):
+    if problems := [*_absent_modules(project, path.resolve().parent), *runner_problems(project.runner)]:
         raise ConfigError(path, problems)
     return project
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from flows.baselines import Wanted, fit_all
 from flows.config import Project
-from tasks.fit import baseline_key, fit_baseline, teach
+from tasks.fit import teach
 from tasks.folds import AnswersRef, cut_folds, split_sha256
 from tasks.prepare import Run
 
@@ -15,7 +16,6 @@ def answers_out_of_fold(project: Project, run: Run, name: str, *, folds: int, se
     Raises:
         model.errors.BadInput: there are fewer labelled rows than folds.
     """
-    head, found = run.heads[name], []
     cut = cut_folds(
         name,
         rows=run.rows,
@@ -24,18 +24,17 @@ def answers_out_of_fold(project: Project, run: Run, name: str, *, folds: int, se
         seed=seed,
         out=run.folder / "folds",
     )
-    for fold in cut:
-        fitted = fit_baseline(
-            name,
-            head,
-            key=baseline_key(head, fold.fingerprint, project.backbone, run.encoder_sha256, project.train),
-            backbone=project.backbone,
-            train=project.train,
+    wanted = [
+        Wanted(
+            name=name,
             rows=fold.rows,
-            cache=run.cache,
-            logs=run.logs,
+            fingerprint=fold.fingerprint,
             part=f"fold {fold.number + 1} of {folds}",
         )
+        for fold in cut
+    ]
+    found = []
+    for fold, fitted in zip(cut, fit_all(project, run, wanted), strict=True):
         logits = teach(
             name,
             fitted,

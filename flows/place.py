@@ -62,7 +62,7 @@ def prepare(home: Path, *, on_console: bool) -> None:
     """
     state = Home(home)
     for variable, value in environment(state).items():
-        telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK"))
+        telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK", "USAGE_STATS"))
         if telemetry or variable not in os.environ:
             os.environ[variable] = value
     if os.environ.get("PREFECT_HOME") == str(home / "prefect"):

@@ -14,6 +14,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.baselines import fit_heads
 from flows.config import Project, load_project
 from flows.ending import ending
 from flows.label_check import search_labels
@@ -25,7 +26,7 @@ from tasks.champion import current_champion
 from tasks.decide import decide
 from tasks.deploy import deploy, refuse_impossible
 from tasks.evidence import approve, gather_configuration, gather_evidence
-from tasks.fit import FittedRef, baseline_key, fit_baseline, fit_shared, package_baseline
+from tasks.fit import fit_shared, package_baseline
 from tasks.flow_runs import mark_flow_run
 from tasks.home import Home
 from tasks.http_timing import time_http
@@ -67,7 +68,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     if quality.verdict.outcome == "fail":
         return ended("data_rejected", reasons=quality.verdict.reasons, pages=quality.pages)
 
-    baselines = _fit_baselines(project, run)
+    baselines = fit_heads(project, run)
     suspects = search_labels(project, data.path, run, baselines)
     shared = fit_shared(
         run.heads,
@@ -142,34 +143,6 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     if not deployed.deployed:
         return ended("deployment_undone", reasons=(deployed.reason,), **known)
     return ended("deployed", deployed={"version": deployed.serving, "url": deployed.url}, **known)
-
-
-def _fit_baselines(project: Project, run: Run) -> dict[str, FittedRef]:
-    """One baseline a head, at most `runner.side_by_side` at once."""
-    names, at_once = list(run.heads), project.runner.side_by_side
-    fitted: dict[str, FittedRef] = {}
-    for first in range(0, len(names), at_once):
-        futures = {
-            name: fit_baseline.submit(
-                name,
-                run.heads[name],
-                key=baseline_key(
-                    run.heads[name],
-                    run.head_fingerprints[name],
-                    project.backbone,
-                    run.encoder_sha256,
-                    project.train,
-                ),
-                backbone=project.backbone,
-                train=project.train,
-                rows=run.rows,
-                cache=run.cache,
-                logs=run.logs,
-            )
-            for name in names[first : first + at_once]
-        }
-        fitted |= {name: future.result() for name, future in futures.items()}
-    return fitted
 
 
 def _measure(project: Project, run: Run, bundles: Mapping[str, BundleRef]) -> Measured:

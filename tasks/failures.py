@@ -22,6 +22,7 @@ def foreseen(error: object) -> Failure | None:
     from serving.signing import KeyProblem
     from sources.errors import DataError
     from tasks.deploy import PortTaken
+    from tasks.fit import OtherCode
     from tasks.judgement import NotJudged
     from tasks.model_process import ModelProcessError
     from tasks.promote_by_hand import BadDuration
@@ -44,6 +45,7 @@ def foreseen(error: object) -> Failure | None:
         RollbackRefused,
         SettingsBroken,
         BundleChanged,
+        OtherCode,
         OSError,
     )
     return "other" if isinstance(error, others) else None

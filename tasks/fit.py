@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -52,6 +53,15 @@ def _without_teachers(train: TrainSpec) -> TrainSpec:
     )
 
 
+def is_fitted(cache: Path, key: str) -> bool:
+    """Whether the cache holds the baseline of this key, whole."""
+    return (cache / "baselines" / key / "fitted" / "fit.json").is_file()
+
+
+class OtherCode(RuntimeError):
+    """A worker of a cluster has another version of this program than the flow."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedRef:
     """A fitted baseline on disk, not yet packaged."""
@@ -76,15 +86,26 @@ def fit_baseline(
     cache: Path,
     logs: Path,
     part: str = "",
+    code: str | None = None,
 ) -> FittedRef:
     """A single-head model with the same recipe on the same rows of that head.
 
     Found in the cache by `key`, or trained into it; `fit.json`, written last, says that it is whole.
-    `part` is told with its name where `rows` are not all rows, such as `fold 2 of 3`.
+    `part` is told with its name where `rows` are not all rows, such as `fold 2 of 3`; `code` is the digest of
+    `model` where the key was made, for this may run on another machine.
+
+    Raises:
+        OtherCode: this process has another `model`, and would keep its work under the wrong key.
+        tasks.model_process.ModelProcessError: the training ended badly.
     """
+    if code is not None and code != code_digest():
+        raise OtherCode(
+            f"baseline {name}: `model` on {socket.gethostname()} has the digest {code_digest()[:12]}, that "
+            f"of the flow {code[:12]}; install the same version of Headgate on all workers of the cluster"
+        )
     title = " ".join(filter(None, ("baseline", name, part)))
     folder = cache / "baselines" / key
-    cached = (folder / "fitted" / "fit.json").is_file()
+    cached = is_fitted(cache, key)
     if cached:
         with Step(title) as step:
             step.outcome = "cached"

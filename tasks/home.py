@@ -117,6 +117,7 @@ def environment(home: Home, given: Mapping[str, str] | None = None) -> dict[str,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "GX_ANALYTICS_ENABLED": "false",
+        "RAY_USAGE_STATS_ENABLED": "0",
         # The ephemeral server takes 7–16 s to start on two cores; Prefect's default of 20 s is too near.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_LOCAL_STORAGE_PATH": str(root / "prefect" / "storage"),
@@ -129,6 +130,9 @@ def environment(home: Home, given: Mapping[str, str] | None = None) -> dict[str,
         "MPLCONFIGDIR": str(root / "cache" / "matplotlib"),
         "HF_DATASETS_CACHE": str(root / "cache" / "datasets"),
         "TOKENIZERS_PARALLELISM": "false",
+        # Of a cluster that baselines are fitted on (`runner.kind`).
+        "DASK_TEMPORARY_DIRECTORY": str(root / "cache" / "dask"),
+        "DASK_LOGGING__DISTRIBUTED": "warning",
     }
     if "PREFECT_API_URL" not in given:
         variables["PREFECT_HOME"] = str(root / "prefect")

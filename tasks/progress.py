@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 CONSOLE_VARIABLE = "HEADGATE_CONSOLE"
-"""Set to 1 by the command line: steps are told on standard error instead of Prefect's log."""
+"""Set to 1 by the command line: steps are told on standard error instead of Prefect's log. `lines`: there,
+too, but without bars, for processes that share a terminal."""
 
 PLAIN_LINE_EVERY_S = 10.0
 """Seconds between plain lines of one step: often enough to see life, rare enough for a log file."""
@@ -37,7 +38,7 @@ def _logger() -> logging.Logger:
 
 def say(line: str) -> None:
     """One plain line to whoever watches. Never give it text from the data."""
-    if os.environ.get(CONSOLE_VARIABLE) == "1":
+    if os.environ.get(CONSOLE_VARIABLE) in ("1", "lines"):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
     else:

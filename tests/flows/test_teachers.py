@@ -2,94 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from prefect import flow
 
-from benchmarks.tiny_encoder import make_tiny_backbone
-from flows.config import Project, load_project
+from flows.baselines import fit_heads
+from flows.config import Project
 from flows.folds import answers_out_of_fold
 from flows.label_check import search_labels
 from flows.teachers import teachers
 from model.folds import deal_folds
 from model.rows import open_rows
 from model.spec import HeadSpec, TrainSpec
-from tasks.fit import FittedRef, baseline_key, fit_baseline, teach
+from tasks.fit import baseline_key, teach
 from tasks.folds import AnswersRef, teach_out_of_fold
 from tasks.home import Home
-from tasks.merge import merge
-from tasks.prepare import Run, prepare_run
+from tasks.prepare import Run
 
-WORDS = {"weather": ["sun", "rain", "wind", "snow"], "food": ["tea", "milk", "bread", "soup"]}
-ROWS = 210
-
-
-def _project(folder: Path, **changes: Any) -> Path:
-    """Two heads; every third training row leaves `topic` unlabelled, others `drink`."""
-    make_tiny_backbone(folder / "encoder")
-    dice = random.Random(3)
-    with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "topic", "drink", "split"])
-        for number in range(ROWS):
-            topic = dice.choice(sorted(WORDS))
-            text = " ".join(dice.choices(WORDS[topic], k=8)) + " s" * (number % 3)
-            drink = "yes" if {"tea", "milk"} & set(text.split()) else "no"
-            split = ["train", "train", "train", "train", "validation", "test", "train"][number % 7]
-            topic = "" if split == "train" and number % 3 == 0 else topic
-            drink = "" if split == "train" and number % 3 == 1 else drink
-            writer.writerow([text, topic, drink, split])
-    path = folder / "project.yaml"
-    recipe = {"epochs": 2, "learning_rate": 3e-3, "head_learning_rate": 1e-2, "max_length": 16, "threads": 1}
-    project: dict[str, Any] = {
-        "name": "taught",
-        "backbone": str(folder / "encoder"),
-        "heads": {"topic": "multiclass", "drink": "multiclass"},
-        "sources": {
-            "rows": {
-                "path": "rows.csv",
-                "split_column": "split",
-                "heads": {"topic": "topic", "drink": "drink"},
-            }
-        },
-        "train": {**recipe, "distillation_teachers": "out_of_fold", "distillation_folds": 2},
-        **changes,
-    }
-    path.write_text(yaml.safe_dump(project), encoding="utf-8")
-    return path
-
-
-def _prepared(config: Path, home: Home) -> tuple[Project, Run, Path]:
-    project = load_project(config)
-    data = merge(project.sources, project.heads, project.split, base=config.parent, out=home.data)
-    run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=home)
-    return project, run, data.path
-
-
-def _baseline(project: Project, run: Run, name: str) -> FittedRef:
-    head = run.heads[name]
-    key = baseline_key(head, run.head_fingerprints[name], project.backbone, run.encoder_sha256, project.train)
-    return fit_baseline(
-        name,
-        head,
-        key=key,
-        backbone=project.backbone,
-        train=project.train,
-        rows=run.rows,
-        cache=run.cache,
-        logs=run.logs,
-    )
-
-
-def _taught(baseline: FittedRef, run: Run, name: str) -> str:
-    return teach(name, baseline, rows=run.rows, texts_sha256=run.texts_sha256, cache=run.cache, logs=run.logs)
+Prepared = Callable[[Path, Home], tuple[Project, Run, Path]]
 
 
 def _times(home: Home) -> dict[Path, int]:
@@ -101,14 +36,16 @@ def _times(home: Home) -> dict[Path, int]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_labelled_rows_are_taught_by_a_model_that_was_fitted_without_them(
-    tmp_path: Path, prefect_harness: None
+    tmp_path: Path, two_heads: Callable[..., Path], prepared: Prepared, prefect_harness: None
 ) -> None:
-    home, config = Home(tmp_path / "home"), _project(tmp_path)
+    home, config = Home(tmp_path / "home"), two_heads()
 
     @flow
     def one_head() -> tuple[Run, str, str, list[Any]]:
-        project, run, _ = _prepared(config, home)
-        whole = _taught(_baseline(project, run, "topic"), run, "topic")
+        project, run, _ = prepared(config, home)
+        baseline = fit_heads(project, run)["topic"]
+        texts = run.texts_sha256
+        whole = teach("topic", baseline, rows=run.rows, texts_sha256=texts, cache=run.cache, logs=run.logs)
         folds = answers_out_of_fold(project, run, "topic", folds=2, seed=17)
         return run, whole, teach_out_of_fold("topic", whole, folds, cache=run.cache), folds
 
@@ -133,14 +70,17 @@ def test_labelled_rows_are_taught_by_a_model_that_was_fitted_without_them(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_teachers_and_label_check_share_their_folds(tmp_path: Path, prefect_harness: None) -> None:
+def test_teachers_and_label_check_share_their_folds(
+    tmp_path: Path, two_heads: Callable[..., Path], prepared: Prepared, prefect_harness: None
+) -> None:
     home = Home(tmp_path / "home")
-    config = _project(tmp_path, label_check={"mode": "out_of_fold", "folds": 2})
+    recipe = {"distillation_teachers": "out_of_fold", "distillation_folds": 2}
+    config = two_heads(label_check={"mode": "out_of_fold", "folds": 2}, train=recipe)
 
     @flow
     def both() -> tuple[dict[str, str], Run]:
-        project, run, dataset = _prepared(config, home)
-        baselines = {name: _baseline(project, run, name) for name in run.heads}
+        project, run, dataset = prepared(config, home)
+        baselines = fit_heads(project, run)
         found = teachers(project, run, baselines)
         assert len(list(home.cache.glob("baselines/*/fitted/fit.json"))) == 6
         search_labels(project, dataset, run, baselines)

@@ -1,0 +1,142 @@
+"""Where baselines are fitted: threads here; real Dask and Ray clusters where their extras are installed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.baselines import Wanted, fit_all, fit_heads
+from flows.config import ConfigError, Project, load_project
+from flows.runner import EXTRAS, RunnerSpec, started
+from tasks.fit import FittedRef, OtherCode, fit_baseline
+from tasks.flow_runs import process_tag
+from tasks.home import Home
+from tasks.prepare import Run
+
+Prepared = Callable[[Path, Home], tuple[Project, Run, Path]]
+
+
+def needs(kind: str) -> pytest.MarkDecorator:
+    """Skips where the extra is absent."""
+    absent = find_spec(EXTRAS[kind]) is None
+    return pytest.mark.skipif(absent, reason=f'the extra is not installed: pip install "headgate[{kind}]"')
+
+
+@task(cache_policy=NO_CACHE)
+def meet(barrier: threading.Barrier) -> int:
+    """Two of these end only if both run at once."""
+    return barrier.wait(timeout=30)
+
+
+@pytest.mark.parametrize("kind", EXTRAS)
+def test_an_absent_extra_is_named_before_anything_is_read(kind: str, two_heads: Callable[..., Path]) -> None:
+    if find_spec(EXTRAS[kind]) is not None:
+        pytest.skip("the extra is installed")
+    with pytest.raises(ConfigError) as refused:
+        load_project(two_heads(runner={"kind": kind}))
+    [problem] = refused.value.problems
+    assert problem.startswith(f"runner.kind: '{kind}' needs the extra `{kind}`")
+    assert f'pip install "headgate[{kind}]"' in problem
+
+
+def test_an_address_is_of_a_cluster(two_heads: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match=r"runner\.address: 'tcp://127\.0\.0\.1:1' is of a cluster"):
+        load_project(two_heads(runner={"address": "tcp://127.0.0.1:1"}))
+    with pytest.raises(ConfigError, match=r"runner\.kind: saw \"dusk\", expected 'threads', 'dask' or 'ray'"):
+        load_project(two_heads(runner={"kind": "dusk"}))
+
+
+def test_threads_run_side_by_side(prefect_harness: None) -> None:
+    @flow
+    def two() -> list[int]:
+        barrier = threading.Barrier(2)
+        with started(RunnerSpec(side_by_side=2)) as runner:
+            futures = [runner.submit(meet, {"barrier": barrier}) for _ in range(2)]
+            return [future.result() for future in futures]
+
+    assert sorted(two()) == [0, 1]
+
+
+def test_a_worker_with_other_code_is_refused(
+    tmp_path: Path, two_heads: Callable[..., Path], prefect_harness: None
+) -> None:
+    project = load_project(two_heads())
+
+    @flow
+    def one() -> FittedRef:
+        return fit_baseline(
+            "topic",
+            project.heads["topic"],
+            key="0" * 64,
+            backbone=project.backbone,
+            train=project.train,
+            rows=tmp_path,
+            cache=tmp_path / "cache",
+            logs=tmp_path / "logs",
+            code="f" * 64,
+        )
+
+    with pytest.raises(OtherCode, match="that of the flow ffffffffffff; install the same version"):
+        one()
+    assert not (tmp_path / "cache").exists()
+
+
+def _fits_elsewhere(kind: str, two_heads: Callable[..., Path], prepared: Prepared, folder: Path) -> None:
+    """Baselines of the cluster are those of a thread, bit for bit, and the next run starts no cluster."""
+    here, there = Home(folder / "here"), Home(folder / "there")
+    plain, cluster = two_heads(), {"kind": kind, "side_by_side": 2}
+
+    @flow
+    def fit(config: Path, home: Home, pids: bool) -> tuple[dict[str, FittedRef], set[str]]:
+        project, run, _ = prepared(config, home)
+        found = fit_heads(project, run)
+        again = [
+            Wanted(name=name, rows=run.rows, fingerprint=run.head_fingerprints[name]) for name in run.heads
+        ]
+        nowhere = RunnerSpec(kind=project.runner.kind, address="tcp://127.0.0.1:1" if pids else None)
+        kept = fit_all(project.model_copy(update={"runner": nowhere}), run, again)
+        assert all(ref.cached for ref in kept) and [ref.folder for ref in kept] == [
+            ref.folder for ref in found.values()
+        ]
+        return found, _workers(project.runner) if pids else set()
+
+    expected, _ = fit(plain, here, False)
+    found, workers = fit(two_heads(runner=cluster), there, True)
+    assert workers and process_tag() not in workers
+    for name, reference in found.items():
+        assert not reference.cached and Path(reference.folder).name == Path(expected[name].folder).name
+        weights = [Path(f.folder) / "fitted" / "weights.safetensors" for f in (reference, expected[name])]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert "RAY_AUTH_TOKEN" not in os.environ, "what was set for the cluster is taken back"
+
+
+def _workers(spec: RunnerSpec) -> set[str]:
+    with started(spec) as runner:
+        # Not a function of this module, which workers cannot import.
+        who = task(process_tag, name="who", cache_policy=NO_CACHE)
+        return {future.result() for future in [runner.submit(who, {}) for _ in range(3)]}
+
+
+@needs("dask")
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_dask_cluster_fits_the_same_baselines(
+    tmp_path: Path, two_heads: Callable[..., Path], prepared: Prepared, prefect_harness: None
+) -> None:
+    _fits_elsewhere("dask", two_heads, prepared, tmp_path)
+
+
+@needs("ray")
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_ray_cluster_fits_the_same_baselines(
+    tmp_path: Path, two_heads: Callable[..., Path], prepared: Prepared, prefect_harness: None
+) -> None:
+    _fits_elsewhere("ray", two_heads, prepared, tmp_path)
