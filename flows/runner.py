@@ -11,6 +11,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
@@ -98,7 +99,7 @@ def _ray(spec: RunnerSpec, stack: ExitStack) -> AbstractContextManager[Any]:
     if spec.address is not None:
         return RayTaskRunner(address=spec.address)
     # Some of its ports listen on all interfaces, whatever it is told: only who has the token is answered.
-    stack.enter_context(_variables({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}))
+    stack.enter_context(_variables({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _ray_token()}))
     # Its sockets need a short path: 107 bytes, of which Ray takes more than half.
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hg-", ignore_cleanup_errors=True))
     return RayTaskRunner(
@@ -110,6 +111,12 @@ def _ray(spec: RunnerSpec, stack: ExitStack) -> AbstractContextManager[Any]:
             "_temp_dir": folder,
         }
     )
+
+
+@cache
+def _ray_token() -> str:
+    """One for all clusters of this process: Ray reads it once and refuses those with another."""
+    return os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
 
 
 @contextmanager
