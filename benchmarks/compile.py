@@ -156,8 +156,8 @@ def measures_of(
             extra, gain = first[variant] - seconds, (best - seconds) / rows
             measures.append(Measure(f"{variant.name}: compiling", extra, "s"))
             measures.append(Measure(f"{variant.name}: against the best as it is", best / seconds, "×"))
-            paid = extra / gain if gain > 0 else None
-            measures.append(Measure(f"{variant.name}: paid for after", paid, "rows"))
+            if gain > 0:  # else never
+                measures.append(Measure(f"{variant.name}: paid for after", extra / gain, "rows"))
     return measures
 
 
