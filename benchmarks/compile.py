@@ -1,6 +1,6 @@
 """Whether `torch.compile` pays in training on this machine: forward and backward, as they are and compiled.
 
-    HEADGATE_DATA=… python -m benchmarks.compile [--rows 512] [--rounds 3] [--threads N]
+    HEADGATE_DATA=… python -m benchmarks.compile WORK [--rows 512] [--rounds 3] [--shapes all|two]
 
 The packaged encoder with the heads of configs/feelings.yaml, its real texts in batches as trained; no
 optimizer step, which is compiled in no variant. Every round passes the same rows through all variants, one
@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -55,21 +55,32 @@ VARIANTS = (
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compile", description=__doc__.split("\n")[0])
+    parser.add_argument("work", type=Path, help="folder for the merged rows")
     parser.add_argument("--rows", type=int, default=512, help="rows a pass")
     parser.add_argument("--rounds", type=int, default=3, help="passes of each variant after the first")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all)")
+    parser.add_argument(
+        "--shapes", choices=("all", "two"), help="only batches as long as they are, or padded"
+    )
     options = parser.parse_args(arguments)
+    variants = [v for v in VARIANTS if options.shapes in (None, "two" if v.few_shapes else "all")]
     machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="headgate-compile-") as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
         measures = compare(
-            Path(folder) / "feelings", rows=options.rows, rounds=options.rounds, threads=options.threads
+            options.work,
+            variants,
+            rows=options.rows,
+            rounds=options.rounds,
+            threads=options.threads,
         )
     return report("compile", measures, machine)
 
 
-def compare(place: Path, *, rows: int, rounds: int, threads: int | None) -> list[Measure]:
-    """Rates of all variants, and when each compiled one has paid for its first pass.
+def compare(
+    place: Path, variants: Sequence[Variant], *, rows: int, rounds: int, threads: int | None
+) -> list[Measure]:
+    """Rates of the variants, and when each compiled one has paid for its first pass.
 
     Args:
         place: where the merged rows go.
@@ -122,11 +133,14 @@ def compare(place: Path, *, rows: int, rounds: int, threads: int | None) -> list
             network.zero_grad(set_to_none=True)
         return time.perf_counter() - started_s
 
-    calls = {v: torch.compile(network, dynamic=not v.few_shapes) if v.compiled else network for v in VARIANTS}
-    first = {v: one_pass(calls[v], put[v.few_shapes]) for v in VARIANTS}
-    later: dict[Variant, list[float]] = {variant: [] for variant in VARIANTS}
+    calls = {v: torch.compile(network, dynamic=not v.few_shapes) if v.compiled else network for v in variants}
+    first = {}
+    for variant in variants:
+        first[variant] = one_pass(calls[variant], put[variant.few_shapes])
+        print(f"{variant.name}: first pass {first[variant]:.1f} s", file=sys.stderr, flush=True)
+    later: dict[Variant, list[float]] = {variant: [] for variant in variants}
     for _ in range(rounds):
-        for variant in VARIANTS:
+        for variant in variants:
             later[variant].append(one_pass(calls[variant], put[variant.few_shapes]))
     return measures_of(len(texts), first, later)
 

@@ -126,7 +126,7 @@ def _workers(spec: RunnerSpec) -> set[str]:
 
 @needs("dask")
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_dask_cluster_fits_the_same_baselines(
     tmp_path: Path, two_heads: Callable[..., Path], prepared: Prepared, prefect_harness: None
 ) -> None:
@@ -135,7 +135,7 @@ def test_a_dask_cluster_fits_the_same_baselines(
 
 @needs("ray")
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_ray_cluster_fits_the_same_baselines(
     tmp_path: Path, two_heads: Callable[..., Path], prepared: Prepared, prefect_harness: None
 ) -> None:
