@@ -5,15 +5,14 @@ Knows which errors are the user's to mend (one clear message) and which are ours
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from flows import exits
+from flows.interrupts import ended_in_time
 from flows.outcome import Outcome
 
 
@@ -34,27 +33,18 @@ def run_flow(
     from tasks.home import Home
 
     flow = {"retrain": retrain, "validate": validate, "sweep": sweep}[which]
-    # As an exception, so that the temporary server and a training in progress are stopped on the way out.
-    before = signal.signal(signal.SIGTERM, interrupted)
-    try:
+    with ended_in_time():
         for said in end_orphan_servers(Home(home)):
             console.print(f"  {said}", style="dim")
         own_temporary_server()
         with tags(process_tag()):
             state = flow(config=config, home=home, backbone=backbone, return_state=True, **options)
-    finally:
-        signal.signal(signal.SIGTERM, before)
     if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone", "Swept"):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):
             return outcome
     error = state.result(raise_on_failure=False)
     return _told(error, console)
-
-
-def interrupted(number: int, frame: FrameType | None) -> NoReturn:
-    """End as an exception does, so that whatever is under way is cleaned up: SIGTERM's handler."""
-    raise SystemExit(128 + number)
 
 
 def _told(error: object, console: Console) -> int:
