@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from model.faults import fault
 from serving import process
 from serving.client import NoAnswer
-from serving.manifest import ReleaseRefused
+from serving.manifest import ReleaseRefused, verify_release
 from serving.release_folder import PromotionRefused
 from serving.spec import ENDPOINT
 from tasks.deploy import DeployOutcome, WrongAnswers, confirm, deploy_to_target
@@ -46,7 +46,7 @@ def roll_back_to(home: Home, name: str, version: int | None = None) -> DeployOut
         home: the state folder.
         name: project.
         version: version to return to; by default the one that served before the present one. Going
-            back again goes back further.
+            back again goes back further. The champion itself is fetched again where its copy is damaged.
 
     Raises:
         RollbackRefused: there is nothing to go back to, or it may not serve.
@@ -74,15 +74,7 @@ def roll_back_to(home: Home, name: str, version: int | None = None) -> DeployOut
             raise RollbackRefused(f"{name}: version {target} may not serve: {error}") from error
         fault("pointer_moved")
         releases.align()
-        releases.journal.append(
-            Entry(
-                event="rolled back",
-                version=target,
-                former=now,
-                operation=operation,
-                detail=f"from version {now}",
-            )
-        )
+        releases.journal.append(_moved(target, now, operation))
         fault("move_journalled")
     if settings.deploy.target != ENDPOINT:
         return deploy_to_target(releases, settings.deploy, target)
@@ -109,6 +101,24 @@ def _target(releases: Releases, version: int | None) -> int:
         if not earlier:
             raise RollbackRefused(f"{releases.name}: no version served before {now or 'this'}")
         return earlier[-1]
-    if version == now:
-        raise RollbackRefused(f"{releases.name}: version {version} serves already")
+    if version == now and _whole(releases, version):
+        raise RollbackRefused(f"{releases.name}: version {version} is the champion already")
     return version
+
+
+def _whole(releases: Releases, version: int) -> bool:
+    """Whether the copy of a version in the release folder verifies; one that does not, does not serve."""
+    try:
+        verify_release(releases.folder.version_dir(version), releases.public_key, releases.name)
+    except ReleaseRefused:
+        return False
+    return True
+
+
+def _moved(target: int, now: int | None, operation: str) -> Entry:
+    if target == now:
+        return Entry(
+            event="reconciled", version=target, operation=operation, detail="its copy was fetched again"
+        )
+    detail = f"from version {now}"
+    return Entry(event="rolled back", version=target, former=now, operation=operation, detail=detail)

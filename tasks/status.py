@@ -51,7 +51,10 @@ def _release(folder: ReleaseFolder, version: int, public_key: Path) -> str:
     try:
         manifest = verify_release(folder.version_dir(version), public_key, folder.name)
     except ReleaseRefused as error:
-        return f"version {version}: REFUSED: {error}"
+        return (
+            f"version {version}: REFUSED: {error} "
+            f"(`headgate rollback {folder.name} --to {version}` fetches it again)"
+        )
     bundle = manifest.bundle_sha256[:12]
     if (override := manifest.override) is not None:
         return (

@@ -27,6 +27,7 @@ from tasks.releases import open_releases
 from tasks.rollback import RollbackRefused, roll_back_to
 from tasks.settings import load_settings, state_file
 from tasks.spec import RegistrySpec
+from tasks.status import read_status
 
 SPEC = RegistrySpec()
 Make = Callable[..., Candidate]
@@ -220,7 +221,7 @@ def test_rolling_back_twice_goes_back_twice_and_a_named_version_returns(home: Ho
         roll_back_to(home, "toy")
     assert roll_back_to(home, "toy", 3).serving == 3
     assert aliases(home) == {"champion": 3, "previous": 1}
-    with pytest.raises(RollbackRefused, match="version 3 serves already"):
+    with pytest.raises(RollbackRefused, match="version 3 is the champion already"):
         roll_back_to(home, "toy", 3)
 
 
@@ -235,6 +236,25 @@ def test_rolling_back_goes_through_the_same_verification(home: Home, candidate: 
     graph = candidate_bundle(home, 1) / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
     assert roll_back_to(home, "toy", 1).serving == 1
+
+
+def _champion(home: Home) -> str:
+    [project] = read_status(home.root, "toy")["projects"]
+    return str(project["champion"])
+
+
+def test_a_damaged_champion_is_fetched_again_by_going_back_to_it(home: Home, candidate: Make) -> None:
+    ship(home, candidate(1))
+    ship(home, candidate(2))
+    graph = candidate_bundle(home, 2) / "model.onnx"
+    whole = graph.read_bytes()
+    graph.write_bytes(whole[:-1] + b"\0")
+    assert "REFUSED" in (said := _champion(home)) and "rollback toy --to 2" in said
+    assert roll_back_to(home, "toy", 2).serving == 2
+    assert graph.read_bytes() == whole and "signature good" in _champion(home)
+    assert aliases(home) == {"champion": 2, "previous": 1} and events(home)[-1] == ("reconciled", 2)
+    with pytest.raises(RollbackRefused, match="version 2 is the champion already"):
+        roll_back_to(home, "toy", 2)
 
 
 def test_a_taken_port_is_refused_before_anything_happens(home: Home, deploy_spec: DeploySpec) -> None:
