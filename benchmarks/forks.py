@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.running import interrupted
+from flows.interrupts import interrupted
 from model.faults import VARIABLE
 from serving import process
 from serving.client import NoAnswer, ask

@@ -32,7 +32,7 @@ def ended_in_time() -> Iterator[None]:
     """
     heard, told = socket.socketpair()
     told.setblocking(False)
-    before = {number: signal.signal(number, _interrupted) for number in INTERRUPTS}
+    before = {number: signal.signal(number, interrupted) for number in INTERRUPTS}
     other = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_leave_in_time, args=(heard,), name="interrupts", daemon=True).start()
     try:
@@ -44,7 +44,8 @@ def ended_in_time() -> Iterator[None]:
         told.close()
 
 
-def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+def interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    """End as an exception does, so that whatever is under way is cleaned up: the handler."""
     raise SystemExit(128 + number)
 
 
