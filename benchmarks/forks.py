@@ -30,7 +30,7 @@ PAUSE_S = 0.03
 def in_a_child(work: Callable[[], object], *, log: Path, fault: str = "") -> int:
     """Run `work` in a process of its own, as the command line runs a flow; its exit code (negative: signal).
 
-    SIGTERM ends it as an exception, as `flows.running` has it; what it prints is added to `log`.
+    SIGTERM ends it as an exception, as `flows.interrupts` has it; what it prints is added to `log`.
     """
     pid = os.fork()
     if pid == 0:
