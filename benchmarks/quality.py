@@ -59,7 +59,7 @@ SMALL = {
 SMALL_LAYERS = 2
 
 BASE = TrainSpec(epochs=2, learning_rate=2e-4, max_length=64)
-"""The recipe of configs/feelings.yaml."""
+"""The recipe of configs/feelings.yaml, but for `mixing_exponent`, which this benchmark led there."""
 
 FIRST_SEED = 17
 
