@@ -36,7 +36,7 @@ def _project(home: Home, name: str) -> dict[str, Any]:
     entries = Journal(home.journal / f"{name}.jsonl").entries()
     return {
         "name": name,
-        "champion": _release(folder, pointer.version, public_key) if pointer else None,
+        "champion": _champion(folder, pointer.version, public_key) if pointer else None,
         "previous": _release(folder, pointer.previous, public_key) if pointer and pointer.previous else None,
         "endpoint": _endpoint(home, name),
         "history": [
@@ -46,15 +46,20 @@ def _project(home: Home, name: str) -> dict[str, Any]:
     }
 
 
+def _champion(folder: ReleaseFolder, version: int, public_key: Path) -> str:
+    """The champion in words, with what to do where its copy is damaged."""
+    said = _release(folder, version, public_key)
+    if not said.startswith(f"version {version}: REFUSED"):
+        return said
+    return f"{said} (a damaged copy is fetched again by `headgate rollback {folder.name} --to {version}`)"
+
+
 def _release(folder: ReleaseFolder, version: int, public_key: Path) -> str:
     """A version in words, verified anew."""
     try:
         manifest = verify_release(folder.version_dir(version), public_key, folder.name)
     except ReleaseRefused as error:
-        return (
-            f"version {version}: REFUSED: {error} "
-            f"(`headgate rollback {folder.name} --to {version}` fetches it again)"
-        )
+        return f"version {version}: REFUSED: {error}"
     bundle = manifest.bundle_sha256[:12]
     if (override := manifest.override) is not None:
         return (

@@ -88,9 +88,14 @@ def test_a_worker_with_other_code_is_refused(
     assert not (tmp_path / "cache").exists()
 
 
-def _fits_elsewhere(kind: str, two_heads: Callable[..., Path], prepared: Prepared, folder: Path) -> None:
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=needs(kind)) for kind in EXTRAS])
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_cluster_fits_the_same_baselines(
+    kind: str, tmp_path: Path, two_heads: Callable[..., Path], prepared: Prepared, prefect_harness: None
+) -> None:
     """Baselines of the cluster are those of a thread, bit for bit, and the next run starts no cluster."""
-    here, there = Home(folder / "here"), Home(folder / "there")
+    here, there = Home(tmp_path / "here"), Home(tmp_path / "there")
     plain, cluster = two_heads(), {"kind": kind, "side_by_side": 2}
 
     @flow
@@ -122,21 +127,3 @@ def _workers(spec: RunnerSpec) -> set[str]:
         # Not a function of this module, which workers cannot import.
         who = task(process_tag, name="who", cache_policy=NO_CACHE)
         return {future.result() for future in [runner.submit(who, {}) for _ in range(3)]}
-
-
-@needs("dask")
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_dask_cluster_fits_the_same_baselines(
-    tmp_path: Path, two_heads: Callable[..., Path], prepared: Prepared, prefect_harness: None
-) -> None:
-    _fits_elsewhere("dask", two_heads, prepared, tmp_path)
-
-
-@needs("ray")
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_ray_cluster_fits_the_same_baselines(
-    tmp_path: Path, two_heads: Callable[..., Path], prepared: Prepared, prefect_harness: None
-) -> None:
-    _fits_elsewhere("ray", two_heads, prepared, tmp_path)
