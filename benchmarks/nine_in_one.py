@@ -32,7 +32,7 @@ from benchmarks.compared_fits import append_result, digest, kept_baseline, read_
 from benchmarks.machine import describe_machine, usable_cores
 from benchmarks.measured_process import run_measured
 from benchmarks.nine_in_one_table import measures_of, tables_of
-from benchmarks.real_rows import CONFIGS, Budget, merged_rows, sampled_rows
+from benchmarks.real_rows import CONFIGS, Budget, heads_that_draw, merged_rows, sampled_rows
 from benchmarks.result import report
 from flows.config import load_project
 from model.code import code_digest
@@ -95,23 +95,6 @@ def be_patient() -> None:
     """Threads that wait give way, as in `python -m model fit`: torch reads this when it is imported."""
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-
-def heads_that_draw(rows: RowsFolder) -> list[str]:
-    """The heads for which rows are drawn; the others label the same texts and get what comes with them.
-
-    Heads of one corpus would otherwise each draw rows that all of them learn from. In the order of their
-    labelled training rows, a head draws unless heads before it label more than half of its rows.
-    """
-    part = rows.split("train")
-    labelled = {head: part.labelled(head) for head in rows.heads}
-    taken, drawing = np.zeros(part.count, bool), []
-    for head in sorted(labelled, key=lambda name: -int(labelled[name].sum())):  # stable: as declared
-        own = labelled[head]
-        if (own & taken).sum() <= own.sum() / 2:
-            drawing.append(head)
-            taken |= own
-    return drawing
 
 
 def budget_of(rows: RowsFolder, rows_per_head: int | None, test_rows: int) -> Budget:

@@ -1,10 +1,12 @@
 """What each part of the recipe is worth: shared model minus baselines, variants by seeds, on real data.
 
     HEADGATE_DATA=… python -m benchmarks.quality WORK [--seeds 3] [--only NAME …] [--threads 1] [--small]
+    HEADGATE_DATA=… python -m benchmarks.quality WORK --config nine_in_one --row-share 0.1 [--epochs 3] […]
     python -m benchmarks.quality WORK --table          # only print what is known so far
 
-Each variant changes the recipe in one way and is trained on the same rows (a sample of
-`configs/feelings.yaml`, another one for each seed) with the same number of passes. Baselines are trained once
+Each variant changes the recipe in one way and is trained on the same rows (a sample of a configuration's,
+`feelings` unless said, another one for each seed) with the same number of passes. One WORK is for one
+configuration and one size. Baselines are trained once
 for all variants that do not change *their* recipe. Every result is appended to `WORK/results.jsonl` as it
 comes, so a run that was stopped goes on where it was. A difference is given with the 95% interval of its mean
 over seeds (Student's t). The last column compares the shared models themselves, seed by seed, with that of
@@ -35,7 +37,7 @@ from benchmarks.compared_fits import (
     scores_on_test,
     silent,
 )
-from benchmarks.real_rows import merged_rows, sampled_rows
+from benchmarks.real_rows import Budget, merged_rows, sampled_rows, share_budget
 from benchmarks.result import aligned
 from model.code import code_digest
 from model.fit import fit, quiet_libraries
@@ -57,6 +59,9 @@ SMALL = {
 """For `--small`: a training takes about 40 s on one core with the encoder cut to `SMALL_LAYERS`."""
 
 SMALL_LAYERS = 2
+
+TEST_ROWS = 1500
+"""For `--row-share`: most test rows of a head."""
 
 BASE = TrainSpec(epochs=2, learning_rate=2e-4, max_length=64)
 """The recipe of configs/feelings.yaml, but for `mixing_exponent`, which this benchmark led there."""
@@ -121,18 +126,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--small", action="store_true", help="fewer rows, the encoder cut to two layers")
+    parser.add_argument("--config", default="feelings", metavar="NAME", help="of configs/; give --row-share")
+    parser.add_argument("--row-share", type=float, help="of every head's rows, instead of a budget for each")
+    parser.add_argument("--epochs", type=int, default=BASE.epochs)
     parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args(arguments)
+    if options.config != "feelings" and options.row_share is None:
+        parser.error(f"--config {options.config}: say how much of its rows, for instance --row-share 0.1")
     results = options.work / "results.jsonl"
     if not options.table:
         options.work.mkdir(parents=True, exist_ok=True)
         quiet_libraries()
-        rows = merged_rows("feelings", options.work / "data")
-        budget, layers = (SMALL, SMALL_LAYERS) if options.small else (BUDGET, None)
-        backbone = BackboneSpec(name="offline", layers=layers)
+        rows = merged_rows(options.config, options.work / "data")
+        budget: Budget = SMALL if options.small else BUDGET
+        if options.row_share is not None:
+            budget = share_budget(open_rows(rows), options.row_share, test_rows=TEST_ROWS)
+        backbone = BackboneSpec(name="offline", layers=SMALL_LAYERS if options.small else None)
+        base = replace(BASE, epochs=options.epochs, threads=options.threads)
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             sample = sampled_rows(rows, budget, seed=seed, out=options.work / f"rows-{seed}")
-            lab = Laboratory(options.work, sample, backbone, seed, options.threads, results)
+            lab = Laboratory(options.work, sample, backbone, replace(base, seed=seed), results)
             for name in options.only:
                 lab.run(name, VARIANTS[name])
     print(table(read_results(results)))
@@ -143,17 +156,17 @@ class Laboratory:
     """Trainings of one seed; what is done already is not done again."""
 
     def __init__(
-        self, work: Path, rows: Path, backbone: BackboneSpec, seed: int, threads: int, results: Path
+        self, work: Path, rows: Path, backbone: BackboneSpec, base: TrainSpec, results: Path
     ) -> None:
-        """`rows` is the sample of this seed; `results` the file that is appended to."""
-        self.work, self.rows, self.backbone, self.seed = work, rows, backbone, seed
-        self.threads, self.results = threads, results
+        """`rows` is the sample of the seed of `base`; `results` the file that is appended to."""
+        self.work, self.rows, self.backbone, self.base = work, rows, backbone, base
+        self.results = results
         self.heads = open_rows(rows).heads
 
     def run(self, name: str, variant: Variant) -> None:
         """Baselines, teachers and the shared model of one variant."""
-        recipe = replace(BASE, seed=self.seed, threads=self.threads, **variant.both)
-        if any(r["variant"] == name and r["seed"] == self.seed for r in read_results(self.results)):
+        recipe = replace(self.base, **variant.both)
+        if any(r["variant"] == name and r["seed"] == self.base.seed for r in read_results(self.results)):
             return
         same = {"backbone": self.backbone, "rows": self.rows, "fit": self._fit}
         baselines = {
@@ -162,9 +175,9 @@ class Laboratory:
         }
         teachers = {h: str(b / "taught" / f"{h}.npy") for h, b in baselines.items()} if variant.taught else {}
         if variant.out_of_fold:
-            place = self.work / f"folds-{self.seed}"
+            place = self.work / f"folds-{self.base.seed}"
             teachers = {h: str(kept_folds(h, b, recipe, place=place, **same)) for h, b in baselines.items()}
-        out = self.work / f"shared-{digest(name, self.seed)}"
+        out = self.work / f"shared-{digest(name, self.base.seed)}"
         facts = self._fit(
             FitJob(
                 heads=self.heads,
@@ -177,8 +190,8 @@ class Laboratory:
         )
         record = {
             "variant": name,
-            "seed": self.seed,
-            "shared": scores_on_test(out, self.rows, threads=self.threads),
+            "seed": self.base.seed,
+            "shared": scores_on_test(out, self.rows, threads=self.base.threads),
             "baseline": {h: json.loads((b / "scores.json").read_text())[h] for h, b in baselines.items()},
             "seconds": facts["seconds"],
             "baseline_seconds": sum(
@@ -197,7 +210,7 @@ class Laboratory:
         started_s = time.monotonic()
         facts = fit(job, silent)
         spent = f"{time.monotonic() - started_s:.0f} s, {facts['rows_per_s']:.0f} rows/s"
-        print(f"seed {self.seed} {'+'.join(job.heads)}: {spent}", file=sys.stderr, flush=True)
+        print(f"seed {self.base.seed} {'+'.join(job.heads)}: {spent}", file=sys.stderr, flush=True)
         return facts
 
 

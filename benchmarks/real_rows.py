@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -68,6 +69,36 @@ def sampled_rows(rows: Path, budget: Budget, *, seed: int, out: Path) -> Path:
     about = {"heads": {n: asdict(h) for n, h in whole.heads.items()}, "rows": counts, "digest": digests}
     (out / "rows.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
     return out
+
+
+def heads_that_draw(rows: RowsFolder) -> list[str]:
+    """The heads for which rows are drawn; the others label the same texts and get what comes with them.
+
+    Heads of one corpus would otherwise each draw rows that all of them learn from. In the order of their
+    labelled training rows, a head draws unless heads before it label more than half of its rows.
+    """
+    part = rows.split("train")
+    labelled = {head: part.labelled(head) for head in rows.heads}
+    taken, drawing = np.zeros(part.count, bool), []
+    for head in sorted(labelled, key=lambda name: -int(labelled[name].sum())):  # stable: as declared
+        own = labelled[head]
+        if (own & taken).sum() <= own.sum() / 2:
+            drawing.append(head)
+            taken |= own
+    return drawing
+
+
+def share_budget(rows: RowsFolder, share: float, *, test_rows: int) -> Budget:
+    """That share of every drawing head's training and validation rows, so that sizes keep their proportions;
+    at most `test_rows` of each for testing."""
+    return {
+        split: {
+            head: test_rows if split == "test" else math.ceil(share * int(part.labelled(head).sum()))
+            for head in heads_that_draw(rows)
+        }
+        for split in SPLITS
+        for part in [rows.split(split)]
+    }
 
 
 def _drawn(rows: RowsFolder, split: SplitName, budget: Mapping[str, int], seed: int) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import nine_in_one, nine_in_one_table
+from benchmarks import nine_in_one, nine_in_one_table, real_rows
 from benchmarks.compared_fits import read_results
 from benchmarks.measured_process import run_measured
 from benchmarks.tiny_encoder import WORDS, make_tiny_backbone
@@ -54,13 +54,22 @@ def rows(tmp_path: Path) -> Path:
 
 def test_heads_of_the_same_texts_draw_once(rows: Path) -> None:
     folder = open_rows(rows)
-    assert nine_in_one.heads_that_draw(folder) == ["topic", "names"], "drink labels topic's texts"
+    assert real_rows.heads_that_draw(folder) == ["topic", "names"], "drink labels topic's texts"
     assert nine_in_one.budget_of(folder, 900, 50) == {
         "train": {"topic": 900, "names": 900},
         "validation": {"topic": 300, "names": 300},
         "test": {"topic": 50, "names": 50},
     }
     assert nine_in_one.budget_of(folder, None, 50)["train"]["topic"] == 60
+
+
+def test_a_share_keeps_the_proportions_of_the_heads(rows: Path) -> None:
+    # two thirds of 60 and of 30 rows are topic's, a third names': a quarter of 40, 20 (rounded up), of 20, 10
+    assert real_rows.share_budget(open_rows(rows), 0.25, test_rows=7) == {
+        "train": {"topic": 10, "names": 5},
+        "validation": {"topic": 5, "names": 3},
+        "test": {"topic": 7, "names": 7},
+    }
 
 
 def test_memory_is_that_of_the_command_and_not_of_who_started_it() -> None:

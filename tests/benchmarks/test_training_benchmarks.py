@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import compared_fits, compile, gpu, quality, rerun, thresholds, train_speed
+from benchmarks import compared_fits, compile, gpu, quality, rerun, seeds, thresholds, train_speed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,6 +135,45 @@ def test_rerun_reads_a_ratio() -> None:
     measures = {m.name: m for m in rerun.measures_of([100.0, 51.0], (20.0, 60.0))}
     assert measures["second by first"].met is False
     assert measures["shared by baselines"].value == pytest.approx(1 / 3)
+
+
+def _run_of_a_seed(seed: int, a: tuple[float, float], b: tuple[float, float]) -> dict[str, Any]:
+    compared = [
+        {"subject": head, "figures": {"compare": "difference", "shared": shared, "baseline": baseline}}
+        for head, (shared, baseline) in {"a": a, "b": b}.items()
+    ]
+    other = {"subject": "p95 of one request", "figures": {"compare": "budget", "shared": 9.0}}
+    verdict = {"outcome": "pass", "findings": [*compared, other]}
+    return {"seed": seed, "shared_seconds": 10.0, "baselines_seconds": 40.0, "verdict": verdict}
+
+
+def test_seeds_are_averaged_by_hand() -> None:
+    # a: +0.02 and -0.04; b: +0.01 and +0.03
+    found = [_run_of_a_seed(1, (0.52, 0.5), (0.71, 0.7)), _run_of_a_seed(2, (0.46, 0.5), (0.73, 0.7))]
+    measures = {m.name: m for m in seeds.measures_of(found, goal_mean=0.004, goal_head=-0.005)}
+    assert measures["a: shared - baseline"].value == pytest.approx(-0.01)
+    assert measures["a: shared - baseline"].met is False
+    assert measures["b: shared - baseline"].value == pytest.approx(0.02)
+    mean = measures["mean over heads of shared - baseline, 2 seeds"]
+    assert mean.value == pytest.approx(0.005) and mean.met
+    assert measures["training: shared by baselines"].value == pytest.approx(0.25)
+    _, first, second, both = seeds.table(found).splitlines()
+    assert "0.520 - 0.500 = +0.020" in first and "+0.0150" in first and first.endswith("pass")
+    assert "0.460 - 0.500 = -0.040" in second and "-0.0050" in second
+    # Student's t with one degree of freedom, 12.71, times half of the distance of the two
+    assert both.split()[:4] == ["all", "-0.0100", "±", "0.3812"] and "+0.0050 ± 0.1271" in both
+
+
+def test_a_seed_that_is_done_is_not_run_again_and_a_state_of_two_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "17").mkdir()
+    (tmp_path / "17" / seeds.RESULT).write_text("{}")
+    seeds.run_seed(tmp_path / "17", tmp_path / "no-such.yaml", {"seed": 17}, None)
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "verdict.json").write_text("{}")
+    with pytest.raises(ValueError, match="seen 2 verdicts, expected 1"):
+        seeds.registered_verdict(tmp_path)
+    assert seeds.registered_verdict(tmp_path / "one") == {}
 
 
 def test_thresholds_are_read_against_one_half() -> None:
