@@ -35,7 +35,7 @@ def test_the_ablation_table_by_hand() -> None:
     assert second.split()[:2] == ["y", "1"] and "±" not in second
 
     lines = quality.table(
-        [record("default", 1, 0.5, 0.4), record("x", 1, 0.51, 0.4), record("x", 2, 0.9, 0.9)]
+        [record("recipe", 1, 0.5, 0.4), record("x", 1, 0.51, 0.4), record("x", 2, 0.9, 0.9)]
     )
     # the shared models of seed 1 only: (0.51 + 0.40) / 2 - (0.50 + 0.40) / 2
     assert [line.split()[-1] for line in lines.splitlines()[1:]] == ["–", "+0.0050"]
