@@ -97,6 +97,12 @@ VARIANTS: dict[str, Variant] = {
     "distillation 0.9": Variant(shared={"distillation": 0.9}),
     "temperature 1": Variant(shared={"distillation_temperature": 1.0}),
     "constant distillation 0.5": Variant(shared={"distillation_final": 0.5}),
+    "constant distillation 0.9, temperature 1": Variant(
+        shared={"distillation": 0.9, "distillation_final": 0.9, "distillation_temperature": 1.0}
+    ),
+    "constant distillation 0.5, temperature 1": Variant(
+        shared={"distillation_final": 0.5, "distillation_temperature": 1.0}
+    ),
     "teachers by rows": Variant(shared={"distillation_mixing": 1.0}),
     "teachers out of fold": Variant(out_of_fold=True),
     "learning embeddings": Variant(both={"frozen_embeddings": False}),
