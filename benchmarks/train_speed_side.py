@@ -1,6 +1,7 @@
 """One side of `benchmarks.train_speed`: train on a rows folder, print one line of JSON.
 
-python -m benchmarks.train_speed_side headgate|trainer ROWS OUT '{"epochs": 2, "threads": 2}'
+python -m benchmarks.train_speed_side headgate ROWS OUT '{"epochs": 2, "threads": 2}'
+python -m benchmarks.train_speed_side trainer ROWS OUT '{"epochs": 2, "threads": 2, "learning_rate": 5e-5}'
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def _trainer(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]:
             output_dir=str(out),
             num_train_epochs=asked["epochs"],
             per_device_train_batch_size=BATCH_ROWS,
+            learning_rate=asked["learning_rate"],
             use_cpu=True,
             remove_unused_columns=False,
             save_strategy="no",

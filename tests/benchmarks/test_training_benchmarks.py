@@ -122,7 +122,7 @@ def test_a_batch_is_widened_to_the_next_length(length: int, wide: int) -> None:
 
 def test_speed_is_the_harmonic_mean_of_two_runs() -> None:
     side = {"rows": 10, "epochs": 2, "threads": 2, "padding_share": 0.02, "mean_metric": 0.7}
-    side |= {"cpu_seconds": 4.0}
+    side |= {"cpu_seconds": 4.0, "learning_rate": 5e-5}
     sides = [{**side, "rows_per_s": rate} for rate in (100.0, 50.0, 300.0)]
     measures = {m.name: m for m in train_speed.measures_of(sides)}
     assert measures["Headgate by Trainer"].value == pytest.approx(3.0)
