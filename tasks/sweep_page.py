@@ -96,6 +96,7 @@ class _scale:
     def __init__(self, values: Sequence[float]) -> None:
         spread = max(max(values) - min(values), 1e-3)
         self.low, self.high = min(values) - 0.08 * spread, max(values) + 0.08 * spread
+        self.decimals = 3 if spread > 0.02 else 4  # neighbouring marks must not read the same
 
     def share(self, value: float) -> float:
         """0 at the left or lower end, 1 at the other."""
@@ -109,8 +110,8 @@ def _axes(x: _scale, y: _scale, across: str, up: str) -> list[Markup]:
         at_x, at_y = LEFT + share * (right - LEFT), bottom - share * (bottom - TOP)
         parts += [svg.line(at_x, TOP, at_x, bottom), svg.line(LEFT, at_y, right, at_y)]
         value_x, value_y = x.low + share * (x.high - x.low), y.low + share * (y.high - y.low)
-        parts.append(svg.text(f"{value_x:.3f}", at_x, bottom + 15, anchor="middle", fill=svg.SOFT))
-        parts.append(svg.text(f"{value_y:.3f}", LEFT - 7, at_y + 4, anchor="end", fill=svg.SOFT))
+        parts.append(svg.text(f"{value_x:.{x.decimals}f}", at_x, bottom + 15, anchor="middle", fill=svg.SOFT))
+        parts.append(svg.text(f"{value_y:.{y.decimals}f}", LEFT - 7, at_y + 4, anchor="end", fill=svg.SOFT))
     parts.append(svg.text(across, (LEFT + right) / 2, HEIGHT - 10, anchor="middle"))
     parts.append(svg.text(up, 14, (TOP + bottom) / 2, anchor="middle", turn=-90))
     return parts
@@ -133,8 +134,8 @@ def _page(
             [
                 number + 1,
                 *(round(point.weights[head], 4) for head in heads),
-                *(point.metrics[head] for head in heads),
-                mean,
+                *(f"{point.metrics[head]:.4f}" for head in heads),
+                f"{mean:.4f}",
                 mark,
             ]
         )
