@@ -63,7 +63,7 @@ SMALL_LAYERS = 2
 TEST_ROWS = 1500
 """For `--row-share`: most test rows of a head."""
 
-BASE = TrainSpec(epochs=2, learning_rate=2e-4, max_length=64, mixing_exponent=1.0)
+BASE = TrainSpec(epochs=2, learning_rate=2e-4, max_length=64)
 """The recipe of configs/feelings.yaml, which all variants change."""
 
 FIRST_SEED = 17

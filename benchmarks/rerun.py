@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
             subprocess.run(command, check=True, capture_output=True)
         backbone = [] if options.backbone is None else ["--backbone", options.backbone]
         try:
-            seconds = [_run(config, home, backbone) for _ in range(2)]
+            seconds = [retrain(config, home, backbone) for _ in range(2)]
         finally:
-            name = yaml.safe_load(config.read_text(encoding="utf-8"))["name"]
-            subprocess.run([*HEADGATE, "stop", name, "--home", str(home)], capture_output=True)
+            stop(config, home)
         fits = fit_seconds(home)
     return report("rerun", measures_of(seconds, fits), machine)
 
@@ -54,13 +54,24 @@ def main(arguments: list[str] | None = None) -> int:
 HEADGATE = [sys.executable, "-m", "flows.cli"]
 
 
-def copy_of(config: Path, folder: Path) -> Path:
-    """The configuration in a folder of its own, with any free port, so that nothing that serves is met."""
+def copy_of(config: Path, folder: Path, train: Mapping[str, Any] | None = None) -> Path:
+    """The configuration in a folder of its own, with any free port, so that nothing that serves is met.
+
+    `train`: fields of the recipe that are changed.
+    """
     raw = yaml.safe_load(config.read_text(encoding="utf-8"))
     raw["deploy"] = {**raw.get("deploy", {}), "port": 0}
+    if train:
+        raw["train"] = {**raw.get("train", {}), **train}
     copy = folder / config.name
     copy.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     return copy
+
+
+def stop(config: Path, home: Path) -> None:
+    """Stop what the project of `config` serves, if it serves."""
+    name = yaml.safe_load(config.read_text(encoding="utf-8"))["name"]
+    subprocess.run([*HEADGATE, "stop", name, "--home", str(home)], capture_output=True)
 
 
 def fit_seconds(home: Path) -> tuple[float, float]:
@@ -89,8 +100,8 @@ def _seconds(path: Path) -> float:
     return float(facts["seconds"])
 
 
-def _run(config: Path, home: Path, options: list[str]) -> float:
-    """Wall seconds of one run in a process of its own.
+def retrain(config: Path, home: Path, options: list[str], output: Path | None = None) -> float:
+    """Wall seconds of one run in a process of its own; what it printed goes to the file `output`.
 
     Raises:
         RuntimeError: it did not come to a verdict; its last lines are in the message.
@@ -99,9 +110,12 @@ def _run(config: Path, home: Path, options: list[str]) -> float:
     started_s = time.monotonic()
     command = [*HEADGATE, "retrain", str(config), "--home", str(home), *options]
     done = subprocess.run(command, capture_output=True, text=True)
+    seconds = time.monotonic() - started_s
+    if output is not None:
+        output.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode not in DECIDED:
         raise RuntimeError(f"retrain ended with status {done.returncode}: {done.stderr[-2000:]}")
-    return time.monotonic() - started_s
+    return seconds
 
 
 if __name__ == "__main__":

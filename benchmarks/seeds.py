@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ import yaml
 
 from benchmarks.machine import describe_machine, usable_cores
 from benchmarks.quality import interval
-from benchmarks.rerun import DECIDED, HEADGATE, fit_seconds
+from benchmarks.rerun import copy_of, fit_seconds, retrain, stop
 from benchmarks.result import Measure, aligned, at_least, report
 
 RESULT = "result.json"
@@ -69,27 +67,19 @@ def run_seed(folder: Path, config: Path, train: Mapping[str, Any], backbone: str
     if (folder / RESULT).is_file():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    raw = yaml.safe_load(config.read_text(encoding="utf-8"))
-    raw["train"] = {**raw.get("train", {}), **train}
-    # Any free port: seeds may run side by side.
-    raw["deploy"] = {**raw.get("deploy", {}), "port": 0}
-    copy, home = folder / config.name, folder / ".headgate"
-    copy.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
-    command = [*HEADGATE, "retrain", str(copy), "--home", str(home)]
-    command += [] if backbone is None else ["--backbone", backbone]
-    print(f"  seed {train['seed']}: headgate retrain {config.name} …", file=sys.stderr, flush=True)
-    started_s = time.monotonic()
+    home = folder / ".headgate"
+    copy = copy_of(config, folder, train)
+    print(f"  seed {train['seed']}", file=sys.stderr, flush=True)
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        seconds = retrain(
+            copy, home, [] if backbone is None else ["--backbone", backbone], folder / "output.txt"
+        )
     finally:
-        subprocess.run([*HEADGATE, "stop", raw["name"], "--home", str(home)], capture_output=True)
-    (folder / "output.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
-    if done.returncode not in DECIDED:
-        raise RuntimeError(f"retrain ended with status {done.returncode}: {done.stderr[-2000:]}")
+        stop(copy, home)
     shared_s, baselines_s = fit_seconds(home)
     result = {
         "seed": train["seed"],
-        "seconds": time.monotonic() - started_s,
+        "seconds": seconds,
         "shared_seconds": shared_s,
         "baselines_seconds": baselines_s,
         "verdict": registered_verdict(home),
