@@ -1,20 +1,21 @@
-"""The identity of this package's own code (stdlib only).
-
-What was trained by other code is other work: caches and cards name this digest.
-"""
+"""The identity of this package's own code (stdlib only)."""
 
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 from pathlib import Path
 
 
-@cache
-def code_digest() -> str:
-    """sha256 (hex) over the names and bytes of the package's `.py` files, in order of name."""
-    total = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        total.update(path.name.encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+def code_digest(folder: Path | None = None) -> str:
+    """sha256 (hex) of every module of `model`, sub-folders included: what was made by other code is stale.
+
+    Args:
+        folder: another package's folder; by default that of `model`.
+    """
+    root = Path(__file__).parent if folder is None else folder
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        for part in (path.relative_to(root).as_posix().encode(), path.read_bytes()):
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+    return digest.hexdigest()
