@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 
-def code_digest(folder: Path | None = None) -> str:
-    """sha256 (hex) of every module of `model`, sub-folders included: what was made by other code is stale.
+@cache
+def code_digest() -> str:
+    """sha256 (hex) of every module of `model`, sub-folders included: what other code made is stale."""
+    return folder_digest(Path(__file__).parent)
 
-    Args:
-        folder: another package's folder; by default that of `model`.
-    """
-    root = Path(__file__).parent if folder is None else folder
+
+def folder_digest(root: Path) -> str:
+    """sha256 (hex) over paths and bytes of the `.py` files below a folder, in order of path."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         for part in (path.relative_to(root).as_posix().encode(), path.read_bytes()):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.code import code_digest
+from model.code import folder_digest
 
 
 @pytest.fixture
@@ -20,22 +20,22 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_a_change_in_a_sub_folder_changes_the_digest(package: Path) -> None:
-    before = code_digest(package)
+    before = folder_digest(package)
     (package / "train" / "deeper" / "loop.py").write_text("B = 2\n")
-    assert code_digest(package) != before
+    assert folder_digest(package) != before
 
 
 def test_a_module_that_moves_changes_the_digest(package: Path) -> None:
-    before = code_digest(package)
+    before = folder_digest(package)
     (package / "train" / "deeper" / "loop.py").rename(package / "train" / "loop.py")
-    assert code_digest(package) != before
+    assert folder_digest(package) != before
 
 
 def test_what_is_no_code_does_not_change_it(package: Path) -> None:
-    before = code_digest(package)
+    before = folder_digest(package)
     (package / "train" / "__pycache__").mkdir()
     (package / "train" / "__pycache__" / "loop.cpython-311.pyc").write_bytes(b"\0")
-    assert code_digest(package) == before
+    assert folder_digest(package) == before
 
 
 def test_the_boundary_between_name_and_content_counts(tmp_path: Path) -> None:
@@ -44,4 +44,4 @@ def test_the_boundary_between_name_and_content_counts(tmp_path: Path) -> None:
     (tmp_path / "a" / "x.py").write_text("y.py")
     (tmp_path / "b" / "x.py").write_text("")
     (tmp_path / "b" / "y.py").write_text("")
-    assert code_digest(tmp_path / "a") != code_digest(tmp_path / "b")
+    assert folder_digest(tmp_path / "a") != folder_digest(tmp_path / "b")
