@@ -24,7 +24,7 @@ $(BIN)/headgate: requirements.lock pyproject.toml
 install: $(BIN)/headgate ## a virtual environment with the pinned dependencies
 
 quickstart-data: $(BIN)/headgate
-	@$(BIN)/python -m sources.generator $(HOME_FOLDER)/quickstart
+	@$(BIN)/python -m sources.quickstart.generate $(HOME_FOLDER)/quickstart
 
 run: quickstart-data ## the whole flow on the quickstart project: merge, validate, train, gate, register, deploy
 	@$(BIN)/headgate retrain $(CONFIG)

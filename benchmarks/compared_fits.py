@@ -42,7 +42,7 @@ def kept_baseline(
     the recipe distils `taught/<head>.npy`, its answers on all training rows, and `teach.json`, their seconds.
     One `place` is for one rows folder.
     """
-    from model.teach import teach
+    from model.train.teach import teach
 
     alone = replace(recipe, distillation=0.0)
     out = place / _key(head, alone, backbone)
@@ -66,7 +66,7 @@ def kept_folds(
     """File of the answers for all training rows, made below `place` where it is not there yet: of `baseline`,
     or where the head labels a row of a model that `fit` has trained without it."""
     from model.folds import deal_folds, fill_in, write_fold
-    from model.teach import teach
+    from model.train.teach import teach
 
     whole, alone = open_rows(rows), replace(recipe, distillation=0.0)
     out = place / f"{_key(head, alone, backbone)}-{recipe.distillation_folds}"
@@ -112,10 +112,10 @@ def scores_on_test(fitted: Path, rows: Path, *, threads: int | None) -> dict[str
     """Head → its primary metric on the test rows that label it, with the calibration that ships."""
     from tokenizers import Tokenizer
 
-    from model.device import choose_compute
-    from model.encode import tokenise
-    from model.evaluate import head_metrics, predict_logits
-    from model.network import load_fitted
+    from model.train.device import choose_compute
+    from model.train.evaluate import head_metrics, predict_logits
+    from model.train.network import load_fitted
+    from model.train.tokens import tokenise
 
     compute = choose_compute("auto", threads)
     model = load_fitted(fitted, attn_implementation=compute.attention)

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.machine import describe_machine
 from benchmarks.real_rows import CONFIGS, merged_rows
-from benchmarks.result import Measure, report
+from tests.support.machine import describe_machine
+from tests.support.result import Measure, report
 
 SHAPES = (32, 64)
 """Lengths that a batch is padded to where shapes are few, in tokens; the recipe's `max_length` is last."""
@@ -89,14 +89,14 @@ def compare(
     """
     import torch
 
-    from flows.config import load_project
-    from model.backbone import load_encoder, load_tokenizer, resolve
-    from model.batches import plan_batches
-    from model.device import choose_compute
-    from model.encode import tokenise
-    from model.network import MultiHeadNetwork
+    from flows.config.schema import load_project
+    from model.bundle.batches import plan_batches
     from model.rows import open_rows
     from model.spec import BackboneSpec
+    from model.train.backbone import load_encoder, load_tokenizer, resolve
+    from model.train.device import choose_compute
+    from model.train.network import MultiHeadNetwork
+    from model.train.tokens import tokenise
 
     recipe = load_project(CONFIGS / "feelings.yaml").train
     compute, backbone = choose_compute("auto", threads), resolve(BackboneSpec(name="offline"))

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.machine import describe_machine
-from benchmarks.result import Measure, at_least, report
-from expectations.bootstrap import Average, compare_cells
-from expectations.paired import tango_bounds
+from expectations.stats.bootstrap import Average, compare_cells
+from expectations.stats.paired import tango_bounds
+from tests.support.machine import describe_machine
+from tests.support.result import Measure, at_least, report
 
 CONFIDENCE = 0.95
 SIZES = (100, 400, 1600)

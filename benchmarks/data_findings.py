@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.data_findings_defects import Defect, Seen, defects
 from benchmarks.data_findings_sources import corpora
-from expectations.data_gate import judge_data
+from expectations.data.gate import judge_data
 from expectations.spec import DataRules
 from sources.dataset import build_dataset
 

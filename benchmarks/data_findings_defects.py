@@ -18,9 +18,9 @@ from typing import Any
 import polars as pl
 
 from benchmarks.data_findings_sources import MODERATION
-from expectations.data_gate import DataVerdict
-from expectations.rule_result import RuleResult
-from sources.near_duplicates import find_near_duplicates
+from expectations.data.gate import DataVerdict
+from expectations.data.results import RuleResult
+from sources.merge.near_duplicates import find_near_duplicates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

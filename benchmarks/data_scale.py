@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data_scale_rows import write_load
-from benchmarks.machine import describe_machine
-from benchmarks.result import Goal, Measure, at_least, at_most, report
-from sources.near_duplicates import ROW_LIMIT
+from sources.merge.near_duplicates import ROW_LIMIT
+from tests.support.machine import describe_machine
+from tests.support.result import Goal, Measure, at_least, at_most, report
 
 ROWS = (100_000, 1_000_000, 3_000_000)
 QUICK_ROWS = (20_000,)

@@ -31,7 +31,7 @@ def run_headgate(
 ) -> dict[str, Any]:
     """Merge with `build_dataset`, then judge with `judge_data`, Data Docs and all."""
     from benchmarks.data_scale_rows import heads, sources, split_spec
-    from expectations.data_gate import judge_data
+    from expectations.data.gate import judge_data
     from expectations.spec import DataRules
     from sources.dataset import build_dataset
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe_machine
-from benchmarks.result import Measure, at_least, report
+from tests.support.machine import describe_machine
+from tests.support.result import Measure, at_least, report
 
 LENGTHS = (32, 128)
 """Tokens a row."""
@@ -111,7 +111,7 @@ def network_of(size: Size, attention: str) -> Any:
     import torch
     from transformers import DistilBertConfig, DistilBertModel
 
-    from model.network import MultiHeadNetwork
+    from model.train.network import MultiHeadNetwork
 
     torch.manual_seed(17)
     config = DistilBertConfig(
@@ -139,11 +139,11 @@ def headgate_seconds(length: int, size: Size) -> float:
     """Seconds of Headgate's training steps over all rows, once, after a short training to warm up."""
     import numpy as np
 
-    from model.device import choose_compute
-    from model.encode import Tokens
     from model.spec import HeadSpec, TrainSpec
-    from model.train import Training
-    from model.training_rows import TrainingRows
+    from model.train.device import choose_compute
+    from model.train.loop import Training
+    from model.train.rows import TrainingRows
+    from model.train.tokens import Tokens
 
     compute = choose_compute("bfloat16", None)
     heads = {

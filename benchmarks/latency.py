@@ -29,14 +29,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import describe_machine
-from benchmarks.made_models import make_bundle, some_heads, texts
-from benchmarks.result import Goal, Measure, at_most, report
-from serving import process, signing
-from serving.manifest import ReleaseManifest
-from serving.release_folder import ReleaseFolder
+from model.files import file_sha256
+from serving.process import control as process
 from serving.spec import DeploySpec
-from tasks.digest import file_sha256
+from serving.store import signing
+from serving.store.manifest import ReleaseManifest
+from serving.store.release_folder import ReleaseFolder
+from tests.support.machine import describe_machine
+from tests.support.made_models import make_bundle, some_heads, texts
+from tests.support.result import Goal, Measure, at_most, report
 
 THREADS = 2
 BLOCK = 10
@@ -53,7 +54,7 @@ Ask = Callable[[list[str]], list[float]]
 
 @contextlib.contextmanager
 def worker(module: str, folder: Path) -> Iterator[Ask]:
-    """A process that answers texts: `model.timing_worker` or `benchmarks.torch_worker`."""
+    """A process that answers texts: `model.measure.timing_worker` or `benchmarks.torch_worker`."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TOKENIZERS_PARALLELISM": "false"}
     environment["OMP_NUM_THREADS"] = str(THREADS)
     with subprocess.Popen(
@@ -129,7 +130,7 @@ def mlflow_server(bundle: Path, place: Path) -> Iterator[int]:
     """`mlflow models serve` on the bundle as it is registered; gives its port."""
     from mlflow.models import Model
 
-    from tasks import pyfunc
+    from release.registry import model as pyfunc
 
     (place / "code").mkdir(parents=True)
     shutil.copytree(bundle, place / "bundle")
@@ -229,9 +230,11 @@ def main(arguments: list[str] | None = None) -> int:
         contenders: dict[str, Ask] = {}
         for name, head in heads.items():
             bundle = make_bundle(place, name, {name: head})
-            contenders[f"bundle, {name} alone"] = stack.enter_context(worker("model.timing_worker", bundle))
+            contenders[f"bundle, {name} alone"] = stack.enter_context(
+                worker("model.measure.timing_worker", bundle)
+            )
         for name in ("bundle, 4 heads", "bundle, 4 heads again"):
-            contenders[name] = stack.enter_context(worker("model.timing_worker", shared))
+            contenders[name] = stack.enter_context(worker("model.measure.timing_worker", shared))
         contenders["torch float32 eager, 4 heads"] = stack.enter_context(
             worker("benchmarks.torch_worker", place / "shared" / "fitted")
         )

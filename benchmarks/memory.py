@@ -15,10 +15,10 @@ import threading
 from pathlib import Path
 
 from benchmarks.latency import THREADS, endpoint
-from benchmarks.machine import describe_machine
-from benchmarks.made_models import make_bundle, some_heads, texts
-from benchmarks.result import Measure, at_most, report
 from serving.client import ask
+from tests.support.machine import describe_machine
+from tests.support.made_models import make_bundle, some_heads, texts
+from tests.support.result import Measure, at_most, report
 
 HEADS = 9
 GOAL_MB = 350.0

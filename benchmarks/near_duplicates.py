@@ -18,10 +18,10 @@ import polars as pl
 
 from benchmarks.data_scale_rows import make_texts
 from benchmarks.data_scale_side import peak_memory_mib
-from benchmarks.machine import describe_machine
-from benchmarks.result import Measure, at_least, at_most, report
-from sources.identity import text_ids
-from sources.near_duplicates import SHINGLE_CHARS, find_near_duplicates
+from sources.merge.identity import text_ids
+from sources.merge.near_duplicates import SHINGLE_CHARS, find_near_duplicates
+from tests.support.machine import describe_machine
+from tests.support.result import Measure, at_least, at_most, report
 
 SIMILARITY = 0.9
 HASHES, BANDS = 64, 8

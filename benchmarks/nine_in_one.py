@@ -29,16 +29,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compared_fits import append_result, digest, kept_baseline, read_results, scores_on_test
-from benchmarks.machine import describe_machine, usable_cores
 from benchmarks.measured_process import run_measured
 from benchmarks.nine_in_one_table import measures_of, tables_of
 from benchmarks.real_rows import CONFIGS, Budget, heads_that_draw, merged_rows, sampled_rows
-from benchmarks.result import report
-from flows.config import load_project
+from flows.config.schema import load_project
 from model.code import code_digest
+from model.measure.timing import TimingJob, time_bundles
 from model.rows import RowsFolder, open_rows
 from model.spec import SPLITS, BackboneSpec, FitJob, TrainSpec
-from model.timing import TimingJob, time_bundles
+from tests.support.machine import describe_machine, usable_cores
+from tests.support.result import report
 
 WHOLE, LIGHT = "whole", "light"
 
@@ -145,8 +145,8 @@ class Race:
 
     def size(self, title: str, backbone: BackboneSpec) -> dict[str, Any]:
         """The record of one size: baselines, teachers, the shared model and its bundle."""
-        from model.export import package
-        from model.fit import quiet_libraries
+        from model.export.package import package
+        from model.train.fit import quiet_libraries
 
         quiet_libraries()
         heads = open_rows(self.rows).heads

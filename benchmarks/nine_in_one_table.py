@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.result import Measure, aligned, shown
+from tests.support.result import Measure, aligned, shown
 
 Record = Mapping[str, Any]
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.machine import describe_machine
 from benchmarks.real_rows import CONFIGS, merged_rows
-from benchmarks.result import Measure, at_most, report
-from flows.config import load_project
-from model.backbone import load_tokenizer, resolve
-from model.batches import padding_share, plan_batches
-from model.encode import tokenise
+from flows.config.schema import load_project
+from model.bundle.batches import padding_share, plan_batches
 from model.rows import open_rows
 from model.spec import BackboneSpec
+from model.train.backbone import load_tokenizer, resolve
+from model.train.tokens import tokenise
+from tests.support.machine import describe_machine
+from tests.support.result import Measure, at_most, report
 
 SETS = ("feelings", "customer_support", "toxicity", "two_label_sets")
 PLAIN_ROWS = 32

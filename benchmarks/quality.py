@@ -38,11 +38,11 @@ from benchmarks.compared_fits import (
     silent,
 )
 from benchmarks.real_rows import Budget, merged_rows, sampled_rows, share_budget
-from benchmarks.result import aligned
 from model.code import code_digest
-from model.fit import fit, quiet_libraries
 from model.rows import open_rows
 from model.spec import BackboneSpec, FitJob, TrainSpec
+from model.train.fit import fit, quiet_libraries
+from tests.support.result import aligned
 
 BUDGET = {
     "train": {"emotion": 4000, "sentiment": 1000, "toxicity": 700},

@@ -21,9 +21,9 @@ from typing import Any
 
 import yaml
 
-from benchmarks.machine import describe_machine
 from benchmarks.real_rows import CONFIGS
-from benchmarks.result import Measure, at_most, report
+from tests.support.machine import describe_machine
+from tests.support.result import Measure, at_most, report
 
 DECIDED = (0, 4)
 """Exit codes of a run that came to its end: deployed, or rejected by a gate."""
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = copy_of(options.config, Path(folder))
         home = config.parent / ".headgate"
         if options.config.stem == "quickstart":
-            command = [sys.executable, "-m", "sources.generator", str(home / "quickstart")]
+            command = [sys.executable, "-m", "sources.quickstart.generate", str(home / "quickstart")]
             subprocess.run(command, check=True, capture_output=True)
         backbone = [] if options.backbone is None else ["--backbone", options.backbone]
         try:
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     return report("rerun", measures_of(seconds, fits), machine)
 
 
-HEADGATE = [sys.executable, "-m", "flows.cli"]
+HEADGATE = [sys.executable, "-m", "flows.cli.commands"]
 
 
 def copy_of(config: Path, folder: Path, train: Mapping[str, Any] | None = None) -> Path:

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.machine import describe_machine, usable_cores
 from benchmarks.quality import interval
 from benchmarks.rerun import copy_of, fit_seconds, retrain, stop
-from benchmarks.result import Measure, aligned, at_least, report
+from tests.support.machine import describe_machine, usable_cores
+from tests.support.result import Measure, aligned, at_least, report
 
 RESULT = "result.json"
 """In the folder of a seed: what its run gave; written last."""

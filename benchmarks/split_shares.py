@@ -21,12 +21,12 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.data_findings_sources import Corpus, corpora
-from benchmarks.machine import describe_machine
-from benchmarks.result import Measure, at_most, report
 from model.spec import SPLITS
 from sources.dataset import build_dataset
-from sources.profile import profile_heads
+from sources.profile.figures import profile_heads
 from sources.spec import SourceSpec, SplitSpec
+from tests.support.machine import describe_machine
+from tests.support.result import Measure, at_most, report
 
 FEWEST = 50
 """Texts of a label below which its share says little."""

@@ -15,15 +15,16 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from benchmarks.machine import describe_machine, usable_cores
-from benchmarks.result import Measure, report
-from expectations.bootstrap import Comparison, compare_cells
-from model.device import choose_compute
-from model.encode import cached_tokens, token_cache
-from model.evaluate import predict_logits
-from model.metrics import Floats, Ints, decide, probabilities
-from model.network import load_fitted
+from expectations.stats.bootstrap import Comparison, compare_cells
+from model.bundle.activations import decide, probabilities
+from model.measure.metrics import Floats, Ints
 from model.rows import open_rows
+from model.train.device import choose_compute
+from model.train.evaluate import predict_logits
+from model.train.network import load_fitted
+from model.train.tokens import cached_tokens, token_cache
+from tests.support.machine import describe_machine, usable_cores
+from tests.support.result import Measure, report
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 2000, 17
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.torch_worker FITTED --threads N
 
-Speaks `model.timing_worker`'s lines over standard input and output: `{"texts": […]}` → `{"total_ms": […]}`,
+Speaks `model.measure.timing_worker`'s lines over standard input and output: `{"texts": […]}` → `{"total_ms": […]}`,
 one text a pass, from text to logits.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from model.network import load_fitted
+from model.train.network import load_fitted
 
 
 def main() -> int:

@@ -22,9 +22,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe_machine, usable_cores
 from benchmarks.real_rows import merged_rows, sampled_rows
-from benchmarks.result import Measure, at_least, at_most, report
+from tests.support.machine import describe_machine, usable_cores
+from tests.support.result import Measure, at_least, at_most, report
 
 SHARES = {"emotion": 0.6, "sentiment": 0.25, "toxicity": 0.15}
 """Of the training rows, by head."""

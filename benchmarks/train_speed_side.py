@@ -32,10 +32,10 @@ def main(argv: list[str]) -> int:
 
 
 def _headgate(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]:
-    from model.fit import fit, quiet_libraries
-    from model.network import load_fitted
     from model.rows import open_rows
     from model.spec import BackboneSpec, FitJob, TrainSpec
+    from model.train.fit import fit, quiet_libraries
+    from model.train.network import load_fitted
 
     quiet_libraries()
     train = TrainSpec(distillation=0.0, **asked, **RECIPE)  # type: ignore[arg-type]
@@ -58,12 +58,12 @@ def _trainer(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]:
     import torch
     from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
-    from model.backbone import load_encoder, load_tokenizer, resolve
-    from model.encode import tokenise
-    from model.losses import hard_loss
-    from model.network import MultiHeadNetwork
     from model.rows import open_rows
     from model.spec import BackboneSpec
+    from model.train.backbone import load_encoder, load_tokenizer, resolve
+    from model.train.losses import hard_loss
+    from model.train.network import MultiHeadNetwork
+    from model.train.tokens import tokenise
 
     torch.set_num_threads(asked["threads"])
     torch.manual_seed(17)
@@ -139,13 +139,13 @@ def _mean_metric(network: Any, rows: Path, threads: int) -> float:
     """Mean over heads of the primary metric on test rows, calibrated on validation rows."""
     import numpy as np
 
-    from model.backbone import load_tokenizer, resolve
-    from model.calibrate import calibrate
-    from model.device import choose_compute
-    from model.encode import tokenise
-    from model.evaluate import head_metrics, predict_logits
     from model.rows import open_rows
     from model.spec import BackboneSpec
+    from model.train.backbone import load_tokenizer, resolve
+    from model.train.calibrate import calibrate
+    from model.train.device import choose_compute
+    from model.train.evaluate import head_metrics, predict_logits
+    from model.train.tokens import tokenise
 
     compute = choose_compute("auto", threads)
     tokenizer = load_tokenizer(resolve(BackboneSpec(name="offline")), int(RECIPE["max_length"]))

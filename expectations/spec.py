@@ -1,6 +1,6 @@
 """What is expected of data and models: plain dataclasses, part of the YAML schema (stdlib only).
 
-Does not know how an expectation is evaluated (`expectations.data_gate`, `expectations.accuracy_gate`).
+Does not know how an expectation is evaluated (`expectations.data.gate`, `expectations.gates.accuracy`).
 """
 
 from __future__ import annotations

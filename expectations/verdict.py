@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
+from model.errors import HeadgateError
+
 Outcome = Literal["pass", "fail", "inconclusive"]
 
 Figures = dict[str, float | int | str | None]
-"""Named figures behind a finding; `expectations.verdict_table` says which names a table shows."""
+"""Named figures behind a finding; `report.verdict_table` says which names a table shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ def combine(verdicts: Sequence[Verdict], gate: str = "release", *, required: Seq
     return Verdict(gate=gate, findings=tuple(findings))
 
 
-class NotApproved(Exception):
+class NotApproved(HeadgateError):
     """A version was to be approved on a verdict that is not a pass."""
 
 

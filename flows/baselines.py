@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.config import Project
+from flows.config.schema import Project
 from flows.runner import started
 from model.code import code_digest
-from tasks.fit import FittedRef, baseline_key, fit_baseline, is_fitted
-from tasks.prepare import Run
+from model.jobs.fit import FittedRef, baseline_key, fit_baseline, is_fitted
+from tasks.data.prepare_run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,8 @@ def fit_all(project: Project, run: Run, wanted: Sequence[Wanted]) -> list[Fitted
     """The models in the order in which they are wanted, fitted where `project.runner` says.
 
     Raises:
-        tasks.model_process.ModelProcessError: a training ended badly.
-        tasks.fit.OtherCode: a worker of the cluster has another version of this program.
+        model.jobs.process.ModelProcessError: a training ended badly.
+        model.jobs.fit.OtherCode: a worker of the cluster has another version of this program.
     """
     calls = [_call(project, run, one) for one in wanted]
     waiting = [number for number, call in enumerate(calls) if not is_fitted(run.cache, call["key"])]

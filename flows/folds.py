@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from flows.baselines import Wanted, fit_all
-from flows.config import Project
-from tasks.fit import teach
-from tasks.folds import AnswersRef, cut_folds, split_sha256
-from tasks.prepare import Run
+from flows.config.schema import Project
+from model.jobs.fit import teach
+from model.jobs.folds import AnswersRef, cut_folds, split_sha256
+from tasks.data.prepare_run import Run
 
 
 def answers_out_of_fold(project: Project, run: Run, name: str, *, folds: int, seed: int) -> list[AnswersRef]:

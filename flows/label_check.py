@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from flows.config import Project
+from flows.config.schema import Project
 from flows.folds import answers_out_of_fold
-from tasks.fit import FittedRef, teach
-from tasks.folds import AnswersRef, split_sha256
-from tasks.label_check import Suspects, check_labels
-from tasks.prepare import Run
+from model.jobs.fit import FittedRef, teach
+from model.jobs.folds import AnswersRef, split_sha256
+from tasks.data.check_labels import Suspects, check_labels
+from tasks.data.prepare_run import Run
 
 
 def search_labels(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flows import exits
+from flows.cli import exit_codes as exits
 
 Stage = Literal[
     "deployed", "validated", "data_rejected", "model_rejected", "deployment_undone", "rolled_back", "swept"
@@ -34,7 +34,7 @@ class Outcome:
     reasons: tuple[str, ...] = ()
     """Why it was rejected or undone; warnings where it was not."""
     rows: tuple[Mapping[str, Any], ...] = ()
-    """Rows of the verdict table (`expectations.verdict_table`)."""
+    """Rows of the verdict table (`report.verdict_table`)."""
     registered: Mapping[str, Any] = field(default_factory=dict)
     """`version`, `run_id`, `tracking_uri`; empty when nothing was registered."""
     deployed: Mapping[str, Any] = field(default_factory=dict)

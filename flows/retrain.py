@@ -14,31 +14,31 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from expectations.gates.release import decide
 from flows.baselines import fit_heads
-from flows.config import Project, load_project
+from flows.config.schema import Project, load_project
 from flows.ending import ending
 from flows.label_check import search_labels
 from flows.outcome import Outcome, Stage
-from flows.place import config_home, prepare
+from flows.runs import mark_flow_run
+from flows.state_folder import config_home, prepare
 from flows.teachers import teachers
-from tasks.artifacts import publish_artifacts
-from tasks.champion import current_champion
-from tasks.decide import decide
-from tasks.deploy import deploy, refuse_impossible
-from tasks.evidence import approve, gather_configuration, gather_evidence
-from tasks.fit import fit_shared, package_baseline
-from tasks.flow_runs import mark_flow_run
-from tasks.home import Home
-from tasks.http_timing import time_http
-from tasks.measure import score, time_bundles
-from tasks.merge import merge
-from tasks.prepare import Run, prepare_run
-from tasks.promote import promote
-from tasks.reconcile import reconcile
-from tasks.references import BundleRef, Measured
-from tasks.register import log_pages, register
-from tasks.report import write_report
-from tasks.validate import validate_data
+from model.jobs.fit import fit_shared, package_baseline
+from model.jobs.measure import score, time_bundles
+from model.references import BundleRef, Measured
+from release.champion import current_champion
+from release.home import Home
+from release.moves.promote import promote
+from release.moves.reconcile import reconcile
+from release.registry.evidence import approve, gather_configuration, gather_evidence
+from release.registry.register import log_pages, register
+from release.targets.deploy import deploy, refuse_impossible
+from report.release.gather import write_report
+from serving.process.http_timing import time_http
+from tasks.data.merge import merge
+from tasks.data.prepare_run import Run, prepare_run
+from tasks.data.validate_data import validate_data
+from tasks.report.publish_artifacts import publish_artifacts
 
 
 @flow(name="retrain")
@@ -46,7 +46,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     """Retrain the project of `config`; ends `Deployed`, `Rejected`, or failed with the reason.
 
     Raises:
-        flows.config.ConfigError: the configuration cannot be used.
+        flows.config.schema.ConfigError: the configuration cannot be used.
         sources.errors.DataError: a source is not what the configuration says.
     """
     started_s = time.monotonic()

@@ -11,13 +11,13 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.config import load_project
+from flows.config.schema import load_project
 from flows.ending import ending
 from flows.outcome import Outcome
-from flows.place import config_home, prepare
-from tasks.flow_runs import mark_flow_run
-from tasks.home import Home
-from tasks.rollback import rollback as roll_back
+from flows.runs import mark_flow_run
+from flows.state_folder import config_home, prepare
+from release.home import Home
+from release.moves.rollback import rollback as roll_back
 
 
 @flow(name="rollback")
@@ -25,8 +25,8 @@ def rollback(config: Path, home: Path | None = None, version: int | None = None)
     """Make the former champion (or `version`) of the project of `config` serve again.
 
     Raises:
-        flows.config.ConfigError: the configuration cannot be used.
-        tasks.rollback.RollbackRefused: there is nothing to go back to, or it may not serve.
+        flows.config.schema.ConfigError: the configuration cannot be used.
+        release.moves.rollback.RollbackRefused: there is nothing to go back to, or it may not serve.
     """
     started_s = time.monotonic()
     folder = config_home(config, home)

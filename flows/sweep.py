@@ -8,19 +8,19 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.config import ConfigError, load_project
+from flows.config.schema import ConfigError, load_project
 from flows.ending import ending
 from flows.outcome import Outcome
-from flows.place import config_home, prepare
-from tasks.champion import current_champion
-from tasks.flow_runs import mark_flow_run
-from tasks.home import Home
-from tasks.merge import merge
-from tasks.prepare import prepare_run
-from tasks.sweep import fit_point, loss_shares
-from tasks.sweep_log import log_sweep
-from tasks.sweep_page import write_sweep_page
-from tasks.validate import validate_data
+from flows.runs import mark_flow_run
+from flows.state_folder import config_home, prepare
+from model.jobs.sweep import fit_point, loss_shares
+from release.champion import current_champion
+from release.home import Home
+from release.registry.sweep import log_sweep
+from report.sweep import write_sweep_page
+from tasks.data.merge import merge
+from tasks.data.prepare_run import prepare_run
+from tasks.data.validate_data import validate_data
 
 POINTS = 5
 """Values of π for each head: 0.1, 0.3, 0.5, 0.7 and 0.9."""
@@ -34,7 +34,7 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
         points: values of π; with two heads as many trainings, with H heads H times as many and one.
 
     Raises:
-        flows.config.ConfigError: the configuration cannot be used, or has a single head.
+        flows.config.schema.ConfigError: the configuration cannot be used, or has a single head.
         sources.errors.DataError: a source is not what the configuration says.
     """
     started_s = time.monotonic()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flows.config import Project
+from flows.config.schema import Project
 from flows.folds import answers_out_of_fold
-from tasks.fit import FittedRef, teach
-from tasks.folds import teach_out_of_fold
-from tasks.prepare import Run
+from model.jobs.fit import FittedRef, teach
+from model.jobs.folds import teach_out_of_fold
+from tasks.data.prepare_run import Run
 
 
 def teachers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) -> dict[str, str]:

@@ -12,17 +12,17 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.config import load_project
+from flows.config.schema import load_project
 from flows.ending import ending
 from flows.outcome import Outcome
-from flows.place import config_home, prepare
-from tasks.champion import current_champion
-from tasks.drift_event import tell_of_drift
-from tasks.flow_runs import mark_flow_run
-from tasks.home import Home
-from tasks.merge import merge
-from tasks.prepare import prepare_run
-from tasks.validate import validate_data
+from flows.runs import mark_flow_run
+from flows.state_folder import config_home, prepare
+from release.champion import current_champion
+from release.home import Home
+from tasks.data.emit_drift_event import tell_of_drift
+from tasks.data.merge import merge
+from tasks.data.prepare_run import prepare_run
+from tasks.data.validate_data import validate_data
 
 
 @flow(name="validate")
@@ -30,7 +30,7 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     """Judge the data of `config`; ends `Accepted` or `Rejected`. Nothing is trained.
 
     Raises:
-        flows.config.ConfigError: the configuration cannot be used.
+        flows.config.schema.ConfigError: the configuration cannot be used.
         sources.errors.DataError: a source is not what the configuration says.
     """
     started_s = time.monotonic()

@@ -12,11 +12,11 @@ import sys
 from .errors import BadInput, ModelError
 
 COMMANDS = {
-    "fit": ("fit", "train a shared model or a baseline from a job file"),
-    "teach": ("teach", "write a fitted model's logits for every training row"),
-    "package": ("export", "write a fitted model as a bundle"),
-    "score": ("score", "let a bundle answer the rows of a split"),
-    "time": ("timing", "measure latency and memory of bundles, interleaved"),
+    "fit": ("train.fit", "train a shared model or a baseline from a job file"),
+    "teach": ("train.teach", "write a fitted model's logits for every training row"),
+    "package": ("export.package", "write a fitted model as a bundle"),
+    "score": ("measure.score", "let a bundle answer the rows of a split"),
+    "time": ("measure.timing", "measure latency and memory of bundles, interleaved"),
 }
 """Command → (module with `main(argv) -> int | None`, what it does)."""
 

@@ -1,6 +1,6 @@
 """What is to be learned and how: plain dataclasses that every layer may read (stdlib only).
 
-The same classes are the schema of the YAML configuration (`flows.config`) and of the job files that
+The same classes are the schema of the YAML configuration (`flows.config.schema`) and of the job files that
 `python -m model` reads, so a field is declared, bounded and documented once, here.
 
 Does not know where texts come from, and never opens a file.
@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from .bundle.card import HeadKind, MetricName
+
 SPLITS = ("train", "validation", "test")
 """The three parts of a dataset, in the order in which they are listed everywhere."""
 
 SplitName = Literal["train", "validation", "test"]
-HeadKind = Literal["multiclass", "multilabel"]
-MetricName = Literal["accuracy", "macro_f1", "micro_f1", "subset_accuracy"]
 
 UNLABELLED = -1
 """In target arrays: this row says nothing about this head (or, multilabel, about this label)."""

@@ -19,23 +19,26 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from serving import logs
-from serving.board import Board, board_folder
-from serving.durable import write_durably
-from serving.process import EndpointState, start_ticks, status
-from serving.release_folder import ReleaseFolder
-from serving.server import PortTaken, listen
-from serving.signing import KeyProblem, load_public_key
+from model.errors import HeadgateError
+from model.files import write_bytes
+from serving.process import logs
+from serving.process.control import EndpointState, start_ticks, status
+from serving.process.server import PortTaken, listen
+from serving.process.supervisor import Supervisor
+from serving.process.worker import OrphanedWorker, end_with, run_worker
 from serving.spec import DeploySpec
-from serving.supervisor import Supervisor
-from serving.worker import OrphanedWorker, end_with, run_worker
+from serving.store.board import Board, board_folder
+from serving.store.release_folder import ReleaseFolder
+from serving.store.signing import KeyProblem, load_public_key
 
 END_MARGIN_S = 5.0
 """How much longer than its drain a worker may take to end before it is killed, in seconds."""
 
 
-class WrongUsage(Exception):
+class WrongUsage(HeadgateError):
     """Something that was given on the command line can't be used."""
+
+    kind = "usage"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +98,7 @@ def _state(options: argparse.Namespace, port: int) -> EndpointState:
 
 
 def _announce(state_file: Path, state: EndpointState) -> None:
-    write_durably(state_file, json.dumps(dataclasses.asdict(state), indent=1).encode())
+    write_bytes(state_file, json.dumps(dataclasses.asdict(state), indent=1).encode())
 
 
 def _token(path: Path | None) -> str | None:

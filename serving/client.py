@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from model.errors import HeadgateError
 
-class NoAnswer(Exception):
+
+class NoAnswer(HeadgateError):
     """The endpoint did not answer, or not with what was asked for."""
 
 

@@ -1,6 +1,6 @@
 """Where and how the shipped model answers: the `deploy` section of the YAML schema (stdlib only).
 
-Does not know how the endpoint is started (`serving.process`) or what it loads (`serving.engine`).
+Does not know how the endpoint is started (`serving.process.control`) or what it loads (`serving.http.engine`).
 """
 
 from __future__ import annotations

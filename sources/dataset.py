@@ -18,23 +18,23 @@ import polars as pl
 
 from model.faults import fault
 from model.spec import HeadSpec, head_from_json
-from sources.answers import Answer, AnswerBook
 from sources.errors import BadTable, DataError, Problem, nearest, raise_together
-from sources.findings import find
-from sources.fingerprint import dataset_fingerprint, evidence_digest, head_fingerprint
-from sources.handover import write_rows
-from sources.identity import look_alikes
-from sources.labels import resolve_labels
-from sources.locate import AbsentPath
-from sources.merge import KEPT, merge_rows, source_rows
-from sources.near_duplicates import ROW_LIMIT, find_near_duplicates
-from sources.profile import profile_heads, profile_lengths, split_rows
-from sources.read import read_source
+from sources.formats.locate import AbsentPath
+from sources.formats.read import read_source
+from sources.formats.table import Progress
+from sources.labels.answers import Answer, AnswerBook
+from sources.labels.resolve import resolve_labels
+from sources.labels.targets import columns_of, find_targets
+from sources.merge.findings import find
+from sources.merge.fingerprint import dataset_fingerprint, evidence_digest, head_fingerprint
+from sources.merge.identity import look_alikes
+from sources.merge.join import KEPT, merge_rows, source_rows
+from sources.merge.near_duplicates import ROW_LIMIT, find_near_duplicates
+from sources.merge.rows_folder import write_rows
+from sources.merge.split import CODES, assign_splits
+from sources.profile.figures import profile_heads, profile_lengths, split_rows
+from sources.profile.vocabulary import count_words, profile_vocabulary
 from sources.spec import SourceSpec, SplitSpec
-from sources.split import CODES, assign_splits
-from sources.table import Progress
-from sources.targets import columns_of, find_targets
-from sources.vocabulary import count_words, profile_vocabulary
 
 SCHEMA_VERSION = 2
 """Of the dataset folder. 2: the profile says more of each head and split, and where conflicts are."""

@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from model.errors import HeadgateError
+
 MAX_SHOWN_CHARS = 40
 """Longest value quoted in a message, in characters. A longer one is likely a text."""
 
@@ -56,8 +58,10 @@ class Problem:
         return f"{what}. {self.advice}" if self.advice else what
 
 
-class DataError(Exception):
+class DataError(HeadgateError):
     """Something is wrong with the data; nothing was trained. Holds every problem found at once."""
+
+    kind = "data"
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__(*problems)

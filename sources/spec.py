@@ -1,6 +1,6 @@
 """Where texts and labels come from: plain dataclasses, part of the YAML schema (stdlib only).
 
-Does not know how files are read (`sources.read`) or joined (`sources.merge`).
+Does not know how files are read (`sources.formats.read`) or joined (`sources.merge.join`).
 """
 
 from __future__ import annotations

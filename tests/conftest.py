@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(scope="session", autouse=True)
 def _contained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Telemetry off and every library's state below one temporary folder, also for child processes."""
-    from tasks.home import Home, environment
+    from release.home import Home, environment
 
     home = Home(tmp_path_factory.mktemp("libraries"))
     before = dict(os.environ)

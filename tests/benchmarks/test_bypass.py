@@ -1,6 +1,6 @@
 """A fifth of the ways past the gates, each against a real registry, release folder and endpoint.
 
-`python -m benchmarks.bypass` tries all of them, with a cold start and the flow's own mending after each.
+`python -m tests.campaigns.bypass` tries all of them, with a cold start and the flow's own mending after each.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bypass import ATTACKS, SEEN_WHEN_COLD, try_way
-from benchmarks.bypass_world import World, make_store
+from tests.campaigns.bypass import ATTACKS, SEEN_WHEN_COLD, try_way
+from tests.support.bypass_world import World, make_store
 
 TRIED = tuple(ATTACKS)[::5]
 UNGATED = "bundle of nobody knows where"

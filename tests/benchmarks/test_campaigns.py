@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import kill_matrix, races
-from benchmarks.kill_cases import ENDS, Result
-from benchmarks.result import exit_status
 from model.faults import POINTS
-from tasks.journal import Entry, Event
+from release.journal import Entry, Event
+from tests.campaigns import kill_matrix, races
+from tests.support.kill_cases import ENDS, Result
+from tests.support.result import exit_status
 
 
 def test_the_matrix_holds_every_point_with_every_end() -> None:

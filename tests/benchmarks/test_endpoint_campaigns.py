@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import overload, requests, swap_soak
-from benchmarks.result import Measure
-from benchmarks.swap_load import DECIMALS, TEXTS
-from benchmarks.swap_soak import BAD_SHARE, KINDS, Soak, percentiles, wrong_replies
-from benchmarks.toy_bundle import Shop, make_shop
+from tests.campaigns import overload, requests
+from tests.campaigns import swap as swap_soak
+from tests.campaigns.swap import BAD_SHARE, KINDS, Soak, percentiles, wrong_replies
+from tests.support.result import Measure
+from tests.support.swap_load import DECIMALS, TEXTS
+from tests.support.toy_bundle import Shop, make_shop
 
 
 @pytest.fixture

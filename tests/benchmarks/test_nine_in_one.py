@@ -15,10 +15,10 @@ import pytest
 from benchmarks import nine_in_one, nine_in_one_table, real_rows
 from benchmarks.compared_fits import read_results
 from benchmarks.measured_process import run_measured
-from benchmarks.tiny_encoder import WORDS, make_tiny_backbone
-from model.fit import fit
 from model.rows import open_rows
 from model.spec import BackboneSpec, FitJob, TrainSpec
+from model.train.fit import fit
+from tests.support.tiny_encoder import WORDS, make_tiny_backbone
 
 HEADS: dict[str, dict[str, Any]] = {
     "topic": {"kind": "multiclass", "labels": ["weather", "food", "animal"]},

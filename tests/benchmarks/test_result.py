@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.machine import describe_machine, one_line, usable_cores
-from benchmarks.result import Measure, at_least, at_most, exit_status, report, shown, table
+from tests.support.machine import describe_machine, one_line, usable_cores
+from tests.support.result import Measure, at_least, at_most, exit_status, report, shown, table
 
 MACHINE = {"cpu": "a processor", "cores": 2, "memory_gib": 8.0, "flags": ["avx2"], "gpu": None}
 

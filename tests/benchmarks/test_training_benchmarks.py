@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -63,12 +62,12 @@ def test_variants_change_fields_that_exist() -> None:
 def test_teachers_out_of_fold_differ_from_the_baseline_on_labelled_rows_only(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from benchmarks.tiny_encoder import make_tiny_backbone
-    from model.fit import fit
     from model.rows import open_rows
     from model.spec import BackboneSpec
+    from model.train.fit import fit
+    from tests.support import tiny_rows as made
+    from tests.support.tiny_encoder import make_tiny_backbone
 
-    made = _conftest_of_model()
     splits = {
         split: made.tiny_examples(90, seed) for seed, split in enumerate(("train", "validation", "test"))
     }
@@ -85,20 +84,10 @@ def test_teachers_out_of_fold_differ_from_the_baseline_on_labelled_rows_only(tmp
     taught, whole = np.load(file), np.load(baseline / "taught" / "topic.npy")
     labelled = open_rows(rows).split("train").labelled("topic")
     assert ((taught != whole).any(axis=1) == labelled).all() and 0 < labelled.sum() < 90
-    made = file.stat().st_mtime_ns
+    before = file.stat().st_mtime_ns
     other = replace(recipe, distillation_teachers="out_of_fold")
     assert compared_fits.kept_folds("topic", baseline, other, **same) == file
-    assert file.stat().st_mtime_ns == made
-
-
-def _conftest_of_model() -> Any:
-    """Writes rows folders: what the tests of `model` share."""
-    path = ROOT / "tests" / "model" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tiny_rows_of_benchmarks", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    assert file.stat().st_mtime_ns == before
 
 
 def test_compiling_is_paid_for_by_hand() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import random
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,20 +11,11 @@ import pytest
 import yaml
 from prefect import flow
 
-from expectations.suspects import Suspects
+from expectations.data.suspects import Suspects
+from tests.support.tiny_encoder import make_tiny_backbone
 
 TOPICS = {"weather": ["sun", "rain", "wind", "snow"], "food": ["tea", "milk", "bread", "soup"]}
 ROWS, WRONG = 700, 20
-
-
-def _tiny_backbone(folder: Path) -> None:
-    path = Path(__file__).parents[1] / "model" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tiny_encoder_of_labels", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    module.make_tiny_backbone(folder)
 
 
 def _rows(folder: Path) -> set[int]:
@@ -51,14 +40,14 @@ def _rows(folder: Path) -> set[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_planted_errors_are_listed_first_and_changed_by_nobody(tmp_path: Path, prefect_harness: None) -> None:
-    from flows.config import load_project
+    from flows.config.schema import load_project
     from flows.label_check import search_labels
-    from tasks.fit import baseline_key, fit_baseline
-    from tasks.home import Home
-    from tasks.merge import merge
-    from tasks.prepare import prepare_run
+    from model.jobs.fit import baseline_key, fit_baseline
+    from release.home import Home
+    from tasks.data.merge import merge
+    from tasks.data.prepare_run import prepare_run
 
-    _tiny_backbone(tmp_path / "encoder")
+    make_tiny_backbone(tmp_path / "encoder")
     wrong = _rows(tmp_path)
     config = tmp_path / "project.yaml"
     config.write_text(

@@ -15,7 +15,7 @@ def test_a_slice_of_real_text_goes_through_to_a_verdict(
     real_data: Path, tmp_path: Path, prefect_harness: None
 ) -> None:
     from flows.retrain import retrain
-    from tasks.endpoint import stop
+    from release.targets.endpoint import stop
 
     files = {"train": "Training", "validation": "Validation", "test": "Testing"}
     project = {

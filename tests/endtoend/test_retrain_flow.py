@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import random
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,23 +13,13 @@ import pytest
 import yaml
 
 from flows.outcome import Outcome
-from tasks.home import Home
+from release.home import Home
+from tests.support.tiny_encoder import make_tiny_backbone
 
 # The first test waits for the whole flow, of which a dozen processes each import torch.
 pytestmark = pytest.mark.timeout(600)
 NAME = "kitchen"
 WORDS = {"weather": ["sun", "rain", "wind", "snow"], "food": ["tea", "milk", "bread", "soup"]}
-
-
-def _tiny_backbone(folder: Path) -> Path:
-    path = Path(__file__).parents[1] / "model" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tiny_encoder", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    made: Path = module.make_tiny_backbone(folder)
-    return made
 
 
 def _write_data(folder: Path, rows: int = 1200) -> None:
@@ -108,10 +96,10 @@ def _project(folder: Path, **changes: Any) -> Path:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, prefect_harness: None) -> Iterator[Path]:
     """A folder with data and a tiny encoder; its endpoint is stopped at the end."""
-    from tasks.endpoint import stop
+    from release.targets.endpoint import stop
 
     folder = tmp_path_factory.mktemp("project")
-    _tiny_backbone(folder / "encoder")
+    make_tiny_backbone(folder / "encoder")
     _write_data(folder)
     yield folder
     stop(folder / "home", NAME)
@@ -134,14 +122,14 @@ def first(place: Path) -> tuple[str, Outcome]:
 def aliases(place: Path) -> dict[str, int]:
     from mlflow import MlflowClient
 
-    from tasks.store import tracking_uri
+    from release.registry.store import tracking_uri
 
     client = MlflowClient(tracking_uri(Home(place / "home"), None))
     return {alias: int(version) for alias, version in client.get_registered_model(NAME).aliases.items()}
 
 
 def test_a_sound_model_is_deployed_and_answers(place: Path, first: tuple[str, Outcome]) -> None:
-    from tasks.endpoint import ask
+    from release.targets.endpoint import ask
 
     state, outcome = first
     assert (state, outcome.stage, outcome.exit_code) == ("Deployed", "deployed", 0), outcome.reasons
@@ -167,7 +155,7 @@ def test_the_registered_version_loads_and_answers(place: Path, first: tuple[str,
     import mlflow
     import pandas as pd
 
-    from tasks.store import tracking_uri
+    from release.registry.store import tracking_uri
 
     mlflow.set_tracking_uri(tracking_uri(Home(place / "home"), None))
     model = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
@@ -234,7 +222,7 @@ def _with(place: Path, **sections: Any) -> Path:
 
 def test_rolling_back_goes_through_the_same_verification(place: Path, first: tuple[str, Outcome]) -> None:
     from flows.rollback import rollback
-    from tasks.endpoint import ask
+    from release.targets.endpoint import ask
 
     run(_project(place))
     before = aliases(place)

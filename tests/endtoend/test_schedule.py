@@ -23,12 +23,12 @@ import httpx
 import pytest
 import yaml
 
-from benchmarks.toy_bundle import PASS, write_bundle, write_bundle_manifest
-from serving.manifest import ReleaseManifest
-from serving.release_folder import ReleaseFolder
-from serving.signing import ensure_key_pair
-from tasks.drift_event import DRIFT_EVENT, project_resource
-from tasks.home import Home
+from release.home import Home
+from serving.store.manifest import ReleaseManifest
+from serving.store.release_folder import ReleaseFolder
+from serving.store.signing import ensure_key_pair
+from tasks.data.emit_drift_event import DRIFT_EVENT, project_resource
+from tests.support.toy_bundle import PASS, write_bundle, write_bundle_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_WAIT_S = 150.0

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.accuracy_gate import decide_margin, judge_accuracy, judge_champion
-from expectations.head_metrics import confusion, expected_calibration_error, metric_value, per_label
-from expectations.scores import HeadScores, card_heads, load_scores
+from expectations.gates.accuracy import decide_margin, judge_accuracy, judge_champion
+from expectations.gates.head_metrics import confusion, expected_calibration_error, metric_value, per_label
+from expectations.gates.scores import HeadScores, card_heads, load_scores
 from expectations.spec import GateRules
 from model.spec import HeadSpec
 

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from expectations.bootstrap import Average, Comparison, compare_cells, resample_weights, widened
-from expectations.paired import Interval
+from expectations.stats.bootstrap import Average, Comparison, compare_cells, resample_weights, widened
+from expectations.stats.paired import Interval
 
 Cells = NDArray[np.int8]
 
@@ -97,7 +97,7 @@ def test_each_resample_draws_all_rows_with_replacement() -> None:
 
 def test_chunks_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = np.concatenate(list(resample_weights(40, resamples=70, seed=2)))
-    monkeypatch.setattr("expectations.bootstrap.CHUNK_CELLS", 400)
+    monkeypatch.setattr("expectations.stats.bootstrap.CHUNK_CELLS", 400)
     assert np.array_equal(np.concatenate(list(resample_weights(40, resamples=70, seed=2))), whole)
 
 

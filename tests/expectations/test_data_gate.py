@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from expectations.data_gate import DataVerdict, judge_data
-from expectations.findings import safe_cell, to_csv
-from expectations.rule_result import RuleResult
+from expectations.data.findings import safe_cell, to_csv
+from expectations.data.gate import DataVerdict, judge_data
+from expectations.data.results import RuleResult
+from expectations.data.tables import DatasetError
 from expectations.spec import DataRules, Rule
-from expectations.tables import DatasetError
 from model.spec import SPLITS, HeadSpec
 
 Heads = dict[str, HeadSpec]

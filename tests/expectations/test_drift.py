@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from expectations.drift import (
+from expectations.data.drift import (
     Levels,
     compare,
     figures,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from expectations.http_gate import HttpTimings, http_timings_from_json, judge_http
+from expectations.gates.http import HttpTimings, http_timings_from_json, judge_http
 from expectations.spec import GateRules
 
 RULES = GateRules(budget_p95_ms=20.0, http_rate_per_s=25.0)

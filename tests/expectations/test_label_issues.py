@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from expectations.label_issues import score_labels
+from expectations.stats.label_issues import score_labels
 from model.spec import UNLABELLED
 
 

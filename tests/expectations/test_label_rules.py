@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from expectations.data_gate import judge_data
-from expectations.rule_result import RuleResult
+from expectations.data.gate import judge_data
+from expectations.data.results import RuleResult
 from expectations.spec import DataRules, Rule
 from model.spec import HeadSpec
 

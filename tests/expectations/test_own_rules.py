@@ -10,11 +10,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-import expectations.great
-from expectations.check import Check
-from expectations.data_gate import judge_data
-from expectations.great import evaluate
-from expectations.own_rules import Answer, OwnRulesError, ask, load_own_rules
+import expectations.data.gx
+from expectations.data.check import Check
+from expectations.data.custom_rules import Answer, OwnRulesError, ask, load_own_rules
+from expectations.data.gate import judge_data
+from expectations.data.gx import evaluate
 from expectations.spec import DataRules
 from model.spec import HeadSpec
 
@@ -268,6 +268,6 @@ def test_rows_are_listed_only_where_they_are_few(monkeypatch: pytest.MonkeyPatch
     table = {"dataset": pd.DataFrame({"text": ["x", "a", "xa", "b"]})}
     (few,) = evaluate([check], table).evaluations
     assert few.rows is not None and few.rows.tolist() == [1, 3]
-    monkeypatch.setattr(expectations.great, "MOST_ASKED", 1)
+    monkeypatch.setattr(expectations.data.gx, "MOST_ASKED", 1)
     (many,) = evaluate([check], table).evaluations
     assert (many.unexpected, many.rows) == (2, None)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 from statsmodels.stats.contingency_tables import mcnemar
 
-from expectations.paired import paired_difference, tango_bounds, tango_statistic, wilson_interval
-from expectations.power import certifiable_margin, rows_needed
+from expectations.stats.paired import paired_difference, tango_bounds, tango_statistic, wilson_interval
+from expectations.stats.power import certifiable_margin, rows_needed
 
 
 def test_a_published_interval() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from expectations.pareto import chosen_point, pareto_front, share_grid
+from expectations.stats.pareto import chosen_point, pareto_front, share_grid
 
 
 def test_two_heads_get_pi_and_the_rest() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from expectations.selftest import main, run_selftest, synthetic_evidence
+from expectations.gates.selftest import main, run_selftest, synthetic_evidence
 from expectations.spec import GateRules
 
 RULES = GateRules(resamples=300)

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from expectations.scores import HeadScores
-from expectations.slices import judge_slices
+from expectations.gates.scores import HeadScores
+from expectations.gates.slices import judge_slices
 from expectations.spec import GateRules, SliceRule
 from expectations.verdict import Finding
 from model.spec import HeadSpec

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from expectations.check import Check
-from expectations.drift import Levels, compare
+from expectations.data.check import Check
+from expectations.data.drift import Levels, compare
+from expectations.data.suite import build_suite
 from expectations.spec import DataRules, Rule
-from expectations.suite import build_suite
 from model.spec import HeadSpec
 
 HEADS = {

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from expectations.page import page
-from expectations.suspects import Answers, Suspects, find_suspects
-from expectations.suspects_page import suspects_section
+from expectations.data.suspects import Answers, Suspects, find_suspects
 from model.spec import HeadSpec
+from report.page import page
+from report.suspects import suspects_section
 
 HOSTILE = "=<b>1+1</b>"
 HEADS = {

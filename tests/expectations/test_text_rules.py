@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-import expectations.language
-from expectations.check import Check
-from expectations.data_gate import judge_data
-from expectations.language import Languages, look_at_languages
-from expectations.rule_result import RuleResult
+import expectations.data.language
+from expectations.data.check import Check
+from expectations.data.gate import judge_data
+from expectations.data.language import Languages, look_at_languages
+from expectations.data.results import RuleResult
+from expectations.data.suite import build_suite
+from expectations.data.tables import load_profile, load_tables
 from expectations.spec import DataRules, Rule
-from expectations.suite import build_suite
-from expectations.tables import load_profile, load_tables
 from model.spec import HeadSpec
 
 Heads = dict[str, HeadSpec]
@@ -132,7 +132,7 @@ def test_languages_of_a_seeded_sample_that_the_order_of_rows_does_not_change(
 
 def test_language_is_not_looked_at_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no language is expected" in str(look_at_languages(tmp_path, [], 10, 1).skipped)
-    monkeypatch.setattr(expectations.language, "DETECTOR", "no_such_detector")
+    monkeypatch.setattr(expectations.data.language, "DETECTOR", "no_such_detector")
     absent = look_at_languages(tmp_path, ["en"], 10, 1)
     assert absent.skipped is not None and 'pip install "headgate[language]"' in absent.skipped
     checks = build_suite(DataRules(languages=("en",)), {}, {}, languages=absent)

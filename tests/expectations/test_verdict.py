@@ -18,7 +18,7 @@ from expectations.verdict import (
     combine,
     verdict_from_json,
 )
-from expectations.verdict_table import COLUMNS, markdown_table, plain_table, verdict_rows
+from report.verdict_table import COLUMNS, markdown_table, plain_table, verdict_rows
 
 OUTCOMES: tuple[Outcome, ...] = ("pass", "fail", "inconclusive")
 

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.drift import Drift, Levels
-from expectations.spec import DataRules
-from expectations.suite import build_suite
-from expectations.vocabulary import (
+from expectations.data.drift import Drift, Levels
+from expectations.data.suite import build_suite
+from expectations.data.vocabulary import (
     compare_words,
     known_words,
     load_words,
     noise_of_share,
     unseen_share,
 )
+from expectations.spec import DataRules
 from model.spec import SPLITS, HeadSpec
 
 HEADS = {"topic": HeadSpec(kind="multiclass", labels=("a", "b"))}

@@ -17,9 +17,9 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from expectations.findings import FORMULA_SIGNS
+from expectations.data.findings import FORMULA_SIGNS
 from expectations.verdict import Finding, Verdict
-from tasks.artifacts import publish_artifacts
+from tasks.report.publish_artifacts import publish_artifacts
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -60,7 +60,7 @@ class Looker(HTMLParser):
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, prefect_harness: None) -> Iterator[Path]:
     """The state folder after `headgate validate` on hostile data; the data gate refuses them."""
-    from flows.cli import main
+    from flows.cli.commands import main
 
     folder = tmp_path_factory.mktemp("hostile")
     file = "rows <b>&amp;='x'.jsonl"

@@ -46,7 +46,7 @@ def project(
 
 def retrain(folder: Path, project: dict[str, Any] | str, command: str = "retrain") -> tuple[int, str]:
     """Exit code and everything that was said; `command` takes a configuration too."""
-    from flows.cli import main
+    from flows.cli.commands import main
 
     config = folder / "project.yaml"
     text = project if isinstance(project, str) else yaml.safe_dump(project)
@@ -177,7 +177,7 @@ def test_the_hub_that_cannot_be_reached_is_said(
     command = [
         sys.executable,
         "-c",
-        "from model.backbone import resolve\nfrom model.spec import BackboneSpec\n",
+        "from model.train.backbone import resolve\nfrom model.spec import BackboneSpec\n",
     ]
     command[-1] += "resolve(BackboneSpec(name='distilbert-base-uncased'))"
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

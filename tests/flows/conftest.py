@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.tiny_encoder import make_tiny_backbone
-from flows.config import Project, load_project
-from tasks.home import Home
-from tasks.merge import merge
-from tasks.prepare import Run, prepare_run
+from flows.config.schema import Project, load_project
+from release.home import Home
+from tasks.data.merge import merge
+from tasks.data.prepare_run import Run, prepare_run
+from tests.support.tiny_encoder import make_tiny_backbone
 
 WORDS = {"weather": ["sun", "rain", "wind", "snow"], "food": ["tea", "milk", "bread", "soup"]}
 ROWS = 210

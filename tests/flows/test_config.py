@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.config import ConfigError, json_schema, load_project
+from flows.config.schema import ConfigError, json_schema, load_project
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALLEST = """

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.config import Project, load_project
-from tasks.drift_event import DRIFT_EVENT, project_resource
+from flows.config.schema import Project, load_project
+from tasks.data.emit_drift_event import DRIFT_EVENT, project_resource
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))[

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.interrupts import CLEANING_S
+from flows.cli.interrupts import CLEANING_S
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBBORN = """
 import signal, time
-import flows.interrupts
-flows.interrupts.CLEANING_S = 1.0
-with flows.interrupts.ended_in_time():
+import flows.cli.interrupts
+flows.cli.interrupts.CLEANING_S = 1.0
+with flows.cli.interrupts.ended_in_time():
     signal.signal(signal.{name}, lambda number, frame: print("heard", flush=True))  # as Prefect does
     print("ready", flush=True)
     for _ in range(600):
@@ -41,7 +41,7 @@ def test_whatever_hears_the_signal_the_process_ends(number: signal.Signals) -> N
 
 
 def test_a_block_that_ends_leaves_no_deadline() -> None:
-    code = "import flows.interrupts as i\ni.CLEANING_S = 0\nwith i.ended_in_time():\n    pass\n"
+    code = "import flows.cli.interrupts as i\ni.CLEANING_S = 0\nwith i.ended_in_time():\n    pass\n"
     code += "import signal, os, time\nsignal.signal(signal.SIGTERM, lambda *_: None)\n"
     code += "os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.5)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
@@ -55,7 +55,7 @@ def test_a_flow_ends_although_its_server_got_the_signal_too(
     command = [
         sys.executable,
         "-m",
-        "flows.cli",
+        "flows.cli.commands",
         "retrain",
         str(two_heads()),
         "--home",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.place import NoHome, config_home, existing_home, prepare
+from flows.state_folder import NoHome, config_home, existing_home, prepare
 
 
 @pytest.fixture(autouse=True)

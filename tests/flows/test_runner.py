@@ -13,12 +13,12 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.baselines import Wanted, fit_all, fit_heads
-from flows.config import ConfigError, Project, load_project
+from flows.config.schema import ConfigError, Project, load_project
 from flows.runner import EXTRAS, RunnerSpec, started
-from tasks.fit import FittedRef, OtherCode, fit_baseline
-from tasks.flow_runs import process_tag
-from tasks.home import Home
-from tasks.prepare import Run
+from flows.runs import process_tag
+from model.jobs.fit import FittedRef, OtherCode, fit_baseline
+from release.home import Home
+from tasks.data.prepare_run import Run
 
 Prepared = Callable[[Path, Home], tuple[Project, Run, Path]]
 

@@ -53,8 +53,8 @@ def test_a_sweep_draws_its_front_and_logs_its_points(
     from mlflow import MlflowClient
 
     from flows.sweep import sweep
-    from tasks.home import Home
-    from tasks.store import tracking_uri
+    from release.home import Home
+    from release.registry.store import tracking_uri
 
     home = tmp_path / "home"
     state = sweep(config, home=home, points=2, return_state=True)  # type: ignore[call-overload]

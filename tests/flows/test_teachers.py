@@ -12,17 +12,17 @@ import pytest
 from prefect import flow
 
 from flows.baselines import fit_heads
-from flows.config import Project
+from flows.config.schema import Project
 from flows.folds import answers_out_of_fold
 from flows.label_check import search_labels
 from flows.teachers import teachers
 from model.folds import deal_folds
+from model.jobs.fit import baseline_key, teach
+from model.jobs.folds import AnswersRef, teach_out_of_fold
 from model.rows import open_rows
 from model.spec import HeadSpec, TrainSpec
-from tasks.fit import baseline_key, teach
-from tasks.folds import AnswersRef, teach_out_of_fold
-from tasks.home import Home
-from tasks.prepare import Run
+from release.home import Home
+from tasks.data.prepare_run import Run
 
 Prepared = Callable[[Path, Home], tuple[Project, Run, Path]]
 

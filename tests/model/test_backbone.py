@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from model.backbone import OFFLINE_SHA256, load_encoder, load_tokenizer, resolve
 from model.errors import BackboneError
 from model.spec import BackboneSpec
+from model.train.backbone import OFFLINE_SHA256, load_encoder, load_tokenizer, resolve
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -159,7 +159,7 @@ def hub(tiny_backbone: Path) -> Iterator[str]:
 def _resolve_elsewhere(endpoint: str, cache: Path, name: str, revision: str | None = None) -> str:
     """Resolve in a fresh process, because huggingface_hub reads its environment once, at import."""
     program = (
-        "import sys\nfrom model.backbone import resolve\nfrom model.errors import BackboneError\n"
+        "import sys\nfrom model.train.backbone import resolve\nfrom model.errors import BackboneError\n"
         "from model.spec import BackboneSpec\n"
         f"try: print(resolve(BackboneSpec(name={name!r}, revision={revision!r})).revision)\n"
         "except BackboneError as error: print(error)\n"

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.batches import padding_share, plan_batches, sorted_batches
-from model.encode import Tokens
+from model.bundle.batches import padding_share, plan_batches, sorted_batches
+from model.train.tokens import Tokens
 
 LENGTHS = st.lists(st.integers(2, 90), min_size=1, max_size=300).map(lambda x: np.array(x, np.int64))
 

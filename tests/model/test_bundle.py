@@ -16,20 +16,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from model.bundle import Bundle
-from model.card import (
+from model.bundle.card import HeadCard, card_from_json
+from model.bundle.errors import (
     BundleError,
     BundleFileError,
     CardError,
     GoldenMismatch,
     GraphError,
-    HeadCard,
     NonFiniteOutput,
     TextError,
-    card_from_json,
 )
+from model.bundle.reader import Bundle
 from model.errors import BadInput
-from model.export import write_manifest
+from model.export.package import write_manifest
 
 TEXTS = ["sun rain", "cat", "", "tea milk bread soup " * 30, "nothing known here", "Fox! dogs?"]
 

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.calibrate import SHRINK_POSITIVES, best_temperature, best_thresholds, calibrate, common_threshold
+from model.bundle.activations import decide, probabilities
 from model.errors import BadInput
-from model.metrics import decide, metric, probabilities
+from model.measure.metrics import metric
+from model.train.calibrate import (
+    SHRINK_POSITIVES,
+    best_temperature,
+    best_thresholds,
+    calibrate,
+    common_threshold,
+)
 
 
 def _draw(kind: str, seed: int, rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:

@@ -14,14 +14,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import precision
-from model.bundle import Bundle
+from model.bundle.reader import Bundle
 from model.errors import BadInput
-from model.export import main, package
-from model.golden_texts import GOLDEN_TEXTS
-from model.network import MultiHeadNetwork, load_fitted
-from model.onnx_graph import OPSET, PARITY, ExportError, export_graph
-from model.quantise import quantise
+from model.export import precision
+from model.export.golden_texts import GOLDEN_TEXTS
+from model.export.graph import OPSET, PARITY, ExportError, export_graph
+from model.export.package import main, package
+from model.export.quantise import quantise
+from model.train.network import MultiHeadNetwork, load_fitted
 
 LABELS = {"topic": ("weather", "food", "animal"), "names": ("sun", "tea", "cat", "fox")}
 

@@ -20,11 +20,11 @@ import torch
 from safetensors.torch import load_file
 
 from model.errors import BadInput, TrainingDiverged
-from model.fit import fit
-from model.network import load_fitted
 from model.rows import open_rows
 from model.spec import BackboneSpec, FitJob, TrainSpec
-from model.teach import teach
+from model.train.fit import fit
+from model.train.network import load_fitted
+from model.train.teach import teach
 
 PROJECT = Path(__file__).resolve().parents[2]
 RECIPE = TrainSpec(

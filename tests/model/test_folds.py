@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import BadInput
-from model.fit import fit
 from model.folds import NO_FOLD, deal_folds, fill_in, write_fold
 from model.rows import open_rows
 from model.spec import BackboneSpec, FitJob, SplitName, TrainSpec
-from model.teach import teach
+from model.train.fit import fit
+from model.train.teach import teach
 
 
 @pytest.mark.parametrize("head", ["topic", "names"])

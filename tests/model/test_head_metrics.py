@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.bundle.activations import decide, probabilities
 from model.errors import BadInput
-from model.metrics import (
+from model.measure.metrics import (
     confusion_matrix,
-    decide,
     expected_calibration_error,
     majority_metric,
     metric,
     per_label,
-    probabilities,
 )
 
 SINGLE_SAID = np.array([0, 0, 1, 2, 2, 1], np.int32)

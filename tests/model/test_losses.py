@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.losses import (
+from model.train.losses import (
     distillation_loss,
     hard_loss,
     head_loss,

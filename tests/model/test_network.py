@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.backbone import load_encoder, resolve
-from model.losses import head_loss, head_scale
-from model.network import MultiHeadNetwork, describe_network, rebuild_network
 from model.rows import open_rows
 from model.spec import BackboneSpec, HeadSpec
+from model.train.backbone import load_encoder, resolve
+from model.train.losses import head_loss, head_scale
+from model.train.network import MultiHeadNetwork, describe_network, rebuild_network
 
 HEADS = {
     "type": HeadSpec(kind="multiclass", labels=("a", "b", "c")),  # named like a method of nn.Module

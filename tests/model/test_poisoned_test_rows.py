@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.export import package
-from model.fit import fit
+from model.export.package import package
 from model.rows import open_rows
 from model.spec import BackboneSpec, FitJob, TrainSpec
+from model.train.fit import fit
 
 RECIPE = TrainSpec(
     epochs=2,

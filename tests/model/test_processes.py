@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.fit import fit
-from model.processes import Processes
 from model.rows import open_rows
 from model.spec import BackboneSpec, FitJob, TrainSpec
+from model.train.fit import fit
+from model.train.processes import Processes
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -16,8 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from model.fit import fit
-from model.losses import (
+from model.rows import open_rows
+from model.spec import BackboneSpec, FitJob, HeadKind, TrainSpec
+from model.train.fit import fit
+from model.train.loop import teacher_share_at
+from model.train.losses import (
     MOST_LABEL_WEIGHT,
     HeadScale,
     LossForm,
@@ -29,11 +32,8 @@ from model.losses import (
     multiclass_loss,
     multilabel_loss,
 )
-from model.network import MultiHeadNetwork
-from model.optimise import levels_below_top, make_optimizer, plateaus, rate_factor
-from model.rows import open_rows
-from model.spec import BackboneSpec, FitJob, HeadKind, TrainSpec
-from model.train import teacher_share_at
+from model.train.network import MultiHeadNetwork
+from model.train.optimizer import levels_below_top, make_optimizer, plateaus, rate_factor
 
 LN3 = math.log(3)
 ONE = torch.ones(1)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.backbone import load_tokenizer, resolve
-from model.encode import cached_tokens, tokenise
 from model.errors import BadInput
 from model.rows import open_rows
 from model.spec import BackboneSpec, HeadSpec
+from model.train.backbone import load_tokenizer, resolve
+from model.train.tokens import cached_tokens, tokenise
 
 
 @pytest.fixture

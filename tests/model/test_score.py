@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import score as scoring
-from model.bundle import Bundle
+from model.bundle.reader import Bundle
 from model.errors import BadInput
-from model.score import main, score
+from model.measure import score as scoring
+from model.measure.score import main, score
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model.errors import BadInput
-from model.timing import TimingError, TimingJob, main, read_job, time_bundles
+from model.measure.timing import TimingError, TimingJob, main, read_job, time_bundles
 
 NAMES = {"shared", "baseline:topic", "control"}
 

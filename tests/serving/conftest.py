@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.toy_bundle import Shop, make_shop, write_bundle
-from serving import process
+from serving.process import control as process
 from serving.spec import DeploySpec
+from tests.support.projects import candidate, deploy_spec, home, store, write_bundle
+from tests.support.toy_bundle import Shop, make_shop
 
-__all__ = ["write_bundle"]  # for tests/tasks, which makes its candidates of these bundles
+__all__ = ["candidate", "deploy_spec", "home", "store", "write_bundle"]
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.batching import Batcher, Closed, QueueFull
-from serving.engine import Engine
-from serving.loading import Served
+from serving.http.batching import Batcher, Closed, QueueFull
+from serving.http.engine import Engine
+from serving.http.loading import Served
 
 WORDS = ("hello", "good", "bad", "day", "rain", "sun", "late", "early", "thanks", "help", "order")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.bad_versions import ROTTEN, Spoil
-from serving import signing
-from serving.engine import Engine
-from serving.override import Override
-from serving.pointer import write_pointer
+from serving.http.engine import Engine
+from serving.store import signing
+from serving.store.override import Override
+from serving.store.pointer import write_pointer
+from tests.support.bad_versions import ROTTEN, Spoil
 
 
 def engine_of(shop: Any, **options: Any) -> Engine:

@@ -1,7 +1,7 @@
 """What the endpoint does with what people and programs send by mistake or to do harm: small refusals that
 echo nothing, and never a failure.
 
-Part of `benchmarks.requests`, which tries many more.
+Part of `tests.campaigns.requests`, which tries many more.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from benchmarks.hostile_requests import CANARY, LEAKS, RAW, Hostile, by_hand, flaws, send, send_raw
-from benchmarks.requests import bodies, schema_cases, tell
 from serving import client
+from tests.campaigns.requests import bodies, schema_cases, tell
+from tests.support.hostile_requests import CANARY, LEAKS, RAW, Hostile, by_hand, flaws, send, send_raw
 
 HOSTILE = list(by_hand())
 

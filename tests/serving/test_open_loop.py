@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.open_loop import WARM_UP, LoadJob, main, offer
+from serving.process.load_generator import WARM_UP, LoadJob, main, offer
 
 
 def job(requests: int = 40, rate_per_s: float = 100.0) -> LoadJob:

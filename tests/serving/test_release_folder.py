@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from serving.manifest import ReleaseRefused
-from serving.pointer import PointerBroken, write_pointer
-from serving.release_folder import PromotionRefused, ReleaseFolder
+from serving.store.manifest import ReleaseRefused
+from serving.store.pointer import PointerBroken, write_pointer
+from serving.store.release_folder import PromotionRefused, ReleaseFolder
 
 
 def test_staged_version_does_not_serve_until_it_is_promoted(shop: Any) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from serving import signing
-from serving.manifest import ReleaseRefused, verdict_outcome, verify_release, write_release
-from serving.override import Override, OverrideProblem, write_override
+from serving.store import signing
+from serving.store.manifest import ReleaseRefused, verdict_outcome, verify_release, write_release
+from serving.store.override import Override, OverrideProblem, write_override
 
 FILES = ("model.onnx", "tokenizer.json", "card.json", "golden.json", "manifest.json")
 

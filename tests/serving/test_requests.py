@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.hostile_requests import CANARY, send
 from serving import client
+from tests.support.hostile_requests import CANARY, send
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from benchmarks.load import Client
-from serving import client, process
-from serving.server import listen, take_no_more
+from serving import client
+from serving.process import control as process
+from serving.process.server import listen, take_no_more
+from tests.support.load import Client
 
 
 def test_starts_once_is_found_and_stops(shop: Any, start: Any, spec: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import signing
+from serving.store import signing
 
 
 def test_first_use_makes_a_key_that_only_its_owner_reads(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.load import Client
-from serving import client, process
-from serving.board import Board, WorkerState, board_folder
-from serving.process import start_ticks
+from serving import client
+from serving.process import control as process
+from serving.process.control import start_ticks
+from serving.store.board import Board, WorkerState, board_folder
+from tests.support.load import Client
 
 Until = Callable[..., None]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sources.cells import CellError, CellReader, truth
+from sources.labels.cells import CellError, CellReader, truth
 from sources.spec import TargetSpec
 
 

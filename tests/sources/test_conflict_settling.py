@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from model.spec import HeadSpec
-from sources.answers import Answer
-from sources.conflicts import Vote, places_of_conflict, settle
+from sources.labels.answers import Answer
+from sources.merge.conflicts import Vote, places_of_conflict, settle
 from sources.spec import SourceSpec, SplitSpec
 
 A, B = Answer(("a",)), Answer(("b",))

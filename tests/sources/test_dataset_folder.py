@@ -15,7 +15,7 @@ import pytest
 from model.spec import HeadSpec
 from sources.dataset import build_dataset, open_dataset
 from sources.errors import BadLabels, BadSplit, BadTable, DataError
-from sources.identity import text_id
+from sources.merge.identity import text_id
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
 
 HEADS = {"mood": HeadSpec(kind="multiclass"), "tags": HeadSpec(kind="multilabel")}

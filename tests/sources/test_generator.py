@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources import generator_messages as messages
-from sources import generator_words as words
-from sources.generator import main, write_sources
-from sources.generator_messages import EMOTIONS, RATINGS, TOPICS, draw_messages, expand, misspell, pick
+from sources.quickstart import messages
+from sources.quickstart import phrases as words
+from sources.quickstart.generate import main, write_sources
+from sources.quickstart.messages import EMOTIONS, RATINGS, TOPICS, draw_messages, expand, misspell, pick
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,16 @@ def digest(paths: tuple[Path, Path]) -> list[str]:
 def test_the_same_seed_gives_the_same_bytes_in_another_process(
     tmp_path: Path, files: tuple[Path, Path]
 ) -> None:
-    command = [sys.executable, "-m", "sources.generator", str(tmp_path), "--rows", "1500", "--seed", "17"]
+    command = [
+        sys.executable,
+        "-m",
+        "sources.quickstart.generate",
+        str(tmp_path),
+        "--rows",
+        "1500",
+        "--seed",
+        "17",
+    ]
     # A different hash seed: nothing may depend on the order of a set.
     done = subprocess.run(
         command, capture_output=True, text=True, env={"PYTHONHASHSEED": "5", "PYTHONPATH": "."}

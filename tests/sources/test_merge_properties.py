@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from model.spec import HeadSpec
 from sources.dataset import build_dataset
 from sources.errors import DataError
-from sources.identity import WHITE_SPACE, identity_text
+from sources.merge.identity import WHITE_SPACE, identity_text
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from model.spec import HeadSpec
-from sources.near_duplicates import find_near_duplicates
+from sources.merge.near_duplicates import find_near_duplicates
 from sources.spec import SourceSpec, SplitSpec
 
 WORDS = [f"word{i}" for i in range(400)]

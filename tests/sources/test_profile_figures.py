@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.spec import HeadSpec
-from sources.profile import label_figures, profile_heads
+from sources.profile.figures import label_figures, profile_heads
 
 
 def test_figures_by_hand() -> None:

@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 
 from sources.errors import BadCell, BadSplit, UnreadableSource
-from sources.locate import expand, locate
-from sources.read import read_source
+from sources.formats.locate import expand, locate
+from sources.formats.read import read_source
+from sources.formats.table import FILE, GIVEN, LINE
+from sources.formats.text_file import unchanged
 from sources.spec import SourceSpec
-from sources.table import FILE, GIVEN, LINE
-from sources.textfile import unchanged
 
 HEAD = {"h": "label"}
 

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from model.spec import HeadSpec
-from sources.identity import identity_text
+from sources.merge.identity import identity_text
 from sources.spec import SourceSpec, TargetSpec
 
 ROOT = os.environ.get("HEADGATE_DATA", "")

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.errors import BadSplit
-from sources.identity import text_ids
+from sources.merge.identity import text_ids
+from sources.merge.split import assign_splits, join_groups, unit_hash
 from sources.spec import SourceSpec, SplitSpec
-from sources.split import assign_splits, join_groups, unit_hash
 
 
 def texts(number: int, **columns: Any) -> pl.DataFrame:

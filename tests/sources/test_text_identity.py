@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.identity import WHITE_SPACE, identity, identity_text, look_alikes, text_id, text_ids
+from sources.merge.identity import WHITE_SPACE, identity, identity_text, look_alikes, text_id, text_ids
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 

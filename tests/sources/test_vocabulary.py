@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import sources.vocabulary
-from sources.vocabulary import count_words, hash_words, profile_vocabulary
+import sources.profile.vocabulary
+from sources.profile.vocabulary import count_words, hash_words, profile_vocabulary
 
 
 def dataset(**texts: list[str]) -> pl.DataFrame:
@@ -63,7 +63,7 @@ def test_unseen_share_by_hand() -> None:
 
 
 def test_only_the_commonest_words_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources.vocabulary, "KEPT_WORDS", 1)
+    monkeypatch.setattr(sources.profile.vocabulary, "KEPT_WORDS", 1)
     profile = profiled(dataset(train=["a b b", "b c a"]))
     assert known(profile) == set(hash_words(["b"]).tolist())
     assert profile["unseen"]["train"] == 0.5
@@ -77,7 +77,7 @@ def test_no_word_can_be_read() -> None:
 def test_of_many_texts_a_sample_is_counted_that_the_order_does_not_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sources.vocabulary, "MOST_TEXTS", 5)
+    monkeypatch.setattr(sources.profile.vocabulary, "MOST_TEXTS", 5)
     rows = dataset(train=[f"word{at}" for at in range(50)])
     counts = count_words(rows)
     assert counts["tokens"].sum() == 5

@@ -1,0 +1,1 @@
+"""The release gates: accuracy, champion, slices, latency, memory; from evidence to a verdict."""

@@ -1,0 +1,185 @@
+"""Paired bootstrap of F1: how far apart two models are, on the same rows, when no formula says so.
+
+A resample draws N rows with replacement. It is a vector of how often each row was drawn, so the counts
+behind F1 in every resample come from one matrix product `W (R, N) @ X (N, K)` instead of R passes over
+the rows. Counts below 2^24 are exact in float32; larger ones are kept in float64. Does not know heads.
+
+BCa alone is not enough for a gate. Only the rows on which two models disagree tell them apart, and those
+are few: BCa's bounds then hold in 88% to 93% of samples instead of 95% (`benchmarks.coverage`, decision
+0016), and with no disagreement at all they shrink to nothing. `widened` makes the difference's bounds hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, t
+
+from expectations.stats.paired import Interval
+
+Floats = NDArray[np.float64]
+Reals = NDArray[np.floating[Any]]
+Cells = NDArray[np.int8]
+Average = Literal["macro", "micro", "cells"]
+
+CHUNK_CELLS = 4_000_000
+"""Most cells of a weight matrix held at once: 16 MB in float32."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two models' figures on the same rows and their difference, each with bounds."""
+
+    shared: Interval
+    baseline: Interval
+    difference: Interval
+    bca: Interval | None = None
+    """The difference with BCa's bounds alone, where they were `widened`: for whoever studies them."""
+
+
+def compare_cells(
+    targets: Cells,
+    shared: Cells,
+    baseline: Cells,
+    *,
+    average: Average,
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> Comparison:
+    """BCa bounds of each model's figure and of their difference (Efron 1987, JASA 82, 171–185), those of
+    the difference `widened` where few rows disagree.
+
+    Args:
+        targets: `(N, L)`, 1 applies, 0 does not, -1 unknown: the cell counts for neither model.
+        shared: `(N, L)`, 1 where the shared model says that the label applies, else 0.
+        baseline: `(N, L)`, the baseline's answers.
+        average: `macro`, the mean of the labels' F1 (a label that neither occurs nor is answered counts
+            0, for both models alike); `micro`, F1 over all cells; `cells`, the share of right cells.
+
+    Raises:
+        ValueError: the shapes differ, or there are no rows or labels.
+    """
+    if targets.ndim != 2 or not targets.size or not targets.shape == shared.shape == baseline.shape:
+        raise ValueError(
+            f"expected three equal, non-empty (N, L), saw {targets.shape}, {shared.shape}, {baseline.shape}"
+        )
+    n = targets.shape[0]
+    both = np.concatenate([_counts(targets, shared, average), _counts(targets, baseline, average)], axis=1)
+    totals = both.sum(axis=0, dtype=np.float64)
+    # Resampled totals stray from these by far less than a factor of 2, so they stay exact too.
+    counts: Reals = both.astype(np.float32 if totals.max() < 2**23 else np.float64)
+    half = counts.shape[1] // 2
+
+    def figures(sums: Reals) -> Floats:
+        """Totals `(R, 4K)` → `(R, 3)`: of shared, of baseline, difference."""
+        one, other = _mean_ratio(sums[:, :half]), _mean_ratio(sums[:, half:])
+        return np.stack([one, other, one - other], axis=1)
+
+    estimate = figures(totals[None, :])[0]
+    drawn = np.concatenate(
+        [figures(weights @ counts) for weights in resample_weights(n, resamples=resamples, seed=seed)]
+    )
+    step = max(1, CHUNK_CELLS // counts.shape[1])
+    left_out = np.concatenate([figures(totals - counts[at : at + step]) for at in range(0, n, step)])
+    one, other, difference = (
+        bca_interval(float(estimate[k]), drawn[:, k], left_out[:, k], confidence) for k in range(3)
+    )
+    disagreeing = int((both[:, :half] != both[:, half:]).any(axis=1).sum())
+    # What it costs the shared model to miss every label of a row, on average over the rows.
+    missed = counts[:, :half] - _counts(targets, np.zeros_like(shared), average).astype(counts.dtype)
+    worse = [_mean_ratio(totals[None, :half] - missed[at : at + step]) for at in range(0, n, step)]
+    row_worth = float(np.abs(estimate[0] - np.concatenate(worse)).mean())
+    decides = widened(difference, n, disagreeing, row_worth, confidence)
+    return Comparison(shared=one, baseline=other, difference=decides, bca=difference)
+
+
+def resample_weights(n: int, *, resamples: int, seed: int) -> Iterator[NDArray[np.float32]]:
+    """How often each of `n` rows was drawn: chunks `(r, n)` of `resamples` rows in all, each adding to n."""
+    rng = np.random.default_rng(seed)
+    chunk = max(1, min(resamples, CHUNK_CELLS // n))
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        drawn = rng.integers(0, n, size=(rows, n))
+        drawn += np.arange(0, rows * n, n)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float32)
+
+
+def bca_interval(estimate: float, drawn: Floats, left_out: Floats, confidence: float) -> Interval:
+    """Bias-corrected and accelerated bounds from resampled values `(R,)` and leave-one-out values `(N,)`.
+
+    Efron 1987; ties count half in the bias correction (the estimate itself is discrete). Where all
+    resamples agree the bounds are the estimate.
+    """
+    spread = float(drawn.std(ddof=1)) if drawn.size > 1 else 0.0
+    if spread == 0.0 or not np.isfinite(drawn).all():
+        bound = estimate if np.isfinite(drawn).all() else float("nan")
+        return Interval(value=estimate, lower=bound, upper=bound, standard_error=spread)
+    below = np.count_nonzero(drawn < estimate) + 0.5 * np.count_nonzero(drawn == estimate)
+    # All on one side would put the correction at infinity; half a resample keeps it at the edge.
+    bias = float(norm.ppf(np.clip(below / drawn.size, 0.5 / drawn.size, 1 - 0.5 / drawn.size)))
+    away = left_out.mean() - left_out
+    squares = float((away**2).sum())
+    acceleration = float((away**3).sum()) / (6 * squares**1.5) if squares > 0 else 0.0
+
+    def quantile(z: float) -> float:
+        shifted = bias + z
+        stretch = 1 - acceleration * shifted
+        # Beyond the pole the transformation has run off the end of the distribution.
+        level = float(norm.cdf(bias + shifted / stretch)) if stretch > 0 else float(shifted > 0)
+        return float(np.quantile(drawn, level))
+
+    z = float(norm.ppf(confidence))
+    return Interval(value=estimate, lower=quantile(-z), upper=quantile(z), standard_error=spread)
+
+
+def widened(interval: Interval, n: int, disagreeing: int, row_worth: float, confidence: float) -> Interval:
+    """Bounds of a difference that also hold when few of the `n` rows tell the models apart.
+
+    Each bound is the furthest of three: BCa's; Student's, with the bootstrap's standard error and as many
+    degrees of freedom as there are disagreeing rows less one (Hesterberg 2015, The American Statistician 69,
+    371–386, on why percentile bounds are too narrow in small samples); and what could have gone unseen. No
+    disagreement in n rows means at most a share 1 - (1 - confidence)^(1/n) of them, about 3/n, with that
+    confidence; each is worth `row_worth` of the metric. With labels of 2% and 400 rows the lower bound still
+    held in 93.2% of 250 simulated samples of a model at its boundary (decision 0016), BCa's in 90.4%.
+
+    Args:
+        disagreeing: rows on which the two models' counts differ.
+        row_worth: by how much the metric moves when one average row is answered wrongly, at least 0.
+    """
+    unseen = n * (1.0 - (1.0 - confidence) ** (1.0 / n)) * row_worth
+    reach = float(t.ppf(confidence, disagreeing - 1)) * interval.standard_error if disagreeing > 1 else 0.0
+    half = max(unseen, reach)
+    return Interval(
+        value=interval.value,
+        lower=min(interval.lower, interval.value - half),
+        upper=max(interval.upper, interval.value + half),
+        standard_error=interval.standard_error,
+    )
+
+
+def _counts(targets: Cells, answers: Cells, average: Average) -> NDArray[np.int32]:
+    """`(N, 2K)`: what stands above, then below the fraction bar; K labels for macro, else 1.
+
+    F1 = 2 TP / (answered + true); a share of cells = right / known.
+    """
+    known, true, said = targets >= 0, targets == 1, answers == 1
+    if average == "cells":
+        return np.stack([(known & (true == said)).sum(axis=1), known.sum(axis=1)], axis=1).astype(np.int32)
+    above = 2 * (true & said).astype(np.int32)
+    below = true.astype(np.int32) + (said & known)
+    if average == "micro":
+        return np.stack([above.sum(axis=1), below.sum(axis=1)], axis=1).astype(np.int32)
+    return np.concatenate([above, below], axis=1)
+
+
+def _mean_ratio(totals: Reals) -> Floats:
+    """Totals `(R, 2K)` → mean of the K ratios `(R,)`, 0 for 0 / 0."""
+    half = totals.shape[1] // 2
+    above, below = totals[:, :half].astype(np.float64), totals[:, half:].astype(np.float64)
+    shares: Floats = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+    return np.asarray(shares.mean(axis=1))

@@ -1,0 +1,227 @@
+"""The command line: `headgate COMMAND`.
+
+Thin: reads the configuration, prepares the home folder, runs a flow or asks the endpoint, prints, and
+ends with an exit code that a scheduler can act on. Heavy libraries are imported by the command that
+needs them, so that `--help` and `predict` answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from flows.cli import exit_codes as exits
+from flows.state_folder import NoHome, config_home, existing_home, prepare
+
+_HOME = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="State folder. Default: HEADGATE_HOME, else .headgate next to the configuration.",
+)
+_BACKBONE = click.option("--backbone", help="Another encoder: a hub name, a folder, or `offline`.")
+_CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
+_NAME = click.argument("name")
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"headgate: {message}", err=True)
+    raise SystemExit(code)
+
+
+def _example(text: str) -> dict[str, Any]:
+    return {"epilog": f"\b\nExample:\n  {text}"}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="headgate", prog_name="headgate")
+def main() -> None:
+    """Retrain one multi-head text encoder; deploy it only if its gates pass.
+
+    \b
+    Exit codes: 0 deployed or done, 2 wrong usage or configuration, 3 data rejected,
+    4 model rejected or inconclusive, 1 anything else.
+    """
+
+
+@main.command(**_example("headgate retrain configs/quickstart.yaml"))
+@_CONFIG
+@_HOME
+@_BACKBONE
+def retrain(config: Path, home: Path | None, backbone: str | None) -> None:
+    """Merge, validate, train, gate, register and deploy the project of CONFIG."""
+    _run_flow("retrain", config, home, backbone)
+
+
+@main.command(**_example("headgate validate configs/feelings.yaml"))
+@_CONFIG
+@_HOME
+@_BACKBONE
+def validate(config: Path, home: Path | None, backbone: str | None) -> None:
+    """Merge and judge the data of CONFIG and write its report; train nothing."""
+    _run_flow("validate", config, home, backbone)
+
+
+@main.command(**_example("headgate sweep configs/two_label_sets.yaml --backbone offline"))
+@_CONFIG
+@_HOME
+@_BACKBONE
+@click.option("--points", type=click.IntRange(2, 50), default=5, help="Values of π for a head; default 5.")
+def sweep(config: Path, home: Path | None, backbone: str | None, points: int) -> None:
+    """Train CONFIG with a grid of loss weights of its heads and draw the trade-off; deploy nothing."""
+    _run_flow("sweep", config, home, backbone, points=points)
+
+
+def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None, **options: Any) -> None:
+    from flows.config.schema import ConfigError, load_project
+
+    try:
+        load_project(config, backbone=backbone)  # cheap: before any server is started
+    except ConfigError as error:
+        _fail(str(error), exits.USAGE)
+    prepare(config_home(config, home), on_console=True)
+    from flows.cli.console import run_and_show
+
+    place = config_home(config, home)
+    raise SystemExit(run_and_show(which, config=config, home=place, backbone=backbone, **options))
+
+
+@main.command(**_example('headgate predict quickstart "The blender broke after a week, I am furious."'))
+@_NAME
+@click.argument("texts", nargs=-1, required=True)
+@_HOME
+@click.option("--json", "as_json", is_flag=True, help="The endpoint's reply as it is.")
+def predict(name: str, texts: tuple[str, ...], home: Path | None, as_json: bool) -> None:
+    """Ask the endpoint of NAME about one or more TEXTS."""
+    from flows.cli.console import show_answers
+    from release.targets.endpoint import EndpointDown, ask
+
+    try:
+        reply = ask(_home_of(name, home), name, list(texts))
+    except EndpointDown as error:
+        _fail(str(error), exits.FAILED)
+    if as_json:
+        click.echo(json.dumps(reply, ensure_ascii=False))
+    else:
+        show_answers(texts, reply)
+
+
+@main.command(**_example("headgate serve quickstart"))
+@_NAME
+@_HOME
+@click.option("--port", type=int, help="Default: the port it was last deployed with.")
+def serve(name: str, home: Path | None, port: int | None) -> None:
+    """Start the endpoint of NAME in the background; it serves the current champion."""
+    from release.targets.endpoint import EndpointDown, start
+
+    try:
+        address = start(_home_of(name, home), name, port=port)
+    except EndpointDown as error:
+        _fail(str(error), exits.FAILED)
+    click.echo(f"{name} serves at {address}  (stop it with: headgate stop {name})")
+
+
+@main.command(**_example("headgate stop quickstart"))
+@_NAME
+@_HOME
+def stop(name: str, home: Path | None) -> None:
+    """Stop the endpoint of NAME; requests in flight are answered first."""
+    from release.targets.endpoint import EndpointDown
+    from release.targets.endpoint import stop as stop_endpoint
+
+    try:
+        stopped = stop_endpoint(_home_of(name, home), name)
+    except EndpointDown as error:
+        _fail(str(error), exits.FAILED)
+    click.echo(f"{name}: stopped" if stopped else f"{name}: was not running")
+
+
+@main.command(**_example("headgate status"))
+@click.argument("name", required=False)
+@_HOME
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def status(name: str | None, home: Path | None, as_json: bool) -> None:
+    """What serves, what is registered, and how it came about; for one NAME or all."""
+    from flows.cli.console import show_status
+    from release.status import read_status
+
+    report = read_status(_home_of(name, home), name)
+    if as_json:
+        click.echo(json.dumps(report, indent=1))
+    else:
+        show_status(report)
+
+
+@main.command(**_example("headgate rollback quickstart --to 3"))
+@_NAME
+@_HOME
+@click.option("--to", "version", type=int, help="Version to go back to. Default: the former champion.")
+def rollback(name: str, home: Path | None, version: int | None) -> None:
+    """Make the former champion (or --to VERSION) of NAME serve again, through the same verification."""
+    folder = _home_of(name, home)
+    prepare(folder, on_console=True)
+    from release.failures import foreseen
+    from release.home import Home
+    from release.moves.rollback import roll_back_to
+
+    try:
+        done = roll_back_to(Home(folder), name, version)
+    except Exception as error:
+        if foreseen(error) is None:
+            raise
+        _fail(str(error), exits.FAILED)
+    if not done.deployed:
+        _fail(f"{name}: {done.reason}; version {done.serving or 'none'} serves", exits.FAILED)
+    click.echo(f"{name}: version {done.serving} serves again" + (f" at {done.url}" if done.url else ""))
+
+
+@main.command(**_example('headgate promote quickstart 7 --override "launch demo" --expires 12h'))
+@_NAME
+@click.argument("version", type=click.IntRange(min=1))
+@click.option("--override", "reason", help="Why a version that did not pass is to serve nevertheless.")
+@click.option("--expires", default="7d", show_default=True, help="How long an override holds: 30m, 12h, 7d.")
+@_HOME
+def promote(name: str, version: int, reason: str | None, expires: str, home: Path | None) -> None:
+    """Make the registered VERSION of NAME serve: one that passed, or, with --override, one that did not.
+
+    An override is signed, shown in status, report and /version, and expires: then the version that passed
+    last serves again.
+    """
+    folder = _home_of(name, home)
+    prepare(folder, on_console=True)
+    from release.failures import foreseen
+    from release.home import Home
+    from release.moves.promote_by_hand import promote_by_hand
+
+    try:
+        done = promote_by_hand(Home(folder), name, version, reason=reason, expires=expires)
+    except Exception as error:
+        kind = foreseen(error)
+        if kind is None:
+            raise
+        _fail(str(error), exits.USAGE if kind == "usage" else exits.FAILED)
+    if not done.deployed:
+        _fail(f"{name}: {done.reason}; version {done.serving or 'none'} serves", exits.FAILED)
+    how = f" by an override that ends in {expires}" if reason is not None else ""
+    click.echo(f"{name}: version {done.serving} serves{how} at {done.url}")
+
+
+@main.command(**_example("headgate schema > configs/schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from flows.config.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+
+
+def _home_of(name: str | None, home: Path | None) -> Path:
+    try:
+        return existing_home(home, name)
+    except NoHome as error:
+        _fail(str(error), exits.USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Run a flow in this process and sort what can go wrong into exit codes.
+
+Knows which errors are the user's to mend (one clear message) and which are ours (a traceback).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from flows.cli import exit_codes as exits
+from flows.cli.interrupts import ended_in_time
+from flows.outcome import Outcome
+
+
+def run_flow(
+    which: str, *, config: Path, home: Path, backbone: str | None, console: Console, **options: Any
+) -> Outcome | int:
+    """The outcome of the flow `which`, or an exit code after its error was told on `console`.
+
+    `options` are further arguments of that flow.
+    """
+    console.print("  starting Prefect …", style="dim")
+    from prefect import tags
+
+    from flows.retrain import retrain
+    from flows.runs import end_orphan_servers, own_temporary_server, process_tag
+    from flows.sweep import sweep
+    from flows.validate import validate
+    from release.home import Home
+
+    flow = {"retrain": retrain, "validate": validate, "sweep": sweep}[which]
+    with ended_in_time():
+        for said in end_orphan_servers(Home(home)):
+            console.print(f"  {said}", style="dim")
+        own_temporary_server()
+        with tags(process_tag()):
+            state = flow(config=config, home=home, backbone=backbone, return_state=True, **options)
+    if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone", "Swept"):
+        outcome = state.result(raise_on_failure=False)
+        if isinstance(outcome, Outcome):
+            return outcome
+    error = state.result(raise_on_failure=False)
+    return _told(error, console)
+
+
+def _told(error: object, console: Console) -> int:
+    """Say what went wrong in its own words and give the exit code; what nobody foresaw is raised."""
+    from flows.config.schema import ConfigError
+    from release.failures import foreseen
+
+    kind = "usage" if isinstance(error, ConfigError) else foreseen(error)
+    if kind is not None:
+        console.print(Text(f"headgate: {error}", style="red"), soft_wrap=True)
+        return {"usage": exits.USAGE, "data": exits.DATA_REJECTED, "other": exits.FAILED}[kind]
+    if isinstance(error, BaseException):
+        raise error
+    console.print(Text(f"headgate: the flow ended without an outcome: {error}", style="red"))
+    return exits.FAILED

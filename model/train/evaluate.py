@@ -1,0 +1,84 @@
+"""A network's answers on many rows, and its metrics on a split.
+
+Knows inference. Does not know training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..bundle.activations import decide, probabilities
+from ..bundle.batches import sorted_batches
+from ..measure.metrics import metric
+from ..rows import Targets
+from ..spec import HeadSpec
+from .calibrate import common_threshold
+from .device import Compute
+from .network import MultiHeadNetwork
+from .tokens import Tokens
+
+INFERENCE_ROWS = 64
+"""Rows in an inference batch."""
+INFERENCE_TOKENS = 8192
+"""Tokens in an inference batch, padding included."""
+
+
+def predict_logits(
+    network: MultiHeadNetwork,
+    tokens: Tokens,
+    compute: Compute,
+    *,
+    pad_id: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Head → logits (N, L_h), float32, in the order of the rows.
+
+    Leaves the network in evaluation mode. `on_progress(done, total)` is called after each batch.
+    """
+    network.eval()
+    total = len(tokens.lengths)
+    result: dict[str, NDArray[np.float32]] = {}
+    done = 0
+    for rows in sorted_batches(tokens.lengths, batch_rows=INFERENCE_ROWS, batch_tokens=INFERENCE_TOKENS):
+        ids, mask = tokens.padded(rows, pad_id)
+        with torch.inference_mode(), compute.autocast():
+            logits = network(
+                torch.from_numpy(ids).to(compute.device), torch.from_numpy(mask).to(compute.device)
+            )
+        for head, values in logits.items():
+            if head not in result:
+                result[head] = np.empty((total, values.shape[1]), np.float32)
+            result[head][rows] = values.cpu().numpy()
+        done += len(rows)
+        if on_progress is not None:
+            on_progress(done, total)
+    return result
+
+
+def head_metrics(
+    heads: Mapping[str, HeadSpec],
+    logits: Mapping[str, NDArray[np.float32]],
+    targets: Mapping[str, Targets],
+    *,
+    temperatures: Mapping[str, float] | None = None,
+    thresholds: Mapping[str, tuple[float, ...] | None] | None = None,
+) -> dict[str, float]:
+    """Head → its primary metric.
+
+    A multilabel head without given thresholds is read at its best common one: at 0.5, a head with rare
+    labels scores 0 for its first epochs, and epochs could not be compared.
+    """
+    figures = {}
+    for name, head in heads.items():
+        shares = probabilities(head.kind, logits[name], (temperatures or {}).get(name, 1.0))
+        cuts = (thresholds or {}).get(name)
+        threshold: NDArray[np.float64] | float | None = None if cuts is None else np.asarray(cuts)
+        if head.kind == "multilabel" and threshold is None:
+            threshold = common_threshold(head.primary_metric, shares, targets[name])
+        decisions = decide(head.kind, shares, threshold)
+        figures[name] = metric(head.primary_metric, head.kind, decisions, targets[name], len(head.labels))
+    return figures

@@ -1,0 +1,106 @@
+"""Texts → token ids, once: one flat array and offsets on disk, memory-mapped, found again by content.
+
+Knows tokenizers. Does not know batches, heads or splits' meaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..faults import fault
+from ..rows import SplitRows
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TEXTS_AT_ONCE = 2048
+"""Texts given to the tokenizer in one call: enough for its threads, small in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The token ids of N texts."""
+
+    ids: NDArray[np.int32]
+    """(sum of lengths,) all ids, one text after the other."""
+    offsets: NDArray[np.int64]
+    """(N + 1,) where each text begins; the last one is the end."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(N,) tokens of each text, special tokens included."""
+        return np.diff(self.offsets)
+
+    def padded(self, rows: NDArray[np.int64], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids and mask of some rows, both (B, T), where T is the longest of them."""
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
+        positions = np.arange(int(lengths.max()))
+        mask = positions < lengths[:, None]
+        where = np.where(mask, starts[:, None] + positions, 0)
+        return np.where(mask, self.ids[where], pad_id).astype(np.int64), mask.astype(np.int64)
+
+
+def tokenise(texts: Iterable[str], tokenizer: Tokenizer) -> Tokens:
+    """Token ids of all texts, cut as the tokenizer is set to."""
+    ids: list[NDArray[np.int32]] = []
+    lengths: list[int] = [0]
+    for part in _parts(iter(texts)):
+        for encoding in tokenizer.encode_batch_fast(part):
+            ids.append(np.asarray(encoding.ids, dtype=np.int32))
+            lengths.append(len(encoding.ids))
+    flat = np.concatenate(ids) if ids else np.zeros(0, np.int32)
+    return Tokens(flat, np.cumsum(lengths, dtype=np.int64))
+
+
+def cached_tokens(rows: SplitRows, tokenizer: Tokenizer, cache: Path) -> Tokens:
+    """The split's tokens from `cache`, made there first where they are absent.
+
+    The key holds the texts' digest and the tokenizer's whole description, its cut included. Two
+    processes may make the same entry at once: the second finds the first one's and drops its own.
+    """
+    key = hashlib.sha256(f"{rows.texts_sha256}\n{tokenizer.to_str()}".encode()).hexdigest()[:32]
+    entry = cache / key
+    if not entry.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        tokens = tokenise(rows.texts(), tokenizer)
+        temporary = Path(tempfile.mkdtemp(prefix=f".tokens.{os.getpid()}.", dir=cache))
+        try:
+            np.save(temporary / "ids.npy", tokens.ids)
+            np.save(temporary / "offsets.npy", tokens.offsets)
+            temporary.chmod(0o755)  # mkdtemp makes it private
+            fault("tokens_written")
+            try:
+                temporary.rename(entry)
+            except OSError:
+                if not entry.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        fault("tokens_made")
+    return Tokens(
+        np.load(entry / "ids.npy", mmap_mode="r", allow_pickle=False),
+        np.load(entry / "offsets.npy", allow_pickle=False),
+    )
+
+
+def token_cache(rows_folder: Path, out: Path) -> Path:
+    """Where tokens are kept: beside the rows, so that all models share them; in `out` where that is
+    not writable."""
+    return rows_folder / ".tokens" if os.access(rows_folder, os.W_OK) else out / ".tokens"
+
+
+def _parts(texts: Iterator[str]) -> Iterator[list[str]]:
+    while part := list(islice(texts, TEXTS_AT_ONCE)):
+        yield part

@@ -1,0 +1,76 @@
+"""The model that serves now, as the release folder has it: what a candidate is compared with.
+
+Reads the local, verified copy, not the registry: a registry that is down must not make a worse model
+ship. Does not change anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from model.references import BundleRef
+from release.home import Home
+from release.keys import public_key as public_key_of
+from serving.store.manifest import verify_release
+from serving.store.release_folder import ReleaseFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChampionRef:
+    """The version that serves."""
+
+    version: int
+    """Registered version."""
+    bundle: BundleRef
+    profile: Mapping[str, Any]
+    """Profile of the data that it was trained on; empty if its bundle carries none."""
+    override: str = ""
+    """By whose override it serves, until when and why; empty where it passed its gates."""
+
+
+@task(name="find-champion", cache_policy=NO_CACHE)
+def current_champion(home: Home, name: str) -> ChampionRef | None:
+    """The version that the release folder points at, verified; None before the first deployment.
+
+    Raises:
+        serving.store.manifest.ReleaseRefused: the version that is pointed at was changed since it was signed.
+    """
+    public_key = public_key_of(home, name)
+    folder = ReleaseFolder(home.releases(name), name)
+    if not public_key.is_file() or not folder.versions():
+        return None
+    pointer = folder.latest_pointer(public_key)
+    if pointer is None or not folder.version_dir(pointer.version).is_dir():
+        return None  # never deployed, or withdrawn since
+    where = folder.version_dir(pointer.version)
+    override = verify_release(where, public_key, name).override
+    return ChampionRef(
+        version=pointer.version,
+        bundle=_reference(where / "bundle"),
+        override=""
+        if override is None
+        else f"by override of {override.by} until {override.expires}: {override.reason}",
+        profile=json.loads((where / "bundle" / "card.json").read_text()).get("data_profile") or {},
+    )
+
+
+def _reference(bundle: Path) -> BundleRef:
+    from model.files import file_sha256
+
+    card = json.loads((bundle / "card.json").read_text())
+    return BundleRef(
+        path=str(bundle),
+        fitted="",
+        sha256=file_sha256(bundle / "manifest.json"),
+        heads=tuple(card["heads"]),
+        precision=card["precision"],
+        bytes=sum(file.stat().st_size for file in bundle.iterdir()),
+        fit_seconds=0.0,
+    )

@@ -1,0 +1,146 @@
+"""What was promoted, restored and rolled back: JSON lines that are only ever appended to.
+
+Aliases keep no history, so this is where an operator reads it and where a restart finds what was left
+half done. Does not know what the events mean (`release.moves.reconcile`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from model.errors import HeadgateError
+from model.files import fsync_folder
+
+Event = Literal[
+    "registered",
+    "promotion begun",
+    "promoted",
+    "promotion refused",
+    "deployed",
+    "not deployed",
+    "restore begun",
+    "restored",
+    "withdrawn",
+    "rollback begun",
+    "rolled back",
+    "followed",
+    "refused",
+    "undone",
+    "reconciled",
+]
+
+
+class JournalBroken(HeadgateError):
+    """A whole line of the journal is not what was written; the message names file and line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened."""
+
+    event: Event
+    version: int | None
+    """Registered version that it is about."""
+    detail: str = ""
+    """One sentence for people: why, or what it replaced."""
+    operation: str = ""
+    """The same for all entries of one promotion, rollback or restoration."""
+    former: int | None = None
+    """Version that served before."""
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    """When: ISO 8601, UTC."""
+    pid: int = field(default_factory=os.getpid)
+    """Process that wrote it."""
+
+
+class Journal:
+    """The journal of one project.
+
+    Args:
+        path: the file; made with the first entry.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, entry: Entry) -> None:
+        """Add an entry and bring it to the disk before returning.
+
+        A line that a crash cut short was never acknowledged; it is removed first.
+
+        Raises:
+            OSError: the disk is full or not writable; the journal is as it was.
+        """
+        fresh = not self.path.exists()
+        line = json.dumps(_to_json(entry), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        with self.path.open("a+b") as file, _locked(file.fileno()):
+            whole = _whole_length(self.path)
+            file.truncate(whole)
+            try:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(whole)
+                raise
+        if fresh:
+            fsync_folder(self.path.parent)
+
+    def entries(self) -> list[Entry]:
+        """All entries, oldest first. A torn last line is left out.
+
+        Raises:
+            JournalBroken: any other line is not an entry.
+        """
+        try:
+            lines = self.path.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        found = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                found.append(Entry(**json.loads(line)))
+            except (ValueError, TypeError) as error:
+                raise JournalBroken(
+                    f"{self.path}, line {number}: not a journal entry; somebody edited it. "
+                    "Move the file aside to begin a new journal"
+                ) from error
+        return found
+
+    def history(self, most: int = 20) -> list[dict[str, Any]]:
+        """The last entries as plain JSON, newest first: `at`, `event`, `version`, `detail`, …"""
+        return [_to_json(entry) for entry in reversed(self.entries()[-most:])]
+
+
+def new_operation() -> str:
+    """A name for the entries of one operation."""
+    return secrets.token_hex(6)
+
+
+def _to_json(entry: Entry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in Entry.__slots__}
+
+
+def _whole_length(path: Path) -> int:
+    """Bytes up to and with the last line's end."""
+    data = path.read_bytes()
+    return data.rfind(b"\n") + 1
+
+
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

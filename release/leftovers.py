@@ -1,0 +1,46 @@
+"""Removes what processes that died were still writing, wherever it lies in the state folder.
+
+Whatever is written beside its place, here or in a layer below, is called `.NAME.PID` or `.NAME.PID.MORE`:
+so it can be told whether anybody still writes it. Does not know what it would have become.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from release.home import Home
+from serving.process.control import start_ticks
+
+BEING_WRITTEN = re.compile(r"\.(.+?)\.(?P<pid>\d+)(\.\w+)?")
+"""Name of a file or folder that is not yet at its place."""
+LIBRARIES = frozenset({"mlflow", "prefect", "datasets", "matplotlib"})
+"""Folders that libraries keep; what they leave there is theirs."""
+
+
+def remove_debris(home: Home) -> list[str]:
+    """Remove what dead processes left half written below `home`; one sentence each.
+
+    What a living process writes stays, also if it is a stranger with a dead one's number: then the next
+    start removes it.
+    """
+    done = []
+    for path in _being_written(home.root):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)  # another start may be at it, too
+        else:
+            path.unlink(missing_ok=True)
+        done.append(f"removed {path.name}")
+    return done
+
+
+def _being_written(root: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(root):
+        for name in [*folders, *files]:
+            match = BEING_WRITTEN.fullmatch(name)
+            if match is not None and start_ticks(int(match["pid"])) is None:
+                yield Path(place) / name
+        folders[:] = [n for n in folders if n not in LIBRARIES and not BEING_WRITTEN.fullmatch(n)]

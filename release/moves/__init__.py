@@ -1,0 +1,1 @@
+"""Moves: promotion, rollback, restoration, and finishing what a crash left half done."""

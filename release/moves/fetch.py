@@ -1,0 +1,74 @@
+"""Bring an approved version from the registry into a release folder, verified before it counts.
+
+Needs the public key only: what is fetched was signed when it was promoted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from model.faults import fault
+from model.files import fsync_folder, locked
+from release.registry.client import Registry
+from serving.store.manifest import (
+    BUNDLE_FOLDER,
+    RELEASE_FILE,
+    SIGNATURE_FILE,
+    ReleaseRefused,
+    verify_release,
+)
+from serving.store.override import OVERRIDE_FILE
+from serving.store.release_folder import ReleaseFolder
+
+INCOMING = ".incoming."
+"""Prefix of the folder that a version is fetched into, followed by the process's id."""
+
+
+def ensure_present(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> None:
+    """Return once `version` lies verified in the release folder, fetching it if it is lost or damaged.
+
+    Raises:
+        serving.store.manifest.ReleaseRefused: what the registry has may not serve either.
+        release.registry.client.RegistryProblem: the registry has no signed release of it, or can't be reached.
+    """
+    target = folder.version_dir(version)
+    try:
+        verify_release(target, public_key, folder.name)
+    except ReleaseRefused:
+        _fetch(registry, folder, public_key, version)
+
+
+def _fetch(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> None:
+    folder.versions_path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{INCOMING}{os.getpid()}.", dir=folder.path) as temporary:
+        bundle, release = registry.download(version, Path(temporary) / "artifacts")
+        # The last part is the version's number, which is what `verify_release` demands of a folder.
+        made = Path(temporary) / str(version)
+        made.mkdir()
+        bundle.rename(made / BUNDLE_FOLDER)
+        for file in (RELEASE_FILE, SIGNATURE_FILE, OVERRIDE_FILE):
+            if (release / file).is_file():
+                shutil.copyfile(release / file, made / file)
+        verify_release(made, public_key, folder.name)
+        for path in (*made.rglob("*"), made):
+            _sync(path)
+        fault("version_fetched")
+        with locked(folder.path / ".lock"):
+            target = folder.version_dir(version)
+            if target.exists():
+                target.rename(Path(temporary) / "replaced")
+                fault("version_aside")
+            made.rename(target)
+            fsync_folder(folder.versions_path)
+        fault("version_installed")
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir():
+        fsync_folder(path)
+        return
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,246 @@
+"""Promote an approved version: sign, stage, tell the registry, move the pointer, move the aliases.
+
+Takes an `ApprovedVersion`, which only a passing verdict can make, or an override that a person answers
+for. Whether the endpoint then serves it is for `release.targets.deploy`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from expectations.verdict import ApprovedVersion
+from model.faults import fault
+from release.home import Home
+from release.journal import Entry, new_operation
+from release.moves.unfinished import settle
+from release.registry.client import BUNDLE_TAG, CODE_TAG, DATASET_TAG, VERDICT_TAG
+from release.registry.judgement import Judgement
+from release.releases import Releases, open_releases
+from release.spec import RegistrySpec
+from report.progress import Step
+from serving.store.manifest import (
+    RELEASE_FILE,
+    SIGNATURE_FILE,
+    ReleaseManifest,
+    ReleaseRefused,
+    verify_release,
+)
+from serving.store.override import OVERRIDE_FILE, Override
+from serving.store.release_folder import PromotionRefused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """What a promotion moved."""
+
+    version: int
+    """Version that the alias `champion` names now."""
+    former: int | None
+    """Version that it named before."""
+
+
+@task(name="promote", cache_policy=NO_CACHE, persist_result=False)
+def promote(
+    home: Home,
+    name: str,
+    spec: RegistrySpec,
+    approved: ApprovedVersion,
+    *,
+    bundle: Path,
+    evidence: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+) -> Promotion:
+    """Make an approved version the champion of project `name`.
+
+    Raises:
+        serving.store.release_folder.PromotionRefused: a newer version was promoted meanwhile, or the registry
+            has another record of this one.
+        serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    with Step("promote") as step:
+        done = promote_version(
+            home, name, spec, approved, bundle=bundle, evidence=evidence, configuration=configuration
+        )
+        step.outcome = f"version {done.version}, before: {done.former or 'none'}"
+    return done
+
+
+def promote_version(
+    home: Home,
+    name: str,
+    spec: RegistrySpec,
+    approved: ApprovedVersion,
+    *,
+    bundle: Path,
+    evidence: Mapping[str, Any] | None = None,
+    configuration: Mapping[str, Any] | None = None,
+) -> Promotion:
+    """As `promote`, without Prefect.
+
+    Args:
+        home: the state folder.
+        name: project.
+        spec: its registry.
+        approved: what a passing verdict made.
+        bundle: the folder that was judged; its digest must be the approved one.
+        evidence: figures behind the verdict, signed with it; finite.
+        configuration: what it was made and judged by, signed too.
+    """
+    releases = open_releases(home, name, spec)
+    with releases.locked():
+        settle(releases)
+        try:
+            tags = _check(releases, approved)
+        except PromotionRefused as error:
+            releases.journal.append(
+                Entry(event="promotion refused", version=approved.version, detail=str(error))
+            )
+            raise
+        manifest = _manifest(releases, approved, tags, evidence or {}, configuration or {})
+        if releases.serving() == approved.version and not _overridden(releases, approved.version):
+            releases.align()
+            return Promotion(version=approved.version, former=approved.version)
+        return _move(releases, manifest, bundle)
+
+
+def promote_overridden(
+    home: Home, name: str, spec: RegistrySpec, judged: Judgement, override: Override, *, bundle: Path
+) -> Promotion:
+    """Make a version whose verdict is not a pass the champion of project `name`, for a while.
+
+    Args:
+        home: the state folder.
+        name: project.
+        spec: its registry.
+        judged: how the version was judged; read from its signed record.
+        override: who lets it serve, why and how long; signed here.
+        bundle: the folder that was judged.
+
+    Raises:
+        serving.store.override.OverrideProblem: it gives no reason or has expired already.
+        serving.store.release_folder.PromotionRefused: a newer version was promoted already.
+        serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    releases = open_releases(home, name, spec)
+    with releases.locked():
+        settle(releases)
+        tags = releases.registry.version_tags(judged.version)
+        _refuse_older(releases, judged.version)
+        manifest = _manifest(releases, judged, tags, judged.evidence, judged.configuration)
+        return _move(releases, manifest, bundle, override)
+
+
+def _overridden(releases: Releases, version: int) -> bool:
+    """Whether a version serves by an override (or can't be verified at all)."""
+    try:
+        return (
+            verify_release(releases.folder.version_dir(version), releases.public_key, releases.name).override
+            is not None
+        )
+    except ReleaseRefused:
+        return True
+
+
+def _move(
+    releases: Releases, manifest: ReleaseManifest, bundle: Path, override: Override | None = None
+) -> Promotion:
+    """Stage the version, move the pointer to it, then the aliases; each step in the journal."""
+    former, version, operation = releases.serving(), manifest.version, new_operation()
+
+    def note(entry: Any, detail: str = "") -> None:
+        releases.journal.append(
+            Entry(event=entry, version=version, former=former, operation=operation, detail=detail)
+        )
+
+    note("promotion begun", _by(override).removeprefix("; "))
+    fault("promotion_begun")
+    try:
+        _stage(releases, manifest, bundle, override)
+        releases.folder.promote(version, releases.private_key)
+        # Where the pointer named it before (an override is renewed), so that endpoints look again.
+        os.utime(releases.folder.pointer_path)
+    except Exception as error:
+        if releases.serving() != version:
+            releases.drop(version)
+            note("undone", f"nothing was moved: {type(error).__name__}")
+        raise
+    fault("pointer_moved")
+    releases.align()
+    place = f"in place of version {former}" if former else "the first one"
+    note("promoted", f"{place}{_by(override)}")
+    fault("move_journalled")
+    return Promotion(version=version, former=former)
+
+
+def _by(override: Override | None) -> str:
+    if override is None:
+        return ""
+    return f"; by override of {override.by} until {override.expires}: {override.reason}"
+
+
+def _manifest(
+    releases: Releases,
+    judged: ApprovedVersion | Judgement,
+    tags: Mapping[str, str],
+    evidence: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+) -> ReleaseManifest:
+    return ReleaseManifest(
+        name=releases.name,
+        version=judged.version,
+        # Versions are numbered in the order in which they are registered, and so approved.
+        sequence=judged.version,
+        bundle_sha256=judged.bundle_sha256,
+        verdict=judged.verdict.to_json(),
+        evidence=dict(evidence),
+        dataset_fingerprint=tags.get(DATASET_TAG, ""),
+        code_digest=tags.get(CODE_TAG, ""),
+        code_version=version("headgate"),
+        configuration=dict(configuration),
+    )
+
+
+def _stage(releases: Releases, manifest: ReleaseManifest, bundle: Path, override: Override | None) -> None:
+    staged = releases.folder.stage(bundle, manifest, releases.private_key, override)
+    fault("staged")
+    files = [staged / file for file in (RELEASE_FILE, SIGNATURE_FILE)]
+    releases.registry.log_release(
+        manifest.version, files if override is None else [*files, staged / OVERRIDE_FILE]
+    )
+    fault("release_logged")
+
+
+def _check(releases: Releases, approved: ApprovedVersion) -> dict[str, str]:
+    """Tags of the version, which must tell the same story as the approval."""
+    if approved.name != releases.registry.model:
+        raise PromotionRefused(
+            f"version {approved.version} of {approved.name!r} is not a version of {releases.registry.model!r}"
+        )
+    tags = releases.registry.version_tags(approved.version)
+    for tag, expected in ((VERDICT_TAG, "pass"), (BUNDLE_TAG, approved.bundle_sha256)):
+        if tags.get(tag) != expected:
+            raise PromotionRefused(
+                f"version {approved.version} of {approved.name!r}: the registry's tag {tag} is "
+                f"{tags.get(tag)!r}, expected {expected!r}; somebody changed it. Register the model again"
+            )
+    _refuse_older(releases, approved.version)
+    return tags
+
+
+def _refuse_older(releases: Releases, version: int) -> None:
+    now = releases.pointer()
+    if now is not None and now.version != version and version <= now.approval:
+        raise PromotionRefused(
+            f"version {version} of {releases.name!r} is older than version {now.approval}, which "
+            "was promoted already; to return to it, roll back"
+        )

@@ -1,0 +1,140 @@
+"""Promote a registered version on a person's word: one that passed, or, audited, one that did not.
+
+The verdict is read from the record that was signed at registration. One that is not a pass ships only with
+an override that says why and how long. Either way the version is verified, deployed and tried over HTTP
+like any other, and goes back if it does not answer as it was judged.
+"""
+
+from __future__ import annotations
+
+import getpass
+import re
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from expectations.verdict import ApprovedVersion
+from model.errors import HeadgateError
+from release.home import Home
+from release.journal import Entry
+from release.moves.promote import promote_overridden, promote_version
+from release.registry.judgement import Judgement, NotJudged, read_judgement
+from release.releases import Releases, open_releases
+from release.settings import load_settings
+from release.targets.deploy import DeployOutcome, deploy_version
+from report.override import show_override
+from serving.store.manifest import ReleaseRefused, verify_bundle_files
+from serving.store.override import Override
+from serving.store.release_folder import PromotionRefused
+
+MOST_DAYS = 30
+"""Longest life of an override, in days: what should serve longer has to pass its gates."""
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+class BadDuration(HeadgateError):
+    """How long an override is to hold can't be read, or is too long."""
+
+    kind = "usage"
+
+
+def duration(text: str) -> timedelta:
+    """`30m`, `12h`, `7d` or `2w` as a time span.
+
+    Raises:
+        BadDuration: it is none of these, zero, or longer than `MOST_DAYS`.
+    """
+    found = re.fullmatch(r"([0-9]{1,5})([mhdw])", text)
+    if found is None:
+        raise BadDuration(f"expires: seen {text!r}, expected a number and m, h, d or w, such as 12h or 7d")
+    span = int(found[1]) * _UNITS[found[2]]
+    if not timedelta(0) < span <= timedelta(days=MOST_DAYS):
+        raise BadDuration(f"expires: seen {text!r}, expected more than nothing and at most {MOST_DAYS}d")
+    return span
+
+
+def promote_by_hand(
+    home: Home, name: str, version: int, *, reason: str | None = None, expires: str = "7d"
+) -> DeployOutcome:
+    """Make a registered version of project `name` the champion and deploy it.
+
+    Args:
+        home: the state folder.
+        name: project; it serves as it was deployed last.
+        version: registered version.
+        reason: why a version whose verdict is not a pass is to serve nevertheless; None for no override.
+        expires: how long the override holds.
+
+    Raises:
+        BadDuration: `expires` can't be read.
+        serving.store.release_folder.PromotionRefused: the verdict is not a pass and no reason was given (or it is,
+            and one was), or a version approved later was promoted already.
+        release.registry.judgement.NotJudged: the record of its verdict can't be believed.
+        serving.store.manifest.ReleaseRefused: the bundle in the registry is not the one that was judged.
+        release.registry.client.RegistryProblem: there is no such version, or the registry can't be reached.
+    """
+    span = duration(expires)
+    settings = load_settings(home, name)
+    releases = open_releases(home, name, settings.registry)
+    try:
+        judged = read_judgement(releases.registry, releases.public_key, version)
+        _refuse_wrong_word(judged, reason)
+        with tempfile.TemporaryDirectory(dir=home.cache) as temporary:
+            bundle = releases.registry.download_bundle(version, Path(temporary))
+            verify_bundle_files(bundle, judged.bundle_sha256)
+            if reason is None:
+                approved = ApprovedVersion(
+                    name=judged.name,
+                    version=version,
+                    bundle_sha256=judged.bundle_sha256,
+                    verdict=judged.verdict,
+                )
+                promote_version(
+                    home,
+                    name,
+                    settings.registry,
+                    approved,
+                    bundle=bundle,
+                    evidence=judged.evidence,
+                    configuration=judged.configuration,
+                )
+            else:
+                override = _override(releases, judged, reason, span)
+                promote_overridden(home, name, settings.registry, judged, override, bundle=bundle)
+                show_override(home, releases.registry, judged, override)
+    except (PromotionRefused, NotJudged, ReleaseRefused) as error:
+        said = " ".join(str(error).split())
+        releases.journal.append(Entry(event="promotion refused", version=version, detail=said))
+        raise
+    # An endpoint that had refused this version, such as one whose override expired, looks again first.
+    time.sleep(2 * settings.deploy.poll_s)
+    return deploy_version(home, name, settings.registry, settings.deploy, version)
+
+
+def _refuse_wrong_word(judged: Judgement, reason: str | None) -> None:
+    outcome, what = judged.verdict.outcome, f"version {judged.version} of {judged.name!r}"
+    if outcome != "pass" and reason is None:
+        reasons = "".join(f"\n  • {one}" for one in judged.verdict.reasons)
+        raise PromotionRefused(
+            f"{what} may not serve: its verdict is {outcome}{reasons}\n  To let it serve for a while "
+            'nevertheless, say why: --override "reason" --expires 7d'
+        )
+    if outcome == "pass" and reason is not None:
+        raise PromotionRefused(f"{what} passed its gates; promote it without an override")
+    if reason is not None and not reason.strip():
+        raise PromotionRefused(f"{what}: an override needs a reason, in words")
+
+
+def _override(releases: Releases, judged: Judgement, reason: str, span: timedelta) -> Override:
+    now = datetime.now(UTC)
+    return Override(
+        name=releases.name,
+        version=judged.version,
+        bundle_sha256=judged.bundle_sha256,
+        reason=reason.strip(),
+        by=getpass.getuser(),
+        created=now.isoformat(timespec="seconds"),
+        expires=(now + span).isoformat(timespec="seconds"),
+    )

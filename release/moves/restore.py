@@ -1,0 +1,72 @@
+"""Go back from a version that should not serve to the last one that may, or to none.
+
+Used when a deployment shows that a version does not answer as it was judged, and when a restart finds
+the champion damaged. Does not know how that was found.
+"""
+
+from __future__ import annotations
+
+from model.faults import fault
+from release.journal import Entry, new_operation
+from release.moves.fetch import ensure_present
+from release.registry.client import RegistryProblem
+from release.releases import Releases
+from serving.store.manifest import ReleaseRefused
+from serving.store.release_folder import PromotionRefused
+
+
+def restore(releases: Releases, version: int, reason: str) -> int | None:
+    """Take `version` out of service; the version that the pointer names afterwards, None for none.
+
+    If another version was promoted meanwhile, nothing is done. Call it without the lock.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached; the pointer has moved all the same,
+            and `release.moves.reconcile` moves the aliases later.
+    """
+    with releases.locked():
+        if releases.serving() != version:
+            return releases.serving()
+        return restore_locked(releases, version, reason)
+
+
+def restore_locked(releases: Releases, version: int, reason: str) -> int | None:
+    """As `restore`, for whoever holds the lock and knows that the pointer names `version`."""
+    operation = new_operation()
+    releases.journal.append(
+        Entry(event="restore begun", version=version, former=version, operation=operation, detail=reason)
+    )
+    fault("restore_begun")
+    back = _retreat(releases, version)
+    if back is None:
+        # Nothing to go back to: without its folder the version can't be loaded again, here or by name.
+        releases.drop(version)
+        fault("version_dropped")
+    fault("pointer_moved")
+    releases.align()
+    event = "withdrawn" if back is None else "restored"
+    releases.journal.append(
+        Entry(
+            event=event,  # type: ignore[arg-type]
+            version=version if back is None else back,
+            former=version,
+            operation=operation,
+            detail=reason,
+        )
+    )
+    fault("move_journalled")
+    return back
+
+
+def _retreat(releases: Releases, version: int) -> int | None:
+    for candidate in reversed(releases.served()):
+        if candidate == version:
+            continue
+        try:
+            ensure_present(releases.registry, releases.folder, releases.public_key, candidate)
+            releases.folder.roll_back(releases.private_key, candidate)
+        except (ReleaseRefused, PromotionRefused, RegistryProblem) as error:
+            releases.journal.append(Entry(event="refused", version=candidate, detail=str(error)))
+        else:
+            return candidate
+    return None

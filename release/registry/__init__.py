@@ -1,0 +1,1 @@
+"""The MLflow registry: client, runs, registered models, judgements, the local store."""

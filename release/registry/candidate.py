@@ -1,0 +1,102 @@
+"""What is registered of a run: the bundle, its verdict, and the figures, curves and files beside it.
+
+Does not know the registry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expectations.verdict import Verdict
+from model.references import BundleRef
+from tasks.data.prepare_run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What is registered."""
+
+    bundle: Path
+    """Bundle folder."""
+    bundle_sha256: str
+    """Digest of its manifest when it was judged."""
+    verdict: Verdict
+    run_name: str
+    dataset: Path
+    """Dataset folder."""
+    dataset_fingerprint: str
+    dataset_rows: Mapping[str, int] = field(default_factory=dict)
+    """Split → texts."""
+    code_digest: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Recipe and versions; nested mappings become dotted names."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Name → figure. One that is not finite is left out and named in a tag."""
+    curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    """Name → (step, value) points of the training."""
+    files: Sequence[Path] = ()
+    """Further files to keep with the run."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """How and where the figures behind the verdict were measured (`release.registry.evidence`)."""
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    """What it was made and judged by."""
+
+
+def candidate_of(
+    run: Run,
+    shared: BundleRef,
+    verdict: Verdict,
+    dataset: Path,
+    files: Sequence[Path],
+    evidence: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+) -> Candidate:
+    """The shared model of a run of the flow, with its training curves and the figures of its verdict."""
+    card = json.loads((Path(shared.path) / "card.json").read_text(encoding="utf-8"))
+    history = json.loads((Path(shared.fitted) / "history.json").read_text(encoding="utf-8"))
+    curves = {"train/loss": [(point["step"], point["loss"]) for point in history["steps"]]}
+    for epoch in history["epochs"]:
+        curves.setdefault("validation/mean", []).append((epoch["step"], epoch["mean"]))
+        for head, value in epoch["metrics"].items():
+            curves.setdefault(f"validation/{head}", []).append((epoch["step"], value))
+    return Candidate(
+        bundle=Path(shared.path),
+        bundle_sha256=shared.sha256,
+        verdict=verdict,
+        run_name=run.id,
+        dataset=dataset,
+        dataset_fingerprint=run.provenance["dataset_fingerprint"],
+        dataset_rows=run.provenance["dataset_rows"],
+        code_digest=run.provenance["code_digest"],
+        params={key: run.provenance[key] for key in ("backbone", "train", "versions")},
+        metrics={**card_figures(card), **verdict_figures(verdict)},
+        curves=curves,
+        files=files,
+        evidence=evidence,
+        configuration=configuration,
+    )
+
+
+def card_figures(card: Mapping[str, Any]) -> dict[str, float]:
+    """Figures of a card, named `validation/emotion/macro_f1`."""
+    return {
+        f"{where}/{head}/{figure}": value
+        for where, heads in card.get("metrics", {}).items()
+        for head, figures in heads.items()
+        for figure, value in figures.items()
+        if isinstance(value, int | float)
+    }
+
+
+def verdict_figures(verdict: Verdict) -> dict[str, float]:
+    """Figures behind a verdict, named `emotion/difference`; words and missing ones are left out."""
+    return {
+        f"{finding.subject}/{figure}": value
+        for finding in verdict.findings
+        for figure, value in finding.figures.items()
+        if isinstance(value, int | float)
+    }

@@ -1,0 +1,208 @@
+"""The MLflow registry as the release path needs it: versions with their verdict, two aliases, one tag.
+
+Every call names its store, so nothing global is set. Does not decide which version may serve.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model.errors import HeadgateError
+from model.faults import fault
+from release.home import Home
+from release.registry.store import tracking_uri
+from release.spec import RegistrySpec
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+POINTER_TAG = "headgate.pointer"
+"""Tag of the registered model: the signed pointer, as JSON, which replicas follow."""
+VERDICT_TAG = "headgate.verdict"
+REASONS_TAG = "headgate.reasons"
+BUNDLE_TAG = "headgate.bundle_sha256"
+DATASET_TAG = "headgate.dataset_fingerprint"
+CODE_TAG = "headgate.code_digest"
+SEQUENCE_TAG = "headgate.sequence"
+
+RELEASE_PATH = "release"
+"""Artifact folder of the run with the signed release manifest of its version."""
+
+
+class RegistryProblem(HeadgateError):
+    """The registry can't be reached or refused a call; the message names it and what was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointed:
+    """What the registry says about who serves, read in one call."""
+
+    aliases: Mapping[str, int]
+    """Alias → version."""
+    pointer: str | None
+    """The signed pointer; None before the first promotion."""
+
+
+class Registry:
+    """One registered model.
+
+    Args:
+        uri: MLflow tracking URI, which is the registry's too.
+        model: registered model.
+        spec: names of the aliases.
+    """
+
+    def __init__(self, uri: str, model: str, spec: RegistrySpec) -> None:
+        self.uri = uri
+        self.model = model
+        self.spec = spec
+        self._client: MlflowClient | None = None
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client, made on first use: its import takes seconds."""
+        if self._client is None:
+            from mlflow import MlflowClient
+
+            self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        return self._client
+
+    def pointed(self) -> Pointed | None:
+        """Aliases and pointer; None where nothing was ever registered.
+
+        Raises:
+            RegistryProblem: it can't be reached.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            model = self.client.get_registered_model(self.model)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise self._problem("read the registered model", error) from error
+        aliases = {alias: int(version) for alias, version in (model.aliases or {}).items()}
+        return Pointed(aliases=aliases, pointer=(model.tags or {}).get(POINTER_TAG))
+
+    def version_tags(self, version: int) -> dict[str, str]:
+        """Tags of a version.
+
+        Raises:
+            RegistryProblem: there is no such version, or the registry can't be reached.
+        """
+        with self.asked(f"read version {version}"):
+            return dict(self.client.get_model_version(self.model, str(version)).tags)
+
+    def set_alias(self, alias: str, version: int | None) -> None:
+        """Make an alias name a version, or nothing.
+
+        Raises:
+            RegistryProblem: there is no such version, or the registry can't be reached.
+        """
+        with self.asked(f"move the alias {alias!r} to {version}"):
+            if version is None:
+                self.client.delete_registered_model_alias(self.model, alias)
+            else:
+                self.client.set_registered_model_alias(self.model, alias, str(version))
+
+    def set_pointer(self, pointer: str) -> None:
+        """Keep the signed pointer where replicas find it.
+
+        Raises:
+            RegistryProblem: the registry can't be reached.
+        """
+        with self.asked("write the pointer"):
+            self.client.set_registered_model_tag(self.model, POINTER_TAG, pointer)
+
+    def log_release(self, version: int, files: list[Path]) -> None:
+        """Keep the signed release manifest beside the version's artifacts.
+
+        Raises:
+            RegistryProblem: the registry can't be reached.
+        """
+        with self.asked(f"log the release manifest of version {version}"):
+            run_id = self.client.get_model_version(self.model, str(version)).run_id
+            for file in files:
+                self.client.log_artifact(run_id, str(file), RELEASE_PATH)
+                if file is not files[-1]:
+                    fault("manifest_logged")
+
+    def download_model(self, version: int, into: Path) -> Path:
+        """Folder of a version's whole MLflow model, copied below `into`.
+
+        Raises:
+            RegistryProblem: it is not there, or the registry can't be reached.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        with self.asked(f"download version {version}"):
+            source = self.client.get_model_version_download_uri(self.model, str(version))
+            found = download_artifacts(artifact_uri=source, dst_path=str(into), tracking_uri=self.uri)
+        return Path(found)
+
+    def download_bundle(self, version: int, into: Path) -> Path:
+        """Folder of a version's bundle, copied below `into`.
+
+        Raises:
+            RegistryProblem: it is not there, or the registry can't be reached.
+        """
+        bundles = [
+            found.parent for found in self.download_model(version, into).glob("artifacts/*/manifest.json")
+        ]
+        if len(bundles) != 1:
+            raise RegistryProblem(
+                f"registry {self.uri}: version {version} of {self.model!r} holds {len(bundles)} bundles"
+            )
+        return bundles[0]
+
+    def download(self, version: int, into: Path) -> tuple[Path, Path]:
+        """Folders of a version's bundle and of its signed release manifest, copied below `into`.
+
+        Raises:
+            RegistryProblem: one of them is not there, or the registry can't be reached.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        with self.asked(f"download version {version}"):
+            about = self.client.get_model_version(self.model, str(version))
+            source = self.client.get_model_version_download_uri(self.model, str(version))
+            artifacts = download_artifacts(
+                artifact_uri=f"{source}/artifacts", dst_path=str(into), tracking_uri=self.uri
+            )
+            release = self.client.download_artifacts(about.run_id or "", RELEASE_PATH, str(into))
+        bundles = [manifest.parent for manifest in Path(artifacts).glob("*/manifest.json")]
+        if len(bundles) != 1:
+            raise RegistryProblem(
+                f"registry {self.uri}: version {version} of {self.model!r} holds {len(bundles)} bundles"
+            )
+        return bundles[0], Path(release)
+
+    @contextlib.contextmanager
+    def asked(self, what: str) -> Iterator[None]:
+        """Turn what MLflow raises while it is asked to `what` into a `RegistryProblem`."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except (MlflowException, OSError) as error:
+            raise self._problem(what, error) from error
+
+    def _problem(self, what: str, error: Any) -> RegistryProblem:
+        return RegistryProblem(
+            f"registry {self.uri}, model {self.model!r}: could not {what}: {str(error)[:300]}; check that "
+            "it runs and that `registry.tracking_uri` is right"
+        )
+
+
+def open_registry(home: Home, name: str, spec: RegistrySpec) -> Registry:
+    """The registry of project `name`; the local store is made if need be.
+
+    Raises:
+        release.registry.store.StoreProblem: the local store can't be where it is wanted.
+        OSError: it can't be made.
+    """
+    return Registry(tracking_uri(home, spec.tracking_uri), spec.model or name, spec)

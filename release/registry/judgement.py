@@ -1,0 +1,126 @@
+"""How a registered version was judged, signed when it is registered: what a later promotion believes.
+
+Tags and artifacts of the registry can be changed by any of its clients, so a promotion by hand, days later,
+reads this record instead. Does not decide whether the version may serve.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expectations.verdict import Verdict, verdict_from_json
+from model.errors import HeadgateError
+from model.faults import fault
+from model.files import file_sha256
+from release.registry.candidate import Candidate
+from release.registry.client import Registry
+from serving.store import signing
+
+JUDGEMENT_PATH = "judgement"
+"""Artifact folder of the run that holds the record."""
+JUDGEMENT_FILE = "judgement.json"
+
+
+class NotJudged(HeadgateError):
+    """A version has no record of its verdict that can be believed; nothing was moved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the gates said of a version, and of which bytes."""
+
+    name: str
+    """Registered model."""
+    version: int
+    """Registered version."""
+    run: str
+    """Run of the flow that made it; names the folder of its reports."""
+    bundle_sha256: str
+    """Digest of the bundle's manifest."""
+    model_files: Mapping[str, str]
+    """File of the registered MLflow model, bundle and reading code included → sha256."""
+    verdict: Verdict
+    evidence: Mapping[str, Any]
+    configuration: Mapping[str, Any]
+
+
+def model_digests(folder: Path) -> dict[str, str]:
+    """Path below `folder` → sha256, of every file but what Python and MLflow leave behind on reading."""
+    return {
+        str(path.relative_to(folder)): file_sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts and path.name != "registered_model_meta"
+    }
+
+
+def sign_judgement(
+    registry: Registry,
+    private_key: Path,
+    run_id: str,
+    version: int,
+    candidate: Candidate,
+    model_files: Mapping[str, str],
+) -> None:
+    """Keep the signed record with the run of a version.
+
+    Raises:
+        serving.store.signing.KeyProblem: the key can't be used.
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    judged = Judgement(
+        name=registry.model,
+        version=version,
+        run=candidate.run_name,
+        bundle_sha256=candidate.bundle_sha256,
+        model_files=model_files,
+        verdict=candidate.verdict,
+        evidence=candidate.evidence,
+        configuration=candidate.configuration,
+    )
+    raw = {field.name: getattr(judged, field.name) for field in dataclasses.fields(judged)}
+    record = json.dumps({**raw, "verdict": judged.verdict.to_json()}, sort_keys=True, allow_nan=False)
+    signature = signing.sign(record.encode(), private_key, "judgement")
+    text = json.dumps({"record": record, "signature": base64.b64encode(signature).decode()}, indent=1)
+    with registry.asked(f"log the judgement of version {version}"):
+        registry.client.log_text(run_id, text, f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}")
+    fault("judgement_logged")
+
+
+def read_judgement(registry: Registry, public_key: Path, version: int) -> Judgement:
+    """The record of a version.
+
+    Raises:
+        NotJudged: there is none, or it is malformed, forged or of another version.
+        release.registry.client.RegistryProblem: there is no such version, or the registry can't be reached.
+    """
+    what = f"version {version} of {registry.model!r}"
+    with registry.asked(f"read the judgement of version {version}"):
+        run_id = registry.client.get_model_version(registry.model, str(version)).run_id or ""
+        there = [file.path for file in registry.client.list_artifacts(run_id, JUDGEMENT_PATH)]
+    if f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}" not in there:
+        raise NotJudged(f"{what} has no signed record of its verdict; train and register it again")
+    with tempfile.TemporaryDirectory() as temporary, registry.asked(f"read the judgement of {version}"):
+        file = registry.client.download_artifacts(run_id, f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}", temporary)
+        text = Path(file).read_bytes()
+    try:
+        envelope = json.loads(text)
+        record = envelope["record"].encode()
+        signature = base64.b64decode(envelope["signature"], validate=True)
+        signing.verify(record, signature, public_key, "judgement")
+        raw = json.loads(record)
+        judged = Judgement(**{**raw, "verdict": verdict_from_json(raw["verdict"])})
+    except signing.BadSignature as error:
+        raise NotJudged(f"{what}: {error}; somebody changed the record of its verdict") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+        raise NotJudged(f"{what}: the record of its verdict can't be read") from error
+    if (judged.name, judged.version) != (registry.model, version):
+        raise NotJudged(f"{what}: the record is of version {judged.version} of {judged.name!r}")
+    return judged

@@ -1,0 +1,251 @@
+"""Register a candidate: a run with everything that is known of it, and a version with its verdict.
+
+Every candidate is registered, whatever its verdict; no alias is moved here (`release.moves.promote`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from expectations.verdict import Verdict
+from model.errors import HeadgateError
+from model.faults import fault
+from model.files import file_sha256
+from model.references import BundleRef
+from release.home import Home
+from release.journal import Entry, Journal
+from release.keys import key_folder
+from release.registry import model as pyfunc
+from release.registry.candidate import Candidate, candidate_of
+from release.registry.client import (
+    BUNDLE_TAG,
+    CODE_TAG,
+    DATASET_TAG,
+    REASONS_TAG,
+    SEQUENCE_TAG,
+    VERDICT_TAG,
+    Registry,
+    open_registry,
+)
+from release.registry.judgement import model_digests, sign_judgement
+from release.registry.run import (
+    MOST_TEXT,
+    close_run,
+    experiment_id,
+    log_dataset,
+    log_figures,
+    log_files,
+    open_run,
+)
+from release.spec import RegistrySpec
+from report.progress import Step
+from serving.store.signing import ensure_key_pair
+from tasks.data.prepare_run import Run
+
+REGISTERING = ".registering."
+"""Prefix of the temporary folder that a model is saved in, followed by the process's id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredVersion:
+    """A version in the registry."""
+
+    name: str
+    """Registered model."""
+    version: int
+    run_id: str
+    """MLflow run with everything that is known of it."""
+    bundle_sha256: str
+    """Digest of the bundle's manifest."""
+    tracking_uri: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is shown of it: `version`, `run_id`, `tracking_uri`."""
+        return {"version": self.version, "run_id": self.run_id, "tracking_uri": self.tracking_uri}
+
+
+class BundleChanged(HeadgateError):
+    """The bundle is not the one that was judged."""
+
+
+@task(name="register", cache_policy=NO_CACHE, persist_result=False)
+def register(
+    home: Home,
+    name: str,
+    spec: RegistrySpec,
+    run: Run,
+    shared: BundleRef,
+    verdict: Verdict,
+    *,
+    dataset: Path,
+    files: Sequence[Path] = (),
+    evidence: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+) -> RegisteredVersion:
+    """Register the shared model of a run of the flow with its verdict.
+
+    Raises:
+        BundleChanged: the bundle is not the one that was packaged.
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    with Step("register") as step:
+        candidate = candidate_of(run, shared, verdict, dataset, files, evidence, configuration)
+        registered = register_version(home, name, spec, candidate)
+        step.outcome = f"{registered.name} version {registered.version} ({verdict.outcome})"
+    return registered
+
+
+def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candidate) -> RegisteredVersion:
+    """Register a candidate of project `name` with its verdict.
+
+    The version comes into being last and complete: what dies before leaves a run without a version,
+    which `release.moves.reconcile` closes.
+
+    Raises:
+        BundleChanged: the bundle is not the one that was judged.
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    seen, journal = file_sha256(candidate.bundle / "manifest.json"), Journal(home.journal / f"{name}.jsonl")
+    if seen != candidate.bundle_sha256:
+        changed = BundleChanged(
+            f"bundle {candidate.bundle}: its manifest has sha256 {seen[:12]}, but "
+            f"{candidate.bundle_sha256[:12]} was judged; it was changed since. Run again"
+        )
+        journal.append(Entry(event="refused", version=None, detail=str(changed)))
+        raise changed
+    registry = open_registry(home, name, spec)
+    with registry.asked("register a version"):
+        experiment = experiment_id(registry, home, spec.experiment or name, spec)
+        fault("experiment_made")
+        run_id = open_run(registry, experiment, candidate)
+        try:
+            fault("run_opened")
+            version = _fill_run(registry, home, experiment, run_id, name, candidate)
+        except Exception:
+            # If the registry is what failed, this fails too, and `release.moves.reconcile` closes the run later.
+            with contextlib.suppress(Exception):
+                close_run(registry, experiment, run_id, "FAILED")
+            raise
+        registry.client.set_terminated(run_id, "FINISHED")
+        fault("run_closed")
+    outcome = candidate.verdict.outcome
+    journal.append(Entry(event="registered", version=version, detail=f"verdict: {outcome}"))
+    fault("registration_journalled")
+    return RegisteredVersion(
+        name=registry.model,
+        version=version,
+        run_id=run_id,
+        bundle_sha256=candidate.bundle_sha256,
+        tracking_uri=registry.uri,
+    )
+
+
+def _fill_run(
+    registry: Registry, home: Home, experiment: str, run_id: str, name: str, candidate: Candidate
+) -> int:
+    """Log everything to an open run, then make the version."""
+    log_figures(registry, run_id, candidate)
+    fault("figures_logged")
+    log_files(registry, run_id, candidate)
+    log_dataset(registry, run_id, name, candidate)
+    fault("dataset_logged")
+    logged, digests = _log_model(registry, home, experiment, run_id, name, candidate)
+    version = _create_version(registry, run_id, logged, candidate)
+    private_key, _ = ensure_key_pair(key_folder(home, registry.spec))
+    sign_judgement(registry, private_key, run_id, version, candidate, digests)
+    return version
+
+
+@task(name="log-pages", cache_policy=NO_CACHE, persist_result=False)
+def log_pages(
+    home: Home, name: str, spec: RegistrySpec, registered: RegisteredVersion, pages: Mapping[str, str]
+) -> None:
+    """Keep the report's pages (title → file or folder) with the run of a registered version.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    attach(open_registry(home, name, spec), registered.run_id, [Path(page) for page in pages.values()])
+
+
+def attach(registry: Registry, run_id: str, paths: Sequence[Path]) -> None:
+    """Keep files and folders below `report/` of a run.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    with registry.asked("log the report"):
+        for path in paths:
+            registry.client.log_artifact(run_id, str(path), "report")
+    fault("pages_logged")
+
+
+def _log_model(
+    registry: Registry, home: Home, experiment: str, run_id: str, name: str, candidate: Candidate
+) -> tuple[Any, dict[str, str]]:
+    """MLflow's record of the model, its files written, and their digests."""
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+    from mlflow.models import Model
+
+    client = registry.client
+    made = client.create_logged_model(experiment, name=name, source_run_id=run_id, model_type="headgate")
+    fault("model_opened")
+    with tempfile.TemporaryDirectory(prefix=f"{REGISTERING}{os.getpid()}.", dir=home.cache) as temporary:
+        folder = Path(temporary)
+        (folder / "code").mkdir()
+        bundle = folder / "bundle"
+        shutil.copytree(candidate.bundle, bundle)
+        about = Model(
+            artifact_path=made.artifact_location,
+            run_id=run_id,
+            model_uuid=made.model_id,
+            model_id=made.model_id,
+        )
+        pyfunc.save(bundle, folder / "model", folder / "code", about)
+        fault("model_saved")
+        digests = model_digests(folder / "model")
+        client.log_model_artifacts(made.model_id, str(folder / "model"))
+        fault("model_logged")
+    client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
+    fault("model_closed")
+    return made, digests
+
+
+def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Candidate) -> int:
+    from mlflow.exceptions import MlflowException
+
+    client, verdict = registry.client, candidate.verdict
+    try:
+        client.create_registered_model(registry.model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    fault("model_named")
+    tags = {
+        VERDICT_TAG: verdict.outcome,
+        REASONS_TAG: "; ".join(verdict.reasons)[:MOST_TEXT],
+        BUNDLE_TAG: candidate.bundle_sha256,
+        DATASET_TAG: candidate.dataset_fingerprint,
+        CODE_TAG: candidate.code_digest,
+    }
+    # By its place: `models:/ID` would be looked up in MLflow's global store instead of this one.
+    made = client.create_model_version(
+        registry.model, logged.artifact_location, run_id=run_id, tags=tags, model_id=logged.model_id
+    )
+    fault("version_registered")
+    # The order of approvals is that of the versions.
+    client.set_model_version_tag(registry.model, made.version, SEQUENCE_TAG, str(made.version))
+    fault("version_tagged")
+    return int(made.version)

@@ -1,0 +1,81 @@
+"""Where MLflow keeps runs and versions: a SQLite file under the state folder, unless a server is named.
+
+A SQLite store that is killed while MLflow makes it never opens again, and several processes that make
+it at once crash; so it is made in a temporary file, under a lock, and renamed. Does not know what is
+stored.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from model.errors import HeadgateError
+from model.faults import fault
+from model.files import fsync_folder, locked
+from release.home import Home
+
+STORE_FILE = "store.sqlite"
+_TEMPORARY = ".making-"
+
+
+class StoreProblem(HeadgateError):
+    """The local store can't be where it is wanted."""
+
+
+def tracking_uri(home: Home, configured: str | None = None) -> str:
+    """The URI of the registry: the one that is configured, or the local store, made if need be.
+
+    Raises:
+        StoreProblem: the state folder's path can't be part of a URI.
+        OSError: the store can't be made, because the disk is full or not writable.
+    """
+    if configured is not None:
+        return configured
+    store = home.mlflow / STORE_FILE
+    if not store.exists():
+        with locked(home.mlflow / ".lock"):
+            if not store.exists():
+                _make(store, artifacts(home))
+    return _uri(store)
+
+
+def artifacts(home: Home) -> Path:
+    """Folder of the local store's artifacts."""
+    return home.mlflow.resolve() / "artifacts"
+
+
+def _uri(store: Path) -> str:
+    path = str(store.resolve())
+    if "?" in path or "#" in path:
+        raise StoreProblem(
+            f"state folder {store.parent.parent}: its path holds '?' or '#', which a database URI cannot; "
+            "choose another folder with --home"
+        )
+    return f"sqlite:///{path}"
+
+
+def _make(store: Path, artifact_root: Path) -> None:
+    """Called under the lock, so whatever temporary file there is was left by somebody who died."""
+    for debris in store.parent.glob(f"{_TEMPORARY}*"):
+        debris.unlink()
+    temporary = store.with_name(f"{_TEMPORARY}{os.getpid()}")
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    # MLflow tells each of its sixty migrations.
+    talkative = logging.getLogger("mlflow.store.db.utils")
+    level = talkative.level
+    talkative.setLevel(logging.WARNING)
+    try:
+        made = SqlAlchemyStore(_uri(temporary), str(artifact_root))  # type: ignore[no-untyped-call]
+        made.engine.dispose()
+        SqlAlchemyStore._engine_map.pop(made.db_uri, None)
+    finally:
+        talkative.setLevel(level)
+    fault("store_written")
+    with temporary.open("r+b") as file:
+        os.fsync(file.fileno())
+    temporary.rename(store)
+    fsync_folder(store.parent)
+    fault("store_made")

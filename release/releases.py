@@ -1,0 +1,128 @@
+"""Everything of one project that a release moves: release folder, registry, keys, journal, one lock.
+
+The pointer of the release folder decides who serves; `align` makes the registry say the same. Whoever
+moves something holds `locked()`. Does not decide what moves (`release.moves.promote`, `.rollback`, `.restore`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.faults import fault
+from model.files import locked
+from release.home import Home
+from release.journal import Journal
+from release.keys import key_folder
+from release.lock import release_lock
+from release.registry.client import Registry, open_registry
+from release.spec import RegistrySpec
+from serving.store import signing
+from serving.store.pointer import Pointer
+from serving.store.release_folder import ReleaseFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Releases:
+    """What is moved when a project's champion changes."""
+
+    home: Home
+    name: str
+    """Project: names the release folder, the endpoint and the journal."""
+    registry: Registry
+    folder: ReleaseFolder
+    private_key: Path
+    public_key: Path
+    journal: Journal
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """One promotion, rollback or restoration of this project at a time, over all processes."""
+        with locked(release_lock(self.home, self.name)):
+            yield
+
+    def pointer(self) -> Pointer | None:
+        """The last pointer that was signed."""
+        return self.folder.latest_pointer(self.public_key)
+
+    def serving(self) -> int | None:
+        """Version that the pointer names; None where there is none, or it was withdrawn."""
+        pointer = self.pointer()
+        withdrawn = pointer is None or not self.folder.version_dir(pointer.version).is_dir()
+        return None if pointer is None or withdrawn else pointer.version
+
+    def served(self) -> list[int]:
+        """Versions to fall back on, the one that serves last.
+
+        Going back to a version forgets those promoted after it: whoever rolls back twice goes back two
+        versions, and never to the one that was just left. Withdrawn versions are not among them.
+        """
+        withdrawn: set[int | None] = set()
+        for entry in self.journal.entries():
+            if entry.event == "withdrawn":
+                withdrawn.add(entry.version)
+            elif entry.event == "promoted":
+                withdrawn.discard(entry.version)
+        if self.pointer() is None:
+            return []
+        kept = (v for v in self.folder.fallbacks(self.public_key) if v not in withdrawn)
+        return list(reversed(list(kept)))
+
+    def drop(self, version: int) -> None:
+        """Take a version out of the release folder. It stays in the registry."""
+        if not self.folder.version_dir(version).exists():
+            return  # nothing was staged, not even the folder on a first promotion
+        with locked(self.folder.path / ".lock"):
+            doomed = self.folder.versions_path / f".staging-{version}-{secrets.token_hex(4)}"
+            # Renamed first: a half-removed version must not look like a damaged one.
+            self.folder.version_dir(version).rename(doomed)
+            shutil.rmtree(doomed)
+
+    def align(self) -> bool:
+        """Make the registry say what the pointer says, the champion's alias last; whether it did not.
+
+        Raises:
+            release.registry.client.RegistryProblem: the registry can't be reached, or lacks the version.
+        """
+        pointed = self.registry.pointed()
+        if pointed is None:
+            return False
+        spec, champion = self.registry.spec, self.serving()
+        earlier = [version for version in self.served() if version != champion]
+        previous = earlier[-1] if champion is not None and earlier else None
+        changed = False
+        if self.folder.pointer_path.exists():
+            text = self.folder.pointer_path.read_text()
+            if pointed.pointer != text:
+                self.registry.set_pointer(text)
+                changed = True
+        fault("pointer_tagged")
+        for alias, version in ((spec.previous, previous), (spec.champion, champion)):
+            if pointed.aliases.get(alias) != version:
+                self.registry.set_alias(alias, version)
+                changed = True
+            fault("previous_moved" if alias == spec.previous else "champion_moved")
+        return changed
+
+
+def open_releases(home: Home, name: str, spec: RegistrySpec) -> Releases:
+    """Everything that a release of project `name` moves; the key pair is made on first use.
+
+    Raises:
+        serving.store.signing.KeyProblem: the key can't be used.
+        release.registry.store.StoreProblem: the local registry can't be where it is wanted.
+    """
+    private_key, public_key = signing.ensure_key_pair(key_folder(home, spec))
+    return Releases(
+        home=home,
+        name=name,
+        registry=open_registry(home, name, spec),
+        folder=ReleaseFolder(home.releases(name), name),
+        private_key=private_key,
+        public_key=public_key,
+        journal=Journal(home.journal / f"{name}.jsonl"),
+    )

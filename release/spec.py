@@ -1,0 +1,33 @@
+"""Where models are registered: the `registry` section of the YAML schema (stdlib only).
+
+Does not know how the registry is reached (`release.registry.store`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.spec import SCHEMA_CONFIG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySpec:
+    """Which MLflow registry, under which names, and signed with which key."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    tracking_uri: str | None = None
+    """MLflow tracking URI, such as `http://mlflow.example:5000`. None: SQLite under the state folder,
+    so that nothing has to be started first."""
+    model: str | None = None
+    """Registered model. None: the project's name."""
+    experiment: str | None = None
+    """MLflow experiment that runs are logged to. None: the project's name."""
+    champion: str = "champion"
+    """Alias of the version that serves. It moves only after every gate passed."""
+    previous: str = "previous"
+    """Alias of the version that served before."""
+    signing_keys: str | None = None
+    """Folder of the key pair that versions are signed with (`release.key`, mode 0600, and `release.pub`),
+    made on first use. None: `keys` in the state folder, where a relative path starts, too. Another folder
+    is another signer: what was signed with the former key is no longer trusted."""

@@ -1,0 +1,1 @@
+"""Targets: where a version is deployed to, and how it is tried there."""

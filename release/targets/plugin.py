@@ -1,0 +1,191 @@
+"""Any `mlflow.deployments` plugin as the place to deploy to: hand it a version, ask it, take it away.
+
+The plugin gets the registered model version, and only after what lies in the registry was compared, file by
+file, with what was judged and signed. Does not decide what is deployed (`release.targets.deploy`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.bundle.answers import decisions
+from model.bundle.card import Card, card_from_json
+from model.errors import HeadgateError
+from release.registry.judgement import model_digests, read_judgement
+from release.releases import Releases
+from serving.http.replies import DECIMALS
+from serving.spec import ENDPOINT, DeploySpec
+from serving.store.manifest import BUNDLE_FOLDER, verify_release
+
+OWN_PLUGIN = "headgate"
+"""Name under which this project's own endpoint is such a plugin (`release.registry.deployments_plugin`)."""
+
+
+class TargetUnknown(HeadgateError):
+    """`deploy.target` names no plugin that is installed; nothing was changed."""
+
+    kind = "usage"
+
+
+class TargetError(HeadgateError):
+    """A deploy target refused a version, or does not answer as its bundle does."""
+
+
+def target_client(target: str) -> Any:
+    """The plugin's client.
+
+    Raises:
+        TargetUnknown: no plugin of this name is installed, or it can't be loaded.
+    """
+    if target.partition(":")[0] == OWN_PLUGIN:
+        raise TargetUnknown(
+            f"deploy.target: {target!r} is this project's own endpoint; write {ENDPOINT!r} "
+            "(the plugin is for MLflow's clients)"
+        )
+    from mlflow.deployments import get_deploy_client
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return get_deploy_client(target)
+    except (MlflowException, RuntimeError) as error:
+        raise TargetUnknown(
+            f"deploy.target: {target!r} is neither {ENDPOINT!r} nor an installed mlflow.deployments plugin "
+            f"({str(error)[:200]})"
+        ) from error
+
+
+def put(releases: Releases, spec: DeploySpec, version: int) -> str:
+    """Give the target a version that was promoted; where it is then, in a few words.
+
+    Raises:
+        TargetError: it refused.
+        TargetUnknown: there is no such target.
+        release.registry.judgement.NotJudged: how the version was judged can't be believed.
+        serving.store.manifest.ReleaseRefused: it may not serve.
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    client = target_client(spec.target)
+    verify_release(releases.folder.version_dir(version), releases.public_key, releases.name)
+    _compare_registered(releases, version)
+    config = {**spec.target_config}
+    uri = f"models:/{releases.registry.model}/{version}"
+    with _asked(releases.registry.uri, f"{spec.target}: deploy version {version}"):
+        known = [deployment.get("name") for deployment in client.list_deployments()]
+        if releases.name in known:
+            client.update_deployment(releases.name, model_uri=uri, config=config)
+        else:
+            client.create_deployment(releases.name, uri, config=config)
+    return f"{spec.target}:{releases.name}"
+
+
+def remove(releases: Releases, spec: DeploySpec) -> None:
+    """Take the deployment away: nothing may serve.
+
+    Raises:
+        TargetError: it refused.
+    """
+    client = target_client(spec.target)
+    with _asked(releases.registry.uri, f"{spec.target}: delete the deployment"):
+        if releases.name in [deployment.get("name") for deployment in client.list_deployments()]:
+            client.delete_deployment(releases.name)
+
+
+def compare_answers(releases: Releases, spec: DeploySpec, version: int) -> None:
+    """Ask the target for the golden texts and hold its answers against the bundle's.
+
+    Raises:
+        TargetError: it does not answer, or differently.
+    """
+    import pandas as pd
+
+    bundle = releases.folder.version_dir(version) / BUNDLE_FOLDER
+    golden = json.loads((bundle / "golden.json").read_bytes())
+    card = card_from_json(json.loads((bundle / "card.json").read_bytes()), where="card.json")
+    with _asked(releases.registry.uri, f"{spec.target}: answer the golden texts"):
+        reply = target_client(spec.target).predict(
+            deployment_name=releases.name, inputs=pd.DataFrame({"text": golden["texts"]})
+        )
+    wrong = wrong_answer(_rows(reply), golden, card)
+    if wrong:
+        raise TargetError(f"{spec.target}: {wrong}")
+
+
+def wrong_answer(rows: Sequence[Any], golden: Mapping[str, Any], card: Card) -> str:
+    """What is wrong with answers to the golden texts, in a few words; empty if nothing is.
+
+    Only the labels chosen are compared, with their probabilities: that is what the registered model answers.
+    A label within the golden tolerance of its threshold may be chosen or not.
+    """
+    tolerance = float(golden["tolerance"]) + 10**-DECIMALS
+    if len(rows) != len(golden["texts"]):
+        return f"{len(rows)} answers to {len(golden['texts'])} golden texts"
+    for head, about in card.heads.items():
+        wanted = np.asarray(golden["probabilities"][head])
+        chosen = decisions(about, wanted)
+        for row, answer in enumerate(rows):
+            try:
+                seen = {entry["label"]: float(entry["probability"]) for entry in answer[head]["labels"]}
+            except (TypeError, KeyError, ValueError):
+                return f"golden text {row}: no answer of head {head} in it"
+            expected = dict(zip(about.labels, wanted[row].tolist(), strict=True))
+            if not all(abs(seen[label] - expected.get(label, np.inf)) <= tolerance for label in seen):
+                return f"head {head}, golden text {row}: a probability is not the bundle's"
+            if about.kind == "multiclass":
+                best = max(expected.values())
+                if len(seen) != 1 or expected[next(iter(seen))] < best - 2 * tolerance:
+                    return f"head {head}, golden text {row}: another label than the bundle's"
+                continue
+            for at, label in enumerate(about.labels):
+                limit = (about.thresholds or ())[at]
+                near = abs(expected[label] - limit) <= tolerance
+                if bool(chosen[row][at]) != (label in seen) and not near:
+                    return f"head {head}, golden text {row}: label {label!r} is chosen differently"
+    return ""
+
+
+def _rows(reply: Any) -> Sequence[Any]:
+    if isinstance(reply, Mapping):
+        reply = reply.get("predictions", [])
+    if hasattr(reply, "to_dict"):
+        reply = reply.to_dict("records")
+    return list(reply) if isinstance(reply, Sequence) and not isinstance(reply, str) else []
+
+
+def _compare_registered(releases: Releases, version: int) -> None:
+    """Return if every file that the target will load is the one that was judged."""
+    judged = read_judgement(releases.registry, releases.public_key, version)
+    with tempfile.TemporaryDirectory(dir=releases.home.cache) as temporary:
+        found = model_digests(releases.registry.download_model(version, Path(temporary)))
+    odd = sorted(
+        name for name in {*found, *judged.model_files} if found.get(name) != judged.model_files.get(name)
+    )
+    if odd:
+        raise TargetError(
+            f"version {version} in the registry is not the one that was judged: {', '.join(odd[:3])} changed"
+        )
+
+
+@contextlib.contextmanager
+def _asked(registry_uri: str, what: str) -> Iterator[None]:
+    """Let a plugin resolve `models:/…` in this registry, and turn whatever it raises into a `TargetError`."""
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, registry_uri))
+    try:
+        yield
+    except Exception as error:  # a plugin may raise anything
+        raise TargetError(f"{what}: {type(error).__name__}: {str(error)[:300]}") from error
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

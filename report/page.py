@@ -1,0 +1,190 @@
+"""The look of every report: one self-contained HTML page, with nothing fetched and nothing run.
+
+Whatever is handed in is escaped, unless it is already `Markup` (made here, or by `report.charts.bars`).
+The page forbids scripts and requests by its own content security policy, so that even a mistake in
+escaping could not become active. Does not know what is reported.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+from markupsafe import Markup, escape
+
+TEMPLATES = Path(__file__).with_name("templates")
+"""Folder of the templates and of the style sheet."""
+
+TONES: Mapping[str, str] = {
+    **dict.fromkeys(("pass", "met", "deployed", "champion", "ok", "ready"), "good"),
+    **dict.fromkeys(("warn", "warning", "met with defects", "inconclusive", "held"), "caution"),
+    **dict.fromkeys(("fail", "not met", "critical", "rejected", "failed"), "bad"),
+    **dict.fromkeys(("could not be evaluated", "error"), "broken"),
+}
+"""Outcome → tone of its badge; anything else is neutral. Tones are told apart by a mark, not only by
+colour, so that they survive a black-and-white print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One titled part of a page, listed in its table of contents."""
+
+    title: str
+    anchor: str
+    html: Markup
+
+    def __html__(self) -> str:
+        return str(self.html)
+
+
+def badge(outcome: object, label: object = None) -> Markup:
+    """A small pill: `outcome` sets the tone (see `TONES`) and, without `label`, the words."""
+    tone = TONES.get(str(outcome).lower(), "neutral")
+    return Markup('<span class="badge {}">{}</span>').format(tone, outcome if label is None else label)
+
+
+def cell_text(value: object) -> Markup:
+    """How a value is written in a table: thousands separated, four significant digits, `–` for none.
+
+    A non-finite number is written as such; it is never left out.
+    """
+    if value is None:
+        return Markup("–")
+    if isinstance(value, bool):
+        return Markup("yes" if value else "no")
+    if isinstance(value, int):
+        return Markup(f"{value:,}")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return escape(str(value))
+        return Markup(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}")
+    return escape(value)
+
+
+def table(
+    headers: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    numeric: Collection[int] = (),
+    *,
+    caption: object = None,
+    empty: str = "Nothing to list.",
+    wide: Collection[int] = (),
+) -> Markup:
+    """A table. Columns in `numeric` (from 0) are right-aligned in figures of equal width; those in
+    `wide` may wrap long words. Without rows, the sentence `empty` stands instead."""
+    rows = [list(row) for row in rows]
+    if not rows:
+        return Markup('<p class="empty">{}</p>').format(empty)
+    styles = [
+        " ".join(name for name, at in (("num", numeric), ("wide", wide)) if column in at)
+        for column in range(max(len(headers), *(len(row) for row in rows)))
+    ]
+    head = Markup("").join(
+        Markup('<th class="{}" scope="col">{}</th>').format(style, header)
+        for style, header in zip(styles, headers, strict=False)
+    )
+    body = Markup("\n").join(
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(
+                Markup('<td class="{}">{}</td>').format(style, cell_text(value))
+                for style, value in zip(styles, row, strict=False)
+            )
+        )
+        for row in rows
+    )
+    title = Markup("<caption>{}</caption>").format(caption) if caption is not None else Markup("")
+    return Markup(
+        '<div class="scroll"><table>{}<thead><tr>{}</tr></thead><tbody>\n{}\n</tbody></table></div>'
+    ).format(title, head, body)
+
+
+def breakable(name: str) -> Markup:
+    """A long name, such as a file's, that may be broken after its `_`, `-`, `.`, `/`, `:` and before `[`."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_\-./:])|(?=\[)", name))
+
+
+def section(title: str, html: object, *, lead: object = None) -> Section:
+    """A part of the page under a heading; `lead` is a sentence in front of it that says how to read it."""
+    anchor = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
+    opening = Markup('<p class="lead">{}</p>\n').format(lead) if lead is not None else Markup("")
+    body = Markup('<section id="{}">\n<h2>{}</h2>\n{}{}\n</section>').format(anchor, title, opening, html)
+    return Section(title, anchor, body)
+
+
+def join(*parts: object) -> Markup:
+    """Parts one under the other; strings are escaped."""
+    return Markup("\n").join(escape(part) for part in parts)
+
+
+def paragraph(text: object) -> Markup:
+    """A paragraph of text."""
+    return Markup("<p>{}</p>").format(text)
+
+
+def subheading(text: object) -> Markup:
+    """A heading inside a section."""
+    return Markup("<h3>{}</h3>").format(text)
+
+
+def grid(parts: Iterable[object]) -> Markup:
+    """Charts or tables side by side, as many as fit."""
+    cards = Markup("\n").join(Markup('<div class="card">{}</div>').format(part) for part in parts)
+    return Markup('<div class="grid">{}</div>').format(cards)
+
+
+def columns(parts: Iterable[object]) -> Markup:
+    """Charts or tables of very different heights, in columns that are read downwards."""
+    cards = Markup("\n").join(Markup('<div class="card">{}</div>').format(part) for part in parts)
+    return Markup('<div class="columns">{}</div>').format(cards)
+
+
+def folded(summary: object, html: object) -> Markup:
+    """Something long behind a line that opens it; printed only where it was opened."""
+    return Markup("<details><summary>{}</summary>{}</details>").format(summary, html)
+
+
+def page(
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    *,
+    outcome: object = None,
+    facts: Sequence[tuple[object, object]] = (),
+    footer: object = "",
+) -> str:
+    """The whole page as text, to be written as UTF-8.
+
+    Args:
+        outcome: the verdict, as a badge beside the title; a badge of one's own as `Markup`.
+        facts: pairs (what, value) shown as tiles under the title.
+        footer: last line, such as when and from what the page was made.
+    """
+    mark = outcome if outcome is None or isinstance(outcome, Markup) else badge(outcome)
+    return template("page.html").render(
+        title=title,
+        subtitle=subtitle,
+        sections=sections,
+        outcome=mark,
+        facts=[(what, cell_text(value)) for what, value in facts],
+        footer=footer,
+        # Our own file, not a user's text: it must not be escaped inside <style>.
+        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+    )
+
+
+@lru_cache(maxsize=8)
+def template(name: str) -> Template:
+    """A template of this folder, escaping by default and refusing names that were not given."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)

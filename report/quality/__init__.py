@@ -1,0 +1,1 @@
+"""The data quality page, a section a module."""

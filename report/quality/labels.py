@@ -1,0 +1,152 @@
+"""The page's sections on labels: figures per head and split, how often each label applies beside the
+champion's data, and which labels stand together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from expectations.stats.cooccurrence import cooccurrence
+from model.spec import SPLITS
+from report.charts.bars import COLOURS, bar_chart, heat_map
+from report.page import Section, columns, folded, join, section, subheading, table
+
+MOST_LABELS = 30
+"""Labels drawn in a chart; the rest stands in the table."""
+MOST_COOCCURRING = 20
+"""Labels drawn in a heat map."""
+CHAMPION = "champion's training rows"
+
+FIGURES = (
+    "Head",
+    "Split",
+    "Labelled",
+    "Coverage",
+    "Labels seen",
+    "Rarest",
+    "Imbalance",
+    "Entropy, bits",
+    "Labels a row",
+    "Density",
+)
+
+
+def labels_section(profile: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Section:
+    """Figures of every head and split, and a chart of every head."""
+    parts: list[object] = [table(FIGURES, _figures(profile), numeric=set(range(2, len(FIGURES))))]
+    alike = [
+        (head, " and ".join(ascii(label) for label in group))
+        for head, groups in profile.get("look_alike_labels", {}).items()
+        for group in groups
+    ]
+    if alike:
+        parts += [subheading("Labels that look alike"), table(("Head", "Labels"), alike, wide={1})]
+    parts.append(subheading("How often each label applies"))
+    parts.append(columns(_charts(profile, champion)))
+    return section(
+        "Labels",
+        join(*parts),
+        lead="A row may be labelled for one head and not for another. Coverage: share of the split's rows "
+        "that are labelled. Imbalance: rows of the most frequent label by those of the rarest. Entropy of "
+        "the labels that apply, in brackets its share of what equally frequent ones would have. Density: "
+        "share of a head's labels that a row holds.",
+    )
+
+
+def _figures(profile: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
+    for head, known in profile["heads"].items():
+        for at, (split, figures) in enumerate(known["splits"].items()):
+            counts = [count for count in figures["counts"].values() if count]
+            several = known["kind"] == "multilabel"
+            imbalance = figures.get("imbalance")
+            entropy, evenness = figures.get("entropy"), figures.get("normalised_entropy")
+            yield (
+                (head, Markup('<span class="soft">{}</span>').format(known["kind"]), "")[min(at, 2)],
+                split,
+                figures["labelled"],
+                _percent(figures["labelled"], profile["rows"].get(split, 0)),
+                f"{len(counts)} of {len(figures['counts'])}",
+                min(counts, default=None),
+                None
+                if imbalance is None
+                else f"{imbalance:,.0f}×"
+                if imbalance >= 10
+                else f"{imbalance:.1f}×",
+                _figure(entropy) if evenness is None else f"{entropy or 0:.2f} ({min(evenness, 1.0):.0%})",
+                _figure(figures.get("cardinality")) if several else None,
+                _figure(figures.get("density")) if several else None,
+            )
+
+
+def _figure(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
+
+
+def _percent(part: float, whole: float) -> str | None:
+    return f"{part / whole:.1%}" if whole else None
+
+
+def _charts(profile: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Iterator[object]:
+    for head, known in profile["heads"].items():
+        past = ((champion or {}).get("heads", {}).get(head) or {}).get("splits", {}).get("train")
+        splits = known["splits"]
+        labels = _by_frequency(known)
+        shown = labels[:MOST_LABELS]
+        series: dict[str, list[float | None]] = {
+            split: _rates(splits[split], shown) for split in SPLITS if split in splits
+        }
+        counted = {split: splits[split]["counts"] for split in series}
+        if past is not None:
+            series[CHAMPION] = _rates(past, shown)
+            counted[CHAMPION] = past["counts"]
+        heading = f"{head} ({known['kind']})"
+        if len(labels) > len(shown):
+            heading += f": the {len(shown)} most frequent of {len(labels):,} labels"
+        chart = bar_chart(
+            heading, shown, series, unit="share of labelled rows", colours={CHAMPION: COLOURS[3]}
+        )
+        rows = [(label, *(counts.get(label, 0) for counts in counted.values())) for label in labels]
+        listed = table(("Label", *counted), rows, numeric=set(range(1, len(counted) + 1)), wide={0})
+        yield join(chart, folded(f"Rows of all {len(labels):,} labels", listed))
+
+
+def _by_frequency(known: Mapping[str, Any]) -> list[str]:
+    train = known["splits"]["train"]["counts"]
+    return sorted(known["labels"], key=lambda label: (-train.get(label, 0), label))
+
+
+def _rates(figures: Mapping[str, Any], labels: Sequence[str]) -> list[float | None]:
+    """Share of the rows that know the label to which it applies; none where no row knows it."""
+    known = [figures["labelled"] - figures.get("unknown", {}).get(label, 0) for label in labels]
+    counts = [figures["counts"].get(label, 0) for label in labels]
+    return [count / rows if rows else None for count, rows in zip(counts, known, strict=True)]
+
+
+def together_section(dataset: Path, profile: Mapping[str, Any]) -> Section | None:
+    """A heat map of every multilabel head; None where there is none."""
+    charts = []
+    for head, known in profile["heads"].items():
+        if known["kind"] != "multilabel" or len(known["labels"]) < 2:
+            continue
+        labels = _by_frequency(known)[:MOST_COOCCURRING]
+        heading = f"{head}: labels on the same text"
+        if len(known["labels"]) > len(labels):
+            heading += f" (the {len(labels)} most frequent)"
+        charts.append(
+            heat_map(
+                heading,
+                labels,
+                cooccurrence(dataset, head, labels),
+                unit="of the row's texts also have the column's",
+            )
+        )
+    if not charts:
+        return None
+    return section(
+        "Labels that stand together",
+        columns(charts),
+        lead="In hundredths, over all splits and over texts that know both labels; a dash where none does.",
+    )

@@ -1,0 +1,1 @@
+"""The release report: whether a model may ship, and on what evidence."""

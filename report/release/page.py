@@ -1,0 +1,208 @@
+"""The release report: one self-contained page that says whether a model may ship, and on what evidence.
+
+Pure: plain data in, HTML out. Holds no text from the data; label names are escaped like everything else.
+Does not know where the files lie (`report.release.gather`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from markupsafe import Markup
+
+from expectations.gates.scores import HeadScores
+from expectations.gates.timings import Timings
+from expectations.verdict import Finding, Verdict
+from model.spec import HeadSpec
+from report.charts.release import Row, interval_chart
+from report.page import Section, badge, folded, join, page, paragraph, section, subheading, table
+from report.release.sections import data_section, head_sections, latency_section, training_section
+from report.verdict_table import COLUMNS, WORDS, verdict_rows
+
+SAYS = {
+    "pass": "Every gate passed: this version may serve.",
+    "fail": "A gate failed: this version is kept as a candidate and does not serve.",
+    "inconclusive": "The evidence decides nothing: this version is kept as a candidate and does not serve.",
+}
+"""Outcome → what it means, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReport:
+    """Everything that the page shows. What could not be had is left empty, and the page says so."""
+
+    name: str
+    """Project."""
+    run: str
+    """Identifier of the run."""
+    created: str
+    """When, UTC."""
+    verdict: Verdict
+    """Of all release gates together."""
+    heads: Mapping[str, HeadSpec]
+    shared: Mapping[str, HeadScores]
+    """Head → the shared bundle's answers on the test split."""
+    baselines: Mapping[str, HeadScores] = field(default_factory=dict)
+    """Head → its baseline's answers on the same rows."""
+    histories: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """`shared`, `baseline:<head>` → `history.json` of the fitted folder."""
+    calibrations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Head → its entry in the shared model's `calibration.json`."""
+    bundles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """`shared`, `baseline:<head>` → facts: precision, bytes, fit_seconds, cached, …"""
+    timings: Timings | None = None
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    """`profile.json` of the dataset, with token lengths where measured."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Dataset, code, encoder, recipe, versions; nested mappings are flattened."""
+    registered: Mapping[str, Any] = field(default_factory=dict)
+    """`version`, `run_id`, …; empty when nothing was registered."""
+    deployed: Mapping[str, Any] = field(default_factory=dict)
+    """`version`, `url`; empty when nothing was deployed."""
+    champion: str = ""
+    """What served when it was judged; empty when nothing did."""
+    suspects: Section | None = None
+    """Labels that look wrong; none where they were not searched for."""
+    pages: Mapping[str, str] = field(default_factory=dict)
+    """Title → path, relative to this page, of the other pages of the run."""
+
+
+def render_release(report: ReleaseReport) -> str:
+    """The page as text, to be written as UTF-8."""
+    sections = [
+        section("Verdict", _verdict(report.verdict), lead=_how_to_read(report.verdict)),
+        section("Heads", _intervals(report.verdict), lead=_INTERVALS),
+        *head_sections(report.heads, report.shared, report.baselines, report.calibrations),
+        training_section(report.heads, report.histories, report.bundles),
+        latency_section(report.timings),
+        data_section(report.heads, report.profile),
+        *([] if report.suspects is None else [report.suspects]),
+        _provenance(report),
+    ]
+    return page(
+        f"{report.name}: release report",
+        SAYS[report.verdict.outcome],
+        sections,
+        outcome=report.verdict.outcome,
+        facts=list(_facts(report)),
+        footer=f"Run {report.run}, {report.created}. Made by Headgate from the evidence of this run alone.",
+    )
+
+
+_INTERVALS = (
+    "Each head on the same test rows: left the metric of both models, right their difference. A head passes "
+    "when the whole interval of the difference lies to the right of its margin, and fails when it lies to "
+    "the left of it."
+)
+
+
+def _facts(report: ReleaseReport) -> Iterator[tuple[object, object]]:
+    passed = sum(finding.outcome == "pass" for finding in report.verdict.findings)
+    yield "Checks passed", f"{passed} of {len(report.verdict.findings)}"
+    yield "Registered", f"version {report.registered['version']}" if report.registered else "nothing"
+    yield "Deployed", f"version {report.deployed['version']}" if report.deployed else "nothing"
+    yield "Champion before", report.champion or "none"
+    for split, rows in dict(report.profile.get("rows") or {}).items():
+        yield f"{split.capitalize()} rows", rows
+
+
+def _how_to_read(verdict: Verdict) -> str:
+    confidence = next((f.figures["confidence"] for f in verdict.findings if "confidence" in f.figures), None)
+    if not isinstance(confidence, float):
+        return "All checks must pass."
+    return (
+        f"All checks must pass. Bounds in brackets are one-sided at {confidence:.0%} each, and it is they "
+        "that decide, not the figure before them. That all must pass needs no correction for several tests: "
+        "the whole is wrong at most as often as one of them (intersection–union test: Berger 1982)."
+    )
+
+
+def _verdict(verdict: Verdict) -> Markup:
+    rows = [
+        [badge(row[key]) if key == "verdict" else row[key] for key in COLUMNS]
+        for row in verdict_rows(verdict)
+    ]
+    numeric = [at for at, key in enumerate(COLUMNS) if key not in WORDS]
+    shown = table(list(COLUMNS.values()), rows, numeric, empty="No gate looked at anything.")
+    open_ones = [finding for finding in verdict.findings if finding.outcome != "pass"]
+    passed = [finding for finding in verdict.findings if finding.outcome == "pass"]
+    parts: list[object] = [shown]
+    if not verdict.findings:
+        parts.append(_reasons_without(verdict))
+    if open_ones:
+        parts.append(subheading("What did not pass"))
+        parts.append(table(["Verdict", "What", "Why it did not pass"], map(_reason, open_ones), wide=[2]))
+    if passed:
+        listed = table(["Verdict", "What", "Why"], map(_reason, passed), wide=[2])
+        parts.append(folded(f"Why {len(passed)} checks passed", listed))
+    return join(*parts)
+
+
+def _reason(finding: Finding) -> list[object]:
+    return [badge(finding.outcome), finding.subject, finding.reason]
+
+
+def _reasons_without(verdict: Verdict) -> Markup:
+    return join(*(paragraph(reason) for reason in verdict.reasons))
+
+
+def _intervals(verdict: Verdict) -> Markup:
+    rows = [row for finding in verdict.findings if (row := _row(finding)) is not None]
+    return interval_chart(rows) if rows else paragraph("No head could be compared.")
+
+
+def _row(finding: Finding) -> Row | None:
+    """A finding as a line of the interval chart; none if one of its figures is missing."""
+    figures = finding.figures
+
+    def three(value: str, lower: str, upper: str) -> tuple[float, float, float] | None:
+        found = [figures.get(name) for name in (value, lower, upper)]
+        numbers = [float(one) for one in found if isinstance(one, int | float)]
+        return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
+
+    shared = three("shared", "shared_lower", "shared_upper")
+    other = three("baseline", "baseline_lower", "baseline_upper")
+    difference, margin = three("difference", "lower", "upper"), figures.get("margin")
+    if shared is None or other is None or difference is None or not isinstance(margin, float):
+        return None
+    return Row(
+        name=finding.subject,
+        metric=f"{figures.get('metric')}, {figures.get('n'):,} rows",
+        shared=shared,
+        other=other,
+        difference=difference,
+        margin=margin,
+        outcome=finding.outcome,
+    )
+
+
+def _provenance(report: ReleaseReport) -> Section:
+    facts = [
+        *((f"registered.{key}", value) for key, value in _flat(report.registered)),
+        *((f"deployed.{key}", value) for key, value in _flat(report.deployed)),
+        *_flat(report.provenance),
+    ]
+    links = [_link(title, path) for title, path in report.pages.items()]
+    parts: list[object] = [table(["What", "Value"], facts, wide=[1], empty="Nothing is known of its making.")]
+    parts += [paragraph(link) for link in links]
+    return section(
+        "Provenance", join(*parts), lead="What this version was made from, and where to look further."
+    )
+
+
+def _link(title: str, path: str) -> Markup:
+    """A link to a page beside this one; anything with a scheme stays plain text."""
+    if ":" in path or path.startswith("/"):
+        return Markup("{}: <code>{}</code>").format(title, path)
+    return Markup('<a href="{}">{}</a>').format(path, title)
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Nested mappings as dotted names, in their order."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list | tuple) else value

@@ -1,0 +1,1 @@
+"""HTTP: routes, requests, batching and the model that answers."""

@@ -1,0 +1,113 @@
+"""From a version's folder to something that answers: verify, load, warm up, compare with the golden set.
+
+Everything that can be wrong with a version ends here as one `ReleaseRefused`. Does not know which version
+is asked for, nor what serves meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import statistics
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from model.bundle.reader import Bundle
+from serving.store.manifest import BUNDLE_FOLDER, ReleaseManifest, ReleaseRefused, verify_release
+
+GOLDEN_FILE = "golden.json"
+MAX_GOLDEN_TOLERANCE = 0.05
+"""Largest tolerance that a golden set may ask for: beyond it, agreement says nothing."""
+WARM_UP_ANSWERS = 5
+"""Single answers that are timed before a version may serve."""
+
+log = logging.getLogger("serving")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A version that answers. Requests hold on to the one that they started with."""
+
+    bundle: Bundle
+    manifest: ReleaseManifest
+    sequence: int
+    """Sequence of the pointer that asked for it; 0 if it serves without one."""
+    since: str
+    """When it was loaded: ISO 8601, UTC."""
+
+    @property
+    def version(self) -> int:
+        """Registered version."""
+        return self.manifest.version
+
+
+def load_release(
+    version_dir: Path, public_key: Path, name: str, *, sequence: int, threads: int, max_answer_ms: float
+) -> Served:
+    """Verify and load a version, and see that it answers as it did when it was packaged.
+
+    Args:
+        version_dir: its folder.
+        public_key: PEM file of the key that releases must be signed with.
+        name: registered model that it must belong to.
+        sequence: sequence of the pointer that asked for it.
+        threads: CPU threads of the model.
+        max_answer_ms: longest that one text may take (median of a few), in milliseconds.
+
+    Raises:
+        ReleaseRefused: it may not or can not serve. The message holds no paths.
+    """
+    folder = version_dir / BUNDLE_FOLDER
+    before = _stamps(folder)
+    manifest = verify_release(version_dir, public_key, name)
+    try:
+        bundle = Bundle.load(folder, threads=threads, verify=True)
+        slow_ms = _warm_up(bundle, folder / GOLDEN_FILE)
+    except ReleaseRefused:
+        raise
+    except Exception as error:
+        # Whatever a broken graph or tokenizer makes the libraries raise, it must not end the endpoint. The
+        # reason is shown to clients: only the kind of error, while the log has its place.
+        log.warning("bundle does not load", extra={"version": manifest.version}, exc_info=True)
+        kind = type(error).__name__
+        why = "it does not reproduce its golden answers" if kind == "GoldenMismatch" else "it does not load"
+        raise ReleaseRefused(f"bundle: {why} ({kind})") from error
+    # The graph is hashed and then read again by the runtime: no file may have been touched in between.
+    if bundle.digest != manifest.bundle_sha256 or _stamps(folder) != before:
+        raise ReleaseRefused("bundle: it changed while it was loaded")
+    if slow_ms > max_answer_ms:
+        raise ReleaseRefused(f"bundle: one text takes {slow_ms:.0f} ms, allowed {max_answer_ms:.0f} ms")
+    return Served(
+        bundle=bundle,
+        manifest=manifest,
+        sequence=sequence,
+        since=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """File → inode, size and time of its last change of any kind, which a writer cannot set back; empty
+    where there is no such folder."""
+    try:
+        found = {entry.name: entry.stat(follow_symlinks=False) for entry in os.scandir(folder)}
+    except OSError:
+        return {}
+    return {name: (stat.st_ino, stat.st_size, stat.st_ctime_ns) for name, stat in found.items()}
+
+
+def _warm_up(bundle: Bundle, golden_file: Path) -> float:
+    """Answer some golden texts one by one (they were compared on loading); median duration in ms."""
+    golden = json.loads(golden_file.read_bytes())
+    if golden["tolerance"] > MAX_GOLDEN_TOLERANCE:
+        raise ReleaseRefused(
+            f"bundle: its golden set tolerates {golden['tolerance']:g}, allowed {MAX_GOLDEN_TOLERANCE:g}"
+        )
+    times_ms = []
+    for text in (golden["texts"] * (WARM_UP_ANSWERS + 1))[: WARM_UP_ANSWERS + 1]:
+        begin = time.perf_counter()
+        bundle.probabilities([text])
+        times_ms.append((time.perf_counter() - begin) * 1000)
+    return statistics.median(times_ms[1:])

@@ -1,0 +1,121 @@
+"""What every request and reply goes through: the token, the version header, the clock, the last resort.
+
+A plain ASGI layer around the application. Does not know routes' meanings, bodies or models.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from serving.http.replies import to_json
+
+VERSION_HEADER = "X-Headgate-Version"
+"""Reply header with the version that answered, or `none`."""
+
+OPEN_ROUTES = frozenset({"/health", "/ready", "/ping"})
+"""Routes that need no token: what supervisors and load balancers ask."""
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+log = logging.getLogger("serving")
+
+
+def error_body(code: str, message: str) -> bytes:
+    """The body of every reply that refuses: `{"error": {"code", "message"}}`."""
+    return to_json({"error": {"code": code, "message": message}})
+
+
+FAILED = error_body("internal", "the endpoint failed; its log says why")
+"""The body of every 500."""
+
+
+class Envelope:
+    """Wraps the application.
+
+    Args:
+        app: what answers.
+        token: bearer token that all but `OPEN_ROUTES` need; None asks for none.
+        version: the version that serves now, or None.
+        draining: whether the endpoint is ending; replies then close their connection.
+        on_reply: called with route, status and seconds after every reply.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        token: str | None,
+        version: Callable[[], int | None],
+        draining: Callable[[], bool],
+        on_reply: Callable[[str, int, float], None],
+    ) -> None:
+        self._app = app
+        self._token = None if token is None else token.encode()
+        self._version = version
+        self._draining = draining
+        self._on_reply = on_reply
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """One request (ASGI)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin = time.perf_counter()
+        status, complete = 0, False
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status, complete
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._marked(message.get("headers", []))
+            else:
+                complete = not message.get("more_body", False)
+            await send(message)
+
+        try:
+            if self._may_pass(scope):
+                await self._app(scope, receive, send_marked)
+            else:
+                body = error_body("unauthorized", "a valid bearer token is needed")
+                await _reply(send_marked, 401, body, [(b"www-authenticate", b"Bearer")])
+        except Exception:
+            log.exception("request failed", extra={"status_sent": status})
+            if not status:
+                await _reply(send_marked, 500, FAILED)
+            elif not complete:
+                raise  # half a reply is out: only closing the connection tells the client
+        finally:
+            self._on_reply(scope["path"], status, time.perf_counter() - begin)
+
+    def _marked(self, headers: Any) -> list[tuple[bytes, bytes]]:
+        marked = list(headers)
+        name = VERSION_HEADER.lower().encode()
+        if not any(key.lower() == name for key, _ in marked):
+            marked.append((name, str(self._version() or "none").encode()))
+        if self._draining():
+            marked = [(key, value) for key, value in marked if key.lower() != b"connection"]
+            marked.append((b"connection", b"close"))
+        return marked
+
+    def _may_pass(self, scope: MutableMapping[str, Any]) -> bool:
+        if self._token is None or scope["path"] in OPEN_ROUTES:
+            return True
+        given = [value for key, value in scope["headers"] if key == b"authorization"]
+        scheme, _, token = (given[0] if len(given) == 1 else b"").partition(b" ")
+        # Constant time: how long a refusal takes must not tell how much of the token was right.
+        return hmac.compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
+
+
+async def _reply(
+    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    sized = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": sized + (headers or [])})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,1 @@
+"""Processes: starting, supervising, asking and stopping an endpoint."""

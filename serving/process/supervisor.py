@@ -1,0 +1,122 @@
+"""Several worker processes behind one port: started, restarted when they die, ended together.
+
+All workers accept from one listening socket that this process holds, so a worker that dies takes no
+waiting connection with it. Does not answer requests and loads no model.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from prometheus_client import multiprocess
+
+from serving.process.server import LINGER_S, take_no_more
+from serving.store.board import METRICS_FOLDER, Board
+
+log = logging.getLogger("serving")
+
+LOOK_S = 0.1
+"""How often it looks after its workers, in seconds."""
+YOUNG_S = 5.0
+"""A worker that dies younger than this waits before it is started again: it would die again."""
+WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Waits before the first, second, … restart of a worker that dies young, in seconds."""
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Makes the Prometheus client of a worker keep its counters in files of this folder."""
+
+
+class Supervisor:
+    """Keeps `board.count` workers running until it is asked to end.
+
+    Args:
+        command: runs one worker in the foreground; its number is added.
+        sock: the listening socket that they share; closed here when they are to end.
+        board: where they tell what they serve.
+        drain_s: how long they may take to end, in seconds.
+    """
+
+    def __init__(self, command: Sequence[str], sock: socket.socket, board: Board, *, drain_s: float) -> None:
+        self._command = list(command)
+        self._sock = sock
+        self._board = board
+        self._drain_s = drain_s
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._started: dict[int, float] = {}
+        self._due = dict.fromkeys(range(board.count), 0.0)
+        self._young_deaths = dict.fromkeys(range(board.count), 0)
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        """Start the workers and look after them until SIGTERM or SIGINT; then drain and return."""
+        shutil.rmtree(self._board.folder, ignore_errors=True)
+        (self._board.folder / METRICS_FOLDER).mkdir(parents=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._asked_to_end)
+        while not self._ending.is_set():
+            self._look_after_all()
+            self._ending.wait(LOOK_S)
+        self._drain()
+        shutil.rmtree(self._board.folder, ignore_errors=True)
+
+    def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
+        if self._ending.is_set():
+            for process in self._running.values():
+                process.send_signal(signal.SIGTERM)  # a second signal ends a worker at once
+        self._ending.set()
+
+    def _look_after_all(self) -> None:
+        now = time.monotonic()
+        for worker, process in list(self._running.items()):
+            code = process.poll()
+            if code is not None:
+                del self._running[worker]
+                multiprocess.mark_process_dead(process.pid, str(self._board.folder / METRICS_FOLDER))
+                self._due[worker] = now + self._wait_s(worker, now)
+                log.error("worker ended", extra={"worker": worker, "pid": process.pid, "code": code})
+        for worker in sorted(set(self._due) - set(self._running)):
+            if now >= self._due[worker]:
+                self._start(worker)
+
+    def _wait_s(self, worker: int, now: float) -> float:
+        if now - self._started[worker] >= YOUNG_S:
+            self._young_deaths[worker] = 0
+            return 0.0
+        deaths = self._young_deaths[worker]
+        self._young_deaths[worker] = min(deaths + 1, len(WAITS_S) - 1)
+        return WAITS_S[deaths]
+
+    def _start(self, worker: int) -> None:
+        environment = {**os.environ, METRICS_VARIABLE: str(self._board.folder / METRICS_FOLDER)}
+        descriptor = self._sock.fileno()
+        command = [*self._command, "--worker", str(worker), "--listen-fd", str(descriptor)]
+        command += ["--supervisor", str(os.getpid())]
+        # Its own session would hide it from a terminal's Ctrl-C; as it is, both get it, and both drain.
+        self._running[worker] = subprocess.Popen(command, env=environment, pass_fds=[descriptor])
+        self._started[worker] = time.monotonic()
+        log.info("worker started", extra={"worker": worker, "pid": self._running[worker].pid})
+
+    def _drain(self) -> None:
+        # Our own hold on the socket goes before theirs: it closes for good with the last worker's, which
+        # closes its own in a moment in which nobody knocks.
+        for process in self._running.values():
+            process.send_signal(signal.SIGTERM)
+        time.sleep(0.8 * LINGER_S)  # they still answer for so long; then nobody new may come
+        take_no_more(self._sock)
+        self._sock.close()
+        deadline = time.monotonic() + self._drain_s
+        for worker, process in self._running.items():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.error("worker killed", extra={"worker": worker, "pid": process.pid})
+                process.kill()
+                process.wait()

@@ -1,0 +1,102 @@
+"""The audited way around a gate: a signed record that says who let a version serve, why and how long.
+
+It stands in a file of its own beside the release manifest, so that the verdict stays as it was judged.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from model.errors import HeadgateError
+from model.files import write_bytes
+from serving.store import signing
+
+OVERRIDE_FILE = "override.json"
+
+
+class OverrideProblem(HeadgateError):
+    """An override is malformed, forged or expired. The message holds no paths."""
+
+    kind = "usage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """Who let a version serve although its verdict is not a pass."""
+
+    name: str
+    """Registered model."""
+    version: int
+    """Registered version."""
+    bundle_sha256: str
+    """The bytes that it holds for: sha256 of the bundle's `manifest.json`."""
+    reason: str
+    """Why, in the words of whoever did it."""
+    by: str
+    """Who did it: a user name."""
+    created: str
+    """When: ISO 8601, UTC."""
+    expires: str
+    """When it stops to hold: ISO 8601, UTC."""
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over (or can't be read)."""
+        try:
+            return datetime.now(UTC) >= datetime.fromisoformat(self.expires)
+        except (ValueError, TypeError):
+            return True
+
+
+def write_override(version_dir: Path, override: Override, private_key: Path) -> None:
+    """Sign an override and write it into the version's folder, in one file.
+
+    Raises:
+        OverrideProblem: it gives no reason or has expired already.
+        serving.store.signing.KeyProblem: the key can't be used.
+    """
+    if not override.reason.strip():
+        raise OverrideProblem("an override needs a reason")
+    if override.expired:
+        raise OverrideProblem("an override must expire in the future, as an ISO 8601 time with its zone")
+    record = json.dumps(dataclasses.asdict(override), sort_keys=True)
+    signature = signing.sign(record.encode(), private_key, "override")
+    text = json.dumps({"record": record, "signature": base64.b64encode(signature).decode()}, indent=1)
+    write_bytes(version_dir / OVERRIDE_FILE, text.encode())
+
+
+def read_override(version_dir: Path, public_key: Path) -> Override | None:
+    """The override of a version, or None where there is none.
+
+    Raises:
+        OverrideProblem: there is one, but it is malformed, forged or expired.
+    """
+    path = version_dir / OVERRIDE_FILE
+    if not path.exists():
+        return None
+    try:
+        envelope = json.loads(path.read_bytes())
+        record = envelope["record"].encode()
+        signing.verify(record, base64.b64decode(envelope["signature"], validate=True), public_key, "override")
+        override = Override(**json.loads(record))
+    except signing.BadSignature as error:
+        raise OverrideProblem(str(error)) from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        binascii.Error,
+    ) as error:
+        raise OverrideProblem(f"{OVERRIDE_FILE} can't be read as a signed override") from error
+    if override.expired:
+        raise OverrideProblem(f"it expired at {override.expires}")
+    return override

@@ -1,0 +1,275 @@
+"""The release folder: verified bundles on local disk and a pointer to the one that serves.
+
+    <folder>/versions/<version>/bundle/…, release.json, release.sig[, override.json]
+    <folder>/current            the signed pointer, exchanged by rename
+    <folder>/pointers/<sequence>  every pointer there was: history, and the way back if `current` breaks
+    <folder>/.lock              held while anything here is changed
+
+Whoever writes (publishing, rolling back) goes through `ReleaseFolder` with the private key; whoever
+reads needs the public one. Does not know registries, nor how a bundle is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from model.errors import HeadgateError
+from model.faults import fault
+from model.files import fsync_folder
+from serving.store import signing
+from serving.store.manifest import (
+    BUNDLE_FILES,
+    BUNDLE_FOLDER,
+    BUNDLE_MANIFEST,
+    ReleaseManifest,
+    ReleaseRefused,
+    verify_release,
+    write_release,
+)
+from serving.store.override import Override, write_override
+from serving.store.pointer import POINTER_FILE, Pointer, PointerBroken, read_pointer, write_pointer
+
+KEPT_POINTERS = 100
+"""Pointers that the history keeps when it is pruned."""
+
+
+class PromotionRefused(HeadgateError):
+    """The pointer was not moved: a newer approval already serves, or there is nothing to go back to."""
+
+
+class ReleaseFolder:
+    """Versions of one registered model on local disk.
+
+    Args:
+        path: the folder; made when something is first staged.
+        name: the registered model; by default the folder's own name.
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self.path = path
+        self.name = name or path.resolve().name
+        self.pointer_path = path / POINTER_FILE
+        self.history_path = path / "pointers"
+        self.versions_path = path / "versions"
+
+    def version_dir(self, version: int) -> Path:
+        """Folder of a version, there or not."""
+        return self.versions_path / str(version)
+
+    def versions(self) -> list[int]:
+        """Versions on disk, verified or not, oldest first."""
+        if not self.versions_path.is_dir():
+            return []
+        names = (entry.name for entry in self.versions_path.iterdir())
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+    def pointer(self, public_key: Path) -> Pointer | None:
+        """Which version serves, or None where none was ever pointed at.
+
+        Raises:
+            serving.store.pointer.PointerBroken: malformed, forged or for another model.
+        """
+        return read_pointer(self.pointer_path, public_key, self.name)
+
+    def pointers(self, public_key: Path) -> list[Pointer]:
+        """Every pointer that can still be read and verified, the last one first: the history."""
+        found: dict[int, Pointer] = {}
+        for path in (self.pointer_path, *self.history_path.glob("[0-9]*")):
+            with contextlib.suppress(PointerBroken):
+                pointer = read_pointer(path, public_key, self.name)
+                if pointer is not None:
+                    found[pointer.sequence] = pointer
+        return [found[sequence] for sequence in sorted(found, reverse=True)]
+
+    def latest_pointer(self, public_key: Path) -> Pointer | None:
+        """The last pointer that was written, also where `current` is damaged or an old one was put back."""
+        return next(iter(self.pointers(public_key)), None)
+
+    def fallbacks(self, public_key: Path) -> list[int]:
+        """Versions that may serve if need be, the last one that did first.
+
+        Going back to a version forgets those promoted after it: they were left for a reason. Where there
+        is no history at all, every copy on disk, the newest first.
+        """
+        history = self.pointers(public_key)
+        if not history:
+            return list(reversed(self.versions()))
+        stack: list[int] = []
+        for pointer in reversed(history):
+            if pointer.version in stack:
+                del stack[stack.index(pointer.version) + 1 :]
+            else:
+                stack.append(pointer.version)
+        return list(reversed(stack))
+
+    def stage(
+        self, bundle: Path, manifest: ReleaseManifest, private_key: Path, override: Override | None = None
+    ) -> Path:
+        """Put a version beside the others, complete, verified and synced, without serving it yet.
+
+        Copies the bundle, signs the manifest, checks the copy as the endpoint will, then renames it into
+        place. Staging the same bundle under the same version again is a no-op; a damaged copy is replaced.
+
+        Args:
+            bundle: bundle folder; only the files that its manifest names are copied.
+            manifest: what to sign. Its verdict must be a pass unless `override` is given.
+            private_key: PEM file; its public half must lie beside it (see `signing.ensure_key_pair`).
+            override: lets a version serve whose verdict is not a pass.
+
+        Raises:
+            serving.store.manifest.ReleaseRefused: the verdict is not a pass, the bundle is not the one that was
+                judged, or another bundle already stands under this version.
+            OSError: disk full or not writable; nothing is left behind.
+        """
+        if manifest.name != self.name:
+            raise ReleaseRefused(f"version {manifest.version} is of {manifest.name!r}, not of {self.name!r}")
+        target = self.version_dir(manifest.version)
+        public_key = private_key.with_name(signing.PUBLIC_KEY)
+        with self._locked():
+            if target.exists() and self._already_staged(target, manifest, public_key, override is not None):
+                return target
+            staging = self.versions_path / f".staging-{manifest.version}-{secrets.token_hex(4)}"
+            # The last part is the version's number, which is what `verify_release` demands of a folder.
+            copy = staging / str(manifest.version)
+            try:
+                (copy / BUNDLE_FOLDER).mkdir(parents=True)
+                for file_name in sorted(BUNDLE_FILES | {BUNDLE_MANIFEST}):
+                    _copy_synced(bundle / file_name, copy / BUNDLE_FOLDER / file_name)
+                fsync_folder(copy / BUNDLE_FOLDER)
+                write_release(copy, manifest, private_key)
+                if override is not None:
+                    write_override(copy, override, private_key)
+                verify_release(copy, public_key, self.name)
+                fault("version_copied")
+                if target.exists():
+                    target.rename(staging / "replaced")
+                copy.rename(target)
+                fsync_folder(self.versions_path)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+        return target
+
+    def _already_staged(
+        self, target: Path, manifest: ReleaseManifest, public_key: Path, wants_override: bool
+    ) -> bool:
+        try:
+            present = verify_release(target, public_key, self.name)
+        except ReleaseRefused:
+            # Damaged, or refused for want of the override that is being given now: replaced by the caller.
+            return False
+        if present.bundle_sha256 != manifest.bundle_sha256:
+            raise ReleaseRefused(
+                f"version {manifest.version} is already released with another bundle "
+                f"({present.bundle_sha256[:12]}, now {manifest.bundle_sha256[:12]}); register a new version"
+            )
+        return not (wants_override and present.outcome != "pass")
+
+    def promote(self, version: int, private_key: Path) -> Pointer:
+        """Point at a newly approved version. Promoting the one that serves changes nothing.
+
+        Raises:
+            PromotionRefused: a version that was approved later has been promoted already.
+            serving.store.manifest.ReleaseRefused: the version is missing or may not serve.
+        """
+        with self._locked():
+            public_key = private_key.with_name(signing.PUBLIC_KEY)
+            manifest = verify_release(self.version_dir(version), public_key, self.name)
+            now = self.latest_pointer(public_key)
+            if now is not None and now.version == version:
+                return self._mended(now, private_key)
+            if now is not None and manifest.sequence <= now.approval:
+                raise PromotionRefused(
+                    f"version {version} of {self.name!r} (approval {manifest.sequence}) is older than "
+                    f"approval {now.approval}, which was promoted already; to return to it, roll back"
+                )
+            return self._exchange(now, manifest, private_key)
+
+    def roll_back(self, private_key: Path, version: int | None = None) -> Pointer:
+        """Point at an earlier version again: the one that served before, or the one that is named.
+
+        Raises:
+            PromotionRefused: nothing served before, or the version named is not on disk.
+            serving.store.manifest.ReleaseRefused: it may not serve.
+        """
+        with self._locked():
+            public_key = private_key.with_name(signing.PUBLIC_KEY)
+            now = self.latest_pointer(public_key)
+            target = version if version is not None else (now.previous if now else None)
+            if target is None or target not in self.versions():
+                wanted = "an earlier version" if target is None else f"version {target}"
+                raise PromotionRefused(
+                    f"{self.name!r} can't go back to {wanted}: it is not in the release folder, "
+                    f"which holds {self.versions() or 'none'}"
+                )
+            manifest = verify_release(self.version_dir(target), public_key, self.name)
+            if now is not None and now.version == target:
+                return self._mended(now, private_key)
+            return self._exchange(now, manifest, private_key)
+
+    def _exchange(self, now: Pointer | None, manifest: ReleaseManifest, private_key: Path) -> Pointer:
+        pointer = Pointer(
+            name=self.name,
+            version=manifest.version,
+            sequence=now.sequence + 1 if now else 1,
+            approval=max(manifest.sequence, now.approval if now else manifest.sequence),
+            previous=now.version if now else None,
+        )
+        self._write(pointer, private_key)
+        return pointer
+
+    def _mended(self, now: Pointer, private_key: Path) -> Pointer:
+        """The last pointer, written again if `current` is not it (damaged, lost or an old one)."""
+        try:
+            intact = self.pointer(private_key.with_name(signing.PUBLIC_KEY)) == now
+        except PointerBroken:
+            intact = False
+        if not intact:
+            self._write(now, private_key)
+        return now
+
+    def _write(self, pointer: Pointer, private_key: Path) -> None:
+        # `current` first: a pointer is history only once it was valid, so that a history newer than
+        # `current` always means that `current` was put back.
+        write_pointer(self.pointer_path, pointer, private_key)
+        fault("pointer_written")
+        self.history_path.mkdir(exist_ok=True)
+        write_pointer(self.history_path / f"{pointer.sequence:08d}", pointer, private_key)
+        fault("pointer_kept")
+
+    def prune(self, keep: int, public_key: Path) -> list[int]:
+        """Remove all but the newest `keep` versions; the one that serves and the one before it stay.
+        Debris of interrupted staging goes too. Returns the versions removed."""
+        with self._locked():
+            now = self.latest_pointer(public_key)
+            protected = {now.version, now.previous} if now else set()
+            removed = [v for v in self.versions()[:-keep] if v not in protected]
+            for version in removed:
+                # Renamed first: a half-removed version must not look like a damaged one.
+                doomed = self.versions_path / f".staging-{version}-{secrets.token_hex(4)}"
+                self.version_dir(version).rename(doomed)
+            if self.versions_path.is_dir():
+                for debris in self.versions_path.glob(".staging-*"):
+                    shutil.rmtree(debris, ignore_errors=True)
+            for old in sorted(self.history_path.glob("[0-9]*"))[:-KEPT_POINTERS]:
+                old.unlink()
+            return removed
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.versions_path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _copy_synced(source: Path, target: Path) -> None:
+    with source.open("rb") as reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, 2**20)
+        writer.flush()
+        os.fsync(writer.fileno())

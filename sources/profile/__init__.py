@@ -1,0 +1,1 @@
+"""Profile: figures about a dataset, without any of its texts."""

@@ -1,0 +1,1 @@
+"""Quickstart: the generated data of the example project."""

@@ -1,0 +1,1 @@
+"""Tasks about data: merge, prepare, validate, check labels."""

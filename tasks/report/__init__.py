@@ -1,0 +1,1 @@
+"""Tasks that show: pages and Prefect artifacts."""

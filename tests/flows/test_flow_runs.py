@@ -1,0 +1,128 @@
+"""Prefect's side of a crash: runs that nobody closes, temporary servers that nobody ends, cached tasks."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import Task, flow, tags
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.states import Running
+
+import tasks
+from flows.runs import (
+    OWNER_VARIABLE,
+    close_flow_runs,
+    end_orphan_servers,
+    mark_flow_run,
+    own_temporary_server,
+    process_tag,
+)
+from release.home import Home
+
+DEAD = process_tag().rsplit(":", 1)[0] + ":1"
+"""This process's number, but started at another time: a process that is gone."""
+
+
+@flow(name="open-ended")
+def open_ended() -> None:
+    """Runs are made of it by hand, as a killed process leaves them."""
+
+
+@flow(name="marked")
+def marked() -> list[str]:
+    """Marks its own run."""
+    from prefect.context import FlowRunContext
+
+    mark_flow_run()
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None
+    with get_client(sync_client=True) as client:
+        return list(client.read_flow_run(context.flow_run.id).tags)
+
+
+def test_runs_of_dead_processes_are_closed_and_others_are_not(prefect_harness: None) -> None:
+    with get_client(sync_client=True) as client:
+        runs = {
+            tag: client.create_flow_run(open_ended, tags=[tag], state=Running()).id
+            for tag in (DEAD, process_tag(), "headgate-process=another-host:1:1", "nobody's")
+        }
+        (said,) = close_flow_runs()
+        assert "which its process left open" in said
+        states = {tag: client.read_flow_run(run).state for tag, run in runs.items()}
+    assert {tag: state.type for tag, state in states.items() if state} == {
+        DEAD: StateType.CRASHED,
+        process_tag(): StateType.RUNNING,
+        "headgate-process=another-host:1:1": StateType.RUNNING,
+        "nobody's": StateType.RUNNING,
+    }
+    assert close_flow_runs() == []
+
+
+def test_a_run_is_marked_once_whoever_started_it(prefect_harness: None) -> None:
+    assert marked() == [process_tag()]
+    with tags(process_tag(), "mine"):
+        assert sorted(marked()) == sorted([process_tag(), "mine"])
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts what looks like a temporary Prefect server of a home; ended afterwards."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(home: Path, owner: str) -> subprocess.Popen[bytes]:
+        given = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_HOME": str(home / "prefect")}
+        code = "import time; print('up', flush=True); time.sleep(60)"
+        made = subprocess.Popen(
+            [sys.executable, "-c", code], env={**given, OWNER_VARIABLE: owner}, stdout=subprocess.PIPE
+        )
+        assert made.stdout is not None and made.stdout.readline() == b"up\n"
+        started.append(made)
+        return made
+
+    yield start
+    for one in started:
+        one.kill()
+        one.wait()
+        assert one.stdout is not None
+        one.stdout.close()
+
+
+def test_only_servers_that_a_dead_flow_of_this_home_left_are_ended(
+    tmp_path: Path, start_server: Callable[..., subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OWNER_VARIABLE, "")
+    own_temporary_server()
+    me, dead = os.environ[OWNER_VARIABLE], f"{os.getpid()}:1"
+    home, other = (tmp_path / name for name in ("home", "other"))
+    orphan = start_server(home, dead)
+    others = [start_server(home, me), start_server(other, dead), start_server(home, "")]
+    (said,) = end_orphan_servers(Home(home))
+    assert str(orphan.pid) in said
+    assert orphan.wait(10) == -15
+    time.sleep(0.1)
+    assert [one.poll() for one in others] == [None] * 3
+
+
+def test_no_task_is_cached_by_prefect() -> None:
+    """Its caches know neither what the code below a task is nor what an endpoint serves now. Deploying is
+    never cached, the data are judged anew each time; trainings are cached by content (`model.jobs.fit`)."""
+    found: dict[str, Any] = {}
+    for module in pkgutil.walk_packages(tasks.__path__, "tasks."):
+        if module.name == "nothing":
+            continue  # run by MLflow
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, Task):
+                found[value.name] = value.cache_policy
+    assert {"deploy", "promote", "validate", "decide", "register"} <= set(found)
+    assert {name for name, policy in found.items() if policy != NO_CACHE} == set()

@@ -1,0 +1,266 @@
+"""The release report: everything is on it, nothing is fetched or run, names are escaped, gaps are told."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from expectations.gates.accuracy import judge_accuracy, judge_champion
+from expectations.gates.latency import judge_latency
+from expectations.gates.memory import judge_memory
+from expectations.gates.scores import HeadScores
+from expectations.gates.selftest import synthetic_evidence
+from expectations.spec import GateRules
+from expectations.verdict import Verdict, combine
+from model.spec import HeadSpec
+from report.charts.release import line_chart
+from report.release.page import ReleaseReport, render_release
+
+NASTY = '<img src=x onerror="alert(1)">&"'
+RULES = GateRules(resamples=200)
+
+
+def answers(
+    kind: str, labels: tuple[str, ...], right: float, *, rows: int = 600, seed: int = 1
+) -> HeadScores:
+    truth, noise = np.random.default_rng(0), np.random.default_rng(seed)
+    size = len(labels)
+    if kind == "multiclass":
+        targets = truth.integers(0, size, rows)
+        said = np.where(noise.random(rows) < right, targets, noise.integers(0, size, rows))
+        probabilities = np.full((rows, size), 0.2 / size, dtype=np.float32)
+        probabilities[np.arange(rows), said] += 0.8
+    else:
+        targets = (truth.random((rows, size)) < np.linspace(0.3, 0.03, size)).astype(np.int8)
+        said = np.where(noise.random((rows, size)) < right, targets, 1 - targets).astype(np.int8)
+        probabilities = 0.1 + 0.8 * said.astype(np.float32)
+    return HeadScores(
+        kind=kind,  # type: ignore[arg-type]
+        labels=labels,
+        targets=targets,
+        decisions=said,
+        probabilities=probabilities,
+    )
+
+
+def history(heads: list[str], *, epochs: int = 3, steps: int = 60) -> dict[str, Any]:
+    return {
+        "steps": [
+            {
+                "step": s,
+                "epoch": 1,
+                "loss": 1.0,
+                "heads": {h: float(np.exp(-s / 30)) + 0.1 * len(heads) for h in heads},
+            }
+            for s in range(1, steps + 1)
+        ],
+        "epochs": [
+            {
+                "epoch": e,
+                "step": 20 * e,
+                "loss": 0.5,
+                "metrics": {h: 0.5 + 0.1 * e for h in heads},
+                "mean": 0.6,
+            }
+            for e in range(1, epochs + 1)
+        ],
+    }
+
+
+def report(*, wide: bool = False) -> ReleaseReport:
+    """A whole report; `wide` for heads with more labels than are drawn."""
+    few = (NASTY, "billing", "delivery", "login", "other")
+    topics = tuple(f"topic {i}" for i in range(40)) if wide else few
+    feelings = tuple(f"feeling {i}" for i in range(28))
+    heads = {
+        "topic": HeadSpec(kind="multiclass", labels=topics),
+        "emotion": HeadSpec(kind="multilabel", labels=feelings),
+    }
+    shared = {name: answers(head.kind, head.labels, 0.85) for name, head in heads.items()}
+    baselines = {name: answers(head.kind, head.labels, 0.86, seed=2) for name, head in heads.items()}
+    quiet = synthetic_evidence().timings
+    timings = replace(quiet, tokens=5 + quiet.text, machine={"cpu": "a processor", "cores": 2})
+    verdict = combine(
+        [
+            judge_accuracy(shared, baselines, RULES, heads),
+            judge_champion(shared, None, RULES, heads),
+            judge_latency(timings, RULES, list(heads)),
+            judge_memory(timings, RULES, list(heads)),
+        ]
+    )
+    return ReleaseReport(
+        name=f"support {NASTY}",
+        run="20250101T000000-abcd",
+        created="2025-01-01 00:00 UTC",
+        verdict=verdict,
+        heads=heads,
+        shared=shared,
+        baselines=baselines,
+        histories={"shared": history(list(heads)), **{f"baseline:{h}": history([h]) for h in heads}},
+        calibrations={
+            "topic": {"temperature": 1.4, "ece_before": 0.08, "ece_after": 0.03, "thresholds": None}
+        },
+        bundles={
+            "shared": {"fit_seconds": 93.2, "cached": False, "precision": "int8", "bytes": 23_000_000},
+            "baseline:topic": {"fit_seconds": 41.0, "cached": True, "precision": "int8", "bytes": 23_000_000},
+        },
+        timings=timings,
+        profile={
+            "rows": {"train": 4000, "validation": 500, "test": 600},
+            "heads": {
+                name: {
+                    "splits": {"train": {"labelled": 4000, "counts": {label: 100 for label in head.labels}}}
+                }
+                for name, head in heads.items()
+            },
+            "text_chars": {
+                "train": {
+                    "median": 60,
+                    "p95": 150,
+                    "histogram": {"edges": [1, 20, 60, 200], "counts": [5, 70, 25]},
+                }
+            },
+            "tokens": {
+                "max_length": 128,
+                "splits": {"train": {"rows": 4000, "median": 14, "p95": 33, "max": 140, "truncated": 2}},
+            },
+        },
+        provenance={"dataset_fingerprint": "f" * 64, "versions": {"torch": "2.13.0"}, "note": NASTY},
+        registered={"version": 7, "run_id": "abc"},
+        deployed={"version": 7, "url": "http://127.0.0.1:8000"},
+        champion="version 6",
+        pages={"Data quality": "quality.html", "Elsewhere": "javascript:alert(1)"},
+    )
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would act on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "line", "rect", "circle", "polyline", "path"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    return reader
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_nothing_is_run_or_fetched_and_everything_is_escaped(wide: bool) -> None:
+    page = render_release(report(wide=wide))
+    reader = read(page)
+    assert not {"script", "img", "iframe", "link", "object", "form"} & set(reader.tags)
+    names = {name for name, _ in reader.attributes}
+    assert not any(name.startswith("on") for name in names) and "src" not in names
+    links = [value for name, value in reader.attributes if name == "href"]
+    assert links and all(link is not None and re.fullmatch(r"#[\w-]+|[\w.-]+\.html", link) for link in links)
+    assert NASTY not in page and "&lt;img src=x" in page
+    assert "url(" not in page and "@import" not in page
+    assert reader.open == [], "a tag was left open"
+
+
+def test_every_part_is_there() -> None:
+    page = render_release(report())
+    for title in ("Verdict", "Heads", "Head topic", "Head emotion", "Training", "Latency and memory", "Data"):
+        assert f"<h2>{title}</h2>" in page
+    for figure in (
+        "A/A control",
+        "Confusion matrix of the shared model",
+        "F1 by label, most frequent first",
+        "topic: training loss",
+        "emotion: validation macro_f1",
+        "all baselines in turn",
+        "Median of each block",
+        "Median by length of text",
+        "Length of training texts",
+        "versions.torch",
+        "a processor",
+        "0.080 → 0.030 on validation rows (temperature 1.40, fitted there)",
+        "version 6",
+    ):
+        assert figure in page, figure
+
+
+def test_figures_agree_with_the_verdict() -> None:
+    given = report()
+    page = render_release(given)
+    first = given.verdict.findings[0].figures
+    assert f"{first['shared']:.3f}" in page
+    assert f"{first['difference']:+.3f} [{first['lower']:+.3f}, {first['upper']:+.3f}]" in page
+    for reason in given.verdict.reasons:
+        assert reason.split(": ", 1)[1].replace("'", "&#39;") in page
+
+
+def test_many_labels_are_listed_not_drawn() -> None:
+    page = render_release(report(wide=True))
+    assert (
+        "Confusion matrix" not in page
+        and "Most frequent confusions" in page
+        and "Labels that differ most" in page
+    )
+    assert "Precision, recall and F1 of all 40 labels" in page
+
+
+def test_what_is_missing_is_said() -> None:
+    bare = ReleaseReport(
+        name="support",
+        run="r",
+        created="now",
+        verdict=Verdict(gate="release", findings=()),
+        heads={"topic": HeadSpec(kind="multiclass", labels=("a", "b"))},
+        shared={},
+    )
+    page = render_release(bare)
+    for words in (
+        "looked at nothing, which is never a pass",
+        "No head could be compared",
+        "not scored on any labelled row",
+        "Nothing was timed",
+        "left no profile",
+        "topic: training loss: nothing was recorded",
+        "Nothing is known of its making",
+    ):
+        assert words in page, words
+
+
+def test_figures_that_are_not_finite_do_not_break_the_page() -> None:
+    given = report()
+    assert given.timings is not None
+    total_ms = given.timings.total_ms.copy()
+    total_ms[:5] = np.nan
+    timings = replace(given.timings, total_ms=total_ms)
+    verdict = judge_latency(timings, RULES, list(given.heads))
+    broken = replace(given, timings=timings, verdict=verdict)
+    page = render_release(broken)
+    assert not re.search(r"\b(nan|inf)\b", page)
+    assert "the timings are broken" in page
+
+
+def test_a_line_chart_leaves_out_what_is_not_finite() -> None:
+    chart = line_chart("t", {"a": [(1, 0.5), (2, float("nan")), (3, 0.7)]}, x="epoch", y="loss", dots=True)
+    assert chart.count("<circle") == 2 and "nan" not in chart
+    flat = line_chart("t", {"a": [(1, 0.5)]}, x="epoch", y="loss")
+    assert "<polyline" in flat

@@ -1,0 +1,100 @@
+"""A candidate is timed through a private endpoint that nothing else knows, and that leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expectations.gates.http import http_timings_from_json, judge_http
+from expectations.spec import GateRules
+from serving.process import http_timing
+from serving.process.http_timing import measure_http
+from serving.spec import DeploySpec
+from serving.store.manifest import ReleaseRefused, verify_release
+from serving.store.signing import ensure_key_pair
+
+RULES = GateRules(http_requests=80, http_rate_per_s=40.0, latency_threads=1)
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def measure(tmp_path: Path, deploy_spec: DeploySpec) -> Callable[[Path], dict[str, Any]]:
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps(text) + "\n" for text in ("hello day", "late order", "rain")))
+
+    def measure(bundle: Path) -> dict[str, Any]:
+        return measure_http(
+            "toy",
+            bundle,
+            deploy=deploy_spec,
+            texts=texts,
+            requests=RULES.http_requests,
+            rate_per_s=RULES.http_rate_per_s,
+            threads=RULES.latency_threads,
+            seed=3,
+            log=tmp_path / "http.log",
+        )
+
+    return measure
+
+
+def test_a_candidate_is_asked_at_the_declared_rate(
+    measure: Callable[[Path], dict[str, Any]],
+    write_bundle: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(private))
+    digest = write_bundle(tmp_path / "bundle", 1)
+    found = measure(tmp_path / "bundle")
+    assert found["status"] == [200] * 80 and set(found["version"]) == {"1"}
+    assert found["bundle_sha256"] == digest
+    assert 40 < found["peak_rss_mb"] < 1000
+    assert list(private.iterdir()) == [], "keys, release and endpoint of the measurement are gone"
+    # The verdict follows from the figures, whatever this machine is doing now; sound ones never fail.
+    verdict = judge_http(http_timings_from_json(found), RULES, digest)
+    assert verdict.outcome != "fail", verdict.reasons
+    late = judge_http(
+        http_timings_from_json(found), GateRules(http_rate_per_s=1.0, latency_threads=1), digest
+    )
+    assert late.outcome == "fail"
+
+
+def test_what_a_bundle_takes_longer_than_the_schedule_allows_is_seen(
+    measure: Callable[[Path], dict[str, Any]], write_bundle: Write, tmp_path: Path
+) -> None:
+    """Every answer takes longer than the 25 ms between two requests: the queue grows, and counts."""
+    write_bundle(tmp_path / "bundle", 1, work=2000)
+    found = http_timings_from_json(measure(tmp_path / "bundle"))
+    quick = GateRules(http_requests=80, http_rate_per_s=40.0, latency_threads=1, budget_p95_ms=50.0)
+    assert judge_http(found, quick).findings[0].outcome != "pass"
+    assert found.latency_ms.max() > 200
+
+
+def test_a_bundle_that_cannot_serve_is_a_finding_and_no_crash(
+    measure: Callable[[Path], dict[str, Any]], write_bundle: Write, tmp_path: Path
+) -> None:
+    write_bundle(tmp_path / "bundle", 1)
+    (tmp_path / "bundle" / "golden.json").write_text("{}")
+    found = measure(tmp_path / "bundle")
+    assert "golden.json" in found["problem"]
+    assert judge_http(http_timings_from_json(found), RULES).outcome == "fail"
+
+
+def test_the_private_release_serves_nowhere_else(write_bundle: Write, tmp_path: Path) -> None:
+    """Carried away while it exists, it does not verify with any key but its own."""
+    write_bundle(tmp_path / "bundle", 1)
+    folder, own_key = http_timing._private_release("toy", tmp_path / "bundle", tmp_path / "trial")
+    _, project_key = ensure_key_pair(tmp_path / "keys")
+    stolen = Path(shutil.copytree(folder / "versions" / "1", tmp_path / "releases" / "versions" / "1"))
+    assert verify_release(stolen, own_key, "toy").outcome == "pass"
+    with pytest.raises(ReleaseRefused, match="signature does not fit"):
+        verify_release(stolen, project_key, "toy")

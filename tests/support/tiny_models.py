@@ -1,0 +1,88 @@
+"""Fixtures: a tiny random encoder, rows of nonsense words, a fitted folder and its bundles, in seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from tests.support.tiny_encoder import make_tiny_backbone
+from tests.support.tiny_rows import TINY_HEADS, tiny_examples, write_rows
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a pretrained encoder, as `BackboneSpec.name` takes it."""
+    return make_tiny_backbone(tmp_path_factory.mktemp("backbone"))
+
+
+@pytest.fixture(scope="session")
+def tiny_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows folder with a multiclass and a multilabel head: 120, 60 and 60 rows."""
+    splits = {
+        "train": tiny_examples(120, 1),
+        "validation": tiny_examples(60, 2),
+        "test": tiny_examples(60, 3),
+    }
+    return write_rows(tmp_path_factory.mktemp("rows"), TINY_HEADS, splits)
+
+
+@pytest.fixture
+def make_rows() -> Callable[..., Path]:
+    """`write_rows`, for tests that need their own."""
+    return write_rows
+
+
+@pytest.fixture(scope="session")
+def tiny_fitted(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Path:
+    """A fitted folder as `fit` writes it, with random heads instead of trained ones."""
+    import torch
+    from transformers import BertModel
+
+    from model.spec import head_from_json
+    from model.train.network import MultiHeadNetwork, describe_network
+
+    folder = tmp_path_factory.mktemp("fitted")
+    heads = {name: head_from_json(head) for name, head in TINY_HEADS.items()}
+    encoder = BertModel.from_pretrained(tiny_backbone, add_pooling_layer=False)
+    torch.manual_seed(5)
+    network = MultiHeadNetwork(
+        encoder, {name: len(head.labels) for name, head in heads.items()}, pooling="mean", dropout=0.1
+    )
+    for layer in network.heads.values():
+        torch.nn.init.normal_(layer.weight, std=1.0)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
+    description = describe_network(network, heads, max_length=48, pad_token_id=0, backbone={"name": "tiny"})
+    calibration = {"topic": {"temperature": 1.5}, "names": {"temperature": 0.8, "thresholds": [0.4] * 4}}
+    for name, value in {
+        "network.json": description,
+        "calibration.json": calibration,
+        "fit.json": {"seconds": 1.0},
+    }.items():
+        (folder / name).write_text(json.dumps(value))
+    (folder / "tokenizer.json").write_bytes((tiny_backbone / "tokenizer.json").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundles(
+    tmp_path_factory: pytest.TempPathFactory, tiny_fitted: Path, tiny_rows: Path
+) -> dict[str, Path]:
+    """The same fitted folder packaged in each precision: `float32` and `int8` → bundle folder."""
+    from model.export.package import package
+
+    folder = tmp_path_factory.mktemp("bundles")
+    for kept in ("float32", "int8"):
+        package(
+            tiny_fitted,
+            folder / kept,
+            name="tiny",
+            rows=tiny_rows,
+            provenance={"dataset_fingerprint": "f" * 16},
+            wanted=kept,
+            threads=1,
+        )
+    return {kept: folder / kept for kept in ("float32", "int8")}
