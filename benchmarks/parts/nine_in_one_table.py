@@ -1,16 +1,14 @@
-"""The tables of `benchmarks.nine_in_one`: each head in both sizes, and light against whole.
-
-Pure functions of the records; does not know how they came about.
-"""
+"""The tables of `benchmarks.nine_in_one`: each head in both sizes, and light against whole."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tests.support.result import Measure, aligned, shown
+from tests.support.measures import WIDTH, Measure, aligned, shown
 
 Record = Mapping[str, Any]
 
@@ -21,17 +19,15 @@ PUBLISHED = (
 
 
 def tables_of(whole: Record, light: Record, answering: Record) -> str:
-    """Both tables, and what the published comparison says."""
+    """Both tables, and the published comparison."""
     texts = ", ".join(f"{count:,} {split}" for split, count in whole["texts"].items())
-    return "\n\n".join(
-        [
-            f"texts: {texts}; {whole['recipe']['epochs']} epochs at {whole['recipe']['learning_rate']:g}, "
-            f"{whole['recipe']['threads']} threads, seed {whole['recipe']['seed']}",
-            head_table(whole, light),
-            size_table(whole, light, answering),
-            PUBLISHED,
-        ]
+    recipe = whole["recipe"]
+    title = (
+        f"texts: {texts}; {recipe['epochs']} epochs at {recipe['learning_rate']:g}, "
+        f"{recipe['threads']} threads, seed {recipe['seed']}"
     )
+    tables = [head_table(whole, light), size_table(whole, light, answering)]
+    return "\n\n".join([textwrap.fill(title, WIDTH), *tables, textwrap.fill(PUBLISHED, WIDTH)])
 
 
 def head_table(whole: Record, light: Record) -> str:
@@ -60,17 +56,16 @@ def size_table(whole: Record, light: Record, answering: Record) -> str:
 
 
 def measures_of(whole: Record, light: Record, answering: Record) -> list[Measure]:
-    """The same figures to keep."""
+    """The figures of both tables, one by one."""
     measures = []
     for name, values in {**_sizes(whole, light, answering), **_means(whole, light)}.items():
         measures += [
-            Measure(f"{name}: {size}", value, "")
-            for size, value in zip(("whole", "light"), values, strict=True)
+            Measure(f"{name}: {size}", v) for size, v in zip(("whole", "light"), values, strict=True)
         ]
     for size, record in (("whole", whole), ("light", light)):
         for head in record["metric"]:
-            measures.append(Measure(f"{head}, {size}: shared", record["shared"][head], ""))
-            measures.append(Measure(f"{head}, {size}: baseline", record["baseline"][head], ""))
+            measures.append(Measure(f"{head}, {size}: shared", record["shared"][head]))
+            measures.append(Measure(f"{head}, {size}: baseline", record["baseline"][head]))
     control = answering["median_ms"]["control"] / answering["median_ms"]["whole"]
     return [*measures, Measure("answering: the whole bundle by itself (A/A)", control, "×")]
 
@@ -86,10 +81,10 @@ def _sizes(whole: Record, light: Record, answering: Record) -> dict[str, tuple[f
     add("training: shared model, s", [r["seconds"] for r in both])
     add("training: nine baselines, s", [r["baseline_seconds"] for r in both])
     add("training: shared by baselines", [r["seconds"] / r["baseline_seconds"] for r in both])
-    add("the same, shared, processor s", [r["cpu_seconds"] for r in both])
-    add("the same, nine baselines, processor s", [r["baseline_cpu_seconds"] for r in both])
+    add("training: shared, processor s", [r["cpu_seconds"] for r in both])
+    add("training: nine baselines, processor s", [r["baseline_cpu_seconds"] for r in both])
     if all(r["teaching_seconds"] for r in both):
-        add("the baselines' answers to learn from, s", [r["teaching_seconds"] for r in both])
+        add("training: the baselines' answers, s", [r["teaching_seconds"] for r in both])
     add("training: peak memory, shared, MiB", [r["peak_mib"] for r in both])
     add("training: peak memory, largest baseline, MiB", [r["baseline_peak_mib"] for r in both])
     for name, unit in (("median_ms", "one text, median ms"), ("peak_mib", "peak memory, MiB")):

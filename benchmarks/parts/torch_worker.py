@@ -1,9 +1,9 @@
-"""A fitted model answered by torch in float32, eager: the process that `benchmarks.latency` times.
+"""A fitted model that answers by torch in float32, eager: a process that `benchmarks.latency` times.
 
-    python -m benchmarks.torch_worker FITTED --threads N
+    python -m benchmarks.parts.torch_worker FITTED --threads N
 
-Speaks `model.measure.timing_worker`'s lines over standard input and output: `{"texts": […]}` → `{"total_ms": […]}`,
-one text a pass, from text to logits.
+Speaks the lines of `model.measure.timing_worker` over standard input and output:
+`{"texts": […]}` → `{"total_ms": […]}`, one text a pass, from text to logits.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from model.train.network import load_fitted
 
 
 def main() -> int:
-    """Load, say hello, answer until standard input ends."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.torch_worker")
+    """Load, greet with one line, answer until standard input ends."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parts.torch_worker")
     parser.add_argument("fitted", type=Path)
     parser.add_argument("--threads", type=int, required=True)
     given = parser.parse_args()

@@ -1,18 +1,20 @@
-"""The plain pandas script beside which `benchmarks.data_scale` puts Headgate: what a careful person writes
-in an afternoon to merge and check the same three files. It yields the same counts, or the race is void.
+"""A plain pandas script that merges and checks the three files of `tests.support.scale_rows`.
+
+What a careful person writes in an afternoon; it must yield the counts that Headgate yields.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.data_scale_rows import FLAGS, TAGS, TOPICS
+from tests.support.scale_rows import FLAGS, TAGS, TOPICS
 
 SPLITS = ["train", "validation", "test"]
 LABELS = {"topic": TOPICS, "tags": TAGS, "flags": FLAGS}
@@ -116,3 +118,10 @@ def _hand_over(texts: pd.DataFrame, out: Path) -> None:
             targets = dummies.to_numpy(np.int8).copy()
             targets[part[head].isna().to_numpy()] = -1
             np.save(out / f"{split}.{head}.npy", targets)
+
+
+def differing(ours: Any, plain: Any) -> int:
+    """How many figures of two nested tables of counts differ; a missing one counts."""
+    if isinstance(ours, Mapping) and isinstance(plain, Mapping):
+        return sum(differing(ours.get(key), plain.get(key)) for key in {*ours, *plain})
+    return int(ours != plain)

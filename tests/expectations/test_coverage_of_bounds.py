@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.coverage import accuracy_coverage, f1_coverage
+from tests.support.simulated_bounds import accuracy_coverage, f1_coverage
 
 PREVALENCE = np.array([0.1, 0.2, 0.4])
 

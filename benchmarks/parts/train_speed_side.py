@@ -1,7 +1,8 @@
 """One side of `benchmarks.train_speed`: train on a rows folder, print one line of JSON.
 
-python -m benchmarks.train_speed_side headgate ROWS OUT '{"epochs": 2, "threads": 2}'
-python -m benchmarks.train_speed_side trainer ROWS OUT '{"epochs": 2, "threads": 2, "learning_rate": 5e-5}'
+    python -m benchmarks.parts.train_speed_side headgate|trainer ROWS OUT '{"epochs": 2, "threads": 2}'
+
+Trainer also takes `learning_rate`; both take `backbone`, by default the packaged encoder.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ RECIPE = {"learning_rate": 2e-4, "max_length": 64}
 def main(argv: list[str]) -> int:
     """Train one side and print its figures."""
     side, rows, out, asked = argv[0], Path(argv[1]), Path(argv[2]), json.loads(argv[3])
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `python -m model fit` sets it: for both sides
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `python -m model fit` sets it
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    figures = {"headgate": _headgate, "trainer": _trainer}[side](rows, out, asked)
+    backbone = asked.pop("backbone", "offline")
+    figures = {"headgate": _headgate, "trainer": _trainer}[side](rows, out, backbone, asked)
     print(json.dumps({**figures, **asked}))
     return 0
 
 
-def _headgate(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]:
+def _headgate(rows: Path, out: Path, encoder: str, asked: Mapping[str, int]) -> dict[str, Any]:
     from model.rows import open_rows
     from model.spec import BackboneSpec, FitJob, TrainSpec
     from model.train.fit import fit, quiet_libraries
@@ -41,7 +43,7 @@ def _headgate(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]
     train = TrainSpec(distillation=0.0, **asked, **RECIPE)  # type: ignore[arg-type]
     job = FitJob(
         heads=open_rows(rows).heads,
-        backbone=BackboneSpec(name="offline"),
+        backbone=BackboneSpec(name=encoder),
         train=train,
         rows=str(rows),
         out=str(out),
@@ -49,12 +51,11 @@ def _headgate(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]
     facts = fit(job, lambda event: None)
     return {
         **{name: facts[name] for name in ("rows", "rows_per_s", "padding_share", "seconds", "cpu_seconds")},
-        "mean_metric": _mean_metric(load_fitted(out).network, rows, asked["threads"]),
+        "mean_metric": _mean_metric(load_fitted(out).network, rows, encoder, asked["threads"]),
     }
 
 
-def _trainer(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]:
-    import numpy as np
+def _trainer(rows: Path, out: Path, encoder: str, asked: Mapping[str, int]) -> dict[str, Any]:
     import torch
     from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, Trainer, TrainingArguments
 
@@ -67,7 +68,7 @@ def _trainer(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]:
 
     torch.set_num_threads(asked["threads"])
     torch.manual_seed(17)
-    backbone = resolve(BackboneSpec(name="offline"))
+    backbone = resolve(BackboneSpec(name=encoder))
     tokenizer = load_tokenizer(backbone, RECIPE["max_length"])
     folder = open_rows(rows)
     part = folder.split("train")
@@ -82,13 +83,13 @@ def _trainer(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]:
     counts = {"real": 0, "computed": 0}
 
     class Model(torch.nn.Module):
-        """The same network; the plain mean of each head's loss over its labelled rows, summed."""
+        """Our network; the plain mean of each head's loss over its labelled rows, summed."""
 
         def __init__(self) -> None:
             super().__init__()
             labels = {name: len(head.labels) for name, head in folder.heads.items()}
-            encoder = load_encoder(backbone).train()
-            self.network = MultiHeadNetwork(encoder, labels, pooling="mean", dropout=0.1)
+            body = load_encoder(backbone).train()
+            self.network = MultiHeadNetwork(body, labels, pooling="mean", dropout=0.1)
 
         def forward(self, input_ids: Any, attention_mask: Any, **targets: Any) -> dict[str, Any]:
             """Loss of one padded batch."""
@@ -130,12 +131,11 @@ def _trainer(rows: Path, out: Path, asked: Mapping[str, int]) -> dict[str, Any]:
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
         "padding_share": 1 - counts["real"] / counts["computed"],
-        "mean_metric": _mean_metric(model.network, rows, asked["threads"]),
-        "dtype": str(np.dtype(np.float32)),
+        "mean_metric": _mean_metric(model.network, rows, encoder, asked["threads"]),
     }
 
 
-def _mean_metric(network: Any, rows: Path, threads: int) -> float:
+def _mean_metric(network: Any, rows: Path, encoder: str, threads: int) -> float:
     """Mean over heads of the primary metric on test rows, calibrated on validation rows."""
     import numpy as np
 
@@ -148,7 +148,7 @@ def _mean_metric(network: Any, rows: Path, threads: int) -> float:
     from model.train.tokens import tokenise
 
     compute = choose_compute("auto", threads)
-    tokenizer = load_tokenizer(resolve(BackboneSpec(name="offline")), int(RECIPE["max_length"]))
+    tokenizer = load_tokenizer(resolve(BackboneSpec(name=encoder)), int(RECIPE["max_length"]))
     folder = open_rows(rows)
     logits, parts = {}, {}
     for split in ("validation", "test"):

@@ -1,10 +1,13 @@
-"""The real corpora of `benchmarks.data_findings` as a configuration would declare them, with every
-column that has a known defect. The folder is named by HEADGATE_DATA.
+"""Corpora with known defects, as a configuration would declare them.
+
+The real ones lie in the folder that HEADGATE_DATA names; one with planted defects is generated.
 """
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from model.spec import HeadSpec
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
@@ -35,6 +38,36 @@ def corpora() -> dict[str, Corpus]:
         "banking77": _banking(),
         "dynasent": _dynasent(),
     }
+
+
+PLANTED = {
+    "rows": 315,
+    "blank texts": 2,
+    "repeated rows in train": 6,
+    "texts in train and test": 4,
+    "texts with different labels": 3,
+}
+"""Defects of the generated corpus."""
+
+
+def generated_corpus(folder: Path) -> Corpus:
+    """Write 300 sound rows and those with the defects of `PLANTED`; declare them."""
+    topics = ("bill", "trip", "other")
+    splits = ("train", "train", "train", "validation", "test")
+    rows = [
+        [f"{number * 7919:x} asks about {topics[number % 3]} {number * 104729:x}", topics[number % 3], split]
+        for number in range(300)
+        for split in [splits[number // 3 % 5]]
+    ]
+    train = [row for row in rows if row[2] == "train"]
+    rows += [["  ", "bill", "train"], ["\t", "bill", "test"], *train[:3]]
+    rows += [[text, topic, "test"] for text, topic, _ in train[10:14]]
+    rows += [[text, topics[topics.index(topic) - 1], "train"] for text, topic, _ in train[20:23]]
+    rows += [[f"one more sound row {number * 7919:x}", "trip", "validation"] for number in range(3)]
+    with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text", "topic", "split"], *rows])
+    source = SourceSpec(path=str(folder / "rows.csv"), heads={"topic": "topic"}, split_column="split")
+    return Corpus(sources={"rows": source}, heads={"topic": _MULTICLASS})
 
 
 def _moderation() -> Corpus:
@@ -105,7 +138,7 @@ def _banking() -> Corpus:
 
 def _dynasent() -> Corpus:
     """Without `sst-dev-validated.jsonl`, which SOURCE.md describes and the folder lacks. There is no
-    training file either: the files for development stand in."""
+    training file: the files for development are used in its place."""
     source = SourceSpec(
         path={
             "train": f"{_ROOT}/dynasent/dynasent-v1.1-round0*-dev.jsonl",

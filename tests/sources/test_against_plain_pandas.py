@@ -1,4 +1,4 @@
-"""The scale race is fair: both sides arrive at the same counts, and a difference would be seen."""
+"""Merging three sources arrives at the counts of a plain pandas script."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.data_scale import differing, linearity, measures_of
-from benchmarks.data_scale_plain import judge_plainly, merge_plainly
-from benchmarks.data_scale_rows import heads, sources, split_spec, write_load
 from sources.dataset import build_dataset
+from tests.support.plain_pandas import differing, judge_plainly, merge_plainly
+from tests.support.scale_rows import heads, sources, split_spec, write_load
 
 
 @pytest.fixture(scope="module")
@@ -59,33 +58,3 @@ def test_every_differing_or_missing_count_counts() -> None:
     assert differing(ours, ours) == 0
     assert differing(ours, {"rows": {"train": 4, "test": 1}, "blank": 2}) == 1
     assert differing(ours, {"rows": {"train": 3}}) == 2
-
-
-def test_counts_that_differ_fail_the_benchmark_whatever_the_time() -> None:
-    def side(rows: int) -> dict[str, Any]:
-        counts = {"rows": {"train": rows}}
-        return {
-            "seconds": {"merge": 1.0, "validate": 1.0},
-            "accepted": True,
-            "peak_mib": 100.0,
-            "load_before": 0.0,
-            "cpu_s": 1.5,
-            "counts": counts,
-        }
-
-    measures = list(measures_of(20_000, {"headgate": side(5), "pandas": side(6)}))
-    assert [measure.name for measure in measures if measure.met is False] == [
-        "20,000 rows: counts that differ"
-    ]
-
-
-def test_growth_is_measured_by_time_a_row() -> None:
-    def side(seconds: float) -> dict[str, dict[str, Any]]:
-        return {"headgate": {"cpu_s": seconds}}
-
-    straight = linearity({1_000: side(1.0), 10_000: side(10.0), 30_000: side(30.0)})
-    assert straight.value == pytest.approx(1.0)
-    assert straight.met
-    square = linearity({10_000: side(10.0), 30_000: side(90.0)})
-    assert square.value == pytest.approx(3.0)
-    assert not square.met

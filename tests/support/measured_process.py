@@ -1,6 +1,6 @@
-"""A command in a process of its own: its last words, its wall time, and the most memory that it held.
+"""A command in a process of its own: its wall time, its processor time, and the most memory that it held.
 
-    python -m benchmarks.measured_process FACTS.json COMMAND …      # how `run_measured` starts it
+    python -m tests.support.measured_process FACTS.json COMMAND …      # how `run_measured` starts it
 
 The kernel counts into a process's peak what its parent held at the start: a command started by a process
 with torch in it would seem to need what torch needs. So a small process stands between the two and reads the
@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
-LAST_WORDS = 2000
+ERROR_CHARS = 2000
 """Characters of a failed command's standard error that the exception holds."""
 
 
@@ -41,7 +41,7 @@ def run_measured(command: Sequence[str], *, on_line: Callable[[str], None] = lam
     """Run a command to its end; each line of its standard output is given to `on_line`.
 
     Raises:
-        RuntimeError: it ended with another status than 0; its last words are in the message.
+        RuntimeError: it ended with another status than 0; the end of its standard error is in the message.
     """
     started_s = time.monotonic()
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
@@ -51,7 +51,7 @@ def run_measured(command: Sequence[str], *, on_line: Callable[[str], None] = lam
         tempfile.TemporaryFile() as errors,
     ):
         facts = Path(place) / "facts.json"
-        between = [sys.executable, "-m", "benchmarks.measured_process", str(facts)]
+        between = [sys.executable, "-m", "tests.support.measured_process", str(facts)]
         process = subprocess.Popen(
             [*between, *command], stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
         )
@@ -61,8 +61,8 @@ def run_measured(command: Sequence[str], *, on_line: Callable[[str], None] = lam
                 on_line(line)
         if process.returncode:
             errors.seek(0)
-            words = errors.read().decode(errors="replace")[-LAST_WORDS:]
-            raise RuntimeError(f"{' '.join(command)} failed with status {process.returncode}: {words}")
+            ending = errors.read().decode(errors="replace")[-ERROR_CHARS:]
+            raise RuntimeError(f"{' '.join(command)} failed with status {process.returncode}: {ending}")
         return Spent(seconds=time.monotonic() - started_s, **json.loads(facts.read_text(encoding="utf-8")))
 
 

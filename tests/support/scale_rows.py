@@ -1,7 +1,7 @@
-"""The load of `benchmarks.data_scale`: three synthetic sources in three formats, made by the column.
+"""Three synthetic sources (CSV, JSONL, Parquet) of any size, made by the column.
 
-Some texts stand in two sources, some twice with different labels, some in two splits, some are blank, as
-in real exports, so that both sides have something to join, to settle and to find.
+Some texts are in two sources, some twice with different labels, some in two splits, some are blank, as in
+real exports.
 """
 
 from __future__ import annotations
@@ -95,11 +95,6 @@ def write_load(folder: Path, rows: int, seed: int = 17) -> None:
     labelled["votes"].write_parquet(folder / "votes.parquet")
 
 
-def make_texts(rng: np.random.Generator, count: int) -> pl.Series:
-    """So many seeded texts of about 90 characters, in lower case and without punctuation."""
-    return _texts(rng, _phrases(rng), count)
-
-
 def _phrases(rng: np.random.Generator) -> pl.Series:
     letters = np.array(list("abcdefghijklmnopqrstuvwxyzéüß"))
     words = [
@@ -127,17 +122,17 @@ def _replaced(texts: pl.Series, places: Array, new: pl.Series) -> pl.Series:
 
 def _splits(rng: np.random.Generator, texts: pl.Series) -> pl.Series:
     """A split that follows from the text, but for a few rows."""
-    own = (texts.str.len_bytes().to_numpy().astype(np.int64) * 7919 + 13) % 10
+    usual = (texts.str.len_bytes().to_numpy().astype(np.int64) * 7919 + 13) % 10
     other = rng.random(texts.len()) < OTHER_SPLIT
-    code = np.where(other, rng.integers(0, 10, texts.len()), own)
+    code = np.where(other, rng.integers(0, 10, texts.len()), usual)
     return pl.Series(np.array(["train"] * 7 + ["validation"] + ["test"] * 2)[code])
 
 
 def _topics(rng: np.random.Generator, texts: pl.Series) -> pl.Series:
     """A topic that follows from the text, but for a few rows."""
-    own = texts.str.len_bytes().to_numpy().astype(np.int64) % len(TOPICS)
+    usual = texts.str.len_bytes().to_numpy().astype(np.int64) % len(TOPICS)
     wrong = rng.random(texts.len()) < OTHER_TOPIC
-    return pl.Series(np.array(TOPICS)[np.where(wrong, rng.integers(0, len(TOPICS), texts.len()), own)])
+    return pl.Series(np.array(TOPICS)[np.where(wrong, rng.integers(0, len(TOPICS), texts.len()), usual)])
 
 
 def _tags(rng: np.random.Generator, count: int) -> pl.Series:

@@ -1,8 +1,8 @@
-"""One side of `benchmarks.data_scale` in a process of its own, so that its peak memory is its own.
+"""One side of `benchmarks.data_scale`, in a process of its own so that its peak memory is its own.
 
-    python -m benchmarks.data_scale_side headgate|near|pandas FOLDER OUT
+    python -m benchmarks.parts.data_scale_side headgate|near|pandas FOLDER OUT
 
-Prints one JSON object: seconds by stage, peak resident memory, and the counts that both sides must share.
+Prints one JSON object: seconds by stage, and the counts that both sides must share.
 """
 
 from __future__ import annotations
@@ -15,25 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 
-def peak_memory_mib() -> float:
-    """Largest resident set of this process so far, in MiB.
-
-    `VmHWM` rather than `getrusage`, whose figure a process inherits from the one that started it.
-    """
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("/proc/self/status has no VmHWM; peak memory can be measured on Linux only")
-
-
 def run_headgate(
     folder: Path, out: Path, near_duplicates: Literal["off", "report"] = "off"
 ) -> dict[str, Any]:
     """Merge with `build_dataset`, then judge with `judge_data`, Data Docs and all."""
-    from benchmarks.data_scale_rows import heads, sources, split_spec
     from expectations.data.gate import judge_data
     from expectations.spec import DataRules
     from sources.dataset import build_dataset
+    from tests.support.scale_rows import heads, sources, split_spec
 
     start = time.perf_counter()
     dataset = build_dataset(sources(), heads(), split_spec(near_duplicates), folder, out / "data")
@@ -59,35 +48,28 @@ def run_headgate(
     }
 
 
-def run_near(folder: Path, out: Path) -> dict[str, Any]:
-    """Headgate, looking for near-duplicates too."""
-    return run_headgate(folder, out, "report")
-
-
 def run_pandas(folder: Path, out: Path) -> dict[str, Any]:
-    """The plain script."""
+    """The plain script; its import counts."""
     start = time.perf_counter()
-    from benchmarks.data_scale_plain import judge_plainly, merge_plainly
+    from tests.support.plain_pandas import judge_plainly, merge_plainly
 
     counts = merge_plainly(folder, out)
     merged = time.perf_counter()
     accepted = judge_plainly(counts)
     done = time.perf_counter()
-    return {
-        "seconds": {"merge": merged - start, "validate": done - merged},
-        "accepted": accepted,
-        "counts": counts,
-    }
+    seconds = {"merge": merged - start, "validate": done - merged}
+    return {"seconds": seconds, "accepted": accepted, "counts": counts}
 
 
 def main() -> int:
-    """The command line; returns the exit status."""
-    side, folder, out = sys.argv[1:]
-    sides = {"headgate": run_headgate, "near": run_near, "pandas": run_pandas}
+    """Run one side and print what it came to."""
+    side, folder, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     load = os.getloadavg()[0]
-    result = sides[side](Path(folder), Path(out))
-    about = {"peak_mib": peak_memory_mib(), "load_before": load, "cpu_s": time.process_time()}
-    print(json.dumps({**result, **about}))
+    if side == "pandas":
+        result = run_pandas(folder, out)
+    else:
+        result = run_headgate(folder, out, "report" if side == "near" else "off")
+    print(json.dumps({**result, "load_before": load}))
     return 0
 
 
