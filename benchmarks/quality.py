@@ -5,7 +5,7 @@
     python -m benchmarks.quality WORK --table          # only print what is known so far
 
 Each variant changes the recipe in one way and is trained on equal rows (a sample of a configuration's,
-`feelings` unless named, another one for each seed) with equally many passes. One WORK is for one configuration
+`feelings` unless named, another one for each seed) with equally many passes. A WORK is for one configuration
 and one size. Baselines are trained once for all variants that do not change *their* recipe. Every result is
 appended to `WORK/results.jsonl`, so a run that was stopped goes on where it was. A difference is given with
 the 95% interval of its mean over seeds (Student's t). The last column compares the shared models themselves,

@@ -3,8 +3,8 @@
     python -m benchmarks.rerun [CONFIG] [--backbone offline]
 
 Without CONFIG the quickstart, whose data are generated first. The second run finds its baselines in the
-cache; both merge, judge, train the shared model, package, score, time and decide. --quick: one head, generated
-rows, a tiny encoder.
+cache; both merge, judge, train the shared model, package, score, time and decide. --quick: one head, a tiny
+encoder, generated rows.
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ def tiny_config(folder: Path) -> Path:
         },
         "train": {"epochs": 1, "learning_rate": 3e-3, "max_length": 16, "threads": 1},
         "gates": {"latency_threads": 1, "latency_requests": 60, "http_requests": 20, "http_rate_per_s": 20},
+        "deploy": {"threads": 1},
     }
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(project), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from tests.campaigns import overload, requests
 from tests.campaigns import swap as swap_soak
 from tests.campaigns.swap import BAD_SHARE, KINDS, Soak, percentiles, wrong_replies
-from tests.support.result import Measure
+from tests.support.measures import Measure
 from tests.support.swap_load import DECIMALS, TEXTS
 from tests.support.toy_bundle import Shop, make_shop
 
@@ -47,11 +48,11 @@ def test_replies_of_bad_and_of_mixed_versions_are_found(shop: Shop) -> None:
 
 
 def test_latencies_are_told_apart_by_when_a_request_began() -> None:
-    told = Soak(rounds=[("steady", 0.0, 10.0), ("swapping", 10.0, 20.0)], orders=[(15.0, 16.0)])
+    seen = Soak(rounds=[("steady", 0.0, 10.0), ("swapping", 10.0, 20.0)], orders=[(15.0, 16.0)])
     times = {"began_s": np.arange(0.0, 20.0, 0.1), "took_ms": np.full(200, 1.0)}
     times["took_ms"][100:] = 2.0
     times["took_ms"][150:160] = 5.0
-    found = percentiles(times, told)
+    found = percentiles(times, seen)
     assert (found["steady p99"], found["swapping p50"], found["order p50"]) == (1.0, 2.0, 5.0)
     assert (found["steady requests"], found["swapping requests"]) == (100, 100)
 
@@ -73,7 +74,7 @@ def unmet(measures: list[Measure], but: tuple[str, ...] = ()) -> list[str]:
 
 @pytest.mark.slow
 def test_a_small_soak_loses_and_mixes_nothing() -> None:
-    measures = swap_soak.run(requests=4000, orders=24, rounds=2, connections=3)
+    measures = swap_soak.soak_measures(requests=4000, orders=24, rounds=2, connections=3)
     assert not unmet(measures, but=("p99 while swapping by steady",))
 
 
@@ -84,6 +85,7 @@ def test_a_short_overload_is_answered_with_200_and_503_only() -> None:
 
 
 @pytest.mark.slow
-def test_a_few_requests_of_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
-    assert requests.main(["--hypothesis", "300", "--schemathesis", "200"]) == 0
-    assert "by hand: requests" in capsys.readouterr().out
+def test_a_few_requests_of_every_kind() -> None:
+    report = requests.measure(argparse.Namespace(hypothesis=300, schemathesis=200, quick=True))
+    assert not unmet(list(report.measures))
+    assert "by hand: requests" in [measure.name for measure in report.measures]

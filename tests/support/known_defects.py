@@ -1,8 +1,8 @@
 """The defects that each corpus' SOURCE.md states, beside those that Headgate finds.
 
-A `Defect` names the figure that SOURCE.md states and the one found. Where Headgate's definitions give another
-figure, that figure (counted by hand in the file) and the reason are here too. Stated figures count rows of the
-file; Headgate joins rows with equal texts, outer white space and line ends left aside.
+A `Defect` names the figure that SOURCE.md states and the one found. Where Headgate's definitions give
+another figure, that figure (counted by hand in the file) and the reason are here too. Stated figures count
+rows of the file; Headgate joins rows with equal texts, outer white space and line ends left aside.
 """
 
 from __future__ import annotations
