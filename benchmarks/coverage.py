@@ -19,7 +19,7 @@ from tests.support.measures import Measure, at_least
 from tests.support.simulated_bounds import CONFIDENCE, accuracy_coverage, f1_coverage
 
 GOAL = "one-sided 95% bounds hold in 95% of samples (3 standard errors)"
-QUICK_S, WHOLE_S = 7, 180
+QUICK_S, WHOLE_S = 5, 180
 SIZES = {
     "samples": Size(400, 40, "simulated data sets for F1"),
     "resamples": Size(400, 100, "bootstrap resamples"),

@@ -21,7 +21,7 @@ from tests.support.known_defects import Defect, defects, judged_corpus
 from tests.support.measures import Measure, aligned, at_most, measure_table
 
 GOAL = "every figure is the stated one, or the difference has a known reason"
-QUICK_S, WHOLE_S = 15, 120
+QUICK_S, WHOLE_S = 8, 120
 QUICK = ("openai_moderation", "jigsaw")
 
 

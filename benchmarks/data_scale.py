@@ -24,7 +24,7 @@ from tests.support.plain_pandas import differing
 from tests.support.scale_rows import write_load
 
 GOAL = "1M rows within 60 s and 4 GiB; linear; counts equal to pandas'"
-QUICK_S, WHOLE_S = 30, 700
+QUICK_S, WHOLE_S = 9, 700
 SIZES = {"rows": Size((100_000, 1_000_000, 3_000_000), (5_000,), "sizes, in rows of all sources")}
 LINEARITY = 1.25
 """Factor by which the CPU time a row may grow between the largest sizes and still count as linear."""

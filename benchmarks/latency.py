@@ -26,7 +26,7 @@ from tests.support.made_models import make_bundle, random_encoder, some_heads, t
 from tests.support.measures import Goal, Measure, at_most, undecided
 
 GOAL = "4 heads ≤ 1.1 × one head, ≤ 0.4 × torch; HTTP ≤ 2 ms, ≤ MLflow's"
-QUICK_S, WHOLE_S = 25, 240
+QUICK_S, WHOLE_S = 20, 240
 SIZES = {"blocks": Size(30, 3, "blocks of ten texts each")}
 BLOCK = 10
 """Texts that each contender answers before the next has its turn."""

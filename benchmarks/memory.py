@@ -20,7 +20,7 @@ from tests.support.made_models import make_bundle, random_encoder, some_heads, t
 from tests.support.measures import Measure, at_most, undecided
 
 GOAL = "at most 350 MB, at the peak too"
-QUICK_S, WHOLE_S = 15, 120
+QUICK_S, WHOLE_S = 9, 120
 SIZES = {"texts": Size(100, 10, "texts of each of three lengths")}
 HEADS = 9
 GOAL_MB = 350.0

@@ -49,7 +49,7 @@ from tests.support.measured_process import run_measured
 from tests.support.sampled_rows import Budget, heads_that_draw, sampled_rows
 
 GOAL = "none: figures for decision 0030"
-QUICK_S, WHOLE_S = 30, 1300
+QUICK_S, WHOLE_S = 22, 1300
 SIZES = {
     "test_rows": Size(1500, 150, "most labelled test rows of a head"),
     "requests": Size(200, 40, "texts that each bundle answers one by one"),

@@ -43,7 +43,7 @@ from tests.support.measures import Measure, aligned, mean_with_interval
 from tests.support.sampled_rows import Budget, sampled_rows, share_budget
 
 GOAL = "none: figures for decision 0026"
-QUICK_S, WHOLE_S = 15, 20_000
+QUICK_S, WHOLE_S = 10, 20_000
 SIZES = {
     "seeds": Size(3, 1, "seeds of rows and trainings"),
     "epochs": Size(2, 1, "passes over the rows"),

@@ -26,7 +26,7 @@ from tests.support.measures import Measure, at_least, at_most, undecided
 from tests.support.sampled_rows import sampled_rows
 
 GOAL = "3 × Trainer's rows/s, padding ≤ 5%, metric not 0.005 lower"
-QUICK_S, WHOLE_S = 30, 400
+QUICK_S, WHOLE_S = 25, 400
 SIZES = {
     "rows": Size(3000, 240, "training rows"),
     "epochs": Size(2, 1, "passes over them"),

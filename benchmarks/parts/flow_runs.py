@@ -35,7 +35,8 @@ def copy_of(config: Path, folder: Path, train: Mapping[str, Any] | None = None) 
 
 
 def tiny_config(folder: Path) -> Path:
-    """For --quick: a project with one head, generated rows and a tiny encoder, which every gate can judge."""
+    """For --quick: a project with one head, generated rows and a tiny encoder; its gates look at latency only
+    roughly, so that it is deployed."""
     make_tiny_backbone(folder / "encoder")
     splits = ("train",) * 6 + ("validation",) + ("test",) * 3
     with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
@@ -58,7 +59,15 @@ def tiny_config(folder: Path) -> Path:
             }
         },
         "train": {"epochs": 1, "learning_rate": 3e-3, "max_length": 16, "threads": 1},
-        "gates": {"latency_threads": 1, "latency_requests": 60, "http_requests": 20, "http_rate_per_s": 20},
+        "package": {"precision": "float32"},
+        "gates": {
+            "latency_threads": 1,
+            "latency_requests": 100,
+            "http_requests": 60,
+            "http_rate_per_s": 60,
+            "max_single_head_ratio": 20,
+            "control_tolerance": 0.95,
+        },
         "deploy": {"threads": 1},
     }
     path = folder / "tiny.yaml"

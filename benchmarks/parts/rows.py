@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from flows.config.schema import load_project
 from sources.dataset import build_dataset
@@ -53,7 +54,9 @@ def tiny_project(place: Path, counts: tuple[int, int, int] = (240, 90, 150)) -> 
     """A rows folder of two heads with so many generated rows (train, validation, test), and an encoder of two
     layers."""
     splits = ("train", "validation", "test")
-    examples = {s: tiny_examples(n, seed) for seed, (s, n) in enumerate(zip(splits, counts, strict=True))}
+    examples: dict[str, Sequence[dict[str, Any]]] = {
+        s: tiny_examples(n, seed) for seed, (s, n) in enumerate(zip(splits, counts, strict=True))
+    }
     return write_rows(place / "rows", TINY_HEADS, examples), make_tiny_backbone(place / "encoder")
 
 

@@ -69,7 +69,7 @@ def _trainer(rows: Path, out: Path, encoder: str, asked: Mapping[str, int]) -> d
     torch.set_num_threads(asked["threads"])
     torch.manual_seed(17)
     backbone = resolve(BackboneSpec(name=encoder))
-    tokenizer = load_tokenizer(backbone, RECIPE["max_length"])
+    tokenizer = load_tokenizer(backbone, int(RECIPE["max_length"]))
     folder = open_rows(rows)
     part = folder.split("train")
     tokens = tokenise(part.texts(), tokenizer)
@@ -119,7 +119,7 @@ def _trainer(rows: Path, out: Path, encoder: str, asked: Mapping[str, int]) -> d
             report_to=[],
             disable_tqdm=True,
         ),
-        train_dataset=examples,  # type: ignore[arg-type]
+        train_dataset=examples,
         data_collator=DataCollatorWithPadding(fast),
     )
     cpu_started_s = time.process_time()
@@ -152,7 +152,7 @@ def _mean_metric(network: Any, rows: Path, encoder: str, threads: int) -> float:
     folder = open_rows(rows)
     logits, parts = {}, {}
     for split in ("validation", "test"):
-        parts[split] = folder.split(split)  # type: ignore[arg-type]
+        parts[split] = folder.split(split)
         tokens = tokenise(parts[split].texts(), tokenizer)
         logits[split] = predict_logits(network, tokens, compute, pad_id=0)
     read = {

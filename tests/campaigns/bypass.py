@@ -35,7 +35,7 @@ from tests.support.measures import Measure, aligned, at_least, at_most, measure_
 from tests.support.toy_bundle import NAME
 
 GOAL = "no ungated answer, always an approved one, a trace of each"
-QUICK_S, WHOLE_S = 40, 630
+QUICK_S, WHOLE_S = 33, 630
 SIZES = {"every": Size(1, 15, "try one way in so many")}
 WATCH_S = 0.4
 """How long traffic is watched each time; the endpoint looks every 0.02 s."""

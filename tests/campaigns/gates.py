@@ -48,7 +48,7 @@ from tests.support.measures import Measure, aligned, at_least, at_most, measure_
 from tests.support.toy_bundle import HEADS, WORDS, write_bundle
 
 GOAL = "every broken copy is rejected for its own fault"
-QUICK_S, WHOLE_S = 45, 60
+QUICK_S, WHOLE_S = 11, 60
 SIZES = {"requests": Size(120, 60, "timed requests a bundle (a toy: 60)")}
 TOY_ROWS = 1000
 TOY_RULES = GateRules(

@@ -33,7 +33,7 @@ from tests.support.measures import Measure, at_least, at_most
 from tests.support.open_endpoint import open_endpoint
 
 GOAL = "every reply is 200 or 503 with Retry-After, none is lost"
-QUICK_S, WHOLE_S = 25, 120
+QUICK_S, WHOLE_S = 15, 120
 SIZES = {
     "seconds": Size(10.0, 2.0, "how long the overload lasts"),
     "ends": Size(20, 2, "ends by SIGTERM with one worker; half as many with two"),

@@ -33,7 +33,7 @@ from tests.support.toy_bundle import NAME
 from tests.support.toy_release import SPEC, World, check, make_world, warm_up
 
 GOAL = "one store, the newest version wins, a consistent journal"
-QUICK_S, WHOLE_S = 20, 300
+QUICK_S, WHOLE_S = 13, 300
 SIZES = {
     "starts": Size(20, 6, "first starts at once"),
     "rounds": Size(3, 1, "times that they start on a new state folder"),

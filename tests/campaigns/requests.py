@@ -26,7 +26,7 @@ from tests.support.measures import Measure, at_least, at_most
 from tests.support.open_endpoint import open_endpoint
 
 GOAL = "no 5xx, no echo, no leak"
-QUICK_S, WHOLE_S = 15, 200
+QUICK_S, WHOLE_S = 8, 200
 SIZES = {
     "hypothesis": Size(10_000, 300, "requests by Hypothesis"),
     "schemathesis": Size(2_000, 100, "requests by Schemathesis"),

@@ -36,7 +36,7 @@ from tests.support.swap_load import DECIMALS, TEXTS
 from tests.support.toy_bundle import Shop
 
 GOAL = "0 failed, mixed or bad replies; p99 ≤ 1.5 × steady; memory ≤ 1.05 ×"
-QUICK_S, WHOLE_S = 40, 600
+QUICK_S, WHOLE_S = 14, 600
 SIZES = {
     "requests": Size(200_000, 3000, "requests while swapping"),
     "orders": Size(120, 20, "swap orders; 20 or more"),

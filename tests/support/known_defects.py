@@ -55,15 +55,18 @@ class Seen:
 
     @cached_property
     def profile(self) -> dict[str, Any]:
+        """The figures of the dataset's profile."""
         found: dict[str, Any] = json.loads((self.dataset / "profile.json").read_text(encoding="utf-8"))
         return found
 
     @cached_property
     def texts(self) -> pl.DataFrame:
+        """The merged texts, one row each."""
         return pl.read_parquet(self.dataset / "dataset.parquet")
 
     @cached_property
     def rows(self) -> pl.DataFrame:
+        """All input rows."""
         return pl.read_parquet(self.dataset / "observations.parquet")
 
     def rule(self, rule: str, head: str | None = None) -> RuleResult:
@@ -87,7 +90,7 @@ class Seen:
         return int(self.profile["heads"][head]["splits"][split]["counts"][label])
 
     def shared(self, one: str, other: str) -> int:
-        """Texts that stand in both splits as given."""
+        """Texts that both splits hold as given."""
         given = self.rows.drop_nulls("text_id").group_by("text_id").agg(pl.col("split_given").unique())
         both = pl.col("split_given").list.contains(one) & pl.col("split_given").list.contains(other)
         return given.filter(both).height
