@@ -1,6 +1,6 @@
 """How often the bounds of the accuracy gate hold on simulated answers.
 
-Two models answer the same simulated rows (`tests.support.simulated_bounds`). The null is a shared model as
+Two models answer simulated rows (`tests.support.simulated_bounds`). The null is a shared model as
 good as its baseline, the boundary one that is truly worse; there the lower bound's coverage is the gate's own
 error: a model exactly at the margin passes in the share of samples in which the bound does not hold. Beside
 the bounds that decide are BCa's alone, which do not hold where few rows disagree (decision 0016).

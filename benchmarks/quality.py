@@ -224,7 +224,7 @@ def fit_here(job: FitJob, title: str) -> dict[str, Any]:
 
 def table(records: list[dict[str, Any]]) -> str:
     """The ablation: for each variant and head, baseline and shared − baseline with its 95% interval; and the
-    shared models' mean against that of the recipe on the same seeds."""
+    shared models' mean against that of the recipe, seed by seed."""
     heads = list(records[0]["shared"])
     titles = (f"{h}: baseline, difference" for h in heads)
     lines = [["variant", "seeds", *titles, "mean of heads", "shared against recipe"]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.config.schema import load_project
+from model.spec import SPLITS
 from sources.dataset import build_dataset
 from tests.support.contract import CannotMeasure
 from tests.support.tiny_encoder import make_tiny_backbone
@@ -53,9 +54,9 @@ def merged_rows(config: str, out: Path) -> Path:
 def tiny_project(place: Path, counts: tuple[int, int, int] = (240, 90, 150)) -> tuple[Path, Path]:
     """A rows folder of two heads with so many generated rows (train, validation, test), and an encoder of two
     layers."""
-    splits = ("train", "validation", "test")
     examples: dict[str, Sequence[dict[str, Any]]] = {
-        s: tiny_examples(n, seed) for seed, (s, n) in enumerate(zip(splits, counts, strict=True))
+        split: tiny_examples(count, seed)
+        for seed, (split, count) in enumerate(zip(SPLITS, counts, strict=True))
     }
     return write_rows(place / "rows", TINY_HEADS, examples), make_tiny_backbone(place / "encoder")
 

@@ -88,7 +88,7 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
         pointer = world.folder.pointer_path.read_bytes()
         ATTACKS[way](world)
         moved = _bytes(world.folder.pointer_path) != pointer
-        answered, refusal = _watch(world, waits=moved or not world.told)
+        answered, refusal = _watch(world, waits=moved or not world.refusals)
         logged = {"/ready"} if refusal else set()
         if refused_requests(world):
             logged.add("/metrics")
@@ -110,7 +110,7 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
             logged.add("journal")
         if len(log_lines(world)) > lines:
             logged.add("endpoint log")
-        stopped = next(iter(world.told), "") or refusal or (fresh[-1]["detail"] if fresh else "")
+        stopped = next(iter(world.refusals), "") or refusal or (fresh[-1]["detail"] if fresh else "")
         return Tried(way, frozenset(answered), stopped, tuple(sorted(logged)))
 
 

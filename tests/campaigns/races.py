@@ -72,8 +72,8 @@ def measure(options: argparse.Namespace) -> Report:
 
 
 def first_starts(root: Path, count: int) -> int:
-    """How many of `count` processes that start on an empty home at once open the same store with the
-    same key and the same experiment."""
+    """How many of `count` processes that start on an empty home at once open one store with one key and one
+    experiment."""
     root.mkdir(parents=True)
     home = Home(root / "home")
 

@@ -85,7 +85,7 @@ def bodies() -> st.SearchStrategy[tuple[str, bytes]]:
         | st.fixed_dictionaries({"dataframe_split": split})
     )
     odd = st.dictionaries(st.sampled_from(FIELDS), inner | texts, max_size=3)
-    # Half of them as they should be, but for what stands in their texts; the others bent somewhere.
+    # Half of them as they should be, but for their texts; the others are wrong somewhere.
     payloads = good | good | odd | st.builds(lambda one, other: {**one, **other}, good, odd)
     written = payloads.map(lambda payload: json.dumps(payload).encode())
     raw = st.binary(max_size=60)
@@ -106,7 +106,7 @@ def hand_cases(url: str, count_reply: Count) -> None:
 
 
 def hypothesis_cases(url: str, count: int, count_reply: Count) -> None:
-    """Send `count` requests that Hypothesis makes up; the same ones every time."""
+    """Send `count` requests that Hypothesis makes up; equal ones in every run."""
 
     @_quietly(count)
     @given(asked=bodies())

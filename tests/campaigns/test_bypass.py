@@ -47,7 +47,7 @@ def test_no_ungated_model_answers_and_a_trace_is_left(way: str, store: Path) -> 
 
 
 def test_ungated_traffic_would_be_seen(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The watch itself is tried: with the gates left out, by whoever holds the key, it says so."""
+    """The watch itself is tried: whoever holds the key leaves out the gates, and the watch finds it."""
 
     def by_the_key_holder(world: World) -> None:
         bundle, _ = world.bundle(66)

@@ -35,7 +35,7 @@ def test_every_broken_copy_is_rejected_for_the_right_reason(cases: dict[str, Cas
 
 
 def test_it_can_fail(cases: dict[str, Case]) -> None:
-    """A copy that no finding objects to, or the wrong one does, is judged wrongly, and said to be."""
+    """A copy that no finding objects to, or the wrong one does, counts as judged wrongly."""
     missed = replace(cases["mood: labels shuffled"], verdict=cases["against itself"].verdict)
     assert not judged_rightly(missed)
     other = replace(cases["mood: labels shuffled"], verdict=cases["topics: labels shuffled"].verdict)

@@ -38,11 +38,11 @@ def _answers(seed: int = 3) -> Arrays:
     rng = np.random.default_rng(seed)
     mood = np.random.default_rng(1).integers(0, 3, ROWS).astype(np.int32)
     topics = (np.random.default_rng(2).random((ROWS, 2)) < 0.3).astype(np.int8)
-    said = np.where(rng.random(ROWS) < 0.8, mood, (mood + 1) % 3).astype(np.int32)
+    decided = np.where(rng.random(ROWS) < 0.8, mood, (mood + 1) % 3).astype(np.int32)
     felt = np.where(rng.random((ROWS, 2)) < 0.9, topics, 1 - topics).astype(np.int8)
     return {
         "targets:mood": mood,
-        "decisions:mood": said,
+        "decisions:mood": decided,
         "probabilities:mood": np.full((ROWS, 3), 1 / 3, np.float32),
         "targets:topics": topics,
         "decisions:topics": felt,
@@ -119,7 +119,7 @@ def judged(world: World, evidence: Evidence, measured: Measured | None = None) -
         verdict = decide.fn(SPECS, measured or evidence.written(), evidence.rules, champion=None)
         made = replace(world.candidate(EVIL), verdict=verdict)
         registered = world.register(made)
-        world.told += verdict.reasons[:1]
+        world.refusals += verdict.reasons[:1]
         with world.refused(NotApproved):
             world.promote(registered, made)
 
@@ -189,7 +189,7 @@ def _other_threads(evidence: Evidence) -> None:
     evidence.timing["threads"] = 8
 
 
-def _threads_not_said(evidence: Evidence) -> None:
+def _threads_not_recorded(evidence: Evidence) -> None:
     del evidence.timing["threads"]
 
 
@@ -262,7 +262,7 @@ WAYS: dict[str, Callable[[World], None]] = {
     "scored on other rows than the baseline": _way(other_rows),
     "targets edited to what the model says": _way(easier_targets),
     "latency measured at other threads": _way(_other_threads),
-    "latency measured at threads that are not said": _way(_threads_not_said),
+    "latency measured at threads that are not recorded": _way(_threads_not_recorded),
     "latency of other bytes": _way(_other_bytes_timed),
     "latency of shorter texts": _way(_other_texts_timed),
     "noisy machine": _way(_noisy_machine),

@@ -122,13 +122,13 @@ def run_all(found: Sequence[Entry]) -> int:
     for entry in found:
         print(f"{entry.module:<28}", end="", flush=True)
         begin = time.monotonic()
-        code, said, flaw = _quick(entry)
+        code, output, flaw = _quick(entry)
         seconds = time.monotonic() - begin
         late = f"  over {LIMIT_S} s" if seconds > LIMIT_S else ""
         print(f"{seconds:6.1f} s  exit code {code}{late}", flush=True)
         if code or flaw:
             failed.append(entry.name)
-            print("\n".join(["", *said.splitlines()[-40:], flaw, ""]), file=sys.stderr)
+            print("\n".join(["", *output.splitlines()[-40:], flaw, ""]), file=sys.stderr)
     print(f"{len(found)} run, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
     return 1 if failed else 0
 

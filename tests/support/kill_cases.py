@@ -155,7 +155,7 @@ class ReleaseCases:
         if pointer is not None:
             verify_release(folder.version_dir(pointer.version), key, NAME)
         if in_a_child(look, log=self.log) != 0:
-            flaws.append(self._last_words())
+            flaws.append(self._last_line())
         elif folder.pointer(key) != ReleaseFolder(world.home.releases(NAME), NAME).pointer(key):
             flaws.append("the replica does not follow")
         flaws += [f"left behind: {path}" for path in debris(replica)]
@@ -178,15 +178,15 @@ class ReleaseCases:
             code = in_a_child(work, log=self.log, fault=f"{point}:{kind}")
             flaws = _ended(code, point, kind)
             if in_a_child(rerun, log=self.log) != 0:
-                flaws.append(self._last_words())
+                flaws.append(self._last_line())
         return Result(point, kind, tuple(flaws), seen.answers, self._unverified(world, seen))
 
     def _unverified(self, world: World, seen: Seen) -> int:
         """Replies that are not those of a version that passed and whose bundle we know."""
-        told = self.root / "digests.json"
+        file = self.root / "digests.json"
         versions = sorted({kind["version"] for kind in seen.kinds})
-        self._expect(lambda: told.write_text(json.dumps(digests(world, versions))))
-        approved = {int(version): digest for version, digest in json.loads(told.read_text()).items()}
+        self._expect(lambda: file.write_text(json.dumps(digests(world, versions))))
+        approved = {int(version): digest for version, digest in json.loads(file.read_text()).items()}
         wrong = 0
         for kind in seen.kinds:
             expected = world.answers.get(approved.get(kind["version"], ""))
@@ -199,11 +199,11 @@ class ReleaseCases:
 
     def _expect(self, work: Callable[[], object]) -> None:
         if in_a_child(work, log=self.log) != 0:
-            raise RuntimeError(f"a step without a fault failed: {self._last_words()} (log: {self.log})")
+            raise RuntimeError(f"a step without a fault failed: {self._last_line()} (log: {self.log})")
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.is_file() else []
-        return f"the rerun failed: {lines[-1] if lines else 'it said nothing'}"
+        return f"the rerun failed: {lines[-1] if lines else 'nothing was printed'}"
 
 
 def _ended(code: int, point: str, kind: str) -> list[str]:

@@ -23,7 +23,7 @@ FLAGS = tuple(f"flag_{number}" for number in range(5))
 SHARES = {"mails": 0.4, "chats": 0.3, "votes": 0.3}
 """Source → share of all rows."""
 SHARED_TEXTS = 0.05
-"""Share of the texts of `chats` and `votes` that also stand in `mails`."""
+"""Share of the texts of `chats` and `votes` that `mails` holds too."""
 TWICE = 0.01
 """Share of `mails` that repeats another mail; its topic is drawn again, see `OTHER_TOPIC`."""
 OTHER_TOPIC = 0.05
@@ -105,7 +105,7 @@ def _phrases(rng: np.random.Generator) -> pl.Series:
 
 
 def _texts(rng: np.random.Generator, phrases: pl.Series, count: int) -> pl.Series:
-    """Texts of three phrases and a number: about 14 words, hardly ever the same twice."""
+    """Texts of three phrases and a number: about 14 words, hardly ever twice."""
     parts = [phrases.gather(rng.integers(0, _PHRASES, count)) for _ in range(3)]
     number = pl.Series(rng.integers(0, 1000, count)).cast(pl.String)
     return pl.select(pl.concat_str([*parts, number], separator=" ")).to_series()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -127,3 +128,31 @@ def test_fast_ones_run_on_every_change_and_all_by_make() -> None:
     for package in PACKAGES:
         assert f"python -m {package} --quick --under 10" in steps
         assert f"python -m {package} --quick" in makefile
+
+
+ALONE = """
+import sys
+from benchmarks import gpu
+from tests.support.contract import execute
+code = execute(gpu, gpu.measure, ["--quick"], sys.stdout)
+heavy = {"prefect", "mlflow", "great_expectations", "fastapi", "polars"} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(700)
+def test_the_gpu_race_needs_only_what_a_gpu_machine_has() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    measures = json.loads(done.stdout.splitlines()[-1])["measures"]
+    assert len(measures) == 11
+    assert all(measure["value"] > 0 and measure["met"] is None for measure in measures)
