@@ -53,7 +53,7 @@ def test_public_things_have_docstrings(module: Path) -> None:
 
 def test_config_fields_have_docstrings() -> None:
     """The JSON Schema takes each field's description from the docstring under it."""
-    from flows.config.schema import json_schema
+    from flows.config.load import json_schema
 
     schema = json_schema()
     sections = {"Project": schema["properties"]} | {
