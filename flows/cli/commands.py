@@ -196,7 +196,7 @@ def promote(name: str, version: int, reason: str | None, expires: str, home: Pat
     with _errors_shown():
         folder = existing_home(home, name)
         prepare(folder, on_console=True)
-        from flows.override import show_override
+        from flows.cli.override import show_override
         from release.home import Home
         from release.moves.promote_by_hand import promote_by_hand
 

@@ -33,13 +33,13 @@ def run_flow(
     from flows.validate import validate
     from release.home import Home
 
-    flow = {"retrain": retrain, "validate": validate, "sweep": sweep}[which]
+    flows: dict[str, Any] = {"retrain": retrain, "validate": validate, "sweep": sweep}
     with ended_in_time():
         for line in end_orphan_servers(Home(home)):
             console.print(f"  {line}", style="dim")
         own_temporary_server()
         with tags(process_tag()):
-            state = flow(config=config, home=home, backbone=backbone, return_state=True, **options)
+            state = flows[which](config=config, home=home, backbone=backbone, return_state=True, **options)
     if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone", "Swept"):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):

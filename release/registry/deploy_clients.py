@@ -32,7 +32,7 @@ def deploy_client(target: str) -> Any:
     from mlflow.exceptions import MlflowException
 
     try:
-        return get_deploy_client(target)
+        return get_deploy_client(target)  # type: ignore[no-untyped-call]
     except (MlflowException, RuntimeError) as error:
         raise TargetUnknown(
             f"deploy.target: {target!r} is neither {ENDPOINT!r} nor an installed mlflow.deployments plugin "

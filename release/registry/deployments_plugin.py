@@ -51,11 +51,11 @@ def run_local(
     HeadgateDeployments(target).create_deployment(name, model_uri, flavor, config)
 
 
-class HeadgateDeployments(BaseDeploymentClient):  # type: ignore[misc]  # MLflow's stubs give it as Any
+class HeadgateDeployments(BaseDeploymentClient):
     """Deployments of this project's endpoint. Every refusal is an `MlflowException` with its reasons."""
 
     def __init__(self, target_uri: str) -> None:
-        super().__init__(target_uri=target_uri)
+        super().__init__(target_uri=target_uri)  # type: ignore[no-untyped-call]
         path = urlsplit(target_uri).path if ":" in target_uri else ""
         self._home = Home(Path(path or os.environ.get("HEADGATE_HOME") or ".headgate").resolve())
 
@@ -128,7 +128,8 @@ class HeadgateDeployments(BaseDeploymentClient):  # type: ignore[misc]  # MLflow
             status, _, reply = client.request(running.url, "POST", "/invocations", body, token, 30.0)
         if status != 200:
             raise MlflowException(f"status {status}: {reply.decode(errors='replace')[:300]}")
-        return PredictionsResponse.from_json(reply)
+        answered: PredictionsResponse = PredictionsResponse.from_json(reply)  # type: ignore[no-untyped-call]
+        return answered
 
     def _running(self, name: str) -> process.EndpointState:
         running = process.status(state_file(self._home, name))

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.cli.commands import main
-from flows.override import show_override
+from flows.cli.override import show_override
 from release.home import Home
 from release.journal import Journal
 from release.moves import promote_by_hand as by_hand
