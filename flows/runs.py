@@ -29,7 +29,7 @@ def process_tag() -> str:
 
 
 def own_temporary_server() -> None:
-    """From now on, a temporary Prefect server that is started here can be told from one left behind."""
+    """Mark temporary Prefect servers that this process starts, so that one left behind can be found."""
     os.environ[OWNER_VARIABLE] = _me()
 
 

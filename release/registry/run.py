@@ -35,7 +35,7 @@ def experiment_id(registry: Registry, home: Home, name: str, spec: RegistrySpec)
     found = registry.client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    # A server knows where its artifacts go; the local store has to be told.
+    # A server knows where its artifacts go; the local store does not.
     location = None if spec.tracking_uri is not None else str(artifacts(home) / name)
     try:
         return str(registry.client.create_experiment(name, artifact_location=location))

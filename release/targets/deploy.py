@@ -1,7 +1,7 @@
 """Make the endpoint serve the champion and see, over HTTP, that it answers as the bundle did.
 
-If it does not, the former version is restored. Never cached: what was true of an endpoint a minute ago
-says nothing. Does not know how versions are approved.
+If it does not, the former version is restored. Never cached: an endpoint may have changed a
+minute later. Does not know how versions are approved.
 """
 
 from __future__ import annotations
