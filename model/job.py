@@ -1,12 +1,28 @@
-"""Reads a job file: JSON on disk → `FitJob`, with errors that name the field (stdlib only)."""
+"""Reads JSON files that a command is given, such as a job file; errors name the field (stdlib only)."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 from .errors import BadInput
+from .files import read_json
 from .spec import FitJob, fit_job_from_json
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        BadInput: the file is absent, not JSON or not an object.
+    """
+    try:
+        raw = read_json(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise BadInput(f"{path}: seen a {type(raw).__name__}, expected a JSON object")
+    return raw
 
 
 def read_fit_job(path: Path) -> FitJob:
@@ -17,11 +33,7 @@ def read_fit_job(path: Path) -> FitJob:
             head has fewer than two labels (multiclass) or none (multilabel), or the same label twice.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"job {path}: cannot be read as JSON: {error}") from error
-    try:
-        job = fit_job_from_json(raw)
+        job = fit_job_from_json(read_object(path))
     except (KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"job {path}: not a fit job: {error}") from error
     _check(path, job)

@@ -22,8 +22,8 @@ from tasks.data.prepare_run import Run
 
 from ..code import code_digest
 from ..digest import digest
+from ..files import write_json
 from ..spec import BackboneSpec, FitJob, HeadSpec, TrainSpec
-from ..train.checkpoint import write_json
 from .fit import fit_job
 
 
