@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, assert_never, get_args
 
 from .bundle.card import HeadKind as HeadKind
 from .bundle.card import MetricName as MetricName
@@ -83,7 +83,15 @@ class HeadSpec:
     @property
     def primary_metric(self) -> MetricName:
         """The metric that the gate compares, with the default for the kind filled in."""
-        return self.metric or ("accuracy" if self.kind == "multiclass" else "macro_f1")
+        if self.metric is not None:
+            return self.metric
+        match self.kind:
+            case "multiclass":
+                return "accuracy"
+            case "multilabel":
+                return "macro_f1"
+            case _:
+                assert_never(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
