@@ -1,4 +1,4 @@
-"""`python -m model COMMAND …`: each command in its own module, imported only when it is called.
+"""`python -m model COMMAND …`: each command is a module, imported only when it is called.
 
 Exit codes: 0 done, 2 input that cannot be used, 1 anything else.
 """

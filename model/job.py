@@ -30,7 +30,7 @@ def read_fit_job(path: Path) -> FitJob:
 
     Raises:
         BadInput: the file is absent or not JSON, a field is unknown or missing, there is no head, or a
-            head has fewer than two labels (multiclass) or none (multilabel), or the same label twice.
+            head has fewer than two labels (multiclass) or none (multilabel), or a label twice.
     """
     try:
         job = fit_job_from_json(read_object(path))
@@ -47,7 +47,7 @@ def _check(path: Path, job: FitJob) -> None:
         if len(head.labels) < least:
             problems.append(f"heads.{name}.labels: seen {len(head.labels)}, expected {least} or more")
         if len(set(head.labels)) != len(head.labels):
-            problems.append(f"heads.{name}.labels: the same label twice")
+            problems.append(f"heads.{name}.labels: a label is listed twice")
     problems += [f"teachers.{name}: no such head" for name in job.teachers if name not in job.heads]
     if problems:
         raise BadInput(f"job {path}: " + "; ".join(problems))

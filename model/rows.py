@@ -62,7 +62,7 @@ class SplitRows:
             raise BadInput(f"{self.texts_file}: seen {seen} lines, expected {self.count}")
 
     def labelled(self, head: str) -> NDArray[np.bool_]:
-        """(N,) whether the row says anything about the head."""
+        """(N,) whether the row has a target for the head (multilabel: for at least one label)."""
         target = self.targets[head]
         known: NDArray[np.bool_] = np.not_equal(target, UNLABELLED)
         return known if known.ndim == 1 else np.logical_or.reduce(known, axis=1)
@@ -118,7 +118,7 @@ class RowsFolder:
 
 
 def open_rows(folder: Path, heads: Mapping[str, HeadSpec] | None = None) -> RowsFolder:
-    """Read `rows.json`; `heads`, where given, must be among the folder's, with the same labels in order.
+    """Read `rows.json`; `heads`, where given, must be among the folder's, with equal labels in equal order.
 
     Raises:
         BadInput: `rows.json` is absent or damaged, or a head differs.

@@ -1,7 +1,7 @@
 """What is to be learned and how: plain dataclasses that every layer may read (stdlib only).
 
-The same classes are the schema of the YAML configuration (`flows.config.schema`) and of the job files that
-`python -m model` reads, so a field is declared, bounded and documented once, here.
+These classes are the schema of the YAML configuration (`flows.config.schema`) and of the job files that
+`python -m model` reads: a field is declared, bounded and documented once, here.
 
 Does not know where texts come from, and never opens a file.
 """
@@ -34,7 +34,7 @@ PrecisionChoice = Literal["auto", Precision]
 """Precision of the weights that ship, or `auto`: chosen by measurement."""
 
 UNLABELLED = -1
-"""In target arrays: this row says nothing about this head (or, multilabel, about this label)."""
+"""In target arrays: the row has no target for the head (multilabel: for the label)."""
 
 SCHEMA_CONFIG = {"extra": "forbid", "use_attribute_docstrings": True}
 """Read by pydantic when a dataclass here is part of the YAML schema; pydantic is not imported."""
@@ -42,7 +42,7 @@ SCHEMA_CONFIG = {"extra": "forbid", "use_attribute_docstrings": True}
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bounds of a numeric field, in the field's own unit.
+    """Bounds of a numeric field, in the field's unit.
 
     `Annotated[float, Range(gt=0)]` is enforced where the configuration is read: pydantic calls
     `__get_pydantic_core_schema__`, whose schema is a plain dict, so nothing heavier than the
@@ -55,6 +55,7 @@ class Range:
     lt: float | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        """The bounds as pydantic enforces them."""
         bounds = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {**handler(source), **{k: v for k, v in bounds.items() if v is not None}}
 

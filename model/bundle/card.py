@@ -1,4 +1,4 @@
-"""What a bundle says about itself: `card.json`, and its schema.
+"""The card of a bundle, `card.json`: what it answers, how, and where it comes from; and its schema.
 
 Needs the standard library only. Does not know the graph or the tokenizer.
 """
@@ -43,7 +43,7 @@ class HeadCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """All that `card.json` says."""
+    """The content of `card.json`."""
 
     name: str
     """Name of the registered model, or `baseline-HEAD`."""

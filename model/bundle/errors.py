@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 ErrorKind = Literal["usage", "data", "other"]
-"""Who has to act: `usage`: the configuration or what it names must be mended. `data`: a source must be.
-`other`: a process, the registry, the endpoint or the disk failed and said why."""
+"""What has to be corrected. `usage`: the configuration or what it names. `data`: a source. `other`: a
+process, the registry, the endpoint or the disk failed; its message is shown."""
 
 
 class HeadgateError(Exception):
@@ -31,7 +31,7 @@ class HeadgateError(Exception):
 
 
 class ModelError(HeadgateError):
-    """Any failure that `model` foresees; its message says what to do."""
+    """Any failure that `model` foresees; its message says how to correct it."""
 
     kind = "usage"
 

@@ -47,7 +47,7 @@ class Bundle:
     def __init__(self, card: Card, tokens: TokenReader, session: ort.InferenceSession, digest: str) -> None:
         """Use `Bundle.load`; this takes parts that were checked."""
         self.card = card
-        """What the bundle says about itself."""
+        """The content of `card.json`."""
         self.digest = digest
         """sha256 (hex) of the bytes of `manifest.json`: the bundle's identity. Empty while it is made."""
         self._tokens = tokens

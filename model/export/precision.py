@@ -51,7 +51,7 @@ class Choice:
 
 
 def validation_sample(rows: Path, heads: Mapping[str, HeadSpec], *, most: int = VALIDATION_ROWS) -> Sample:
-    """At most `most` of the validation rows that label at least one of `heads`, the same ones every time.
+    """At most `most` of the validation rows that label at least one of `heads`. The draw is fixed.
 
     Raises:
         BadInput: the rows are damaged, of other heads, or label none of them in validation.

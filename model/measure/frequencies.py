@@ -1,4 +1,4 @@
-"""What the frequencies of labels in the training rows say: shares, weights of rare labels, a reference loss.
+"""Frequencies of labels in the training rows, and what follows: weights of rare labels, a reference loss.
 
 Pure functions of numpy arrays. Axes: N rows, L_h labels of head h.
 """

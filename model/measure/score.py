@@ -47,8 +47,7 @@ def score(
             decisions in the bundle's.
 
     Raises:
-        BadInput: the rows are damaged, or (unless `older`) their heads are not the bundle's, labels in
-            the same order.
+        BadInput: the rows are damaged, or (unless `older`) heads, labels or their order are not the bundle's.
         TextError: a text cannot be read.
     """
     heads = {name: HeadSpec(kind=head.kind, labels=head.labels) for name, head in bundle.card.heads.items()}

@@ -30,6 +30,7 @@ class TimedProcess:
     """
 
     def __init__(self, name: str, folder: Path, threads: int) -> None:
+        """Starts the process, with so many CPU threads; on entry it has loaded the bundle in `folder`."""
         self.name = name
         root = str(Path(__file__).resolve().parents[2])
         environment = {
@@ -50,6 +51,7 @@ class TimedProcess:
         """What the process reported when it had loaded its bundle."""
 
     def __enter__(self) -> TimedProcess:
+        """Wait until the bundle is loaded."""
         try:
             self.loaded = self._receive()
         except BaseException:
@@ -58,6 +60,7 @@ class TimedProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End the process."""
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(BrokenPipeError):  # it ended before it read its last order
                 if pipe is not None:
@@ -95,5 +98,5 @@ class TimedProcess:
         code = self.process.wait(timeout=30)
         return (
             f"the process that times bundle {self.name!r} ended with code {code}, expected a reply within "
-            f"{REPLY_TIMEOUT_S:.0f} s; its own message stands before this one on standard error"
+            f"{REPLY_TIMEOUT_S:.0f} s; its message stands before this one on standard error"
         )

@@ -2,13 +2,13 @@
 
     python -m model.measure.timing_worker BUNDLE --threads N
 
-Speaks JSON lines with `model.measure.timing` over standard input and output:
+Exchanges JSON lines with `model.measure.timing` over standard input and output:
 
     first            → {"load_ms", "digest", "heads", "bundle_bytes"}
     {"texts": […]}   → {"tokens": […], "tokenise_ms": […], "encode_ms": […], "total_ms": […]}, one a text
     {"stop": true}   → {"peak_rss_mb", "rss_mb"} and the end
 
-Each text is a request of its own: tokenised, run through the graph, turned into answers. Imports nothing
+Each text is a separate request: tokenised, run through the graph, turned into answers. Imports nothing
 heavier than a bundle needs, so that its memory is that of serving. Does not know the other bundles.
 """
 

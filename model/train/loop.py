@@ -58,7 +58,7 @@ class Training:
         key: str,
         on_event: OnEvent,
     ) -> None:
-        """The checkpoint lies in the folder `job.out`. `key` says which training it belongs to: the
+        """The checkpoint lies in the folder `job.out`. `key` identifies the training: the
         checkpoint of another training is ignored."""
         self.heads, self.recipe, self.compute, self.data = job.heads, job.train, compute, data
         self.network = network.to(compute.device)

@@ -1,7 +1,7 @@
 """Losses of the heads, masked where a row is unlabelled, and their sum.
 
 Pure functions of tensors. Every function takes its divisor as an argument instead of averaging over the
-batch: a row counts the same in whatever batch it comes, and ignored rows change nothing.
+batch: the weight of a row does not depend on its batch, and ignored rows change nothing.
 
 Axes: B rows, L labels.
 """

@@ -129,6 +129,7 @@ class WeightAverage:
     """Running average of the weights that learn (Polyak averaging with exponential decay)."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
+        """Starts from the present weights of the parameters that get gradients."""
         self.decay = decay
         self.live = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self.average = {n: p.detach().clone() for n, p in self.live.items()}
