@@ -54,7 +54,7 @@ def kept_baseline(
     fit(job)
     if recipe.distillation:
         started_s = time.monotonic()
-        teach(out, rows, out / "taught", threads=recipe.threads, precision="auto", tell=silent)
+        teach(out, rows, out / "taught", threads=recipe.threads, precision="auto", on_event=silent)
         (out / "teach.json").write_text(json.dumps({"seconds": time.monotonic() - started_s}))
     (out / "scores.json").write_text(json.dumps(scores_on_test(out, rows, threads=recipe.threads)))
     return out
@@ -93,7 +93,7 @@ def kept_folds(
             split="test",
             threads=recipe.threads,
             precision="auto",
-            tell=silent,
+            on_event=silent,
         )
         parts.append((np.flatnonzero(fold == number), np.load(answers[head])))
     np.save(out / f"{head}.npy", fill_in(np.load(baseline / "taught" / f"{head}.npy"), parts))
@@ -113,7 +113,7 @@ def scores_on_test(fitted: Path, rows: Path, *, threads: int | None) -> dict[str
     from tokenizers import Tokenizer
 
     from model.train.device import choose_compute
-    from model.train.evaluate import head_metrics, predict_logits
+    from model.train.evaluate import predict_logits, primary_metrics
     from model.train.network import load_fitted
     from model.train.tokens import tokenise
 
@@ -124,7 +124,7 @@ def scores_on_test(fitted: Path, rows: Path, *, threads: int | None) -> dict[str
     tokenizer = Tokenizer.from_file(str(model.tokenizer_path))
     tokens = tokenise(compress(part.texts(), keep.tolist()), tokenizer)
     logits = predict_logits(model.network, tokens, compute, pad_id=model.pad_token_id)
-    return head_metrics(
+    return primary_metrics(
         model.heads,
         logits,
         {head: targets[keep] for head, targets in part.targets.items()},

@@ -36,7 +36,7 @@ from flows.config.load import load_project
 from model.code import code_digest
 from model.measure.timing import TimingJob, time_bundles
 from model.rows import RowsFolder, open_rows
-from model.spec import SPLITS, BackboneSpec, FitJob, TrainSpec
+from model.spec import SPLITS, BackboneSpec, FitJob, PackageJob, PackageSpec, TrainSpec
 from tests.support.machine import describe_machine, usable_cores
 from tests.support.result import report
 
@@ -179,13 +179,14 @@ class Race:
         shutil.rmtree(out / "bundle", ignore_errors=True)
         tell(f"{title} shared: packaging")
         package(
-            out / "fitted",
-            out / "bundle",
-            name="nine_in_one",
-            rows=self.rows,
-            provenance={},
-            wanted="float32",  # int8 might be refused for one size and not for the other
-            threads=self.recipe.threads,
+            PackageJob(
+                fitted=out / "fitted",
+                out=out / "bundle",
+                name="nine_in_one",
+                rows=self.rows,
+                package=PackageSpec(precision="float32"),  # int8 might be refused for one size only
+                threads=self.recipe.threads,
+            )
         )
         record = {
             "key": key,

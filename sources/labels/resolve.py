@@ -45,7 +45,9 @@ def resolve_labels(
 
 
 def _resolve(name: str, head: HeadSpec, used: Mapping[str, list[Answer]]) -> HeadSpec:
-    seen = {split: {label for a in used.get(split, []) for label in a.positives} for split in SPLITS}
+    seen: dict[str, set[str]] = {
+        split: {label for a in used.get(split, []) for label in a.positives} for split in SPLITS
+    }
     if not used.get("train"):
         raise BadLabels(
             Problem(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from model.export.package import package
-from model.spec import BackboneSpec, HeadSpec
+from model.spec import BackboneSpec, HeadSpec, PackageJob, PackageSpec
 from model.train.backbone import OFFLINE_NAME, load_encoder, resolve
 from model.train.network import MultiHeadNetwork, describe_network
 
@@ -111,8 +111,10 @@ def write_rows(folder: Path, heads: dict[str, HeadSpec], rows: int = 24) -> Path
 
 def make_bundle(place: Path, name: str, heads: dict[str, HeadSpec], encoder: Any = None) -> Path:
     """`place/NAME/bundle` in int8, from `place/NAME/fitted`."""
-    logging.disable(logging.INFO)  # fusion and quantiser tell of every node
+    logging.disable(logging.INFO)  # fusion and quantiser log every node
     fitted = write_fitted(place / name / "fitted", heads, encoder)
     rows = write_rows(place / name / "rows", heads)
-    package(fitted, place / name / "bundle", name=name, rows=rows, provenance={}, wanted="int8", threads=2)
-    return place / name / "bundle"
+    int8 = PackageSpec(precision="int8")
+    out = place / name / "bundle"
+    package(PackageJob(fitted=fitted, out=out, name=name, rows=rows, package=int8, threads=2))
+    return out
