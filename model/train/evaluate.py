@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ..bundle.activations import decide, probabilities
 from ..bundle.batches import sorted_batches
+from ..measure.calibrate import common_threshold
 from ..measure.metrics import metric
 from ..rows import Targets
 from ..spec import HeadSpec
-from .calibrate import common_threshold
 from .device import Compute
 from .network import MultiHeadNetwork
 from .tokens import Tokens

@@ -27,12 +27,12 @@ from ..events import OnEvent, ignore_event, print_event
 from ..faults import fault
 from ..files import file_sha256, write_bytes, write_json
 from ..job import read_fit_job
+from ..measure.calibrate import Calibration, calibrate
 from ..measure.frequencies import label_shares
 from ..measure.metrics import majority_metric
 from ..rows import RowsFolder, open_rows
 from ..spec import FitJob, HeadSpec
 from .backbone import ResolvedBackbone, load_encoder, load_tokenizer, resolve
-from .calibrate import Calibration, calibrate
 from .checkpoint import save_tensors
 from .device import Compute, choose_compute, end_processes
 from .evaluate import predict_logits, primary_metrics

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ..bundle import activations
 from ..bundle.activations import decide
 from ..errors import BadInput
-from ..measure.metrics import Floats, Ints, expected_calibration_error, metric
 from ..spec import UNLABELLED, HeadKind, MetricName
+from .metrics import Floats, Ints, expected_calibration_error, metric
 
 SHRINK_POSITIVES = 20.0
 """The threshold of a label with this many positive validation rows lies halfway between its best threshold
