@@ -6,7 +6,6 @@ paths and the schema; does not know what the fields do.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -31,9 +30,10 @@ from flows.config.strict_yaml import StrictLoader
 from flows.runner import RunnerSpec, runner_problems
 from model.errors import HeadgateError
 from model.spec import BackboneSpec, HeadSpec, PackageSpec, TrainSpec
+from model.suggestions import did_you_mean
 from release.spec import RegistrySpec
 from serving.spec import DeploySpec
-from sources.spec import SourceSpec, SplitSpec, TargetSpec
+from sources.spec import SourceSpec, SplitSpec, source_problems, split_problems
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
 """A name in lower case letters, digits and underscores: it becomes a folder, a column and a URL."""
@@ -151,28 +151,14 @@ def _disagreements(project: Project) -> Iterator[str]:
     """What single fields cannot see: names that point at nothing, heads that no source labels."""
     heads = set(project.heads)
     for source_name, source in project.sources.items():
-        at = f"sources.{source_name}"
-        if (source.path is None) == (source.hub is None):
-            yield f"{at}: give exactly one of `path` and `hub`"
-        if not source.heads:
-            yield f"{at}.heads: the source labels no head; expected at least one of {_listed(heads)}"
-        for head, target in source.heads.items():
-            if head not in heads:
-                near = _nearest(head, heads)
-                yield f"{at}.heads.{head}: no such head{near}; expected one of {_listed(heads)}"
-            elif isinstance(target, TargetSpec):
-                yield from _target_disagreements(f"{at}.heads.{head}", target)
-        if source.split is not None and (source.split_column or isinstance(source.path, dict)):
-            yield f"{at}.split: the split is given twice; keep one of `split`, `split_column`, split paths"
-        if not source.header and not source.names:
-            yield f"{at}.names: a file without a header needs the names of its columns"
+        yield from (f"sources.{source_name}.{line}" for line in source_problems(source, heads))
     labelled = {head for source in project.sources.values() for head in source.heads}
     for head in sorted(heads - labelled):
         yield f"heads.{head}: no source labels this head; name its column in one source's `heads`"
     for field in ("margins", "floors", "label_floors", "max_calibration_error"):
         for head in getattr(project.gates, field):
             if head not in heads:
-                near = _nearest(head, heads)
+                near = did_you_mean(head, heads)
                 yield f"gates.{field}.{head}: no such head{near}; expected one of {_listed(heads)}"
     yield from _slice_disagreements(project)
     if project.deploy.threads != project.gates.latency_threads:
@@ -180,9 +166,7 @@ def _disagreements(project: Project) -> Iterator[str]:
             f"deploy.threads: {project.deploy.threads}, but gates.latency_threads is "
             f"{project.gates.latency_threads}; what is measured must be what serves: give both the same"
         )
-    for source_name in project.split.prefer:
-        if source_name not in project.sources:
-            yield f"split.prefer: no source {source_name!r}{_nearest(source_name, set(project.sources))}"
+    yield from (f"split.{line}" for line in split_problems(project.split, project.sources))
     for head, spec in project.heads.items():
         if len(set(spec.labels)) != len(spec.labels):
             yield f"heads.{head}.labels: a label is listed twice"
@@ -199,7 +183,7 @@ def _slice_disagreements(project: Project) -> Iterator[str]:
         if (rule.column is None) == (band == (None, None)):
             yield f"{at}: give either `column` or a band of `min_chars` and `max_chars`"
         elif rule.column is not None and rule.column not in known:
-            near = _nearest(rule.column, known)
+            near = did_you_mean(rule.column, known)
             yield (
                 f"{at}.column: {rule.column!r} is not carried into the dataset{near}; expected one of "
                 f"{_listed(known)}, or name it in a source's `keep`"
@@ -212,13 +196,8 @@ def _slice_disagreements(project: Project) -> Iterator[str]:
             yield f"{at}: nothing is judged; give a `margin`, a `floor` or both"
         for head in rule.heads:
             if head not in heads:
-                near = _nearest(head, heads)
+                near = did_you_mean(head, heads)
                 yield f"{at}.heads: no head {head!r}{near}; expected one of {_listed(heads)}"
-
-
-def _target_disagreements(at: str, target: TargetSpec) -> Iterator[str]:
-    if (target.column is None) == (target.columns is None):
-        yield f"{at}: give exactly one of `column` and `columns`"
 
 
 def load_project(path: Path, *, backbone: str | None = None) -> Project:
@@ -301,7 +280,7 @@ def _problems(error: ValidationError) -> Iterator[str]:
         elif kind in ("unexpected_keyword_argument", "extra_forbidden"):
             known = _fields_at(item["loc"][:-1])
             key = str(item["loc"][-1])
-            yield f"{where}: unknown field{_nearest(key, known)}; expected one of {_listed(known)}"
+            yield f"{where}: unknown field{did_you_mean(key, known)}; expected one of {_listed(known)}"
         elif kind in ("missing", "missing_argument"):
             yield f"{where}: missing; expected {_expectation_at(item['loc'])}"
         elif kind == "string_pattern_mismatch":
@@ -362,11 +341,6 @@ def _mapping_type(annotation: Any) -> Any:
 
 def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names))
-
-
-def _nearest(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f" (did you mean `{near[0]}`?)" if near else ""
 
 
 def _seen(value: Any) -> str:

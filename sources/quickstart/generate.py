@@ -42,13 +42,13 @@ import argparse
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from model.files import write_bytes
 from sources.quickstart.messages import EMOTIONS, Message, draw_messages, pick
 
 UNANSWERED_SHARE = 0.4
@@ -71,8 +71,8 @@ def write_sources(out: Path, *, rows: int, seed: int) -> tuple[Path, Path]:
     rng = Random(seed + 1)
     out.mkdir(parents=True, exist_ok=True)
     reviews, tickets = out / "reviews.csv", out / "tickets.jsonl"
-    _replace_file(reviews, _reviews_csv(messages))
-    _replace_file(tickets, _tickets_jsonl(messages, rng))
+    write_bytes(reviews, _reviews_csv(messages).encode())
+    write_bytes(tickets, _tickets_jsonl(messages, rng).encode())
     return reviews, tickets
 
 
@@ -99,15 +99,6 @@ def _tickets_jsonl(messages: Sequence[Message], rng: Random) -> str:
             row["emotions"] = sorted(set(message.emotions) ^ {extra}) if differs else list(message.emotions)
         lines.append(json.dumps({**row, "split": message.split}, ensure_ascii=False))
     return "".join(f"{line}\n" for line in lines)
-
-
-def _replace_file(path: Path, content: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

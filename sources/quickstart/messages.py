@@ -1,4 +1,4 @@
-"""The messages of `sources.quickstart.generate`: what a writer means, how the text says so, what annotators answer.
+"""The messages of `sources.quickstart.generate`: what a writer means, the text, the labels of annotators.
 
 Knows the grammar and the shares of everything drawn; does not know files.
 """
