@@ -84,12 +84,7 @@ def find_targets(
 
 
 def _joined(
-    frame: pl.DataFrame,
-    columns: Sequence[str],
-    read: ReadRow,
-    head: str,
-    spec: HeadSpec,
-    codes: TargetCodes,
+    frame: pl.DataFrame, columns: Sequence[str], read: ReadRow, head: str, spec: HeadSpec, codes: TargetCodes
 ) -> pl.DataFrame:
     """`frame` with the `TargetColumns` of one head, which is read from `columns`."""
     distinct = frame.select(columns).unique(maintain_order=True)

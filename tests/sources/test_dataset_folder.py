@@ -289,6 +289,16 @@ def test_an_incomplete_folder_is_not_used(folder: Path) -> None:
     assert (other.path / "rows" / "rows.json").is_file()
 
 
+def test_a_folder_whose_names_are_both_taken_is_refused(folder: Path) -> None:
+    one = make(folder)
+    (one.path / "dataset.json").unlink()
+    other = make(folder)
+    (other.path / "dataset.json").unlink()
+    with pytest.raises(OSError, match="the name is taken"):
+        make(folder)
+    assert not (other.path / "dataset.json").exists()
+
+
 def test_nothing_is_left_behind_when_the_disk_is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any, **options: Any) -> None:
         raise OSError(28, "No space left on device")
