@@ -52,7 +52,6 @@ def read_arrow(file: Path, name: str, wanted: Wanted) -> Table:
                 table = stream.read_all()
     except (pa.ArrowException, OSError) as error:
         raise _damaged(name, "Arrow", error) from error
-    _columns(table.schema, wanted, name)
     return from_arrow(table, name, wanted)
 
 
@@ -151,12 +150,8 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _is_label_type(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_null(kind)
-    )
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(is_number or pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
 
 def _null_inside(cells: pa.ChunkedArray) -> int | None:

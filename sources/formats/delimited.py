@@ -62,7 +62,7 @@ def read_delimited(
         seen = "the file has a header but no rows" if dialect.header else "the file has no rows"
         raise BadTable(Problem(seen, "at least one row", file=name))
     frame = pl.concat(frames, rechunk=True)
-    # A delimited file cannot tell an empty text from a missing one: it is missing.
+    # In a delimited file an empty text and a missing one look alike: both are missing.
     return Table(frame=frame.with_columns(pl.col(wanted.text).replace("", None)))
 
 

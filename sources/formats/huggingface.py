@@ -44,7 +44,7 @@ def read_saved(folder: Path, name: str, wanted: Wanted) -> Iterator[tuple[str | 
     try:
         found = datasets.load_from_disk(str(folder))
     except Exception as error:
-        # The library raises whatever its parts raise (JSON, Arrow, OS errors): all mean the same here.
+        # The library raises whatever its parts raise (JSON, Arrow, OS errors).
         seen = f"the saved dataset cannot be opened ({_first_line(error)})"
         raise UnreadableSource(Problem(seen, file=name)) from error
     yield from _tables(found, name, wanted)

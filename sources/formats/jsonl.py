@@ -1,4 +1,4 @@
-"""Read JSON lines: one object a line, numbers kept as written, an absent key the same as null."""
+"""Read JSON lines: one object a line, numbers kept as written, an absent key is null."""
 
 from __future__ import annotations
 

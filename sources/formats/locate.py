@@ -12,6 +12,7 @@ from typing import Literal, assert_never
 
 from model.suggestions import did_you_mean
 from sources.errors import DataError, Problem, UnreadableSource, one_of
+from sources.formats.huggingface import is_saved
 from sources.formats.text_file import open_text
 from sources.spec import FileFormat, SourceFormat
 
@@ -68,8 +69,9 @@ def expand(path: str, environment: Mapping[str, str] | None = None) -> str:
 def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
     """The files that `path` means, sorted by name, each with its format.
 
-    A folder means all files below it with an ending that is known (or with those of `format`), a glob
-    the files that it matches; hidden files are left out. `base` is what relative paths start from.
+    A folder from `save_to_disk` means itself. Another one means all files below it with an ending that is
+    known (or with those of `format`), a glob the files that it matches; hidden files are left out. Relative
+    paths start from `base`.
 
     Raises:
         AbsentPath: there is no such file or folder, or a variable is not set.
@@ -78,7 +80,7 @@ def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
     full = Path(base, expand(path)).expanduser()
     name = _name(full, base)
     if full.is_dir():
-        if format == "saved":
+        if format == "saved" or (format == "auto" and is_saved(full)):
             return [InputFile(path=full, name=name, format="saved")]
         files = _files_below(full, format)
         if not files:
@@ -93,24 +95,21 @@ def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
             raise AbsentPath(Problem("no file matches the pattern", file=name))
     else:
         raise _absent(full, base)
-    found = []
-    problems = []
+    found, problems = [], []
+    advice = "Set the source's `format`."
     for file in files:
         name = _name(file, base)
         match format:
             case "saved":
-                seen = "a file, not a folder"
-                problems.append(
-                    Problem(seen, "a folder from save_to_disk", "Set the source's `format`.", file=name)
-                )
+                expected = "a folder from save_to_disk"
+                problems.append(Problem("a file, not a folder", expected, advice, file=name))
             case "hub":
                 expected = "the dataset's name in `hub` instead of a path"
                 problems.append(Problem("`format: hub` is for hub datasets", expected, file=name))
             case "auto":
                 if (kind := format_of(file)) is None:
                     seen = "the file's ending does not name a format"
-                    expected = f"one of {_endings('auto')}"
-                    problems.append(Problem(seen, expected, "Set the source's `format`.", file=name))
+                    problems.append(Problem(seen, f"one of {_endings('auto')}", advice, file=name))
                 else:
                     found.append(InputFile(path=file, name=name, format=kind))
             case "csv" | "tsv" | "jsonl" | "parquet" | "arrow":
@@ -148,11 +147,13 @@ def read_lines(path: str, base: Path) -> tuple[str, ...]:
     with open_text(full, name) as text:
         lines = text.read().replace("\r\n", "\n").rstrip("\n").split("\n")
     problems = []
+    labels: set[str] = set()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             problems.append(Problem("a blank line", "one label a line", file=name, line=number))
-        elif line in lines[: number - 1]:
+        elif line in labels:
             problems.append(Problem(f"the label {line!r} is there twice", file=name, line=number))
+        labels.add(line)
     if problems:
         raise DataError(*problems)
     return tuple(lines)

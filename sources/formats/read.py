@@ -20,7 +20,7 @@ from sources.formats.columnar import read_arrow, read_parquet
 from sources.formats.combine import combine, filtered
 from sources.formats.delimited import Dialect, read_delimited
 from sources.formats.given_split import given_by_column, named_split
-from sources.formats.huggingface import is_saved, read_hub, read_saved
+from sources.formats.huggingface import read_hub, read_saved
 from sources.formats.jsonl import read_jsonl
 from sources.formats.locate import InputFile, locate
 from sources.formats.table import FILE, GIVEN, LINE, Table, Wanted
@@ -121,9 +121,8 @@ def _path_tables(
     errors: list[DataError],
 ) -> Iterator[Table]:
     """The files of one path, at most `spec.limit` rows in all; what is wrong with a file joins `errors`."""
-    saved = spec.format == "auto" and is_saved(Path(base, path))
     left = spec.limit
-    for file in locate(path, "saved" if saved else spec.format, base):
+    for file in locate(path, spec.format, base):
         if left == 0:
             return
         try:

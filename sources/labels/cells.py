@@ -1,8 +1,8 @@
 """Read one cell: from a string as written to labels. Pure Python, one cell at a time; callers read each
 distinct cell once. Does not know files, rows or heads.
 
-A missing cell (None) is *unlabelled*: the result is None. A cell that says that no label applies gives
-`()`. An empty string is missing too, unless the target says `empty_means_none`.
+A missing cell (None) is *unlabelled*: the result is None. A cell to which no label applies gives `()`. An
+empty string is missing too, unless the target has `empty_means_none`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class CellReader:
         unlabelled for multiclass.
 
         Raises:
-            CellError: the cell is not written as the target says, or holds a blank or huge label.
+            CellError: the cell is not written as the target declares, or holds a blank or huge label.
         """
         if cell is None:
             return None

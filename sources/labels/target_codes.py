@@ -1,5 +1,5 @@
-"""What a labelled cell says of a head's labels, and codes for distinct ones: rows carry the code, so that a
-million rows with a hundred different targets cost a million integers.
+"""The target of one head for one text, and codes for distinct targets: rows carry the code, so that a million
+rows with a hundred different targets cost a million integers.
 """
 
 from __future__ import annotations

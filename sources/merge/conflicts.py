@@ -119,8 +119,8 @@ def conflict_scope(given: Sequence[WeightedTarget], kind: HeadKind) -> tuple[boo
 def resolve_conflicts(
     given: pl.DataFrame, kind: HeadKind, codes: TargetCodes, split: SplitSpec, weights: dict[str, float]
 ) -> pl.DataFrame:
-    """The target of each text that has several; texts that are given the same are resolved once, so the
-    cost is that of the distinct cases.
+    """The target of each text that has several; equal cases are resolved once, so the cost is that of
+    the distinct ones.
 
     Args:
         given: `text_id`, `source`, `target` (code in `codes`), one row an input row.

@@ -16,7 +16,7 @@ from sources.formats.table import Progress
 from sources.merge.rows_folder import write_rows
 
 SCHEMA_VERSION = 2
-"""Of the dataset folder. 2: the profile says more of each head and split, and where conflicts are."""
+"""Of the dataset folder. 2: the profile has more figures of each head and split, and where conflicts are."""
 
 
 def write_dataset(
@@ -31,7 +31,7 @@ def write_dataset(
     that name is taken by other evidence, by that of the evidence too.
 
     Args:
-        about: what `dataset.json` says: `fingerprint`, `evidence` and whatever a reader needs.
+        about: content of `dataset.json`: `fingerprint`, `evidence` and what `sources.dataset` reads.
         tables: name → table, `dataset` among them.
         heads: with labels filled in.
 

@@ -1,8 +1,8 @@
-"""When two texts, or two labels, are the same: the one definition that everything else uses.
+"""Identity of texts and of labels: the one definition that everything else uses.
 
-Text identity: Unicode NFC, then line ends `\\r\\n` and `\\r` become `\\n`, then white space at both ends
+Identity of texts: Unicode NFC, then line ends `\\r\\n` and `\\r` become `\\n`, then white space at both ends
 (Unicode property White_Space) is removed. Nothing else: case, punctuation, inner white space and
-zero-width characters make a different text. Two labels are the same if they are equal after NFC.
+zero-width characters make a different text. Two labels are one if they are equal after NFC.
 
 `identity` is idempotent: a part of an NFC text is NFC, and white space stays white space under NFC.
 """

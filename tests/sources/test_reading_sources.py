@@ -293,6 +293,12 @@ def test_a_saved_dataset_without_splits_keeps_its_selection(saved: Path) -> None
     assert tags.frame["tags"].to_list() == ['["q","p"]', '["q","p"]']
 
 
+def test_a_saved_dataset_below_a_variable(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADGATE_TEST_SAVED", str(saved))
+    spec = SourceSpec(path="${HEADGATE_TEST_SAVED}/one", heads=HEAD)
+    assert [row[3] for row in rows(spec, saved)] == ["g", "e"]
+
+
 def test_an_unknown_split_of_a_saved_dataset(saved: Path) -> None:
     with pytest.raises(BadSplit, match=r"split_map: .dev: validation"):
         rows(SourceSpec(path="saved", heads=HEAD), saved)
