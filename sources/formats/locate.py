@@ -124,8 +124,8 @@ def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
 def _files_below(folder: Path, format: SourceFormat) -> list[Path]:
     """The files of the format (`auto`: of any) in `folder` and its sub-folders, without hidden ones."""
     inside = (p for p in folder.rglob("*") if p.is_file())
-    shown = (p for p in inside if not any(part.startswith(".") for part in p.relative_to(folder).parts))
-    return sorted(p for p in shown if format_of(p) is not None and format in ("auto", format_of(p)))
+    visible = (p for p in inside if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    return sorted(p for p in visible if format_of(p) is not None and format in ("auto", format_of(p)))
 
 
 def format_of(file: Path) -> FileFormat | None:
