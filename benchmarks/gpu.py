@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.support.contract import CannotMeasure, Report, run
@@ -135,10 +134,10 @@ def headgate_seconds(length: int, size: Size) -> float:
     """Seconds of Headgate's training steps over all rows, once, after a short training to warm up."""
     import numpy as np
 
-    from model.spec import HeadSpec, TrainSpec
+    from model.spec import BackboneSpec, FitJob, HeadSpec, TrainSpec
     from model.train.device import choose_compute
     from model.train.loop import Training
-    from model.train.rows import TrainingRows
+    from model.train.rows import TrainingData, TrainingRows
     from model.train.tokens import Tokens
 
     compute = choose_compute("bfloat16", None)
@@ -166,15 +165,11 @@ def headgate_seconds(length: int, size: Size) -> float:
         with tempfile.TemporaryDirectory() as folder:
             training = Training(
                 network_of(size, compute.attention),
-                heads,
-                recipe,
+                FitJob(heads=heads, backbone=BackboneSpec(), train=recipe, rows="", out=folder),
                 compute,
-                train=rows_of(count),
-                validation=rows_of(64),
-                pad_id=0,
-                folder=Path(folder),
+                TrainingData(rows_of(count), rows_of(64), pad_id=0),
                 key="gpu",
-                tell=lambda event: None,
+                on_event=lambda event: None,
             )
             seconds = training.run().seconds
     return seconds

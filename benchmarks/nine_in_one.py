@@ -39,10 +39,10 @@ from benchmarks.parts.compared_fits import (
 )
 from benchmarks.parts.nine_in_one_table import measures_of, tables_of
 from benchmarks.parts.rows import CONFIGS, merged_rows, tiny_project, working_folder
-from flows.config.schema import load_project
+from flows.config.load import load_project
 from model.code import code_digest
 from model.rows import RowsFolder, open_rows
-from model.spec import SPLITS, BackboneSpec, FitJob, TrainSpec
+from model.spec import SPLITS, BackboneSpec, FitJob, PackageJob, PackageSpec, TrainSpec
 from tests.support.contract import Report, Size, run
 from tests.support.machine import usable_cores
 from tests.support.measured_process import run_measured
@@ -191,13 +191,14 @@ class Race:
         shutil.rmtree(out / "bundle", ignore_errors=True)
         progress(f"{title} shared: packaging")
         package(
-            out / "fitted",
-            out / "bundle",
-            name="nine_in_one",
-            rows=self.rows,
-            provenance={},
-            wanted="float32",  # int8 might be refused for one size and not for the other
-            threads=self.recipe.threads,
+            PackageJob(
+                fitted=out / "fitted",
+                out=out / "bundle",
+                name="nine_in_one",
+                rows=self.rows,
+                package=PackageSpec(precision="float32"),  # int8 might be refused for one size only
+                threads=self.recipe.threads,
+            )
         )
         facts = read_json(out / "fitted" / "fit.json")
         fits = [read_json(b / "fit.json") for b in fitted.values()]

@@ -5,7 +5,7 @@
         ├── BadInput            a job, rows folder, fitted folder or option that cannot be used (exit code 2)
         │   ├── BackboneError   the pretrained encoder is absent, unreachable, damaged or of the wrong kind
         │   └── BundleError     a bundle that may not be used
-        └── TrainingDiverged    the loss became infinite or not a number
+        └── TrainingDiverged    a loss is infinite or not a number
 
 Messages name files, lines, heads and fields; they never hold a text of the data.
 """
@@ -23,6 +23,7 @@ __all__ = [
     "ModelError",
     "TextError",
     "TrainingDiverged",
+    "foreseen",
 ]
 
 
@@ -31,4 +32,11 @@ class BackboneError(BadInput):
 
 
 class TrainingDiverged(ModelError):
-    """The loss is no longer a finite number; the message names the step and the rows."""
+    """A loss is infinite or not a number; the message names the step and the rows."""
+
+
+def foreseen(error: object) -> ErrorKind | None:
+    """Who has to act on an error; None where nobody foresaw it. Disk and network are foreseen."""
+    if isinstance(error, HeadgateError):
+        return error.kind
+    return "other" if isinstance(error, OSError) else None

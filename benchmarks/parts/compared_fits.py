@@ -89,7 +89,7 @@ def _answers(fitted: Path, rows: Path, out: Path, recipe: TrainSpec, split: str 
     from model.train.teach import teach
 
     options: dict[str, Any] = {"split": split, "threads": recipe.threads, "precision": "auto"}
-    return teach(fitted, rows, out, tell=ignore, **options)
+    return teach(fitted, rows, out, on_event=ignore, **options)
 
 
 def scores_on_test(fitted: Path, rows: Path, *, threads: int | None) -> dict[str, float]:
@@ -97,7 +97,7 @@ def scores_on_test(fitted: Path, rows: Path, *, threads: int | None) -> dict[str
     from tokenizers import Tokenizer
 
     from model.train.device import choose_compute
-    from model.train.evaluate import head_metrics, predict_logits
+    from model.train.evaluate import predict_logits, primary_metrics
     from model.train.network import load_fitted
     from model.train.tokens import tokenise
 
@@ -108,7 +108,7 @@ def scores_on_test(fitted: Path, rows: Path, *, threads: int | None) -> dict[str
     tokenizer = Tokenizer.from_file(str(model.tokenizer_path))
     tokens = tokenise(compress(part.texts(), keep.tolist()), tokenizer)
     logits = predict_logits(model.network, tokens, compute, pad_id=model.pad_token_id)
-    return head_metrics(
+    return primary_metrics(
         model.heads,
         logits,
         {head: targets[keep] for head, targets in part.targets.items()},

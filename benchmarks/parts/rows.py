@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.config.schema import load_project
+from flows.config.load import load_project
 from model.spec import SPLITS
 from sources.dataset import build_dataset
 from tests.support.contract import CannotMeasure

@@ -139,12 +139,12 @@ def _mean_metric(network: Any, rows: Path, encoder: str, threads: int) -> float:
     """Mean over heads of the primary metric on test rows, calibrated on validation rows."""
     import numpy as np
 
+    from model.measure.calibrate import calibrate
     from model.rows import open_rows
     from model.spec import BackboneSpec
     from model.train.backbone import load_tokenizer, resolve
-    from model.train.calibrate import calibrate
     from model.train.device import choose_compute
-    from model.train.evaluate import head_metrics, predict_logits
+    from model.train.evaluate import predict_logits, primary_metrics
     from model.train.tokens import tokenise
 
     compute = choose_compute("auto", threads)
@@ -161,7 +161,7 @@ def _mean_metric(network: Any, rows: Path, encoder: str, threads: int) -> float:
         )
         for name, head in folder.heads.items()
     }
-    figures = head_metrics(
+    figures = primary_metrics(
         folder.heads,
         logits["test"],
         parts["test"].targets,

@@ -7,7 +7,6 @@ why a check is made.
 
 from __future__ import annotations
 
-import difflib
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expectations.data.check import Check
+from model.suggestions import did_you_mean
 from report.page import TEMPLATES
 
 # Counts, but none of the values that were found: texts must not travel into results or pages.
@@ -120,9 +120,8 @@ def evaluate(
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """`; did you mean …?` for the known name nearest to `name`, or nothing."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean `{near[0]}`?" if near else ""
+    """` (did you mean …?)` for the known name nearest to `name`, or nothing."""
+    return did_you_mean(name, known)
 
 
 def _broken(source: Any, name: str, frame: pd.DataFrame, result: Any) -> NDArray[np.int64]:

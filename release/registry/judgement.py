@@ -1,4 +1,4 @@
-"""How a registered version was judged, signed when it is registered: what a later promotion believes.
+"""How a registered version was judged, signed when it is registered: what a later promotion relies on.
 
 Tags and artifacts of the registry can be changed by any of its clients, so a promotion by hand, days later,
 reads this record instead. Does not decide whether the version may serve.
@@ -35,7 +35,7 @@ class NotJudged(HeadgateError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What the gates said of a version, and of which bytes."""
+    """The verdict on a version, and on which bytes."""
 
     name: str
     """Registered model."""

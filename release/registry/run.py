@@ -35,7 +35,7 @@ def experiment_id(registry: Registry, home: Home, name: str, spec: RegistrySpec)
     found = registry.client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    # A server knows where its artifacts go; the local store has to be told.
+    # A server knows where its artifacts go; the local store does not.
     location = None if spec.tracking_uri is not None else str(artifacts(home) / name)
     try:
         return str(registry.client.create_experiment(name, artifact_location=location))
@@ -67,6 +67,29 @@ def close_run(registry: Registry, experiment: str, run_id: str, status: str) -> 
         if str(model.status) == LoggedModelStatus.PENDING.value:
             client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
     client.set_terminated(run_id, status)
+
+
+def close_abandoned_runs(registry: Registry, experiment: str) -> list[str]:
+    """Close runs that a process of this machine opened and did not live to close; one sentence each.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    done = []
+    with registry.asked("close abandoned runs"):
+        client = registry.client
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return []
+        for run in client.search_runs([found.experiment_id], "attributes.status = 'RUNNING'"):
+            tags = run.data.tags
+            if tags.get(HOST_TAG) != socket.gethostname() or not tags.get(PID_TAG, "").isdigit():
+                continue
+            if str(start_ticks(int(tags[PID_TAG]))) == tags.get(START_TAG):
+                continue
+            close_run(registry, found.experiment_id, run.info.run_id, "KILLED")
+            done.append(f"closed run {run.info.run_name}, which its process left open")
+    return done
 
 
 def log_figures(registry: Registry, run_id: str, candidate: Candidate) -> None:

@@ -19,7 +19,7 @@ from expectations.gates.scores import load_scores
 from expectations.gates.timings import timings_from_json
 from expectations.verdict import Verdict
 from model.files import write_bytes
-from model.references import BundleRef, Measured
+from model.references import BundleRef, Measured, Run
 from release.champion import ChampionRef
 from release.registry.register import RegisteredVersion
 from release.targets.deploy import DeployOutcome
@@ -27,7 +27,6 @@ from report.progress import Step
 from report.release.page import ReleaseReport, render_release
 from report.suspects import suspects_section
 from report.verdict_table import verdict_rows
-from tasks.data.prepare_run import Run
 from tasks.data.validate_data import Quality
 
 

@@ -283,7 +283,7 @@ def test_expectations_of_ones_own(
         "met",
     ]
     assert "did you mean `expect_column_values_to_match_regex`?" in said[2].reason
-    assert "no column 'txt'; did you mean `text`?" in said[3].reason
+    assert "no column 'txt' (did you mean `text`?)" in said[3].reason
     assert "did you mean `regex`?" in said[4].reason
     # Only the misspelt name is critical.
     assert [reason.split(":")[0] for reason in judged.verdict.reasons] == ["extra[2]"]

@@ -18,7 +18,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from model.bundle.card import SCHEMA_VERSION, card_from_json
 from model.bundle.files import CARD, GOLDEN, LISTED, MANIFEST, MODEL, TOKENIZER
-from model.bundle.reader import Bundle, output_name
+from model.bundle.graph import output_name
+from model.bundle.reader import Bundle
 
 MATRIX = 256
 """Side of the matrices that a slow copy multiplies for nothing."""

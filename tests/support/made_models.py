@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from model.export.package import package
-from model.spec import BackboneSpec, HeadSpec
+from model.spec import BackboneSpec, HeadSpec, PackageJob, PackageSpec
 from model.train.backbone import OFFLINE_NAME, load_encoder, resolve
 from model.train.network import MultiHeadNetwork, describe_network
 
@@ -120,5 +120,7 @@ def make_bundle(place: Path, name: str, heads: dict[str, HeadSpec], encoder: Any
     logging.disable(logging.INFO)  # fusion and quantiser log every node
     fitted = write_fitted(place / name / "fitted", heads, encoder)
     rows = write_rows(place / name / "rows", heads)
-    package(fitted, place / name / "bundle", name=name, rows=rows, provenance={}, wanted="int8", threads=2)
-    return place / name / "bundle"
+    int8 = PackageSpec(precision="int8")
+    out = place / name / "bundle"
+    package(PackageJob(fitted=fitted, out=out, name=name, rows=rows, package=int8, threads=2))
+    return out

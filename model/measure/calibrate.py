@@ -1,6 +1,6 @@
 """After training, on validation rows only: a temperature a head and a threshold a label.
 
-Pure functions of arrays. Never sees test rows: the gate would then judge what was tuned on it.
+Pure functions of arrays. Never sees test rows: the gate would then judge on rows that the model was tuned on.
 
 Axes: N rows, L labels.
 """
@@ -8,28 +8,30 @@ Axes: N rows, L labels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle.activations import decide, probabilities
+from ..bundle import activations
+from ..bundle.activations import decide
 from ..errors import BadInput
-from ..measure.metrics import Floats, Ints, expected_calibration_error, metric
 from ..spec import UNLABELLED, HeadKind, MetricName
+from .metrics import Floats, Ints, expected_calibration_error, metric
 
 SHRINK_POSITIVES = 20.0
-"""A label with this many positive validation rows lies halfway between its own best threshold and the
-head's common one: F1's best threshold moves by tenths when a label has a handful of rows."""
+"""The threshold of a label with this many positive validation rows lies halfway between its best threshold
+and the head's common one. With a handful of rows, the best threshold for F1 varies by tenths."""
 
 TEMPERATURES = (0.05, 20.0)
-"""Bounds of a temperature; a head at a bound has hardly learnt anything or separates all rows."""
+"""Bounds of a temperature. A head at a bound has learned hardly anything, or separates all rows."""
 
 _COMMON_GRID = np.linspace(0.02, 0.98, 97)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What one head's logits are read with."""
+    """Temperature and thresholds of one head."""
 
     temperature: float
     """Logits are divided by it."""
@@ -38,7 +40,7 @@ class Calibration:
     ece_before: float
     """Expected calibration error on validation rows at temperature 1."""
     ece_after: float
-    """The same at `temperature`."""
+    """Expected calibration error on validation rows at `temperature`."""
 
 
 def calibrate(kind: HeadKind, metric_name: MetricName, logits: Floats, targets: Ints) -> Calibration:
@@ -56,10 +58,17 @@ def calibrate(kind: HeadKind, metric_name: MetricName, logits: Floats, targets: 
     if not np.isfinite(logits).all():
         raise BadInput("calibration: a logit is not finite")
     temperature = best_temperature(kind, logits, targets)
-    before, after = probabilities(kind, logits), probabilities(kind, logits, temperature)
-    thresholds = None
-    if kind == "multilabel":
-        thresholds = tuple(float(t) for t in best_thresholds(metric_name, after, targets))
+    before, after = (
+        activations.probabilities(kind, logits),
+        activations.probabilities(kind, logits, temperature),
+    )
+    match kind:
+        case "multiclass":
+            thresholds = None
+        case "multilabel":
+            thresholds = tuple(float(t) for t in best_thresholds(metric_name, after, targets))
+        case _:
+            assert_never(kind)
     return Calibration(
         temperature=temperature,
         thresholds=thresholds,
@@ -96,55 +105,69 @@ def best_temperature(kind: HeadKind, logits: Floats, targets: Ints) -> float:
 
 def _derivatives(kind: HeadKind, scores: Floats, answers: Ints, inverse: float) -> tuple[float, float]:
     """First and second derivative of the mean negative log-likelihood by the inverse temperature."""
-    share = probabilities(kind, scores if scores.ndim == 2 else scores[:, None], 1.0 / inverse)
-    if kind == "multiclass":
-        mean = (share * scores).sum(1)
-        chosen = scores[np.arange(len(scores)), answers]
-        return float((mean - chosen).mean()), float(((share * scores**2).sum(1) - mean**2).mean())
-    share = share[:, 0]
-    return float(((share - answers) * scores).mean()), float((share * (1 - share) * scores**2).mean())
+    p = activations.probabilities(kind, scores if scores.ndim == 2 else scores[:, None], 1.0 / inverse)
+    match kind:
+        case "multiclass":
+            mean = (p * scores).sum(1)
+            chosen = scores[np.arange(len(scores)), answers]
+            return float((mean - chosen).mean()), float(((p * scores**2).sum(1) - mean**2).mean())
+        case "multilabel":
+            p = p[:, 0]
+            return float(((p - answers) * scores).mean()), float((p * (1 - p) * scores**2).mean())
+        case _:
+            assert_never(kind)
 
 
-def best_thresholds(metric_name: MetricName, shares: Floats, targets: Ints) -> NDArray[np.float64]:
+def best_thresholds(metric_name: MetricName, probabilities: Floats, targets: Ints) -> NDArray[np.float64]:
     """(L,) thresholds of a multilabel head.
 
-    For `macro_f1` each label gets its own best, shrunk to the common one by how few positive rows it has;
-    the other metrics join all labels in one figure, which the best common threshold serves.
+    For `macro_f1`, the mean of the labels' figures, each label gets the threshold that is best for it, drawn
+    towards the common one if it has few positive rows. The other metrics are one figure of all labels
+    together: all labels get the best common threshold.
 
     Args:
-        shares: (N, L) calibrated probabilities.
+        probabilities: (N, L), calibrated.
         targets: (N, L), -1 where unknown.
     """
-    labels = shares.shape[1]
-    common = common_threshold(metric_name, shares, targets)
-    if metric_name != "macro_f1":
-        return np.full(labels, common)
+    common = common_threshold(metric_name, probabilities, targets)
+    match metric_name:
+        case "macro_f1":
+            return _thresholds_by_label(probabilities, targets, common)
+        case "accuracy" | "micro_f1" | "subset_accuracy":
+            return np.full(probabilities.shape[1], common)
+        case _:
+            assert_never(metric_name)
+
+
+def _thresholds_by_label(probabilities: Floats, targets: Ints, common: float) -> NDArray[np.float64]:
+    labels = probabilities.shape[1]
     result = np.empty(labels)
     for label in range(labels):
         known = targets[:, label] != UNLABELLED
         positive = targets[known, label] == 1
         count = float(positive.sum())
-        own = _best_f1_threshold(shares[known, label], positive) if count else common
-        result[label] = (count * own + SHRINK_POSITIVES * common) / (count + SHRINK_POSITIVES)
+        best = _best_f1_threshold(probabilities[known, label], positive) if count else common
+        result[label] = (count * best + SHRINK_POSITIVES * common) / (count + SHRINK_POSITIVES)
     return result
 
 
-def common_threshold(metric_name: MetricName, shares: Floats, targets: Ints) -> float:
-    """The one threshold for all labels with the best metric; of equals the one nearest 0.5."""
+def common_threshold(metric_name: MetricName, probabilities: Floats, targets: Ints) -> float:
+    """The one threshold for all labels with the best metric; among equals the one nearest 0.5."""
+    labels = probabilities.shape[1]
     values = [
-        metric(metric_name, "multilabel", decide("multilabel", shares, t), targets, shares.shape[1])
+        metric(metric_name, "multilabel", decide("multilabel", probabilities, t), targets, labels)
         for t in _COMMON_GRID
     ]
     best = np.flatnonzero(np.asarray(values) >= max(values) - 1e-12)
     return float(_COMMON_GRID[best[np.abs(_COMMON_GRID[best] - 0.5).argmin()]])
 
 
-def _best_f1_threshold(share: Floats, positive: NDArray[np.bool_]) -> float:
+def _best_f1_threshold(probabilities: Floats, positive: NDArray[np.bool_]) -> float:
     """Midway between the two neighbouring probabilities whose cut has the best F1."""
-    order = np.argsort(-share, kind="stable")
-    ranked, hits = share[order], np.cumsum(positive[order])
-    taken = np.arange(1, len(ranked) + 1)
-    f1 = 2 * hits / (taken + positive.sum())
+    order = np.argsort(-probabilities, kind="stable")
+    ranked, hits = probabilities[order], np.cumsum(positive[order])
+    predicted = np.arange(1, len(ranked) + 1)
+    f1 = 2 * hits / (predicted + positive.sum())
     # A cut between equal probabilities cannot be made.
     possible = np.append(ranked[:-1] > ranked[1:], True)
     best = int(np.where(possible, f1, -1.0).argmax())

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.bundle.activations import decide, probabilities
+from model.bundle.card import METRICS
 from model.errors import BadInput
 from model.measure.metrics import (
     confusion_matrix,
@@ -17,39 +18,49 @@ from model.measure.metrics import (
     per_label,
 )
 
-SINGLE_SAID = np.array([0, 0, 1, 2, 2, 1], np.int32)
+SINGLE_CHOSEN = np.array([0, 0, 1, 2, 2, 1], np.int32)
 SINGLE_TRUE = np.array([0, 1, 1, 2, 0, -1], np.int32)
-CELLS_SAID = np.array([[1, 0], [1, 1], [0, 0], [1, 1]], np.int8)
+CELLS_CHOSEN = np.array([[1, 0], [1, 1], [0, 0], [1, 1]], np.int8)
 CELLS_TRUE = np.array([[1, 0], [0, 1], [-1, 1], [-1, -1]], np.int8)
 
 
 def test_multiclass_by_hand() -> None:
-    figures = per_label("multiclass", SINGLE_SAID, SINGLE_TRUE, 3)
-    assert figures["precision"].tolist() == [0.5, 1.0, 0.5]
-    assert figures["recall"].tolist() == [0.5, 0.5, 1.0]
-    assert figures["f1"].tolist() == pytest.approx([0.5, 2 / 3, 2 / 3])
-    assert figures["support"].tolist() == [2, 2, 1]
-    assert metric("accuracy", "multiclass", SINGLE_SAID, SINGLE_TRUE, 3) == pytest.approx(3 / 5)
-    assert metric("macro_f1", "multiclass", SINGLE_SAID, SINGLE_TRUE, 3) == pytest.approx(11 / 18)
-    assert metric("micro_f1", "multiclass", SINGLE_SAID, SINGLE_TRUE, 3) == pytest.approx(3 / 5)
-    assert confusion_matrix(SINGLE_SAID, SINGLE_TRUE, 3).tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
+    figures = per_label("multiclass", SINGLE_CHOSEN, SINGLE_TRUE, 3)
+    assert figures.precision.tolist() == [0.5, 1.0, 0.5]
+    assert figures.recall.tolist() == [0.5, 0.5, 1.0]
+    assert figures.f1.tolist() == pytest.approx([0.5, 2 / 3, 2 / 3])
+    assert figures.support.tolist() == [2, 2, 1]
+    assert metric("accuracy", "multiclass", SINGLE_CHOSEN, SINGLE_TRUE, 3) == pytest.approx(3 / 5)
+    assert metric("macro_f1", "multiclass", SINGLE_CHOSEN, SINGLE_TRUE, 3) == pytest.approx(11 / 18)
+    assert metric("micro_f1", "multiclass", SINGLE_CHOSEN, SINGLE_TRUE, 3) == pytest.approx(3 / 5)
+    assert confusion_matrix(SINGLE_CHOSEN, SINGLE_TRUE, 3).tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
 
 
 def test_multilabel_by_hand_leaves_unknown_cells_out() -> None:
-    figures = per_label("multilabel", CELLS_SAID, CELLS_TRUE, 2)
-    assert figures["precision"].tolist() == [0.5, 1.0]
-    assert figures["recall"].tolist() == [1.0, 0.5]
-    assert figures["f1"].tolist() == pytest.approx([2 / 3, 2 / 3])
-    assert metric("macro_f1", "multilabel", CELLS_SAID, CELLS_TRUE, 2) == pytest.approx(2 / 3)
-    assert metric("micro_f1", "multilabel", CELLS_SAID, CELLS_TRUE, 2) == pytest.approx(2 / 3)
-    assert metric("accuracy", "multilabel", CELLS_SAID, CELLS_TRUE, 2) == pytest.approx(3 / 5)
-    assert metric("subset_accuracy", "multilabel", CELLS_SAID, CELLS_TRUE, 2) == pytest.approx(1 / 3)
+    figures = per_label("multilabel", CELLS_CHOSEN, CELLS_TRUE, 2)
+    assert figures.precision.tolist() == [0.5, 1.0]
+    assert figures.recall.tolist() == [1.0, 0.5]
+    assert figures.f1.tolist() == pytest.approx([2 / 3, 2 / 3])
+    assert metric("macro_f1", "multilabel", CELLS_CHOSEN, CELLS_TRUE, 2) == pytest.approx(2 / 3)
+    assert metric("micro_f1", "multilabel", CELLS_CHOSEN, CELLS_TRUE, 2) == pytest.approx(2 / 3)
+    assert metric("accuracy", "multilabel", CELLS_CHOSEN, CELLS_TRUE, 2) == pytest.approx(3 / 5)
+    assert metric("subset_accuracy", "multilabel", CELLS_CHOSEN, CELLS_TRUE, 2) == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "micro_f1", "subset_accuracy"])
+def test_an_answer_that_is_none_of_the_labels_is_wrong_and_chosen_for_no_label() -> None:
+    chosen, true = np.array([-1, 0, 1, -1], np.int32), np.array([0, 0, 1, -1], np.int32)
+    figures = per_label("multiclass", chosen, true, 2)
+    assert figures.support.tolist() == [2, 1]
+    assert figures.predicted.tolist() == [1, 1]
+    assert figures.recall.tolist() == [0.5, 1.0]
+    assert metric("accuracy", "multiclass", chosen, true, 2) == pytest.approx(2 / 3)
+    assert confusion_matrix(chosen, true, 2).tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("name", METRICS)
 def test_no_labelled_row_is_an_error_not_a_figure(name: str) -> None:
     with pytest.raises(BadInput, match="no labelled row"):
-        metric(name, "multiclass", SINGLE_SAID, np.full(6, -1, np.int32), 3)  # type: ignore[arg-type]
+        metric(name, "multiclass", SINGLE_CHOSEN, np.full(6, -1, np.int32), 3)  # type: ignore[arg-type]
 
 
 def test_calibration_error_by_hand() -> None:
@@ -93,7 +104,7 @@ def test_row_order_and_unlabelled_rows_do_not_matter(seed: int, kind: str) -> No
     order = random.permutation(20)
     more_said = np.concatenate([said, said[:4]])
     more_true = np.concatenate([true, np.full_like(true[:4], -1)])
-    for name in ("accuracy", "macro_f1", "micro_f1", "subset_accuracy"):
+    for name in METRICS:
         value = metric(name, kind, said, true, 3)  # type: ignore[arg-type]
         assert 0.0 <= value <= 1.0
         assert metric(name, kind, said[order], true[order], 3) == pytest.approx(value)  # type: ignore[arg-type]

@@ -1,0 +1,5 @@
+"""Placeholder."""
+
+from report.release.gather import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,5 @@
+"""Placeholder."""
+
+from report.sweep import write_sweep_page
+
+__all__ = ["write_sweep_page"]
