@@ -140,11 +140,11 @@ def fit_mostly_here(job: FitJob, title: str) -> None:
     the others is that of this process."""
     if title.endswith("shared"):
         return fit_measured(job, title)
-    from model.measure.timing_worker import resident
+    from model.measure.timing_worker import resident_mib
     from model.train.fit import fit
 
     fit(job, ignore)
-    Path(job.out, "spent.json").write_text(json.dumps({"peak_mib": resident()["peak_rss_mb"]}))
+    Path(job.out, "spent.json").write_text(json.dumps({"peak_mib": resident_mib()["peak_rss_mb"]}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from expectations.verdict import ApprovedVersion
 from model.files import file_sha256
 from release.home import Home
 from release.journal import Entry
+from release.moves.move import BEGUN
 from release.moves.promote import promote_version
-from release.moves.unfinished import BEGUN
 from release.registry.register import RegisteredVersion, register_version
 from release.registry.run import experiment_id
 from release.releases import open_releases
@@ -119,7 +119,7 @@ def consistent(entries: Sequence[Entry], promoted: Sequence[int | None]) -> bool
     open_operation = ""
     former = None
     for entry in entries:
-        if entry.event in BEGUN:
+        if entry.event in BEGUN.values():
             if open_operation:
                 return False
             open_operation = entry.operation

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.cli.following import run_follower
 from model.faults import STEPS
 from release.home import Home
 from release.moves.reconcile import reconcile
 from release.moves.rollback import roll_back
 from release.registry.candidate import Candidate
 from release.registry.store import tracking_uri
-from release.targets import follower
+from release.targets.follower import FollowJob, followed_registry
 from serving.store.manifest import verify_release
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import PUBLIC_KEY
@@ -146,9 +147,15 @@ class ReleaseCases:
             (folder.version_dir(newest) / "bundle").mkdir(parents=True)
         key = Path(shutil.copyfile(world.home.keys / PUBLIC_KEY, self.root / PUBLIC_KEY))
 
+        job = FollowJob(
+            home=replica,
+            name=NAME,
+            registry=followed_registry(replica, NAME, tracking_uri(world.home), None),
+            public_key=key,
+        )
+
         def look() -> None:
-            arguments = [NAME, "--home", str(replica.root), "--public-key", str(key), "--once"]
-            assert follower.main([*arguments, "--tracking-uri", tracking_uri(world.home)]) == 0
+            assert run_follower(job, once=True) == 0
 
         code = in_a_child(look, log=self.log, fault=f"{point}:{kind}")
         # The follower answers SIGTERM by finishing its look.

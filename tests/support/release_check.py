@@ -1,6 +1,6 @@
 """Whether a release can be made: version, changelog and schema agree.
 
-    python -m tests.support.release_check
+python -m tests.support.release_check
 """
 
 from __future__ import annotations
