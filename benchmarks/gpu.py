@@ -20,7 +20,7 @@ from tests.support.contract import CannotMeasure, Report, run
 from tests.support.measures import Measure, at_least, undecided
 
 GOAL = "35% of the matrix rate at 128 tokens, 3 × Trainer"
-QUICK_S, WHOLE_S = 15, 300
+QUICK_S, WHOLE_S = 20, 300
 LENGTHS = (32, 128)
 """Tokens a row."""
 
