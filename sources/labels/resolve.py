@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from model.spec import SPLITS, HeadSpec
+from model.spec import SPLITS, HeadSpec, SplitName
 from sources.errors import BadLabels, DataError, Problem, quoted, raise_together
 from sources.labels.target_codes import Target
 from sources.merge.identity import same_label
@@ -75,9 +75,10 @@ def _labels(name: str, head: HeadSpec, used: Mapping[str, list[Target]]) -> tupl
     return labels
 
 
-def _refuse_unseen(name: str, labels: tuple[str, ...], seen: Mapping[str, set[str]]) -> None:
+def _refuse_unseen(name: str, labels: tuple[str, ...], seen: Mapping[SplitName, set[str]]) -> None:
     problems = []
-    for split in ("test", "validation"):
+    splits: tuple[SplitName, ...] = ("test", "validation")
+    for split in splits:
         if not (unseen := sorted(seen[split] - set(labels))):
             continue
         listed = ", ".join(map(quoted, unseen[:MAX_LABELS_NAMED]))

@@ -169,12 +169,13 @@ def _whole_groups(texts: pl.DataFrame, need: npt.NDArray[np.bool_]) -> npt.NDArr
 
 def _refuse_empty(codes: npt.NDArray[np.int8], split: SplitSpec) -> None:
     problems = []
-    for name, share in (
-        ("train", 1 - split.validation - split.test),
-        ("validation", split.validation),
-        ("test", split.test),
-    ):
-        if not (codes == CODES[name]).any():
+    shares: dict[SplitName, float] = {
+        "train": 1 - split.validation - split.test,
+        "validation": split.validation,
+        "test": split.test,
+    }
+    for name, share in shares.items():
+        if not np.any(codes == CODES[name]):
             seen = f"the {name} split is empty ({len(codes):,} texts in all)"
             advice = "Give it rows, or leave the rows' split out so that they are split by hash."
             if share == 0:
