@@ -1,4 +1,4 @@
-"""What every request and reply goes through: the token, the version header, the clock, the last resort.
+"""What every request and reply goes through: token, version header, clock, and the reply when all else fails.
 
 A plain ASGI layer around the application. Does not know routes' meanings, bodies or models.
 """
@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from serving.http.replies import to_json
+from serving.http.replies import error_reply
 
 VERSION_HEADER = "X-Headgate-Version"
 """Reply header with the version that answered, or `none`."""
@@ -27,12 +27,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 log = logging.getLogger("serving")
 
 
-def error_body(code: str, message: str) -> bytes:
-    """The body of every reply that refuses: `{"error": {"code", "message"}}`."""
-    return to_json({"error": {"code": code, "message": message}})
-
-
-FAILED = error_body("internal", "the endpoint failed; its log says why")
+FAILED = error_reply("internal", "the endpoint failed; its log says why")
 """The body of every 500."""
 
 
@@ -83,7 +78,7 @@ class Envelope:
             if self._may_pass(scope):
                 await self._app(scope, receive, send_marked)
             else:
-                body = error_body("unauthorized", "a valid bearer token is needed")
+                body = error_reply("unauthorized", "a valid bearer token is needed")
                 await _reply(send_marked, 401, body, [(b"www-authenticate", b"Bearer")])
         except Exception:
             log.exception("request failed", extra={"status_sent": status})

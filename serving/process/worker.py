@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 from serving.http.app import make_app
 from serving.http.batching import Batcher
+from serving.http.body import Limits
 from serving.http.engine import Engine
 from serving.http.metrics import Metrics
-from serving.http.requests import Limits
 from serving.process.control import start_ticks
 from serving.process.server import DrainingServer
 from serving.store.board import Board, WorkerState
