@@ -1,6 +1,6 @@
 """Where and how the shipped model answers: the `deploy` section of the YAML schema (stdlib only).
 
-Does not know how the endpoint is started (`serving.process.control`) or what it loads (`serving.http.engine`).
+Does not know how the endpoint is started (`serving.process`) or what it loads (`serving.http.engine`).
 """
 
 from __future__ import annotations
@@ -66,5 +66,7 @@ class DeploySpec:
     """How often the endpoint looks for a new version, in seconds. One look is one `stat` of a file."""
     start_timeout_s: Annotated[float, Range(gt=0)] = 60.0
     """How long a start or a swap may take before it counts as failed, in seconds."""
+    wait_poll_s: Annotated[float, Range(gt=0, le=10)] = 0.05
+    """Pause between two looks at an endpoint whose start, swap or end is waited for, in seconds."""
     drain_timeout_s: Annotated[float, Range(gt=0)] = 30.0
     """How long a stopping endpoint may take to answer what it has accepted, in seconds."""

@@ -26,7 +26,7 @@ from release.settings import state_file
 from release.spec import RegistrySpec
 from release.targets.deploy import deploy_version
 from serving.process import control as process
-from serving.process.control import start_ticks
+from serving.processes import process_start
 from serving.spec import ENDPOINT, DeploySpec
 from serving.store.manifest import ReleaseRefused
 
@@ -148,7 +148,7 @@ def _close_runs(registry: Registry, experiment: str) -> list[str]:
             tags = run.data.tags
             if tags.get(HOST_TAG) != socket.gethostname() or not tags.get(PID_TAG, "").isdigit():
                 continue
-            if str(start_ticks(int(tags[PID_TAG]))) == tags.get(START_TAG):
+            if str(process_start(int(tags[PID_TAG]))) == tags.get(START_TAG):
                 continue
             close_run(registry, found.experiment_id, run.info.run_id, "KILLED")
             done.append(f"closed run {run.info.run_name}, which its process left open")

@@ -10,7 +10,6 @@ import json
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -23,24 +22,20 @@ from release.journal import Entry
 from release.moves.restore import restore
 from release.registry.judgement import NotJudged
 from release.releases import Releases, open_releases
-from release.settings import Settings, endpoint_log, load_settings, save_settings, state_file
+from release.settings import Settings, endpoint_log, save_settings, state_file
 from release.spec import RegistrySpec
 from release.targets import plugin as target
 from report.progress import Step
 from serving.client import NoAnswer, ask, read_token, wait_for_version
+from serving.errors import PortTaken as PortTaken
 from serving.http.replies import DECIMALS
 from serving.process import control as process
+from serving.process.job import endpoint_job, running_job
 from serving.spec import ENDPOINT, DeploySpec
 from serving.store.manifest import BUNDLE_FOLDER, ReleaseRefused
 
 TEXTS_AT_ONCE = 32
 """Golden texts in one request; fewer where the endpoint takes fewer."""
-
-
-class PortTaken(HeadgateError):
-    """Another program listens where the endpoint should; nothing was changed."""
-
-    kind = "usage"
 
 
 class WrongAnswers(HeadgateError):
@@ -250,10 +245,6 @@ def _undo(releases: Releases, spec: DeploySpec, version: int, reason: str) -> De
 def _leave_if_changed(releases: Releases, spec: DeploySpec) -> None:
     """Stop an endpoint that was started with other settings; the new ones need a new process."""
     file = state_file(releases.home, releases.name)
-    former = load_settings(releases.home, releases.name).deploy
-
-    def command(deploy: DeploySpec) -> list[str]:
-        return process.serve_command(releases.folder.path, releases.public_key, deploy, Path(file))
-
-    if process.status(file) is not None and command(former) != command(spec):
+    wanted = endpoint_job(releases.folder.path, releases.public_key, spec, file)
+    if process.status(file) is not None and running_job(file) != wanted:
         process.stop(file)

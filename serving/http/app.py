@@ -48,9 +48,12 @@ _REFUSALS = {
 }
 
 
-def _replies(reply: Any, *refusals: int) -> dict[int | str, dict[str, Any]]:
+_Described = dict[int | str, dict[str, Any]]
+
+
+def _replies(reply: Any, *refusals: int) -> _Described:
     """For `/openapi.json`: what a route replies with status 200 and which refusals it knows."""
-    described: dict[int | str, dict[str, Any]] = {200: {"model": reply, "description": "The reply"}}
+    described: _Described = {200: {"model": reply, "description": "The reply"}}
     return described | {n: {"model": ErrorReply, "description": _REFUSALS[n]} for n in refusals}
 
 
@@ -145,7 +148,9 @@ def _describe(
         reply: HealthReply = {"status": "alive"}
         return Response(to_json(reply), media_type=_JSON)
 
-    not_ready = {503: {"model": ReadyReply, "description": "Nothing serves, or the endpoint is ending"}}
+    not_ready: _Described = {
+        503: {"model": ReadyReply, "description": "Nothing serves, or the endpoint is ending"}
+    }
 
     @app.get("/ready", responses=_replies(ReadyReply) | not_ready, response_model=None)
     async def ready() -> Response:
@@ -177,7 +182,7 @@ def _describe(
             raise Refused(503, "not_ready", engine.reason, {"Retry-After": "1"})
         return Response(version_reply(served), media_type=_JSON)
 
-    unauthorized = {401: {"model": ErrorReply, "description": _REFUSALS[401]}}
+    unauthorized: _Described = {401: {"model": ErrorReply, "description": _REFUSALS[401]}}
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=unauthorized, response_model=None)
     async def prometheus() -> Response:

@@ -190,8 +190,9 @@ def version_reply(served: Served) -> bytes:
         "sequence": served.sequence,
         "bundle_sha256": manifest.bundle_sha256,
         "outcome": manifest.outcome,
-        "override": override
-        and {
+        "override": None
+        if override is None
+        else {
             "reason": override.reason,
             "by": override.by,
             "expires": override.expires,

@@ -118,8 +118,9 @@ class SignedFormat(Generic[T]):
         names = self._names()
         if raw.keys() != set(names):
             raise self.error(f"{self.file}: expected exactly the fields {sorted(names)}")
+        kind: Any = self.record  # mypy holds that `type[T]` is not hashable
         try:
-            made: T = _checker(self.record).validate_json(json.dumps(raw), strict=True)
+            made: T = _checker(kind).validate_json(json.dumps(raw), strict=True)
         except ValidationError as error:
             place = error.errors(include_input=False)[0]["loc"][:1]
             raise self.error(
@@ -153,7 +154,7 @@ def json_object(data: bytes, file: str, error: type[HeadgateError]) -> dict[str,
 
 
 @functools.cache
-def _checker(record: type[T]) -> TypeAdapter[T]:
+def _checker(record: Any) -> TypeAdapter[Any]:
     return TypeAdapter(record)
 
 

@@ -28,8 +28,8 @@ import numpy as np
 
 from model.bundle.reader import Bundle
 from serving import client
+from serving.processes import resident_bytes
 from serving.spec import DeploySpec
-from serving.store.board import resident_bytes
 from tests.support.bad_versions import ROTTEN, SLOW, SLOW_MS
 from tests.support.machine import describe_machine
 from tests.support.open_endpoint import OpenEndpoint, open_endpoint
