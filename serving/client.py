@@ -1,6 +1,6 @@
 """Asking an endpoint over HTTP with the standard library alone, with bounded waits.
 
-Knows routes and replies; not where an endpoint comes from. Proxies from the environment are not used.
+Does not know where an endpoint comes from. Proxies from the environment are not used.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ _Described = dict[int | str, dict[str, Any]]
 
 
 def _replies(reply: Any, *refusals: int) -> _Described:
-    """For `/openapi.json`: what a route replies with status 200 and which refusals it knows."""
+    """For `/openapi.json`: the reply of a route with status 200, and its refusals."""
     described: _Described = {200: {"model": reply, "description": "The reply"}}
     return described | {n: {"model": ErrorReply, "description": _REFUSALS[n]} for n in refusals}
 
@@ -70,7 +70,7 @@ def make_app(
     """The ASGI application of an endpoint.
 
     Args:
-        engine: knows which version serves.
+        engine: holds the version that serves.
         batcher: answers texts.
         metrics: counts.
         limits: how much one request may hold.
@@ -144,7 +144,7 @@ def _describe(
     @app.get("/health", responses=_replies(HealthReply), response_model=None)
     @app.get("/ping", include_in_schema=False, response_model=None)
     async def health() -> Response:
-        """Whether the process is alive; says nothing about what it serves."""
+        """Whether the process is alive, whatever it serves."""
         reply: HealthReply = {"status": "alive"}
         return Response(to_json(reply), media_type=_JSON)
 

@@ -1,4 +1,4 @@
-"""Reading a request's body: bounded in bytes and in time, strict JSON, before anything looks at what it says.
+"""Reading a request's body: bounded in bytes and in time, then as strict JSON.
 
 Every refusal is a fixed sentence with figures of the endpoint: nothing that was sent is ever sent back.
 """

@@ -27,7 +27,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 log = logging.getLogger("serving")
 
 
-FAILED = error_reply("internal", "the endpoint failed; its log says why")
+FAILED = error_reply("internal", "the endpoint failed; see its log")
 """The body of every 500."""
 
 
@@ -85,7 +85,7 @@ class Envelope:
             if not status:
                 await _reply(send_marked, 500, FAILED)
             elif not complete:
-                raise  # half a reply is out: only closing the connection tells the client
+                raise  # half a reply is out: only closing the connection shows the client that it is broken
         finally:
             self._on_reply(scope["path"], status, time.perf_counter() - begin)
 
@@ -104,7 +104,7 @@ class Envelope:
             return True
         given = [value for key, value in scope["headers"] if key == b"authorization"]
         scheme, _, token = (given[0] if len(given) == 1 else b"").partition(b" ")
-        # Constant time: how long a refusal takes must not tell how much of the token was right.
+        # Constant time: the duration of a refusal must not show how much of the token was right.
         return hmac.compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
 
 

@@ -227,7 +227,7 @@ _EXPECTED = "Input should be "
 
 
 def refusal_of(errors: Sequence[Mapping[str, Any]]) -> Refused:
-    """What pydantic's errors come to, without what was sent: only names of fields, indices and types."""
+    """The refusal for pydantic's errors: names of fields, indices and types, and nothing that was sent."""
     deepest = max(len(error["loc"]) for error in errors)
     errors = [error for error in errors if len(error["loc"]) == deepest]
     first = errors[0]

@@ -1,8 +1,8 @@
 """Time a candidate through HTTP before anything is promoted: a private endpoint, an open loop of requests.
 
-The endpoint serves whatever is signed with the key that it was given. Here that is a key made for this one
-measurement, in a temporary folder that goes with it: no other endpoint knows that key, so nothing that is
-signed here can ever serve anywhere else, and the project's key signs nothing that did not pass.
+The endpoint serves what is signed with the key that it was given: a key that is made for this measurement and
+removed with it. No other endpoint trusts that key, so what is signed here serves nowhere else, and the key of
+the project signs nothing that did not pass.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def measure_http(job: HttpTimingJob) -> dict[str, Any]:
             try:
                 served = get(state.url, "/version")[1].get("bundle_sha256")
             except NoAnswer as error:
-                return {**facts, "problem": f"it no longer answers after the requests ({error})"}
+                return {**facts, "problem": f"it does not answer after the requests ({error})"}
             return {**found, **facts, "bundle_sha256": served, "peak_rss_mb": peak_resident_mib(state.pid)}
         finally:
             control.stop(state_file, wait_s=END_S)

@@ -17,7 +17,7 @@ from model.errors import HeadgateError
 from serving.http.app import make_app
 from serving.http.batching import Batcher
 from serving.http.body import Limits
-from serving.http.engine import Engine
+from serving.http.engine import Engine, EngineEvents
 from serving.http.metrics import Metrics
 from serving.process.job import EndpointJob
 from serving.process.server import DrainingServer
@@ -90,9 +90,11 @@ def run_worker(
         threads=spec.threads,
         poll_s=spec.poll_s,
         max_answer_ms=spec.max_answer_ms,
-        on_exchange=lambda served: metrics.exchange(),
-        on_refusal=lambda refusal: metrics.refusal(),
-        on_change=publish,
+        events=EngineEvents(
+            on_exchange=lambda served: metrics.exchange(),
+            on_refusal=lambda refusal: metrics.refusal(),
+            on_change=publish,
+        ),
     )
     batcher = Batcher(
         max_batch=spec.max_batch,

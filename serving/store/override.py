@@ -1,4 +1,4 @@
-"""The audited way around a gate: a signed record that says who let a version serve, why and how long.
+"""The audited way around a gate: a signed record of who let a version serve, why and how long.
 
 It stands in a file of its own beside the release manifest, so that the verdict stays as it was judged.
 """

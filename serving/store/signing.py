@@ -38,7 +38,7 @@ class BadSignature(HeadgateError):
 def ensure_key_pair(folder: Path) -> tuple[Path, Path]:
     """Paths of the (private, public) key in `folder`, both made if the private one is not there yet.
 
-    Several processes may call this at once on an empty folder; all get the same pair.
+    Several processes may call this at once on an empty folder; all get one pair.
 
     Raises:
         KeyProblem: the private key exists but can't be used.

@@ -31,7 +31,7 @@ class Client(threading.Thread):
         self.lost: list[str] = []
         """What became of requests that were accepted and not answered."""
         self.reset: list[str] = []
-        """New connections that were reset before anything came back: the ending endpoint did not accept them."""
+        """New connections that were reset before anything came back: the endpoint did not accept them."""
 
     def end(self) -> None:
         """It is enough; return once the last reply is in."""
@@ -65,7 +65,8 @@ class Client(threading.Thread):
             except (OSError, http.client.HTTPException) as error:
                 # `RemoteDisconnected` derives from it, and means that the connection was accepted and closed.
                 refused = type(error) is ConnectionResetError and not kept and reply is None
-                (self.reset if refused else self.lost).append(f"on a {'kept' if kept else 'new'} connection: {error!r}")
+                seen = self.reset if refused else self.lost
+                seen.append(f"on a {'kept' if kept else 'new'} connection: {error!r}")
                 connection.close()
                 self._connection = None
                 continue
