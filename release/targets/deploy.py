@@ -22,7 +22,7 @@ from release.journal import Entry
 from release.moves.restore import restore
 from release.registry.judgement import NotJudged
 from release.releases import Releases, open_releases
-from release.settings import Settings, endpoint_log, save_settings, state_file
+from release.settings import Settings, endpoint_log, load_settings, save_settings, state_file
 from release.spec import RegistrySpec
 from release.targets import plugin as target
 from report.progress import Step
@@ -30,7 +30,7 @@ from serving.client import NoAnswer, ask, read_token, wait_for_version
 from serving.errors import PortTaken as PortTaken
 from serving.http.replies import DECIMALS
 from serving.process import control as process
-from serving.process.job import endpoint_job, running_job
+from serving.process.job import EndpointJob, endpoint_job
 from serving.spec import ENDPOINT, DeploySpec
 from serving.store.manifest import BUNDLE_FOLDER, ReleaseRefused
 
@@ -172,7 +172,7 @@ def confirm(releases: Releases, url: str, spec: DeploySpec, version: int) -> Non
         WrongAnswers: it answers differently.
     """
     token = read_token(spec.token_file)
-    wait_for_version(url, version, token=token, timeout_s=spec.start_timeout_s)
+    wait_for_version(url, version, token=token, timeout_s=spec.start_timeout_s, poll_s=spec.wait_poll_s)
     fault("endpoint_swapped")
     bundle = releases.folder.version_dir(version) / BUNDLE_FOLDER
     golden = json.loads((bundle / "golden.json").read_bytes())
@@ -238,13 +238,18 @@ def _undo(releases: Releases, spec: DeploySpec, version: int, reason: str) -> De
         fault("endpoint_stopped")
     elif (running := process.status(file)) is not None:
         url = running.url
-        wait_for_version(url, serving, token=read_token(spec.token_file), timeout_s=spec.start_timeout_s)
+        token = read_token(spec.token_file)
+        wait_for_version(url, serving, token=token, timeout_s=spec.start_timeout_s, poll_s=spec.wait_poll_s)
     return DeployOutcome(deployed=False, wanted=version, serving=serving, url=url, reason=reason)
 
 
 def _leave_if_changed(releases: Releases, spec: DeploySpec) -> None:
     """Stop an endpoint that was started with other settings; the new ones need a new process."""
     file = state_file(releases.home, releases.name)
-    wanted = endpoint_job(releases.folder.path, releases.public_key, spec, file)
-    if process.status(file) is not None and running_job(file) != wanted:
+    former = load_settings(releases.home, releases.name).deploy
+
+    def job(deploy: DeploySpec) -> EndpointJob:
+        return endpoint_job(releases.folder.path, releases.public_key, deploy, file)
+
+    if process.status(file) is not None and job(former) != job(spec):
         process.stop(file)

@@ -19,13 +19,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from model.errors import HeadgateError
 from serving.http.loading import Served
 
 Probabilities: TypeAlias = dict[str, NDArray[np.float32]]
 """Head → (N, L_h), one row a text."""
 
 
-class QueueFull(Exception):
+class QueueFull(HeadgateError):
     """Too many texts wait already."""
 
     def __init__(self, retry_after_s: int) -> None:
@@ -34,7 +35,7 @@ class QueueFull(Exception):
         """When the queue should have emptied, in whole seconds, at least 1."""
 
 
-class Closed(Exception):
+class Closed(HeadgateError):
     """The batcher takes on nothing more."""
 
 

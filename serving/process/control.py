@@ -20,7 +20,7 @@ from model.files import locked
 from serving.client import get
 from serving.errors import EndpointError as EndpointError
 from serving.errors import NoAnswer
-from serving.process.job import EndpointJob, endpoint_job, job_file, write_job
+from serving.process.job import EndpointJob, endpoint_job, job_file, running_spec, write_job
 from serving.processes import process_start
 from serving.spec import DeploySpec
 from serving.waiting import wait_until
@@ -136,17 +136,12 @@ def start(
         )
 
 
-def stop(
-    state_file: Path,
-    wait_s: float = DeploySpec().drain_timeout_s + END_MARGIN_S,
-    poll_s: float = DeploySpec().wait_poll_s,
-) -> bool:
+def stop(state_file: Path, wait_s: float | None = None) -> bool:
     """Ask an endpoint to finish what it accepted and end (SIGTERM); after `wait_s` end it (SIGKILL).
 
     Args:
         state_file: of the endpoint.
-        wait_s: longest wait for it to end, in seconds.
-        poll_s: pause between two looks, in seconds.
+        wait_s: longest wait for it to end, in seconds; None: its `drain_timeout_s` and `END_MARGIN_S`.
 
     Returns:
         Whether one was running.
@@ -154,12 +149,13 @@ def stop(
     Raises:
         EndpointError: it does not end.
     """
-    state = status(state_file)
+    state, spec = status(state_file), running_spec(state_file)
     if state is not None:
         _signal(state, signal.SIGTERM)
-        if not _gone(state, wait_s, poll_s):
+        patience_s = spec.drain_timeout_s + END_MARGIN_S if wait_s is None else wait_s
+        if not _gone(state, patience_s, spec.wait_poll_s):
             _signal(state, signal.SIGKILL)
-            if not _gone(state, END_S, poll_s):
+            if not _gone(state, END_S, spec.wait_poll_s):
                 raise EndpointError(f"the endpoint (process {state.pid}) does not end")
     state_file.unlink(missing_ok=True)
     job_file(state_file).unlink(missing_ok=True)

@@ -86,12 +86,12 @@ def read_job(path: Path) -> EndpointJob:
         raise WrongUsage(f"job file {path}: {problems}") from error
 
 
-def running_job(state_file: Path) -> EndpointJob | None:
-    """The job that the endpoint of a state file was started with last; None where no file holds it."""
+def running_spec(state_file: Path) -> DeploySpec:
+    """How the endpoint of a state file was started last; the defaults where no file holds it."""
     try:
-        return read_job(job_file(state_file))
+        return read_job(job_file(state_file)).deploy
     except WrongUsage:
-        return None
+        return DeploySpec()
 
 
 @functools.cache

@@ -25,7 +25,7 @@ from onnx import numpy_helper
 
 from serving import client
 from serving.process import control as process
-from serving.process.job import OF_THE_DEPLOYMENT, endpoint_job, read_job, running_job
+from serving.process.job import OF_THE_DEPLOYMENT, endpoint_job, job_file, read_job
 from serving.processes import process_start
 from serving.spec import DeploySpec
 from tests.support.load import Client
@@ -57,11 +57,11 @@ def test_the_job_file_holds_all_that_the_process_reads_and_names_the_project(
     state = start(spec)
     state_file = shop.root / "endpoints" / "0.json"
     wanted = endpoint_job(shop.folder.path, shop.public_key, spec, state_file)
-    assert running_job(state_file) == wanted
+    assert read_job(job_file(state_file)) == wanted
     shown = psutil.Process(state.pid).cmdline()
     assert shown[-3:] == ["-m", "serving", str(state_file.with_suffix(".job"))]
     process.stop(state_file)
-    assert running_job(state_file) is None
+    assert not job_file(state_file).exists()
 
 
 def test_a_job_differs_by_what_the_process_reads_and_by_nothing_else(shop: Any, spec: Any) -> None:
