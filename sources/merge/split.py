@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from model.spec import SPLITS
+from model.spec import SPLITS, SplitName
 from sources.errors import BadSplit, Problem
 from sources.merge.identity import text_ids
 from sources.spec import SplitSpec

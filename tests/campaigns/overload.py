@@ -25,7 +25,7 @@ from dataclasses import replace
 import numpy as np
 
 from serving import client
-from serving.process import control as process
+from serving.processes import process_start
 from serving.spec import DeploySpec
 from tests.support.contract import Report, Size, run
 from tests.support.load import Client
@@ -152,7 +152,7 @@ def overload(seconds: float) -> list[Measure]:
 
 def ends(count: int, workers: int) -> list[Measure]:
     """`count` times SIGTERM under load; figures."""
-    lost, statuses, slow, orphans = 0, Counter(), 0, 0
+    lost, reset, statuses, slow, orphans = 0, 0, Counter(), 0, 0
     spec = replace(SPEC, workers=workers, queue_limit=64)
     for _ in range(count):
         with open_endpoint(spec, work=ENDS_WORK) as endpoint:
@@ -163,12 +163,13 @@ def ends(count: int, workers: int) -> list[Measure]:
             time.sleep(0.5)
             os.kill(pid, signal.SIGTERM)
             begin = time.monotonic()
-            while process.start_ticks(pid) is not None and time.monotonic() - begin < 20:
+            while process_start(pid) is not None and time.monotonic() - begin < 20:
                 time.sleep(0.02)
-            slow += process.start_ticks(pid) is not None
+            slow += process_start(pid) is not None
             for one in clients:
                 one.join(15)
                 lost += len(one.lost) + one.is_alive()
+                reset += len(one.reset)
                 statuses.update(status for status, _, _ in one.seen)
                 for flaw in one.lost:
                     print(f"{workers} workers: {flaw}", file=sys.stderr)
@@ -179,6 +180,7 @@ def ends(count: int, workers: int) -> list[Measure]:
         Measure(f"{name}: ends by SIGTERM under load", count, ""),
         Measure(f"{name}: answered 200", statuses[200], "", at_least(count)),
         Measure(f"{name}: accepted and lost", lost, "", at_most(0)),
+        Measure(f"{name}: reset before they were accepted", reset, ""),
         Measure(f"{name}: answered otherwise than 200 or 503", other, "", at_most(0)),
         Measure(f"{name}: ends that took over 20 s or left a listener", slow + orphans, "", at_most(0)),
     ]

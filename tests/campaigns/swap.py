@@ -26,8 +26,8 @@ import numpy as np
 
 from model.bundle.reader import Bundle
 from serving import client
+from serving.processes import resident_bytes
 from serving.spec import DeploySpec
-from serving.store.board import resident_bytes
 from tests.support.bad_versions import ROTTEN, SLOW, SLOW_MS
 from tests.support.contract import Report, Size, run
 from tests.support.measures import Measure, at_least, at_most
