@@ -6,7 +6,6 @@ never changes a label.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from expectations.data.findings import replace_file, to_csv
+from expectations.data.offending_rows import write_table
 from expectations.stats.label_issues import Floats, Integers, score_labels
 from model.spec import UNLABELLED, HeadSpec, SplitName
 
@@ -45,7 +44,7 @@ APPLIES, APPLIES_NOT = "applies", "does not apply"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class Predictions:
     """A model's answers for rows of one split, beside what is given there."""
 
     split: SplitName
@@ -107,7 +106,7 @@ class _Suspect:
 def find_suspects(
     dataset: Path,
     heads: Mapping[str, HeadSpec],
-    answers: Mapping[str, Sequence[Answers]],
+    answers: Mapping[str, Sequence[Predictions]],
     out: Path,
     *,
     mode: str,
@@ -135,13 +134,7 @@ def find_suspects(
         suspects += sorted(of_head, key=_worst_first)[:most_rows]
     suspects.sort(key=_worst_first)
     table = _placed(dataset, suspects)
-    out.mkdir(parents=True, exist_ok=True)
-    parquet, text = out / "suspicious_labels.parquet", out / "suspicious_labels.csv"
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    replace_file(parquet, buffer.getvalue())
-    rows = zip(*(table[name].to_pylist() for name in COLUMNS.names), strict=True)
-    replace_file(text, to_csv(COLUMNS.names, rows).encode("utf-8"))
+    parquet, text = write_table(table, out, "suspicious_labels")
     return Suspects(
         mode=mode, totals=tuple(totals), listed=table.num_rows, parquet=str(parquet), csv=str(text)
     )
@@ -151,7 +144,7 @@ def _worst_first(one: _Suspect) -> tuple[float, str, str, int]:
     return one.score, one.head, one.split, one.position
 
 
-def _suspects(head: str, spec: HeadSpec, parts: Sequence[Answers]) -> tuple[int, list[_Suspect]]:
+def _suspects(head: str, spec: HeadSpec, parts: Sequence[Predictions]) -> tuple[int, list[_Suspect]]:
     """Labels looked at, and those that look wrong, of parts that are alike."""
     targets = np.concatenate([part.targets for part in parts])
     scored = score_labels(targets, np.concatenate([part.probabilities for part in parts]))
