@@ -14,7 +14,6 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from expectations.gates.release import decide
 from flows.baselines import fit_heads
 from flows.config.schema import Project, load_project
 from flows.ending import ending
@@ -38,6 +37,7 @@ from serving.process.http_timing import time_http
 from tasks.data.merge import merge
 from tasks.data.prepare_run import Run, prepare_run
 from tasks.data.validate_data import validate_data
+from tasks.judge.decide import decide
 from tasks.report.publish_artifacts import publish_artifacts
 
 

@@ -83,7 +83,7 @@ class CheckResult:
     check: Check
     outcome: RuleOutcome
     reason: str = ""
-    """One sentence: what was seen, where for example, and what to do; never a value from the data but labels."""
+    """One sentence: what was seen, where for example, and what to do; of the data's values only labels."""
     count: int | None = None
     """Elements that break it; none where it is about one figure."""
     elements: int | None = None

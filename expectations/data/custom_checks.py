@@ -1,7 +1,7 @@
-"""Custom expectations of `extra`: their checks, the tables that they look at, and what functions return there.
+"""Custom expectations of `extra`: their checks, the tables that they look at, what functions return there.
 
-What is wrong with an entry becomes the check's `problem` and is never raised. No more columns are read than an
-expectation names; a function is given all but the columns of single labels.
+What is wrong with an entry becomes the check's `problem` and is never raised. No more columns are read than
+an expectation names; a function is given all but the columns of single labels.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Heads = Mapping[str, HeadSpec]
 
 
 def custom_check(name: str, entry: Mapping[str, Any]) -> Check:
-    """The check of one entry. Where its severity cannot be read it gets the gravest, so that a slip of the pen
-    never lets data through."""
+    """The check of one entry. Where its severity cannot be read it gets the gravest, so that a slip of the
+    pen never lets data through."""
     problems = [f"`{key}` is not one of {', '.join(EXTRA_KEYS)}" for key in entry if key not in EXTRA_KEYS]
     severity = entry.get("severity", "critical")
     if severity not in get_args(Severity):
@@ -72,8 +72,8 @@ def custom_check(name: str, entry: Mapping[str, Any]) -> Check:
 def call_functions(
     checks: Sequence[Check], custom: CustomRules, dataset: Path, heads: Heads
 ) -> tuple[tuple[Check, ...], dict[str, pd.DataFrame]]:
-    """The checks, with those that name a custom function turned into checks of what it returns, and the tables
-    of what was returned."""
+    """The checks, with those that name a custom function turned into checks of what it returns, and the
+    tables of what was returned."""
     tables: dict[str, pd.DataFrame] = {}
     columns: dict[TableName, dict[str, object]] = {}
     made: list[Check] = []
@@ -109,7 +109,7 @@ def call_functions(
 
 
 def custom_tables(dataset: Path, heads: Heads, checks: Sequence[Check]) -> dict[str, pd.DataFrame]:
-    """The tables that custom expectations of the library's kind look at, with no more columns than they name."""
+    """The tables that custom expectations look at by the library, with no more columns than they name."""
     wanted: dict[str, set[str]] = {}
     for check in checks:
         if check.table not in RETURNED or check.problem is not None:
@@ -145,7 +145,7 @@ def _columns(table: str, dataset: Path, heads: Heads) -> tuple[str, ...]:
 def _table(table: str, dataset: Path, heads: Heads, columns: Collection[str]) -> pd.DataFrame:
     """One row an input row (`rows`) or a text (`dataset`), with the named columns that exist.
 
-    A name that does not exist is left out: the expectation that needs it then cannot be evaluated and says so.
+    A name that does not exist is left out: the expectation that needs it then cannot be evaluated.
     """
     if table == "rows":
         file = open_table(dataset / "observations.parquet", ["line"])

@@ -28,7 +28,8 @@ from expectations.stats.divergence import (
     quantile_edges,
     rebin,
 )
-from model.spec import SPLITS, HeadKind
+from model.bundle.card import HeadKind
+from model.spec import SPLITS
 
 LENGTH_CELLS = 10
 """Cells that text lengths are compared in: deciles of the champion's lengths."""
@@ -51,7 +52,7 @@ DriftState = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """From where on a figure is a warning and from where on a failure: the fields `drift_…` of `DataRules`."""
+    """From where on a figure is a warning, and a failure: the fields `drift_…` of `DataRules`."""
 
     psi_warn: float = 0.1
     psi_fail: float = 0.25

@@ -1,4 +1,4 @@
-"""The one module that knows Great Expectations: evaluates checks on tables and renders what its Data Docs say.
+"""The one module that knows Great Expectations: evaluates checks and renders what its Data Docs say.
 
 The library takes seconds to import, so it is imported inside the functions. Its context lives in memory:
 it writes nothing, reads no project, and reports nothing to anyone. Does not know rules or verdicts, nor
@@ -127,8 +127,8 @@ def _failed(check: Check, reason: str) -> CheckResult:
 
 
 def _broken(source: Any, name: str, frame: pd.DataFrame, result: Any) -> NDArray[np.int64]:
-    """Rows of `frame` that break an expectation, by evaluating it once more: counts alone are many times cheaper,
-    so rows are looked for only where there are any. Their numbers are kept, no values."""
+    """Rows of `frame` that break an expectation, by evaluating it once more: counts alone are many times
+    cheaper, so rows are looked for only where there are any. Their numbers are kept, no values."""
     numbered = frame.assign(**{ROW: np.arange(len(frame))})
     asset = source.add_dataframe_asset(f"{name} {result.expectation_config.meta['check']}")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": numbered})

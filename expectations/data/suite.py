@@ -13,7 +13,7 @@ from typing import assert_never
 from expectations.data.check import Check
 from expectations.data.custom_checks import custom_check
 from expectations.data.drift import Drift, levels_of
-from expectations.data.rules import LANGUAGE_COLUMN, RULES, RuleEntry
+from expectations.data.rules import LANGUAGE_COLUMN, RULES, UNITS, RuleEntry
 from expectations.data.texts import Languages
 from expectations.spec import DataRules, Rule
 from model.spec import HeadSpec
@@ -79,7 +79,7 @@ def _check(
         kwargs={"column": column, **arguments, **({"mostly": 1.0 - rule.tolerance} if counted else {})},
         head=head,
         split=split,
-        unit=entry.unit,
+        unit=entry.unit or UNITS[entry.table],
         value_unit=entry.value_unit,
         shows_value=entry.shows_value,
         warn_above=entry.warn_above,
@@ -98,7 +98,7 @@ def _drift(entry: RuleEntry, rules: DataRules, comparisons: Sequence[Drift]) -> 
         tolerance=0.0,
         table=entry.table,
         type=type_,
-        unit=entry.unit,
+        unit=entry.unit or UNITS[entry.table],
     )
     if all(one.state == "nothing to compare with" for one in comparisons):
         yield replace(plain, skipped=entry.absent)

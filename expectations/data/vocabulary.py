@@ -6,7 +6,7 @@ always hold new words. So it is compared with the share that the champion's own 
 words, are taken as what was drawn when the noise is estimated (`share_noise`): that is cautious, because the
 words of one text are not all alike.
 
-Does not know how words are found or hashed (`sources.profile.vocabulary` writes `words.parquet` and the profile).
+Does not know how words are found or hashed (`sources.profile.vocabulary`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.spec import UNLABELLED, HeadKind, HeadSpec
+from model.bundle.card import HeadKind
+from model.spec import UNLABELLED, HeadSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

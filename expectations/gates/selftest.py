@@ -1,8 +1,8 @@
 """The gates judge themselves: a model ties with itself, and copies broken on purpose are rejected.
 
-`python -m expectations.gates.selftest` runs it on synthetic evidence; `run_selftest` runs it on the evidence of
-a real model, whose own answers are then what the broken copies are made of. Pure arrays: nothing is
-trained or timed. A case is right only if the finding that should object does, and no other does.
+`python -m expectations.gates.selftest` runs it on synthetic evidence; `run_selftest` runs it on the evidence
+of a real model, whose own answers are then broken. Pure arrays: nothing is trained or timed. A case is right
+only if the finding that should object does, and no other does.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from expectations.gates.accuracy import compared_head, point_limit
+from expectations.gates.comparison import compared_head, point_limit
 from expectations.gates.head_metrics import metric_value
 from expectations.gates.scores import HeadScores
 from expectations.spec import GateRules, SliceRule
