@@ -1,4 +1,4 @@
-"""Great Expectations' own account of a run, one page a table, and an index of them: files that need no network.
+"""Great Expectations' own account of a run: one page a table and an index, which need no network.
 
 Does not know the library (`expectations.data.gx` renders what it says).
 """

@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from expectations.data.suspects import Predictions, Suspects, find_suspects
 from expectations.spec import LabelCheck
 from model.bundle.activations import probabilities
-from model.jobs.folds import PredictionsRef
+from model.jobs.folds import AnswersRef
 from model.rows import open_rows
 from model.spec import HeadSpec
 from report.progress import Step
@@ -24,7 +24,7 @@ from tasks.data.prepare_run import Run
 
 @task(name="check-labels", cache_policy=NO_CACHE)
 def check_labels(
-    dataset: Path, run: Run, answers: Mapping[str, Sequence[PredictionsRef]], check: LabelCheck
+    dataset: Path, run: Run, answers: Mapping[str, Sequence[AnswersRef]], check: LabelCheck
 ) -> Suspects:
     """Score every given label of a dataset folder by the answers (head → parts), and list those that look
     wrong."""
@@ -40,7 +40,7 @@ def check_labels(
     return found
 
 
-def _load(rows: Path, name: str, head: HeadSpec, part: PredictionsRef) -> Predictions:
+def _load(rows: Path, name: str, head: HeadSpec, part: AnswersRef) -> Predictions:
     targets = open_rows(rows).split(part.split, {name: head}).targets[name]
     logits = np.load(part.logits, mmap_mode="r", allow_pickle=False)
     positions = np.arange(len(targets)) if part.positions is None else np.load(part.positions)

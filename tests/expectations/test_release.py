@@ -1,4 +1,4 @@
-"""All gates on files of evidence: sound evidence passes, evidence that cannot be judged fails and says why."""
+"""All gates on files of evidence: sound evidence passes, evidence that cannot be judged fails."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Ways past the gates: evidence that is missing, broken, stale or of something else.
 
 Each way writes the evidence files that a run leaves (scores, timings, timings over HTTP) with one thing
-wrong, lets `expectations.gates.release` judge them, registers the candidate with the verdict and tries to promote it.
+wrong, lets `expectations.gates.release` judge them, registers the candidate with the verdict and tries to
+promote it.
 """
 
 from __future__ import annotations
