@@ -1,4 +1,4 @@
-"""The table of data rules: what each field of `DataRules` asks of which column, one entry a rule.
+"""The table of data rules, one entry a field of `DataRules`: its column, and what is expected there.
 
 To add a rule, add a field to `DataRules` and an entry here. An entry is pure data: `expectations.data.suite`
 makes a check of it for each head and split that it is about. No label name and no text stands in an entry:
@@ -20,7 +20,7 @@ About = Literal["text", "head", "figure", "drift"]
 """`text`: the text of every row. `head`: every head's labels. `figure`: one figure of the whole dataset.
 `drift`: every figure of every comparison with the champion's data."""
 
-Asked = tuple[str, Mapping[str, Any]]
+Expectation = tuple[str, Mapping[str, Any]]
 """Name and arguments of a Great Expectations expectation, without its column."""
 
 UNITS: Mapping[TableName, Unit] = {"observations": "rows", "labels": "labels", "figures": "value"}
@@ -42,7 +42,7 @@ class RuleEntry:
     `split` and `languages`."""
     column: str
     """Format string over `head` and `split`; for drift the figure's own name stands in."""
-    asks: Callable[[DataRules], Asked]
+    expects: Callable[[DataRules], Expectation]
     """What is expected of the column; for drift the levels are the bounds."""
     table: TableName = "observations"
     unit: Unit | None = None
@@ -62,17 +62,17 @@ class RuleEntry:
     """Value of a figure above which it is named although it is tolerated."""
 
 
-def holds(rules: DataRules) -> Asked:
+def holds(rules: DataRules) -> Expectation:
     """Every cell is true."""
     return VALUES_IN_SET, {"value_set": [True]}
 
 
-def never(rules: DataRules) -> Asked:
+def never(rules: DataRules) -> Expectation:
     """Every cell is false."""
     return VALUES_IN_SET, {"value_set": [False]}
 
 
-def between(low: float | None = None, high: float | None = None) -> Asked:
+def between(low: float | None = None, high: float | None = None) -> Expectation:
     """Every cell is at least `low` and at most `high`, where given."""
     bounds = {"min_value": low, "max_value": high}
     return VALUES_BETWEEN, {name: bound for name, bound in bounds.items() if bound is not None}

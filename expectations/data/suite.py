@@ -65,7 +65,7 @@ def _check(
     split: str | None = None,
 ) -> Check:
     rule: Rule = getattr(rules, entry.name)
-    type_, arguments = entry.asks(rules)
+    type_, arguments = entry.expects(rules)
     column = entry.column.format(head=head, split=split)
     languages = ", ".join(rules.languages) or "none given"
     counted = entry.table != "figures"
@@ -90,7 +90,7 @@ def _check(
 def _drift(entry: RuleEntry, rules: DataRules, comparisons: Sequence[Drift]) -> Iterator[Check]:
     """A check for each figure of each comparison; a comparison without figures is skipped and says why."""
     rule: Rule = getattr(rules, entry.name)
-    type_, arguments = entry.asks(rules)
+    type_, arguments = entry.expects(rules)
     plain = Check(
         rule=entry.name,
         expected=entry.expected,

@@ -65,23 +65,20 @@ def judge_champion(
         )
         findings.append(_with_label_note(finding, head, known[name]))
     for name in sorted(set(known) - set(heads)):
-        reason = (
-            f"the champion answers {name!r} and this model does not; "
-            + ("allowed by `gates.allow_dropped_heads`" if rules.allow_dropped_heads else "")
-            + ("" if rules.allow_dropped_heads else "its callers would find the head gone: ")
-            + (
-                ""
-                if rules.allow_dropped_heads
-                else "configure it again or set `gates.allow_dropped_heads: true`"
-            )
-        )
         outcome: Outcome = "pass" if rules.allow_dropped_heads else "fail"
+        remedy = (
+            "allowed by `gates.allow_dropped_heads`"
+            if rules.allow_dropped_heads
+            else "its callers would miss the head: configure it again or set `gates.allow_dropped_heads`"
+        )
+        reason = f"the champion answers {name!r} and this model does not; {remedy}"
         findings.append(Finding(subject=f"{name} vs champion", outcome=outcome, reason=reason))
     return Verdict(gate="champion", findings=tuple(findings))
 
 
 def _with_label_note(finding: Finding, head: HeadSpec, champions: HeadSpec) -> Finding:
-    """Say so when the champion knows other labels: its answers were brought to this model's by name."""
+    """The finding with a note where the champion knows other labels: its answers were brought to this model's
+    by name."""
     gone, new = set(champions.labels) - set(head.labels), set(head.labels) - set(champions.labels)
     if not gone and not new:
         return finding

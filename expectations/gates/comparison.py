@@ -147,7 +147,7 @@ def _reason(outcome: Outcome, figures: Figures, compared: Comparison, rules: Gat
     return (
         f"{seen}, between {difference.lower:+.4f} and {difference.upper:+.4f}: {figures['n']:,} rows cannot "
         f"tell whether that is within -{margin:g}; they certify a margin of "
-        f"{figures['certifiable_margin']:.4f} at {rules.power:.0%} power, and the margin asked for "
+        f"{figures['certifiable_margin']:.4f} at {rules.power:.0%} power, and the configured margin "
         f"needs about {figures['rows_needed']:,} rows"
     )
 

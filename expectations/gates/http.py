@@ -39,7 +39,7 @@ class HttpTimings:
     peak_rss_mb: float | None = None
     """Largest resident set of the endpoint (all its processes together), in MiB."""
     bundle_sha256: str | None = None
-    """Digest of the bundle that the endpoint said it serves."""
+    """Digest of the bundle that the endpoint reported."""
     threads: int | None = None
     """CPU threads of the model in the endpoint."""
     problem: str = ""

@@ -53,7 +53,7 @@ def judge_latency(
 def _threads(timings: Timings, rules: GateRules) -> Finding:
     figures: Figures = {"threads": timings.threads, "threads_declared": rules.latency_threads}
     if timings.threads is None:
-        reason = "the timings do not say at how many threads they were taken; time again"
+        reason = "the timings do not name their number of threads; time again"
         return Finding(subject="threads", outcome="inconclusive", reason=reason, figures=figures)
     seen = f"timed at {timings.threads} threads, declared {rules.latency_threads}"
     if timings.threads != rules.latency_threads:
@@ -115,13 +115,13 @@ def _measure(
         return "inconclusive", f"not timed: {', '.join(absent) or 'any baseline'}; time all in one run"
     if not all(usable(timings.of(name)) for name in ("shared", *others)):
         return "fail", BROKEN
-    asked = timings.asked("shared")
-    if any(timings.asked(name) != asked for name in others):
-        return "fail", "the bundles were not asked for the same texts in the same blocks; time all in one run"
+    requests = timings.requests("shared")
+    if any(timings.requests(name) != requests for name in others):
+        return "fail", "the bundles did not get the same texts in the same blocks; time all in one run"
     shared = timings.block_medians("shared")
     sums = np.sum([timings.block_medians(name) for name in others], axis=0)
     figures |= {"shared": float(shared.mean()), "baseline": float(sums.mean())}
-    figures |= {"n": len(asked), "blocks": shared.size}
+    figures |= {"n": len(requests), "blocks": shared.size}
     if shared.size < MIN_BLOCKS:
         return "inconclusive", f"timed in {shared.size} blocks; an interval needs at least {MIN_BLOCKS}"
     ratio = _block_bootstrap(shared, sums, rules)
