@@ -27,7 +27,7 @@ def offenders_section(judged: DataVerdict, beside: Path) -> Section:
     Args:
         beside: folder of the page, which the links start from.
     """
-    findings = pq.read_table(judged.findings_parquet)
+    findings = pq.read_table(judged.offending_parquet)
     kept: Counter[tuple[str, str | None]] = Counter()
     places: defaultdict[tuple[str, str | None], list[Place]] = defaultdict(list)
     named = [findings[name].to_pylist() for name in ("rule", "source", "file", "line", "head", "value")]
@@ -40,8 +40,8 @@ def offenders_section(judged: DataVerdict, beside: Path) -> Section:
     cards = []
     for (rule, head), listed in list(places.items())[:MOST_CARDS]:
         # The true total is known a rule; where a rule has several heads, that of one is what was kept.
-        total = judged.finding_totals.get(rule, 0) if heads[rule] == 1 else kept[rule, head]
-        at_least = heads[rule] > 1 and total < judged.finding_totals.get(rule, 0) and total >= 1000
+        total = judged.offending_totals.get(rule, 0) if heads[rule] == 1 else kept[rule, head]
+        at_least = heads[rule] > 1 and total < judged.offending_totals.get(rule, 0) and total >= 1000
         of = f"{'at least ' if at_least else ''}{max(total, len(listed)):,}"
         caption = f"{rule}{f' [{head}]' if head else ''}: " + (
             f"{of} found" if len(listed) == total else f"{len(listed)} of {of} found"
@@ -51,13 +51,13 @@ def offenders_section(judged: DataVerdict, beside: Path) -> Section:
         '<p>All that was kept: <a href="{}">{}</a>, up to 1,000 a rule and head. Great Expectations’ own '
         'account: <a href="{}">Data Docs</a>.</p>'
     ).format(
-        os.path.relpath(judged.findings_csv, beside),
-        Path(judged.findings_csv).name,
+        os.path.relpath(judged.offending_csv, beside),
+        Path(judged.offending_csv).name,
         os.path.relpath(judged.data_docs, beside),
     )
     if not cards:
         return section("Offending rows", join(table((), [], empty="No offending rows."), links))
-    totals = ", ".join(f"{rule} {count:,}" for rule, count in judged.finding_totals.items())
+    totals = ", ".join(f"{rule} {count:,}" for rule, count in judged.offending_totals.items())
     return section("Offending rows", join(columns(cards), links), lead=f"In all: {totals}.")
 
 

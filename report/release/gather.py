@@ -24,10 +24,10 @@ from release.champion import ChampionRef
 from release.registry.register import RegisteredVersion
 from release.targets.deploy import DeployOutcome
 from report.progress import Step
+from report.quality.pages import Quality
 from report.release.page import ReleaseReport, render_release
 from report.suspects import suspects_section
 from report.verdict_table import verdict_rows
-from tasks.data.validate_data import Quality
 
 
 @task(name="report", cache_policy=NO_CACHE)

@@ -208,7 +208,7 @@ def test_the_page_shows_what_was_found_and_never_a_text(
         "Entropy, bits",
     ):
         assert shown in html, shown
-    text = Path(judged.findings_csv).read_text(encoding="utf-8")
+    text = Path(judged.offending_csv).read_text(encoding="utf-8")
     assert "'=cmd" in text and '"=cmd' not in text
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.gates.release import decide
+from expectations.gates.release import judge_release
 from expectations.spec import GateRules
 from expectations.verdict import NotApproved
 from model.files import FileChanged, file_sha256
@@ -116,7 +116,9 @@ class Evidence:
 def judged(world: World, evidence: Evidence, measured: Measured | None = None) -> None:
     """Judge, register with the verdict whatever it is, and try to promote."""
     with world.refused(ValueError, FileChanged):
-        verdict = decide.fn(SPECS, measured or evidence.written(), evidence.rules, champion=None)
+        verdict = judge_release(
+            SPECS, measured or evidence.written(), evidence.rules, champion_bundle=None, dataset=None
+        )
         made = replace(world.candidate(EVIL), verdict=verdict)
         registered = world.register(made)
         world.refusals += verdict.reasons[:1]

@@ -16,8 +16,8 @@ from typing import Any
 
 import polars as pl
 
+from expectations.data.check import CheckResult
 from expectations.data.gate import DataVerdict, judge_data
-from expectations.data.results import RuleResult
 from expectations.spec import DataRules
 from sources.dataset import build_dataset
 from sources.merge.near_duplicates import find_near_duplicates
@@ -69,21 +69,21 @@ class Seen:
         """All input rows."""
         return pl.read_parquet(self.dataset / "observations.parquet")
 
-    def rule(self, rule: str, head: str | None = None) -> RuleResult:
+    def rule(self, rule: str, head: str | None = None) -> CheckResult:
         """The result of a rule.
 
         Raises:
             LookupError: it was not looked at.
         """
         for result in self.judged.results:
-            if result.rule == rule and result.head == head:
+            if result.check.rule == rule and result.check.head == head:
                 return result
         raise LookupError(f"no result of {rule} for {head}")
 
     def outcome(self, rule: str, head: str | None = None) -> str:
         """`one_answer: critical, met with defects`."""
         result = self.rule(rule, head)
-        return f"{rule}: {result.severity}, {result.outcome}"
+        return f"{rule}: {result.check.severity}, {result.outcome}"
 
     def labelled(self, head: str, split: str, label: str) -> int:
         """Texts of a split to which the label applies."""

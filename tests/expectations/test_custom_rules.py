@@ -1,4 +1,4 @@
-"""Expectations of the user's own in Python: what they may say, and what is told when they cannot."""
+"""Custom expectations in Python: what they may return, and what their user reads when they cannot be used."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 
 import expectations.data.gx
 from expectations.data.check import Check
-from expectations.data.custom_rules import Answer, OwnRulesError, ask, load_own_rules
+from expectations.data.custom_functions import CustomRulesError, Returned, call, load_custom_rules
 from expectations.data.gate import judge_data
 from expectations.data.gx import evaluate
 from expectations.spec import DataRules
 from model.spec import HeadSpec
+from report.data_docs import write_data_docs
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 
@@ -32,9 +33,9 @@ def module(tmp_path: Path) -> Callable[[str], tuple[str, Path]]:
     return write
 
 
-def answer(module: Any, body: str, **arguments: Any) -> Answer:
+def answer(module: Any, body: str, **arguments: Any) -> Returned:
     name, base = module(f"def expect_it(rows, word='one'):\n    {body}\n")
-    return ask(load_own_rules([name], base), "expect_it", ROWS, arguments)
+    return call(load_custom_rules([name], base), "expect_it", ROWS, arguments)
 
 
 @pytest.mark.parametrize(
@@ -106,28 +107,28 @@ def test_arguments_that_do_not_fit(module: Any) -> None:
 )
 def test_a_file_that_cannot_be_used(module: Any, code: str, told: str) -> None:
     name, base = module(code)
-    with pytest.raises(OwnRulesError, match=rf"(?s)expectations\.modules\[0\].*{told}"):
-        load_own_rules([name], base)
+    with pytest.raises(CustomRulesError, match=rf"(?s)expectations\.modules\[0\].*{told}"):
+        load_custom_rules([name], base)
 
 
 @pytest.mark.parametrize("name", ["absent.py", "mine.txt", "."])
 def test_a_file_that_is_not_there(module: Any, name: str) -> None:
     _, base = module("", "mine.txt")
-    with pytest.raises(OwnRulesError, match=r"modules\[0\].*no such Python file"):
-        load_own_rules([name], base)
+    with pytest.raises(CustomRulesError, match=r"modules\[0\].*no such Python file"):
+        load_custom_rules([name], base)
 
 
 def test_two_files_may_not_define_one_name(module: Any) -> None:
     first, base = module("def expect_it(rows):\n  return True")
     second, _ = module("def expect_it(rows):\n  return False", "other.py")
-    with pytest.raises(OwnRulesError, match=r"modules\[1\].*'expect_it' is taken"):
-        load_own_rules([first, second], base)
+    with pytest.raises(CustomRulesError, match=r"modules\[1\].*'expect_it' is taken"):
+        load_custom_rules([first, second], base)
 
 
 def test_what_is_imported_or_named_otherwise_is_not_asked_for(module: Any) -> None:
     name, base = module("from os.path import join as expect_join\ndef helper(rows):\n  return True\n")
-    assert load_own_rules([name], base).functions == {}
-    assert load_own_rules([], base).functions == {}
+    assert load_custom_rules([name], base).functions == {}
+    assert load_custom_rules([], base).functions == {}
 
 
 CODE = '''
@@ -200,10 +201,10 @@ def test_all_kinds_through_the_gate(
     )
     rules = DataRules(extra=extra, modules=(name,))
     judged = judge_data(write_dataset(rows, heads), rules, heads, tmp_path / "out", base=base)
-    said = {r.rule: r for r in judged.results if r.rule.startswith("extra")}
+    said = {r.check.rule: r for r in judged.results if r.check.rule.startswith("extra")}
     assert [r.outcome for r in said.values()] == [
         "met",
-        "met with defects",
+        "tolerated",
         "not met",
         "met",
         "could not be evaluated",
@@ -215,12 +216,12 @@ def test_all_kinds_through_the_gate(
         "met",
     ]
     assert "mine.py, line 23: KeyError in expect_broken" in said["extra[4]"].reason
-    assert said["extra[1]"].expected == "No text holds a seven"
+    assert said["extra[1]"].check.expected == "No text holds a seven"
     assert "did you mean `expect_no_sevens`?" in said["extra[5]"].reason
     # One of eleven could not be evaluated and another is unknown: the others were judged all the same.
     assert judged.verdict.outcome == "pass"
 
-    found = pq.read_table(judged.findings_parquet).to_pylist()
+    found = pq.read_table(judged.offending_parquet).to_pylist()
     lines = {rule: {f["line"] for f in found if f["rule"] == rule} for rule in said}
     assert lines["extra[1]"] == {at + 2 for at in range(300) if "7" in str(at)}
     assert lines["extra[2]"] == {301}
@@ -230,7 +231,8 @@ def test_all_kinds_through_the_gate(
     }
     assert lines["extra[8]"] == other_tests and said["extra[8]"].count == len(other_tests)
     assert {f["source"] for f in found} == {"letters"}
-    assert "message number" not in judged.findings_csv
+    assert "message number" not in judged.offending_csv
+    assert len(judged.pages) > 5 and write_data_docs(judged).is_file()
     for page in (tmp_path / "out").rglob("*.html"):
         html = page.read_text(encoding="utf-8")
         assert "message number" not in html and "<script" not in html and "://" not in html, page
@@ -248,9 +250,11 @@ def test_a_critical_function_stops_and_a_broken_file_is_an_error(
     rules = DataRules(extra=({"type": "expect_few"},), modules=(name,))
     judged = judge_data(dataset, rules, heads, tmp_path / "out", base=base)
     assert judged.verdict.outcome == "fail"
-    assert judged.verdict.reasons[0].startswith("extra[0]: critical, not met: it said False")
+    assert judged.verdict.reasons[0].startswith(
+        "extra[0]: critical, not met: the function returned False for the whole table"
+    )
     module("def expect_few(rows:\n")
-    with pytest.raises(OwnRulesError):
+    with pytest.raises(CustomRulesError):
         judge_data(dataset, rules, heads, tmp_path / "again", base=base)
 
 
@@ -266,8 +270,8 @@ def test_rows_are_listed_only_where_they_are_few(monkeypatch: pytest.MonkeyPatch
         kwargs=regex,
     )
     table = {"dataset": pd.DataFrame({"text": ["x", "a", "xa", "b"]})}
-    (few,) = evaluate([check], table).evaluations
+    ((few,), _) = evaluate([check], table)
     assert few.rows is not None and few.rows.tolist() == [1, 3]
-    monkeypatch.setattr(expectations.data.gx, "MOST_ASKED", 1)
-    (many,) = evaluate([check], table).evaluations
-    assert (many.unexpected, many.rows) == (2, None)
+    monkeypatch.setattr(expectations.data.gx, "MOST_ROWS", 1)
+    ((many,), _) = evaluate([check], table)
+    assert (many.count, many.rows) == (2, None)
