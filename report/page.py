@@ -39,6 +39,7 @@ class Section:
     html: Markup
 
     def __html__(self) -> str:
+        """The part as it stands in a page."""
         return str(self.html)
 
 
@@ -173,8 +174,21 @@ def page(
         facts=[(what, cell_text(value)) for what, value in facts],
         footer=footer,
         # Our own file, not a user's text: it must not be escaped inside <style>.
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        style=Markup(style_sheet()),
     )
+
+
+@lru_cache(maxsize=1)
+def style_sheet() -> str:
+    """Rules of every page."""
+    return (TEMPLATES / "page.css").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def palette() -> Mapping[str, str]:
+    """Role of a colour, such as `ink` → its light value `#rrggbb`."""
+    light = style_sheet().partition("@media")[0]
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light))
 
 
 @lru_cache(maxsize=8)
