@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow lint check quickstart-data stop lock clean
+.PHONY: help install run test test-slow lint check release-check quickstart-data stop lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(BIN)/headgate ## format, lint, types, layers
 	$(BIN)/lint-imports
 
 check: lint test ## lint and test
+
+release-check: $(BIN)/headgate ## version, changelog and schema agree
+	$(BIN)/python -m tests.support.release_check
 
 lock: ## resolve the dependencies anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

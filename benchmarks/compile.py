@@ -89,7 +89,7 @@ def compare(
     """
     import torch
 
-    from flows.config.schema import load_project
+    from flows.config.load import load_project
     from model.bundle.batches import plan_batches
     from model.rows import open_rows
     from model.spec import BackboneSpec

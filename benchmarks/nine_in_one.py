@@ -32,7 +32,7 @@ from benchmarks.compared_fits import append_result, digest, kept_baseline, read_
 from benchmarks.measured_process import run_measured
 from benchmarks.nine_in_one_table import measures_of, tables_of
 from benchmarks.real_rows import CONFIGS, Budget, heads_that_draw, merged_rows, sampled_rows
-from flows.config.schema import load_project
+from flows.config.load import load_project
 from model.code import code_digest
 from model.measure.timing import TimingJob, time_bundles
 from model.rows import RowsFolder, open_rows

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.real_rows import CONFIGS, merged_rows
-from flows.config.schema import load_project
+from flows.config.load import load_project
 from model.bundle.batches import padding_share, plan_batches
 from model.rows import open_rows
 from model.spec import BackboneSpec

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.config.schema import load_project
+from flows.config.load import load_project
 from model.rows import RowsFolder, open_rows
 from model.spec import SPLITS, SplitName
 from sources.dataset import build_dataset

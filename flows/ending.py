@@ -6,28 +6,38 @@ can tell it from a crash by its name.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.outcome import Outcome, Stage
 
-NAMES: dict[Stage, str] = {
-    "deployed": "Deployed",
-    "validated": "Accepted",
-    "rolled_back": "RolledBack",
-    "swept": "Swept",
-    "data_rejected": "Rejected",
-    "model_rejected": "Rejected",
-}
-"""How far a flow came → name of its final state."""
+
+def state_name(stage: Stage) -> str:
+    """Name of the final state of a flow that came so far."""
+    match stage:
+        case "deployed":
+            return "Deployed"
+        case "validated":
+            return "Accepted"
+        case "rolled_back":
+            return "RolledBack"
+        case "swept":
+            return "Swept"
+        case "data_rejected" | "model_rejected":
+            return "Rejected"
+        case "deployment_undone":
+            return "Undone"
+        case _:
+            assert_never(stage)
 
 
-def ending(outcome: Outcome) -> State[Outcome]:
+def final_state(outcome: Outcome) -> State[Outcome]:
     """The final state of a flow, with the outcome as its result.
 
     A deployment that had to be undone is a failed run: something is broken that a person must see.
     """
     message = "; ".join(outcome.reasons)[:2000] or "every gate passed"
-    if outcome.stage == "deployment_undone":
-        return Failed(name="Undone", message=message, data=outcome)
-    return Completed(name=NAMES[outcome.stage], message=message, data=outcome)
+    make = Failed if outcome.stage == "deployment_undone" else Completed
+    return make(name=state_name(outcome.stage), message=message, data=outcome)

@@ -1,48 +1,36 @@
-"""Answers for a head's training rows, each by a model that was fitted without it. Order only."""
+"""Logits for a head's training rows, each by a model that was fitted without it. Order only."""
 
 from __future__ import annotations
 
-from flows.baselines import Wanted, fit_all
+from flows.baselines import fit_all
 from flows.config.schema import Project
-from model.jobs.fit import teach
-from model.jobs.folds import AnswersRef, cut_folds, split_sha256
-from tasks.data.prepare_run import Run
+from model.code import code_digest
+from model.jobs.baselines import BaselineJob
+from model.references import LogitsRef, Run
+from tasks.train.answer_rows import answer_rows
+from tasks.train.cut_folds import cut_folds
 
 
-def answers_out_of_fold(project: Project, run: Run, name: str, *, folds: int, seed: int) -> list[AnswersRef]:
+def answers_out_of_fold(project: Project, run: Run, name: str, *, folds: int, seed: int) -> list[LogitsRef]:
     """One part a fold of the rows that are labelled for head `name`; models and answers are kept by content,
     so asking twice trains once.
 
     Raises:
         model.errors.BadInput: there are fewer labelled rows than folds.
     """
-    cut = cut_folds(
-        name,
-        rows=run.rows,
-        fingerprint=run.head_fingerprints[name],
-        folds=folds,
-        seed=seed,
-        out=run.folder / "folds",
-    )
-    wanted = [
-        Wanted(
+    cut = cut_folds(name, run, folds=folds, seed=seed)
+    jobs = [
+        BaselineJob(
             name=name,
             rows=fold.rows,
             fingerprint=fold.fingerprint,
             part=f"fold {fold.number + 1} of {folds}",
+            code=code_digest(),
         )
         for fold in cut
     ]
     found = []
-    for fold, fitted in zip(cut, fit_all(project, run, wanted), strict=True):
-        logits = teach(
-            name,
-            fitted,
-            rows=fold.rows,
-            texts_sha256=split_sha256(fold.rows, "test"),
-            cache=run.cache,
-            logs=run.logs,
-            split="test",
-        )
-        found.append(AnswersRef(split="train", logits=logits, positions=fold.positions))
+    for fold, fitted in zip(cut, fit_all(project, run, jobs), strict=True):
+        logits = answer_rows(name, fitted, fold.rows, run, "test")
+        found.append(LogitsRef(split="train", logits=logits, positions=fold.positions))
     return found

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, assert_never, get_args
 
-from flows.cli import exit_codes as exits
+from flows.cli import exit_codes
 
 Stage = Literal[
     "deployed", "validated", "data_rejected", "model_rejected", "deployment_undone", "rolled_back", "swept"
 ]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""Every ending of a flow."""
 
-EXIT_CODES: Mapping[Stage, int] = {
-    "deployed": exits.DONE,
-    "validated": exits.DONE,
-    "rolled_back": exits.DONE,
-    "swept": exits.DONE,
-    "data_rejected": exits.DATA_REJECTED,
-    "model_rejected": exits.MODEL_REJECTED,
-    "deployment_undone": exits.FAILED,
-}
-"""How far a flow came → exit code of the command."""
+
+def exit_code(stage: Stage) -> int:
+    """Exit code of a command whose flow came so far."""
+    match stage:
+        case "deployed" | "validated" | "rolled_back" | "swept":
+            return exit_codes.DONE
+        case "data_rejected":
+            return exit_codes.DATA_REJECTED
+        case "model_rejected":
+            return exit_codes.MODEL_REJECTED
+        case "deployment_undone":
+            return exit_codes.FAILED
+        case _:
+            assert_never(stage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,4 +53,4 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """Exit code of the command line for this outcome."""
-        return EXIT_CODES[self.stage]
+        return exit_code(self.stage)

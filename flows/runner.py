@@ -10,7 +10,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
@@ -75,7 +75,7 @@ def started(spec: RunnerSpec) -> Iterator[Any]:
         yield stack.enter_context(start(spec, stack))
 
 
-def _dask(spec: RunnerSpec, stack: ExitStack) -> AbstractContextManager[Any]:
+def _dask(spec: RunnerSpec, stack: ExitStack) -> Any:
     from prefect_dask import DaskTaskRunner
 
     if spec.address is not None:
@@ -93,7 +93,7 @@ def _dask(spec: RunnerSpec, stack: ExitStack) -> AbstractContextManager[Any]:
     )
 
 
-def _ray(spec: RunnerSpec, stack: ExitStack) -> AbstractContextManager[Any]:
+def _ray(spec: RunnerSpec, stack: ExitStack) -> Any:
     from prefect_ray import RayTaskRunner
 
     if spec.address is not None:
@@ -142,8 +142,8 @@ def _variables(values: Mapping[str, str], *, only_if_set: bool = False) -> Itera
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
+        for name, former in before.items():
+            if former is None:
                 os.environ.pop(name, None)
             else:
-                os.environ[name] = value
+                os.environ[name] = former

@@ -7,12 +7,14 @@ environment; both are compared with the processes of this machine. Does not know
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
 from pathlib import Path
 
 from release.home import Home
+from report.progress import LOGGER
 from serving.process.control import start_ticks
 
 TAG = "headgate-process="
@@ -29,6 +31,16 @@ def process_tag() -> str:
 def own_temporary_server() -> None:
     """From now on, a temporary Prefect server that is started here can be told from one left behind."""
     os.environ[OWNER_VARIABLE] = _me()
+
+
+def log_to_prefect() -> None:
+    """Keep the lines of `report.progress` with the flow run that they belong to."""
+    from prefect.logging.handlers import APILogHandler
+
+    logger = logging.getLogger(LOGGER)
+    if not any(isinstance(handler, APILogHandler) for handler in logger.handlers):
+        logger.addHandler(APILogHandler())
+    logger.setLevel(logging.INFO)
 
 
 def mark_flow_run() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from flows.config.schema import Project
 from flows.folds import answers_out_of_fold
-from model.jobs.fit import FittedRef, teach
-from model.jobs.folds import teach_out_of_fold
-from tasks.data.prepare_run import Run
+from model.references import FittedRef, Run
+from tasks.train.answer_rows import answer_rows
+from tasks.train.combine_folds import combine_folds
 
 
 def teachers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) -> dict[str, str]:
@@ -20,21 +20,13 @@ def teachers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) -> 
     recipe = project.train
     if recipe.distillation == 0 or len(baselines) == 1:
         return {}
-    found = {
-        name: teach(
-            name, baseline, rows=run.rows, texts_sha256=run.texts_sha256, cache=run.cache, logs=run.logs
-        )
-        for name, baseline in baselines.items()
-    }
+    found = {name: answer_rows(name, baseline, run.rows, run) for name, baseline in baselines.items()}
     if recipe.distillation_teachers == "in_sample":
         return found
     folds, seed = recipe.distillation_folds, recipe.seed
     return {
-        name: teach_out_of_fold(
-            name,
-            logits,
-            answers_out_of_fold(project, run, name, folds=folds, seed=seed),
-            cache=run.cache,
+        name: combine_folds(
+            name, logits, answers_out_of_fold(project, run, name, folds=folds, seed=seed), run
         )
         for name, logits in found.items()
     }

@@ -35,6 +35,10 @@ class CacheEntry:
         """Whether the work was done to its end."""
         return (self.folder / COMPLETE).is_file()
 
+    def forget(self) -> None:
+        """Have the work done again: what is kept was changed since."""
+        (self.folder / COMPLETE).unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def making(self, *, resume: bool = False) -> Iterator[Path | None]:
         """The folder to write into, or None where the work is complete already, made by another process

@@ -23,6 +23,7 @@ __all__ = [
     "ModelError",
     "TextError",
     "TrainingDiverged",
+    "foreseen",
 ]
 
 
@@ -32,3 +33,10 @@ class BackboneError(BadInput):
 
 class TrainingDiverged(ModelError):
     """The loss is no longer a finite number; the message names the step and the rows."""
+
+
+def foreseen(error: object) -> ErrorKind | None:
+    """Who has to act on an error; None where nobody foresaw it. Disk and network are foreseen."""
+    if isinstance(error, HeadgateError):
+        return error.kind
+    return "other" if isinstance(error, OSError) else None

@@ -7,6 +7,78 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .spec import BackboneSpec, HeadSpec, SplitName, TrainSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of a flow: where its files go and what it is made from."""
+
+    id: str
+    """Time (UTC) and the dataset's fingerprint, sortable."""
+    name: str
+    """Project."""
+    folder: Path
+    """What this run leaves behind."""
+    logs: Path
+    reports: Path
+    cache: Path
+    rows: Path
+    """Rows folder of the dataset (`model.rows`)."""
+    profile: Path
+    """Profile of the data with token lengths, which travels in the bundle."""
+    heads: Mapping[str, HeadSpec]
+    """Labels filled in."""
+    head_fingerprints: Mapping[str, str]
+    """Head → digest of its rows."""
+    backbone: BackboneSpec
+    train: TrainSpec
+    encoder_sha256: str
+    texts_sha256: str
+    """Digest of the training texts in their order."""
+    provenance: Mapping[str, Any]
+    """Dataset, code, encoder, recipe, versions: goes into card, registry and report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRef:
+    """A fitted baseline on disk, not yet packaged."""
+
+    folder: str
+    """Its folder in the cache, named by everything that it depends on."""
+    seconds: float
+    """Wall time of the training; of the original one where it came from the cache."""
+    cached: bool
+    """Whether the cache had it and nothing was trained."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldRef:
+    """One fold of a head's training rows, as a rows folder whose test split is to be answered."""
+
+    rows: Path
+    number: int
+    """From 0."""
+    fingerprint: str
+    """Digest of the rows of this fold and of those beside it: what a model of it depends on."""
+    positions: str
+    """`.npy` file: which training rows the fold's test split holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogitsRef:
+    """A baseline's logits for rows of one split."""
+
+    split: SplitName
+    logits: str
+    """`.npy` file (N, L)."""
+    seen: bool = False
+    """Whether the model was trained on these rows."""
+    positions: str | None = None
+    """`.npy` file (N,): which rows of the split; none for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +129,17 @@ class Measured:
     timing: TimingRef
     http: TimingRef
     """Latency and memory of a private endpoint that serves the candidate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPoint:
+    """One choice of loss weights and what it gave."""
+
+    weights: Mapping[str, float]
+    """Head → factor of its loss."""
+    shares: Mapping[str, float]
+    """The weights as shares of their sum: π and 1 − π where there are two."""
+    metrics: Mapping[str, float]
+    """Head → its primary metric on validation rows."""
+    seconds: float
+    """Time in training steps; of the original training where the point was cached."""

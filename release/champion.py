@@ -9,12 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
+from model.jobs.package import describe_bundle
 from model.references import BundleRef
 from release.home import Home
 from release.keys import public_key as public_key_of
@@ -35,7 +32,6 @@ class ChampionRef:
     """By whose override it serves, until when and why; empty where it passed its gates."""
 
 
-@task(name="find-champion", cache_policy=NO_CACHE)
 def current_champion(home: Home, name: str) -> ChampionRef | None:
     """The version that the release folder points at, verified; None before the first deployment.
 
@@ -53,24 +49,9 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
     override = verify_release(where, public_key, name).override
     return ChampionRef(
         version=pointer.version,
-        bundle=_reference(where / "bundle"),
+        bundle=describe_bundle(where / "bundle"),
         override=""
         if override is None
         else f"by override of {override.by} until {override.expires}: {override.reason}",
         profile=json.loads((where / "bundle" / "card.json").read_text()).get("data_profile") or {},
-    )
-
-
-def _reference(bundle: Path) -> BundleRef:
-    from model.files import file_sha256
-
-    card = json.loads((bundle / "card.json").read_text())
-    return BundleRef(
-        path=str(bundle),
-        fitted="",
-        sha256=file_sha256(bundle / "manifest.json"),
-        heads=tuple(card["heads"]),
-        precision=card["precision"],
-        bytes=sum(file.stat().st_size for file in bundle.iterdir()),
-        fit_seconds=0.0,
     )

@@ -118,6 +118,11 @@ def environment(home: Home, given: Mapping[str, str] | None = None) -> dict[str,
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "GX_ANALYTICS_ENABLED": "false",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "ORT_DISABLE_TELEMETRY": "1",
+        # A folder or file of the user's that is called `tasks` or `model` must not take our packages' place.
+        "PYTHONSAFEPATH": "1",
+        # The lines of `report.progress` belong to the run's log.
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "headgate",
         # The ephemeral server takes 7–16 s to start on two cores; Prefect's default of 20 s is too near.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_LOCAL_STORAGE_PATH": str(root / "prefect" / "storage"),

@@ -1,7 +1,7 @@
-"""Removes what processes that died were still writing, wherever it lies in the state folder.
+"""Remove files and folders that a process was writing when it died, anywhere in the state folder.
 
-Whatever is written beside its place, here or in a layer below, is called `.NAME.PID` or `.NAME.PID.MORE`:
-so it can be told whether anybody still writes it. Does not know what it would have become.
+What is being written is called `.NAME.PID` or `.NAME.PID.MORE` (`model.files.unfinished_path`): the number says
+whether its process still runs. Does not know what the files would have become.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ LIBRARIES = frozenset({"mlflow", "prefect", "datasets", "matplotlib"})
 """Folders that libraries keep; what they leave there is theirs."""
 
 
-def remove_debris(home: Home) -> list[str]:
+def remove_leftovers(home: Home) -> list[str]:
     """Remove what dead processes left half written below `home`; one sentence each.
 
-    What a living process writes stays, also if it is a stranger with a dead one's number: then the next
-    start removes it.
+    A file whose number belongs to a living process stays, also where that is another program by chance: a
+    later start removes it.
     """
     done = []
     for path in _being_written(home.root):

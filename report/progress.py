@@ -1,6 +1,6 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere, Prefect's log under a worker.
+"""Progress of long work: a bar on a terminal, plain lines elsewhere, the log of the run under a worker.
 
-Knows how to tell a person how far something is. Does not know what the work is.
+Does not know what the work is.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 CONSOLE_VARIABLE = "HEADGATE_CONSOLE"
-"""Set to 1 by the command line: steps are told on standard error instead of Prefect's log. `lines`: there,
-too, but without bars, for processes that share a terminal."""
+"""Set to 1 by the command line: steps go to standard error instead of the log. `lines`: without bars, for
+processes that share a terminal."""
 
 PLAIN_LINE_EVERY_S = 10.0
 """Seconds between plain lines of one step: often enough to see life, rare enough for a log file."""
@@ -26,29 +26,23 @@ PLAIN_LINE_EVERY_S = 10.0
 _live = threading.Lock()
 
 
-def _logger() -> logging.Logger:
-    from prefect.logging import get_run_logger
-    from prefect.logging.loggers import MissingContextError
-
-    try:
-        return get_run_logger()  # type: ignore[return-value]
-    except MissingContextError:
-        return logging.getLogger("headgate")
+LOGGER = "headgate"
+"""Logger that steps go to without a terminal; Prefect keeps its lines with the run (`flows.runs`)."""
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """One plain line to whoever watches. Never give it text from the data."""
     if os.environ.get(CONSOLE_VARIABLE) in ("1", "lines"):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
     else:
-        _logger().info(line)
+        logging.getLogger(LOGGER).info(line)
 
 
 class Step:
     """One long piece of work: `with Step("train shared model", unit="steps") as step: step.to(3, 10)`.
 
-    On a terminal it draws a bar; two steps at once would garble it, so the second one speaks in lines.
+    On a terminal it draws a bar; two steps at once would garble it, so the second one prints lines.
     """
 
     def __init__(self, title: str, *, unit: str = "") -> None:
@@ -58,7 +52,7 @@ class Step:
         self._bar: Progress | None = None
 
     def __enter__(self) -> Self:
-        self._started_s = self._spoken_s = time.monotonic()
+        self._started_s = self._printed_s = time.monotonic()
         console = Console(stderr=True)
         wanted = os.environ.get(CONSOLE_VARIABLE) == "1" and console.is_terminal
         if wanted and _live.acquire(blocking=False):
@@ -74,7 +68,7 @@ class Step:
             self._bar.start()
             self._row = self._bar.add_task(self.title, total=None, note="")
         elif not wanted:
-            say(f"  {self.title} …")
+            print_line(f"  {self.title} …")
         return self
 
     def to(self, done: int, total: int | None, note: str = "") -> None:
@@ -83,12 +77,12 @@ class Step:
             self._bar.update(self._row, completed=done, total=total, note=note)
             return
         now_s = time.monotonic()
-        if now_s - self._spoken_s >= PLAIN_LINE_EVERY_S:
-            self._spoken_s = now_s
+        if now_s - self._printed_s >= PLAIN_LINE_EVERY_S:
+            self._printed_s = now_s
             of = f"/{total:,}" if total else ""
             left_s = (now_s - self._started_s) / done * (total - done) if total and done else None
             left = f", about {left_s:.0f} s left" if left_s is not None else ""
-            say(f"  {self.title}: {done:,}{of} {self.unit} {note}{left}".replace(" ,", ","))
+            print_line(f"  {self.title}: {done:,}{of} {self.unit} {note}{left}".replace(" ,", ","))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -98,4 +92,6 @@ class Step:
             _live.release()
         seconds = time.monotonic() - self._started_s
         mark = "✓" if error is None else "✗"
-        say(f"  {mark} {self.title:<28} {self.outcome or ('failed' if error else 'done')}  ({seconds:.1f} s)")
+        print_line(
+            f"  {mark} {self.title:<28} {self.outcome or ('failed' if error else 'done')}  ({seconds:.1f} s)"
+        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
@@ -16,10 +15,8 @@ from numpy.typing import NDArray
 
 from expectations.stats.pareto import chosen_point, pareto_front
 from model.files import write_bytes
+from model.references import SweepPoint
 from report.page import badge, grid, page, section, table
-
-if TYPE_CHECKING:
-    from model.jobs.sweep import SweepPoint
 
 MOST_PAIRS = 6
 """Charts on a page: of more pairs of heads the first ones are drawn; the table holds all figures."""

@@ -5,6 +5,8 @@ Pure functions of arrays. Axes: P points, H heads. Does not know how a point is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,11 @@ def share_grid(heads: int, points: int) -> NDArray[np.float64]:
     found = np.unique(np.round(np.array(rows), 6), axis=0)
     ordered: NDArray[np.float64] = found / found.sum(axis=1, keepdims=True)
     return ordered
+
+
+def loss_shares(heads: Sequence[str], points: int) -> list[dict[str, float]]:
+    """The grid by name: head → its share of the sum of losses, one a point."""
+    return [dict(zip(heads, row, strict=True)) for row in share_grid(len(heads), points).tolist()]
 
 
 def pareto_front(values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,20 +1,26 @@
 """The command line: `headgate COMMAND`.
 
-Thin: reads the configuration, prepares the home folder, runs a flow or asks the endpoint, prints, and
+Thin: reads the configuration, prepares the state folder, runs a flow or asks the endpoint, prints, and
 ends with an exit code that a scheduler can act on. Heavy libraries are imported by the command that
 needs them, so that `--help` and `predict` answer at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from flows.cli import exit_codes as exits
-from flows.state_folder import NoHome, config_home, existing_home, prepare
+from flows.cli import exit_codes
+from flows.state_folder import config_home, existing_home, prepare
+from model.errors import foreseen
+
+if TYPE_CHECKING:
+    from release.targets.deploy import DeployOutcome
 
 _HOME = click.option(
     "--home",
@@ -29,6 +35,18 @@ _NAME = click.argument("name")
 def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"headgate: {message}", err=True)
     raise SystemExit(code)
+
+
+@contextlib.contextmanager
+def _errors_shown() -> Iterator[None]:
+    """Show a foreseen error in its own words and end with its exit code; others keep their traceback."""
+    try:
+        yield
+    except Exception as error:
+        kind = foreseen(error)
+        if kind is None:
+            raise
+        _fail(str(error), exit_codes.of_error(kind))
 
 
 def _example(text: str) -> dict[str, Any]:
@@ -75,17 +93,15 @@ def sweep(config: Path, home: Path | None, backbone: str | None, points: int) ->
 
 
 def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None, **options: Any) -> None:
-    from flows.config.schema import ConfigError, load_project
+    from flows.config.load import load_project
 
-    try:
+    with _errors_shown():
         load_project(config, backbone=backbone)  # cheap: before any server is started
-    except ConfigError as error:
-        _fail(str(error), exits.USAGE)
-    prepare(config_home(config, home), on_console=True)
+    folder = config_home(config, home)
+    prepare(folder, on_console=True)
     from flows.cli.console import run_and_show
 
-    place = config_home(config, home)
-    raise SystemExit(run_and_show(which, config=config, home=place, backbone=backbone, **options))
+    raise SystemExit(run_and_show(which, config=config, home=folder, backbone=backbone, **options))
 
 
 @main.command(**_example('headgate predict quickstart "The blender broke after a week, I am furious."'))
@@ -96,12 +112,10 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
 def predict(name: str, texts: tuple[str, ...], home: Path | None, as_json: bool) -> None:
     """Ask the endpoint of NAME about one or more TEXTS."""
     from flows.cli.console import show_answers
-    from release.targets.endpoint import EndpointDown, ask
+    from release.targets.endpoint import ask
 
-    try:
-        reply = ask(_home_of(name, home), name, list(texts))
-    except EndpointDown as error:
-        _fail(str(error), exits.FAILED)
+    with _errors_shown():
+        reply = ask(existing_home(home, name), name, list(texts))
     if as_json:
         click.echo(json.dumps(reply, ensure_ascii=False))
     else:
@@ -114,12 +128,10 @@ def predict(name: str, texts: tuple[str, ...], home: Path | None, as_json: bool)
 @click.option("--port", type=int, help="Default: the port it was last deployed with.")
 def serve(name: str, home: Path | None, port: int | None) -> None:
     """Start the endpoint of NAME in the background; it serves the current champion."""
-    from release.targets.endpoint import EndpointDown, start
+    from release.targets.endpoint import start
 
-    try:
-        address = start(_home_of(name, home), name, port=port)
-    except EndpointDown as error:
-        _fail(str(error), exits.FAILED)
+    with _errors_shown():
+        address = start(existing_home(home, name), name, port=port)
     click.echo(f"{name} serves at {address}  (stop it with: headgate stop {name})")
 
 
@@ -128,13 +140,10 @@ def serve(name: str, home: Path | None, port: int | None) -> None:
 @_HOME
 def stop(name: str, home: Path | None) -> None:
     """Stop the endpoint of NAME; requests in flight are answered first."""
-    from release.targets.endpoint import EndpointDown
     from release.targets.endpoint import stop as stop_endpoint
 
-    try:
-        stopped = stop_endpoint(_home_of(name, home), name)
-    except EndpointDown as error:
-        _fail(str(error), exits.FAILED)
+    with _errors_shown():
+        stopped = stop_endpoint(existing_home(home, name), name)
     click.echo(f"{name}: stopped" if stopped else f"{name}: was not running")
 
 
@@ -147,7 +156,8 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
     from flows.cli.console import show_status
     from release.status import read_status
 
-    report = read_status(_home_of(name, home), name)
+    with _errors_shown():
+        report = read_status(existing_home(home, name), name)
     if as_json:
         click.echo(json.dumps(report, indent=1))
     else:
@@ -160,20 +170,14 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
 @click.option("--to", "version", type=int, help="Version to go back to. Default: the former champion.")
 def rollback(name: str, home: Path | None, version: int | None) -> None:
     """Make the former champion (or --to VERSION) of NAME serve again, through the same verification."""
-    folder = _home_of(name, home)
-    prepare(folder, on_console=True)
-    from release.failures import foreseen
-    from release.home import Home
-    from release.moves.rollback import roll_back_to
+    with _errors_shown():
+        folder = existing_home(home, name)
+        prepare(folder, on_console=True)
+        from release.home import Home
+        from release.moves.rollback import roll_back
 
-    try:
-        done = roll_back_to(Home(folder), name, version)
-    except Exception as error:
-        if foreseen(error) is None:
-            raise
-        _fail(str(error), exits.FAILED)
-    if not done.deployed:
-        _fail(f"{name}: {done.reason}; version {done.serving or 'none'} serves", exits.FAILED)
+        done = roll_back(Home(folder), name, version)
+    _fail_unless_deployed(name, done)
     click.echo(f"{name}: version {done.serving} serves again" + (f" at {done.url}" if done.url else ""))
 
 
@@ -189,38 +193,71 @@ def promote(name: str, version: int, reason: str | None, expires: str, home: Pat
     An override is signed, shown in status, report and /version, and expires: then the version that passed
     last serves again.
     """
-    folder = _home_of(name, home)
-    prepare(folder, on_console=True)
-    from release.failures import foreseen
-    from release.home import Home
-    from release.moves.promote_by_hand import promote_by_hand
+    with _errors_shown():
+        folder = existing_home(home, name)
+        prepare(folder, on_console=True)
+        from flows.cli.override import show_override
+        from release.home import Home
+        from release.moves.promote_by_hand import promote_by_hand
 
-    try:
         done = promote_by_hand(Home(folder), name, version, reason=reason, expires=expires)
-    except Exception as error:
-        kind = foreseen(error)
-        if kind is None:
-            raise
-        _fail(str(error), exits.USAGE if kind == "usage" else exits.FAILED)
-    if not done.deployed:
-        _fail(f"{name}: {done.reason}; version {done.serving or 'none'} serves", exits.FAILED)
-    how = f" by an override that ends in {expires}" if reason is not None else ""
-    click.echo(f"{name}: version {done.serving} serves{how} at {done.url}")
+        if done.override is not None:
+            show_override(Home(folder), done.run, done.override)
+    _fail_unless_deployed(name, done.outcome)
+    how = f" by an override that ends in {expires}" if done.override is not None else ""
+    click.echo(f"{name}: version {done.outcome.serving} serves{how} at {done.outcome.url}")
+
+
+@main.command(**_example("headgate follow quickstart --home /srv/replica --tracking-uri http://mlflow:5000"))
+@_NAME
+@_HOME
+@click.option("--tracking-uri", help="Registry. Default: the one of the last deployment here.")
+@click.option("--model", help="Registered model. Default: the project's name.")
+@click.option(
+    "--public-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Key that releases must be signed with (PEM). Default: the one in the state folder.",
+)
+@click.option("--interval", type=click.FloatRange(min=0.1), default=5.0, help="Seconds between looks.")
+@click.option("--once", is_flag=True, help="Look once; exit code 0 if the folder is equal.")
+def follow(
+    name: str,
+    home: Path | None,
+    tracking_uri: str | None,
+    model: str | None,
+    public_key: Path | None,
+    interval: float,
+    once: bool,
+) -> None:
+    """Keep a release folder equal to the registry's champion of NAME, until SIGTERM or Ctrl-C."""
+    folder = (home or Path(".headgate")).resolve()
+    prepare(folder, on_console=True)
+    from flows.cli.following import run_follower
+    from release.home import Home
+    from release.targets.follower import FollowJob, followed_registry
+
+    with _errors_shown():
+        job = FollowJob(
+            home=Home(folder),
+            name=name,
+            registry=followed_registry(Home(folder), name, tracking_uri, model),
+            public_key=public_key,
+            interval_s=interval,
+        )
+        raise SystemExit(run_follower(job, once=once))
 
 
 @main.command(**_example("headgate schema > configs/schema.json"))
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
-    from flows.config.schema import json_schema
+    from flows.config.load import json_schema
 
     click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 
 
-def _home_of(name: str | None, home: Path | None) -> Path:
-    try:
-        return existing_home(home, name)
-    except NoHome as error:
-        _fail(str(error), exits.USAGE)
+def _fail_unless_deployed(name: str, done: DeployOutcome) -> None:
+    if not done.deployed:
+        _fail(f"{name}: {done.reason}; version {done.serving or 'none'} serves", exit_codes.FAILED)
 
 
 if __name__ == "__main__":

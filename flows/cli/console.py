@@ -10,14 +10,14 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.outcome import Outcome
+from flows.outcome import Outcome, Stage
 from flows.state_folder import NoHome, existing_home
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -30,7 +30,7 @@ UNWRAPPED_COLUMNS = 140
 def run_and_show(which: str, *, config: Path, home: Path, backbone: str | None, **options: Any) -> int:
     """Run the flow `which` here, show what came of it, and give the exit code.
 
-    Broken configuration or data is told in a few lines; anything else keeps its traceback.
+    Broken configuration or data is shown in a few lines; anything else keeps its traceback.
     """
     from flows.cli.running import run_flow
 
@@ -85,21 +85,30 @@ def _where(home: Path, outcome: Outcome) -> str:
 
 
 def _headline(outcome: Outcome) -> Text:
-    says = {
-        "deployed": ("Deployed", "every gate passed", "bold green"),
-        "validated": ("Data accepted", "nothing critical was found", "bold green"),
-        "swept": ("Swept", "the weights with the best mean of the heads are", "bold green"),
-        "rolled_back": ("Rolled back", "the former version serves again", "bold green"),
-        "data_rejected": ("Rejected", "the data gate failed; nothing was trained", "bold red"),
-        "model_rejected": ("Rejected", "a gate did not pass; the champion stays", "bold red"),
-        "deployment_undone": (
-            "Undone",
-            "the endpoint did not answer as judged; the alias went back",
-            "bold red",
-        ),
-    }
-    word, why, style = says[outcome.stage]
+    word, why, style = headline(outcome.stage)
     return Text.assemble((word, style), f"  {outcome.name}: {why}")
+
+
+def headline(stage: Stage) -> tuple[str, str, str]:
+    """(Word, sentence, style) for a flow that came so far."""
+    good, bad = "bold green", "bold red"
+    match stage:
+        case "deployed":
+            return "Deployed", "every gate passed", good
+        case "validated":
+            return "Data accepted", "nothing critical was found", good
+        case "swept":
+            return "Swept", "the weights with the best mean of the heads are", good
+        case "rolled_back":
+            return "Rolled back", "the former version serves again", good
+        case "data_rejected":
+            return "Rejected", "the data gate failed; nothing was trained", bad
+        case "model_rejected":
+            return "Rejected", "a gate did not pass; the champion stays", bad
+        case "deployment_undone":
+            return "Undone", "the endpoint did not answer as judged; the alias went back", bad
+        case _:
+            assert_never(stage)
 
 
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:

@@ -11,15 +11,16 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from flows.cli import exit_codes as exits
+from flows.cli import exit_codes
 from flows.cli.interrupts import ended_in_time
 from flows.outcome import Outcome
+from model.errors import foreseen
 
 
 def run_flow(
     which: str, *, config: Path, home: Path, backbone: str | None, console: Console, **options: Any
 ) -> Outcome | int:
-    """The outcome of the flow `which`, or an exit code after its error was told on `console`.
+    """The outcome of the flow `which`, or an exit code after its error was shown on `console`.
 
     `options` are further arguments of that flow.
     """
@@ -32,31 +33,28 @@ def run_flow(
     from flows.validate import validate
     from release.home import Home
 
-    flow = {"retrain": retrain, "validate": validate, "sweep": sweep}[which]
+    flows: dict[str, Any] = {"retrain": retrain, "validate": validate, "sweep": sweep}
     with ended_in_time():
-        for said in end_orphan_servers(Home(home)):
-            console.print(f"  {said}", style="dim")
+        for line in end_orphan_servers(Home(home)):
+            console.print(f"  {line}", style="dim")
         own_temporary_server()
         with tags(process_tag()):
-            state = flow(config=config, home=home, backbone=backbone, return_state=True, **options)
+            state = flows[which](config=config, home=home, backbone=backbone, return_state=True, **options)
     if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone", "Swept"):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):
             return outcome
     error = state.result(raise_on_failure=False)
-    return _told(error, console)
+    return _show_error(error, console)
 
 
-def _told(error: object, console: Console) -> int:
-    """Say what went wrong in its own words and give the exit code; what nobody foresaw is raised."""
-    from flows.config.schema import ConfigError
-    from release.failures import foreseen
-
-    kind = "usage" if isinstance(error, ConfigError) else foreseen(error)
+def _show_error(error: object, console: Console) -> int:
+    """Show a foreseen error in its own words and give the exit code; what nobody foresaw is raised."""
+    kind = foreseen(error)
     if kind is not None:
         console.print(Text(f"headgate: {error}", style="red"), soft_wrap=True)
-        return {"usage": exits.USAGE, "data": exits.DATA_REJECTED, "other": exits.FAILED}[kind]
+        return exit_codes.of_error(kind)
     if isinstance(error, BaseException):
         raise error
     console.print(Text(f"headgate: the flow ended without an outcome: {error}", style="red"))
-    return exits.FAILED
+    return exit_codes.FAILED

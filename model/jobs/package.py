@@ -5,55 +5,65 @@ Does not know how the graph is exported (`model.export.package`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report.progress import Step
-
-from ..files import file_sha256
+from ..files import file_sha256, read_json, write_json
 from ..references import BundleRef
+from ..spec import PackageSpec
 from .process import run_model
+from .progress import Progress
 
 
-def package_bundle(
-    *,
-    title: str,
-    fitted: Path,
-    out: Path,
-    name: str,
-    rows: Path,
-    provenance: Mapping[str, Any],
-    log: Path,
-    precision: str,
-    int8_tolerance: float,
-    profile: Path | None = None,
-) -> BundleRef:
-    """Export `fitted` to a bundle in `out`; precision `auto` is chosen on validation rows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageJob:
+    """One packaging."""
+
+    fitted: Path
+    """Fitted folder."""
+    out: Path
+    """Bundle folder, which is made."""
+    name: str
+    """Name on the card."""
+    rows: Path
+    """Rows folder on whose validation split the precision is chosen."""
+    provenance: Mapping[str, Any]
+    log: Path
+    spec: PackageSpec
+    profile: Path | None = None
+    """Profile of the data that travels in the bundle."""
+
+
+def package_bundle(job: PackageJob, progress: Progress) -> BundleRef:
+    """Export a fitted model to a bundle; precision `auto` is chosen on validation rows.
 
     Raises:
         model.jobs.process.ModelProcessError: the graph differs from the network, or a figure is not finite.
     """
-    facts = out.parent / "provenance.json"
-    facts.write_text(json.dumps(dict(provenance), indent=1, default=str))
-    arguments = ["package", str(fitted), "--out", str(out), "--name", name, "--rows", str(rows)]
-    arguments += ["--provenance", str(facts), "--precision", precision]
-    arguments += ["--int8-tolerance", str(int8_tolerance)]
-    if profile is not None:
-        arguments += ["--profile", str(profile)]
-    with Step(title) as step:
-        run_model(arguments, log=log)
-        card = json.loads((out / "card.json").read_text())
-        fit = json.loads((fitted / "fit.json").read_text())
-        size = sum(file.stat().st_size for file in out.iterdir())
-        step.outcome = f"{card['precision']}, {size / 1e6:.1f} MB"
+    facts = job.out.parent / "provenance.json"
+    write_json(facts, dict(job.provenance))
+    arguments = ["package", str(job.fitted), "--out", str(job.out), "--name", job.name]
+    arguments += ["--rows", str(job.rows), "--provenance", str(facts)]
+    arguments += ["--precision", job.spec.precision, "--int8-tolerance", str(job.spec.int8_tolerance)]
+    if job.profile is not None:
+        arguments += ["--profile", str(job.profile)]
+    run_model(arguments, log=job.log)
+    bundle = describe_bundle(job.out, job.fitted)
+    progress.outcome = f"{bundle.precision}, {bundle.bytes / 1e6:.1f} MB"
+    return bundle
+
+
+def describe_bundle(bundle: Path, fitted: Path | None = None) -> BundleRef:
+    """The reference to a bundle folder; `fitted` is the folder that it was packaged from, where it is known."""
+    card = read_json(bundle / "card.json")
     return BundleRef(
-        path=str(out),
-        fitted=str(fitted),
-        sha256=file_sha256(out / "manifest.json"),
+        path=str(bundle),
+        fitted="" if fitted is None else str(fitted),
+        sha256=file_sha256(bundle / "manifest.json"),
         heads=tuple(card["heads"]),
         precision=card["precision"],
-        bytes=size,
-        fit_seconds=fit["seconds"],
+        bytes=sum(file.stat().st_size for file in bundle.iterdir()),
+        fit_seconds=0.0 if fitted is None else read_json(fitted / "fit.json")["seconds"],
     )

@@ -6,55 +6,22 @@ know the other points.
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from expectations.stats.pareto import share_grid
-from report.progress import Step
-from tasks.data.prepare_run import Run
-
+from ..cache import Cache
 from ..code import code_digest
 from ..digest import digest
-from ..spec import BackboneSpec, FitJob, HeadSpec, TrainSpec
-from ..train.checkpoint import write_json
+from ..files import read_json, write_json
+from ..references import Run, SweepPoint
+from ..spec import FitJob, HeadSpec
 from .fit import fit_job
+from .progress import Progress
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepPoint:
-    """One choice of loss weights and what it gave."""
-
-    weights: Mapping[str, float]
-    """Head → factor of its loss."""
-    shares: Mapping[str, float]
-    """The same as shares of their sum: π and 1 − π where there are two."""
-    metrics: Mapping[str, float]
-    """Head → its primary metric on validation rows."""
-    seconds: float
-    """Time in training steps; of the original training where the point was known."""
-
-
-def loss_shares(heads: Sequence[str], points: int) -> list[dict[str, float]]:
-    """The grid: head → its share of the sum of losses, one a point (see `expectations.stats.pareto`)."""
-    return [dict(zip(heads, row, strict=True)) for row in share_grid(len(heads), points).tolist()]
-
-
-@task(name="sweep-point", cache_policy=NO_CACHE, task_run_name="sweep-point-{number}")
-def fit_point(
-    number: int,
-    shares: Mapping[str, float],
-    run: Run,
-    *,
-    backbone: BackboneSpec,
-    train: TrainSpec,
-) -> SweepPoint:
+def fit_point(number: int, shares: Mapping[str, float], run: Run, progress: Progress) -> SweepPoint:
     """The shared model with the heads' weights in these shares of the configured weights' sum.
 
     Without teachers: the trade-off of the labels alone is what is drawn. The weights are not kept.
@@ -62,24 +29,29 @@ def fit_point(
     total = sum(head.weight for head in run.heads.values())
     weights = {name: shares[name] * total for name in run.heads}
     heads: dict[str, HeadSpec] = {n: replace(h, weight=weights[n]) for n, h in run.heads.items()}
-    recipe = replace(train, distillation=0.0)
+    recipe = replace(run.train, distillation=0.0)
     key = digest(
-        "sweep", heads, dict(run.head_fingerprints), backbone, run.encoder_sha256, recipe, code_digest()
+        *(
+            "sweep",
+            heads,
+            dict(run.head_fingerprints),
+            run.backbone,
+            run.encoder_sha256,
+            recipe,
+            code_digest(),
+        )
     )
-    folder = run.cache / "sweep" / key
-    result = folder / "point.json"
-    if result.is_file():
-        with Step(f"point {number}") as step:
-            step.outcome = "cached"
-    else:
-        out = folder / "fitted"
-        job = FitJob(heads=heads, backbone=backbone, train=recipe, rows=str(run.rows), out=str(out))
-        fit_job(job, title=f"point {number}", log=run.logs / f"sweep-{number}.log")
-        facts: dict[str, Any] = json.loads((out / "fit.json").read_text())
-        metrics = {name: facts["validation"][name][head.primary_metric] for name, head in heads.items()}
-        write_json(result, {"metrics": metrics, "seconds": facts["seconds"]})
-        shutil.rmtree(out)
-    known = json.loads(Path(result).read_text())
-    return SweepPoint(
-        weights=weights, shares=dict(shares), metrics=known["metrics"], seconds=known["seconds"]
-    )
+    entry = Cache(run.cache).entry("sweep", key)
+    with entry.making(resume=True) as folder:
+        if folder is not None:
+            out = folder / "fitted"
+            job = FitJob(heads=heads, backbone=run.backbone, train=recipe, rows=str(run.rows), out=str(out))
+            fit_job(job, run.logs / f"sweep-{number}.log", progress)
+            facts: dict[str, Any] = read_json(out / "fit.json")
+            metrics = {name: facts["validation"][name][head.primary_metric] for name, head in heads.items()}
+            write_json(folder / "point.json", {"metrics": metrics, "seconds": facts["seconds"]})
+            shutil.rmtree(out)
+        else:
+            progress.outcome = "cached"
+    kept = read_json(entry.folder / "point.json")
+    return SweepPoint(weights=weights, shares=dict(shares), metrics=kept["metrics"], seconds=kept["seconds"])

@@ -13,19 +13,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from expectations.verdict import ApprovedVersion
 from model.faults import fault
 from release.home import Home
-from release.journal import Entry, new_operation
-from release.moves.unfinished import settle
+from release.journal import Entry
+from release.moves.move import Move, move
+from release.moves.unfinished import finish_moves
 from release.registry.client import BUNDLE_TAG, CODE_TAG, DATASET_TAG, VERDICT_TAG
 from release.registry.judgement import Judgement
 from release.releases import Releases, open_releases
 from release.spec import RegistrySpec
-from report.progress import Step
 from serving.store.manifest import (
     RELEASE_FILE,
     SIGNATURE_FILE,
@@ -47,33 +44,6 @@ class Promotion:
     """Version that it named before."""
 
 
-@task(name="promote", cache_policy=NO_CACHE, persist_result=False)
-def promote(
-    home: Home,
-    name: str,
-    spec: RegistrySpec,
-    approved: ApprovedVersion,
-    *,
-    bundle: Path,
-    evidence: Mapping[str, Any],
-    configuration: Mapping[str, Any],
-) -> Promotion:
-    """Make an approved version the champion of project `name`.
-
-    Raises:
-        serving.store.release_folder.PromotionRefused: a newer version was promoted meanwhile, or the registry
-            has another record of this one.
-        serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
-        release.registry.client.RegistryProblem: the registry can't be reached.
-    """
-    with Step("promote") as step:
-        done = promote_version(
-            home, name, spec, approved, bundle=bundle, evidence=evidence, configuration=configuration
-        )
-        step.outcome = f"version {done.version}, before: {done.former or 'none'}"
-    return done
-
-
 def promote_version(
     home: Home,
     name: str,
@@ -84,7 +54,7 @@ def promote_version(
     evidence: Mapping[str, Any] | None = None,
     configuration: Mapping[str, Any] | None = None,
 ) -> Promotion:
-    """As `promote`, without Prefect.
+    """Make an approved version the champion of project `name`.
 
     Args:
         home: the state folder.
@@ -94,10 +64,16 @@ def promote_version(
         bundle: the folder that was judged; its digest must be the approved one.
         evidence: figures behind the verdict, signed with it; finite.
         configuration: what it was made and judged by, signed too.
+
+    Raises:
+        serving.store.release_folder.PromotionRefused: a newer version was promoted meanwhile, or the registry
+            has another record of this one.
+        serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
+        release.registry.client.RegistryProblem: the registry can't be reached.
     """
     releases = open_releases(home, name, spec)
     with releases.locked():
-        settle(releases)
+        finish_moves(releases)
         try:
             tags = _check(releases, approved)
         except PromotionRefused as error:
@@ -133,7 +109,7 @@ def promote_overridden(
     """
     releases = open_releases(home, name, spec)
     with releases.locked():
-        settle(releases)
+        finish_moves(releases)
         tags = releases.registry.version_tags(judged.version)
         _refuse_older(releases, judged.version)
         manifest = _manifest(releases, judged, tags, judged.evidence, judged.configuration)
@@ -154,31 +130,27 @@ def _overridden(releases: Releases, version: int) -> bool:
 def _move(
     releases: Releases, manifest: ReleaseManifest, bundle: Path, override: Override | None = None
 ) -> Promotion:
-    """Stage the version, move the pointer to it, then the aliases; each step in the journal."""
-    former, version, operation = releases.serving(), manifest.version, new_operation()
+    """Stage the version and move the pointer to it."""
+    version, by = manifest.version, _by(override)
+    former = releases.serving()
 
-    def note(entry: Any, detail: str = "") -> None:
-        releases.journal.append(
-            Entry(event=entry, version=version, former=former, operation=operation, detail=detail)
-        )
+    def change() -> int:
+        try:
+            _stage(releases, manifest, bundle, override)
+            releases.folder.promote(version, releases.private_key)
+            # Where the pointer named it before (an override is renewed), so that endpoints look again.
+            os.utime(releases.folder.pointer_path)
+        except Exception:
+            if releases.serving() != version:
+                releases.drop(version)
+            raise
+        return version
 
-    note("promotion begun", _by(override).removeprefix("; "))
-    fault("promotion_begun")
-    try:
-        _stage(releases, manifest, bundle, override)
-        releases.folder.promote(version, releases.private_key)
-        # Where the pointer named it before (an override is renewed), so that endpoints look again.
-        os.utime(releases.folder.pointer_path)
-    except Exception as error:
-        if releases.serving() != version:
-            releases.drop(version)
-            note("undone", f"nothing was moved: {type(error).__name__}")
-        raise
-    fault("pointer_moved")
-    releases.align()
-    place = f"in place of version {former}" if former else "the first one"
-    note("promoted", f"{place}{_by(override)}")
-    fault("move_journalled")
+    def place(before: int | None) -> str:
+        return (f"in place of version {before}" if before else "the first one") + by
+
+    begin = by.removeprefix("; ")
+    move(releases, Move(kind="promotion", version=version, begin_detail=begin, end_detail=place), change)
     return Promotion(version=version, former=former)
 
 

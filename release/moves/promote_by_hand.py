@@ -11,6 +11,7 @@ import getpass
 import re
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from release.registry.judgement import Judgement, NotJudged, read_judgement
 from release.releases import Releases, open_releases
 from release.settings import load_settings
 from release.targets.deploy import DeployOutcome, deploy_version
-from report.override import show_override
 from serving.store.manifest import ReleaseRefused, verify_bundle_files
 from serving.store.override import Override
 from serving.store.release_folder import PromotionRefused
@@ -55,9 +55,20 @@ def duration(text: str) -> timedelta:
     return span
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotedByHand:
+    """What a promotion by hand came to."""
+
+    outcome: DeployOutcome
+    run: str
+    """Run of the flow that made the version; names the folder of its reports."""
+    override: Override | None
+    """Under which the version serves; None where it passed its gates."""
+
+
 def promote_by_hand(
     home: Home, name: str, version: int, *, reason: str | None = None, expires: str = "7d"
-) -> DeployOutcome:
+) -> PromotedByHand:
     """Make a registered version of project `name` the champion and deploy it.
 
     Args:
@@ -69,8 +80,8 @@ def promote_by_hand(
 
     Raises:
         BadDuration: `expires` can't be read.
-        serving.store.release_folder.PromotionRefused: the verdict is not a pass and no reason was given (or it is,
-            and one was), or a version approved later was promoted already.
+        serving.store.release_folder.PromotionRefused: the verdict is not a pass and no reason was given (or it
+            is, and one was), or a version approved later was promoted already.
         release.registry.judgement.NotJudged: the record of its verdict can't be believed.
         serving.store.manifest.ReleaseRefused: the bundle in the registry is not the one that was judged.
         release.registry.client.RegistryProblem: there is no such version, or the registry can't be reached.
@@ -80,40 +91,45 @@ def promote_by_hand(
     releases = open_releases(home, name, settings.registry)
     try:
         judged = read_judgement(releases.registry, releases.public_key, version)
-        _refuse_wrong_word(judged, reason)
+        _check_reason(judged, reason)
+        override = None if reason is None else _override(releases, judged, reason, span)
         with tempfile.TemporaryDirectory(dir=home.cache) as temporary:
             bundle = releases.registry.download_bundle(version, Path(temporary))
             verify_bundle_files(bundle, judged.bundle_sha256)
-            if reason is None:
-                approved = ApprovedVersion(
-                    name=judged.name,
-                    version=version,
-                    bundle_sha256=judged.bundle_sha256,
-                    verdict=judged.verdict,
-                )
-                promote_version(
-                    home,
-                    name,
-                    settings.registry,
-                    approved,
-                    bundle=bundle,
-                    evidence=judged.evidence,
-                    configuration=judged.configuration,
-                )
-            else:
-                override = _override(releases, judged, reason, span)
-                promote_overridden(home, name, settings.registry, judged, override, bundle=bundle)
-                show_override(home, releases.registry, judged, override)
+            _promote(releases, judged, bundle, override)
     except (PromotionRefused, NotJudged, ReleaseRefused) as error:
-        said = " ".join(str(error).split())
-        releases.journal.append(Entry(event="promotion refused", version=version, detail=said))
+        detail = " ".join(str(error).split())
+        releases.journal.append(Entry(event="promotion refused", version=version, detail=detail))
         raise
     # An endpoint that had refused this version, such as one whose override expired, looks again first.
     time.sleep(2 * settings.deploy.poll_s)
-    return deploy_version(home, name, settings.registry, settings.deploy, version)
+    outcome = deploy_version(home, name, settings.registry, settings.deploy, version)
+    return PromotedByHand(outcome=outcome, run=judged.run, override=override)
 
 
-def _refuse_wrong_word(judged: Judgement, reason: str | None) -> None:
+def _promote(releases: Releases, judged: Judgement, bundle: Path, override: Override | None) -> None:
+    spec = releases.registry.spec
+    if override is not None:
+        promote_overridden(releases.home, releases.name, spec, judged, override, bundle=bundle)
+        return
+    approved = ApprovedVersion(
+        name=judged.name,
+        version=judged.version,
+        bundle_sha256=judged.bundle_sha256,
+        verdict=judged.verdict,
+    )
+    promote_version(
+        releases.home,
+        releases.name,
+        spec,
+        approved,
+        bundle=bundle,
+        evidence=judged.evidence,
+        configuration=judged.configuration,
+    )
+
+
+def _check_reason(judged: Judgement, reason: str | None) -> None:
     outcome, what = judged.verdict.outcome, f"version {judged.version} of {judged.name!r}"
     if outcome != "pass" and reason is None:
         reasons = "".join(f"\n  • {one}" for one in judged.verdict.reasons)

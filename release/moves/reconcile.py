@@ -6,57 +6,35 @@ run of a dead process is still RUNNING, and what was half written is gone. Does 
 
 from __future__ import annotations
 
-import socket
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from flows.runs import close_flow_runs
 from model.faults import fault
 from release.home import Home
 from release.journal import Entry
-from release.leftovers import remove_debris
+from release.leftovers import remove_leftovers
 from release.moves.fetch import ensure_present
 from release.moves.restore import restore_locked
-from release.moves.unfinished import settle
-from release.registry.client import Registry, RegistryProblem
-from release.registry.run import HOST_TAG, PID_TAG, START_TAG, close_run
+from release.moves.unfinished import finish_moves
+from release.registry.client import RegistryProblem
+from release.registry.run import close_abandoned_runs
 from release.releases import Releases, open_releases
 from release.settings import state_file
 from release.spec import RegistrySpec
 from release.targets.deploy import deploy_version
 from serving.process import control as process
-from serving.process.control import start_ticks
 from serving.spec import ENDPOINT, DeploySpec
 from serving.store.manifest import ReleaseRefused
 
 MOST_VERSIONS = 10**9
 
 
-@task(name="reconcile", cache_policy=NO_CACHE, persist_result=False)
-def reconcile(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec | None = None) -> tuple[str, ...]:
-    """Mend what a crash left behind; what was mended, one sentence each.
-
-    Args:
-        home: the state folder.
-        name: project.
-        spec: its registry.
-        deploy: how it serves; a champion whose deployment a crash cut short is then deployed first.
+def reconcile(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
+    """Put right what a crash left behind, without deploying; what was done, one sentence each.
 
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
-    done = (*close_flow_runs(), *mend(home, name, spec))
-    if deploy is not None:
-        done += resume_deployment(home, name, spec, deploy)
-    return done
-
-
-def mend(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
-    """As `reconcile`, without Prefect and without deploying."""
     releases = open_releases(home, name, spec)
     with releases.locked():
-        done = settle(releases)
+        done = finish_moves(releases)
         fault("settled")
         done += _verified(releases)
         fault("champion_checked")
@@ -68,9 +46,9 @@ def mend(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
             # Under its lock nobody stages, so what is still there was left behind.
             releases.folder.prune(MOST_VERSIONS, releases.public_key)
         done += _stop_withdrawn(releases)
-    done += remove_debris(home)
+    done += remove_leftovers(home)
     fault("debris_removed")
-    done += _close_runs(releases.registry, spec.experiment or name)
+    done += close_abandoned_runs(releases.registry, spec.experiment or name)
     fault("runs_closed")
     return tuple(done)
 
@@ -90,8 +68,8 @@ def resume_deployment(home: Home, name: str, spec: RegistrySpec, deploy: DeployS
     if waiting is None or waiting != releases.serving():
         return ()
     outcome = deploy_version(home, name, spec, deploy, waiting)
-    said = "was deployed" if outcome.deployed else f"was not deployed: {outcome.reason}"
-    return (f"version {waiting}, promoted before a crash, {said}",)
+    result = "was deployed" if outcome.deployed else f"was not deployed: {outcome.reason}"
+    return (f"version {waiting}, promoted before a crash, {result}",)
 
 
 def _last_deployed(releases: Releases) -> int | None:
@@ -134,22 +112,3 @@ def _stop_withdrawn(releases: Releases) -> list[str]:
         return []
     process.stop(file)
     return ["the endpoint was stopped: the version that it held was withdrawn"]
-
-
-def _close_runs(registry: Registry, experiment: str) -> list[str]:
-    """Close runs that a process of this machine opened and did not live to close."""
-    done = []
-    with registry.asked("close abandoned runs"):
-        client = registry.client
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            return []
-        for run in client.search_runs([found.experiment_id], "attributes.status = 'RUNNING'"):
-            tags = run.data.tags
-            if tags.get(HOST_TAG) != socket.gethostname() or not tags.get(PID_TAG, "").isdigit():
-                continue
-            if str(start_ticks(int(tags[PID_TAG]))) == tags.get(START_TAG):
-                continue
-            close_run(registry, found.experiment_id, run.info.run_id, "KILLED")
-            done.append(f"closed run {run.info.run_name}, which its process left open")
-    return done

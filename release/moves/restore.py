@@ -7,8 +7,9 @@ the champion damaged. Does not know how that was found.
 from __future__ import annotations
 
 from model.faults import fault
-from release.journal import Entry, new_operation
+from release.journal import Entry
 from release.moves.fetch import ensure_present
+from release.moves.move import Move, move
 from release.registry.client import RegistryProblem
 from release.releases import Releases
 from serving.store.manifest import ReleaseRefused
@@ -32,30 +33,17 @@ def restore(releases: Releases, version: int, reason: str) -> int | None:
 
 def restore_locked(releases: Releases, version: int, reason: str) -> int | None:
     """As `restore`, for whoever holds the lock and knows that the pointer names `version`."""
-    operation = new_operation()
-    releases.journal.append(
-        Entry(event="restore begun", version=version, former=version, operation=operation, detail=reason)
-    )
-    fault("restore_begun")
-    back = _retreat(releases, version)
-    if back is None:
-        # Nothing to go back to: without its folder the version can't be loaded again, here or by name.
-        releases.drop(version)
-        fault("version_dropped")
-    fault("pointer_moved")
-    releases.align()
-    event = "withdrawn" if back is None else "restored"
-    releases.journal.append(
-        Entry(
-            event=event,  # type: ignore[arg-type]
-            version=version if back is None else back,
-            former=version,
-            operation=operation,
-            detail=reason,
-        )
-    )
-    fault("move_journalled")
-    return back
+
+    def change() -> int | None:
+        back = _retreat(releases, version)
+        if back is None:
+            # Nothing to go back to: without its folder the version can't be loaded again, here or by name.
+            releases.drop(version)
+            fault("version_dropped")
+        return back
+
+    wanted = Move(kind="restore", version=version, begin_detail=reason, end_detail=lambda _: reason)
+    return move(releases, wanted, change)
 
 
 def _retreat(releases: Releases, version: int) -> int | None:

@@ -1,25 +1,22 @@
 """Finish or undo what the journal says was begun and never ended, because its process died.
 
-Whoever takes the lock of a project's releases to move something settles first, so that nobody builds on
-half a move. Does not look for other damage (`release.moves.reconcile`).
+Whoever takes the lock of a project's releases to move something finishes first, so that nobody builds on half
+a move. Does not look for other damage (`release.moves.reconcile`).
 """
 
 from __future__ import annotations
 
 from release.journal import Entry, Event
+from release.moves.move import BEGUN, ENDED, MoveKind
 from release.moves.restore import restore_locked
 from release.releases import Releases
 
-BEGUN: dict[Event, Event] = {
-    "promotion begun": "promoted",
-    "rollback begun": "rolled back",
-    "restore begun": "restored",
-}
-"""Entry that opens an operation → the one that ends it."""
+KINDS: dict[Event, MoveKind] = {event: kind for kind, event in BEGUN.items()}
+"""Entry that opens a move → its kind."""
 
 
-def settle(releases: Releases) -> list[str]:
-    """Bring every operation to its end, by whether the pointer had moved; one sentence each.
+def finish_moves(releases: Releases) -> list[str]:
+    """Bring every move to its end, by whether the pointer had moved; one sentence each.
 
     Call it with the lock held: then nobody else can be in the middle of one.
 
@@ -27,45 +24,49 @@ def settle(releases: Releases) -> list[str]:
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
     entries = releases.journal.entries()
-    ended = {entry.operation for entry in entries if entry.event not in BEGUN}
-    done = [_end(releases, e) for e in entries if e.event in BEGUN and e.operation not in ended]
+    ended = {entry.operation for entry in entries if entry.event not in KINDS}
+    done = [
+        _finish(releases, e, KINDS[e.event]) for e in entries if e.event in KINDS and e.operation not in ended
+    ]
     refused = _refused_champion(releases)
     if refused is not None:
         back = restore_locked(releases, refused, "the endpoint did not answer as it was judged")
-        done.append(f"version {refused}, which the endpoint refused, went; version {back or 'none'} serves")
+        done.append(
+            f"the endpoint refused version {refused}, which was taken out; version {back or 'none'} serves"
+        )
     return done
 
 
-def _end(releases: Releases, begun: Entry) -> str:
+def _finish(releases: Releases, begun: Entry, kind: MoveKind) -> str:
     pointer = releases.pointer()
     moved = pointer is not None and pointer.version == begun.version
     version: int | None = begun.version
-    if begun.event == "restore begun":
+    event: Event = "undone"
+    if kind == "restore":
         # Begun because the version must not serve: if the pointer still names it, it goes now.
         if releases.serving() == begun.version and begun.version is not None:
             restore_locked(releases, begun.version, begun.detail)
         releases.align()
-        version = releases.serving()
-        event: Event = "restored" if version is not None else "withdrawn"
-        version = version or begun.version
-        said = f"the restoration from version {begun.version} was finished"
+        serving = releases.serving()
+        event, version = ("restored", serving) if serving is not None else ("withdrawn", begun.version)
+        done = f"the restoration from version {begun.version} was finished"
     elif moved:
         releases.align()
-        event, said = BEGUN[begun.event], f"version {begun.version}: finished what was begun"
+        event, done = ENDED[kind], f"version {begun.version}: the {kind} was finished"
     else:
-        if begun.event == "promotion begun" and begun.version is not None:
+        if kind == "promotion" and begun.version is not None:
             releases.drop(begun.version)
-        event, said = "undone", f"version {begun.version}: nothing had moved yet"
+        done = f"version {begun.version}: the {kind} was undone, it had moved nothing"
     releases.journal.append(
         Entry(
             event=event,
             version=version,
             former=begun.former,
             operation=begun.operation,
-            detail=f"after a crash: {said}",
+            detail=f"after a crash: {done}",
         )
     )
-    return said
+    return done
 
 
 def _refused_champion(releases: Releases) -> int | None:

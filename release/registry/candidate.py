@@ -5,15 +5,15 @@ Does not know the registry.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from expectations.spec import GateRules
 from expectations.verdict import Verdict
-from model.references import BundleRef
-from tasks.data.prepare_run import Run
+from model.files import read_json
+from model.references import BundleRef, Measured, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,28 +41,16 @@ class Candidate:
     files: Sequence[Path] = ()
     """Further files to keep with the run."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
-    """How and where the figures behind the verdict were measured (`release.registry.evidence`)."""
+    """How and where the figures behind the verdict were measured (`gather_evidence`)."""
     configuration: Mapping[str, Any] = field(default_factory=dict)
     """What it was made and judged by."""
 
 
 def candidate_of(
-    run: Run,
-    shared: BundleRef,
-    verdict: Verdict,
-    dataset: Path,
-    files: Sequence[Path],
-    evidence: Mapping[str, Any],
-    configuration: Mapping[str, Any],
+    run: Run, shared: BundleRef, verdict: Verdict, *, dataset: Path, measured: Measured, gates: GateRules
 ) -> Candidate:
     """The shared model of a run of the flow, with its training curves and the figures of its verdict."""
-    card = json.loads((Path(shared.path) / "card.json").read_text(encoding="utf-8"))
-    history = json.loads((Path(shared.fitted) / "history.json").read_text(encoding="utf-8"))
-    curves = {"train/loss": [(point["step"], point["loss"]) for point in history["steps"]]}
-    for epoch in history["epochs"]:
-        curves.setdefault("validation/mean", []).append((epoch["step"], epoch["mean"]))
-        for head, value in epoch["metrics"].items():
-            curves.setdefault(f"validation/{head}", []).append((epoch["step"], value))
+    card = read_json(Path(shared.path) / "card.json")
     return Candidate(
         bundle=Path(shared.path),
         bundle_sha256=shared.sha256,
@@ -74,11 +62,20 @@ def candidate_of(
         code_digest=run.provenance["code_digest"],
         params={key: run.provenance[key] for key in ("backbone", "train", "versions")},
         metrics={**card_figures(card), **verdict_figures(verdict)},
-        curves=curves,
-        files=files,
-        evidence=evidence,
-        configuration=configuration,
+        curves=training_curves(read_json(Path(shared.fitted) / "history.json")),
+        evidence=gather_evidence(measured, run, gates),
+        configuration=gather_configuration(run, gates),
     )
+
+
+def training_curves(history: Mapping[str, Any]) -> dict[str, list[tuple[int, float]]]:
+    """Name → (step, value) points, from the `history.json` of a fitted folder."""
+    curves = {"train/loss": [(point["step"], point["loss"]) for point in history["steps"]]}
+    for epoch in history["epochs"]:
+        curves.setdefault("validation/mean", []).append((epoch["step"], epoch["mean"]))
+        for head, value in epoch["metrics"].items():
+            curves.setdefault(f"validation/{head}", []).append((epoch["step"], value))
+    return curves
 
 
 def card_figures(card: Mapping[str, Any]) -> dict[str, float]:
@@ -99,4 +96,38 @@ def verdict_figures(verdict: Verdict) -> dict[str, float]:
         for finding in verdict.findings
         for figure, value in finding.figures.items()
         if isinstance(value, int | float)
+    }
+
+
+def gather_configuration(run: Run, rules: GateRules) -> dict[str, Any]:
+    """What a version was made and judged by: the file's digest, the recipe, the gates' thresholds."""
+    return {
+        "project": run.name,
+        "run": run.id,
+        "sha256": run.provenance["configuration_sha256"],
+        "heads": {name: asdict(head) for name, head in run.heads.items()},
+        "backbone": run.provenance["backbone"],
+        "train": run.provenance["train"],
+        "gates": asdict(rules),
+        "versions": run.provenance["versions"],
+    }
+
+
+def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str, Any]:
+    """Digests of the scores and timings, machine, threads, counts and seeds. The figures themselves, with
+    the rows behind each, are in the verdict's findings."""
+    timing = read_json(Path(measured.timing.path))
+    return {
+        "scores": {label: scores.sha256 for label, scores in measured.scores.items()},
+        "scored_bundles": {label: scores.bundle_sha256 for label, scores in measured.scores.items()},
+        "timing": measured.timing.sha256,
+        "http": measured.http.sha256,
+        "machine": timing["machine"],
+        "threads": timing["threads"],
+        "requests": rules.latency_requests,
+        "http_requests": rules.http_requests,
+        "http_rate_per_s": rules.http_rate_per_s,
+        "resamples": rules.resamples,
+        "rows": dict(run.provenance["dataset_rows"]),
+        "seeds": {"gates": rules.seed, "train": run.provenance["train"]["seed"]},
     }

@@ -97,6 +97,15 @@ class Registry:
         with self.asked(f"read version {version}"):
             return dict(self.client.get_model_version(self.model, str(version)).tags)
 
+    def run_of(self, version: int) -> str:
+        """Id of the run that a version was made by.
+
+        Raises:
+            RegistryProblem: there is no such version, or the registry can't be reached.
+        """
+        with self.asked(f"find the run of version {version}"):
+            return self.client.get_model_version(self.model, str(version)).run_id or ""
+
     def set_alias(self, alias: str, version: int | None) -> None:
         """Make an alias name a version, or nothing.
 

@@ -23,10 +23,10 @@ from mlflow.deployments import BaseDeploymentClient, PredictionsResponse
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 
-from release.failures import foreseen
+from model.errors import foreseen
 from release.home import Home
 from release.moves.promote_by_hand import promote_by_hand
-from release.moves.rollback import roll_back_to
+from release.moves.rollback import roll_back
 from release.releases import open_releases
 from release.settings import Settings, load_settings, save_settings, state_file
 from release.targets.deploy import DeployOutcome, deploy_version
@@ -51,11 +51,11 @@ def run_local(
     HeadgateDeployments(target).create_deployment(name, model_uri, flavor, config)
 
 
-class HeadgateDeployments(BaseDeploymentClient):  # type: ignore[misc]  # MLflow's stubs give it as Any
+class HeadgateDeployments(BaseDeploymentClient):
     """Deployments of this project's endpoint. Every refusal is an `MlflowException` with its reasons."""
 
     def __init__(self, target_uri: str) -> None:
-        super().__init__(target_uri=target_uri)
+        super().__init__(target_uri=target_uri)  # type: ignore[no-untyped-call]
         path = urlsplit(target_uri).path if ":" in target_uri else ""
         self._home = Home(Path(path or os.environ.get("HEADGATE_HOME") or ".headgate").resolve())
 
@@ -89,7 +89,7 @@ class HeadgateDeployments(BaseDeploymentClient):  # type: ignore[misc]  # MLflow
     ) -> None:
         """Stop the endpoint after it has answered what it accepted; deleting twice is no error. What was
         promoted stays promoted."""
-        with _told():
+        with _as_mlflow_errors():
             process.stop(state_file(self._home, name))
 
     def list_deployments(self, endpoint: str | None = None) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ class HeadgateDeployments(BaseDeploymentClient):  # type: ignore[misc]  # MLflow
     def get_deployment(self, name: str, endpoint: str | None = None) -> dict[str, Any]:
         """Address, version and what stands behind it (`GET /version`)."""
         running = self._running(name)
-        with _told():
+        with _as_mlflow_errors():
             token = client.read_token(load_settings(self._home, name).deploy.token_file)
             status, about = client.get(running.url, "/version", token=token)
         return {"name": name, "flavor": "python_function", "url": running.url, "status": status, **about}
@@ -123,12 +123,13 @@ class HeadgateDeployments(BaseDeploymentClient):  # type: ignore[misc]  # MLflow
         if hasattr(inputs, "to_dict"):
             inputs = {"dataframe_split": inputs.to_dict("split")}
         body = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
-        with _told():
+        with _as_mlflow_errors():
             token = client.read_token(load_settings(self._home, running.name).deploy.token_file)
             status, _, reply = client.request(running.url, "POST", "/invocations", body, token, 30.0)
         if status != 200:
             raise MlflowException(f"status {status}: {reply.decode(errors='replace')[:300]}")
-        return PredictionsResponse.from_json(reply)
+        answered: PredictionsResponse = PredictionsResponse.from_json(reply)  # type: ignore[no-untyped-call]
+        return answered
 
     def _running(self, name: str) -> process.EndpointState:
         running = process.status(state_file(self._home, name))
@@ -137,7 +138,7 @@ class HeadgateDeployments(BaseDeploymentClient):  # type: ignore[misc]  # MLflow
         return running
 
     def _deploy(self, name: str, model_uri: str | None, config: Mapping[str, Any] | None) -> dict[str, Any]:
-        with _told():
+        with _as_mlflow_errors():
             settings = load_settings(self._home, name)
             spec = dataclasses.replace(settings.deploy, **_settings(config or {}), target=ENDPOINT)
             releases = open_releases(self._home, name, settings.registry)
@@ -146,11 +147,11 @@ class HeadgateDeployments(BaseDeploymentClient):  # type: ignore[misc]  # MLflow
             if version == releases.serving():
                 done = deploy_version(self._home, name, settings.registry, spec, version)
             elif version in releases.served():
-                done = roll_back_to(self._home, name, version)
+                done = roll_back(self._home, name, version)
                 if done.deployed:
                     done = deploy_version(self._home, name, settings.registry, spec, version)
             else:
-                done = promote_by_hand(self._home, name, version)
+                done = promote_by_hand(self._home, name, version).outcome
         return _deployed(name, done)
 
     def _version(self, name: str, model_uri: str | None) -> int:
@@ -196,13 +197,13 @@ def _deployed(name: str, done: DeployOutcome) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Turn what is foreseen into an exception that MLflow's clients know."""
+def _as_mlflow_errors() -> Iterator[None]:
+    """Turn foreseen errors into the exception that MLflow's clients know."""
     try:
         yield
     except MlflowException:
         raise
     except Exception as error:
-        if foreseen(error) is None and not isinstance(error, client.NoAnswer):
+        if foreseen(error) is None:
             raise
         raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error

@@ -9,24 +9,20 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from expectations.verdict import Verdict
+from expectations.verdict import ApprovedVersion, Verdict
 from model.errors import HeadgateError
 from model.faults import fault
 from model.files import file_sha256
-from model.references import BundleRef
 from release.home import Home
 from release.journal import Entry, Journal
 from release.keys import key_folder
 from release.registry import model as pyfunc
-from release.registry.candidate import Candidate, candidate_of
+from release.registry.candidate import Candidate
 from release.registry.client import (
     BUNDLE_TAG,
     CODE_TAG,
@@ -48,9 +44,7 @@ from release.registry.run import (
     open_run,
 )
 from release.spec import RegistrySpec
-from report.progress import Step
 from serving.store.signing import ensure_key_pair
-from tasks.data.prepare_run import Run
 
 REGISTERING = ".registering."
 """Prefix of the temporary folder that a model is saved in, followed by the process's id."""
@@ -79,31 +73,18 @@ class BundleChanged(HeadgateError):
     """The bundle is not the one that was judged."""
 
 
-@task(name="register", cache_policy=NO_CACHE, persist_result=False)
-def register(
-    home: Home,
-    name: str,
-    spec: RegistrySpec,
-    run: Run,
-    shared: BundleRef,
-    verdict: Verdict,
-    *,
-    dataset: Path,
-    files: Sequence[Path] = (),
-    evidence: Mapping[str, Any],
-    configuration: Mapping[str, Any],
-) -> RegisteredVersion:
-    """Register the shared model of a run of the flow with its verdict.
+def approve(registered: RegisteredVersion, verdict: Verdict) -> ApprovedVersion:
+    """The registered version as one that may be promoted.
 
     Raises:
-        BundleChanged: the bundle is not the one that was packaged.
-        release.registry.client.RegistryProblem: the registry can't be reached.
+        expectations.verdict.NotApproved: the verdict is not a pass.
     """
-    with Step("register") as step:
-        candidate = candidate_of(run, shared, verdict, dataset, files, evidence, configuration)
-        registered = register_version(home, name, spec, candidate)
-        step.outcome = f"{registered.name} version {registered.version} ({verdict.outcome})"
-    return registered
+    return ApprovedVersion(
+        name=registered.name,
+        version=registered.version,
+        bundle_sha256=registered.bundle_sha256,
+        verdict=verdict,
+    )
 
 
 def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candidate) -> RegisteredVersion:
@@ -165,18 +146,6 @@ def _fill_run(
     private_key, _ = ensure_key_pair(key_folder(home, registry.spec))
     sign_judgement(registry, private_key, run_id, version, candidate, digests)
     return version
-
-
-@task(name="log-pages", cache_policy=NO_CACHE, persist_result=False)
-def log_pages(
-    home: Home, name: str, spec: RegistrySpec, registered: RegisteredVersion, pages: Mapping[str, str]
-) -> None:
-    """Keep the report's pages (title → file or folder) with the run of a registered version.
-
-    Raises:
-        release.registry.client.RegistryProblem: the registry can't be reached.
-    """
-    attach(open_registry(home, name, spec), registered.run_id, [Path(page) for page in pages.values()])
 
 
 def attach(registry: Registry, run_id: str, paths: Sequence[Path]) -> None:

@@ -69,6 +69,29 @@ def close_run(registry: Registry, experiment: str, run_id: str, status: str) -> 
     client.set_terminated(run_id, status)
 
 
+def close_abandoned_runs(registry: Registry, experiment: str) -> list[str]:
+    """Close runs that a process of this machine opened and did not live to close; one sentence each.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    done = []
+    with registry.asked("close abandoned runs"):
+        client = registry.client
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return []
+        for run in client.search_runs([found.experiment_id], "attributes.status = 'RUNNING'"):
+            tags = run.data.tags
+            if tags.get(HOST_TAG) != socket.gethostname() or not tags.get(PID_TAG, "").isdigit():
+                continue
+            if str(start_ticks(int(tags[PID_TAG]))) == tags.get(START_TAG):
+                continue
+            close_run(registry, found.experiment_id, run.info.run_id, "KILLED")
+            done.append(f"closed run {run.info.run_name}, which its process left open")
+    return done
+
+
 def log_figures(registry: Registry, run_id: str, candidate: Candidate) -> None:
     """Parameters, figures and curves. Figures that are not finite are left out
     and named in the tag `headgate.not_finite`."""

@@ -10,21 +10,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from model.jobs.sweep import SweepPoint
+from model.references import SweepPoint
 from release.home import Home
 from release.registry.client import open_registry
 from release.registry.run import experiment_id
 from release.spec import RegistrySpec
-from report.progress import Step
 
 PARENT_TAG = "mlflow.parentRunId"
 """Tag by which MLflow's interface folds child runs under their parent."""
 
 
-@task(name="log-sweep", cache_policy=NO_CACHE)
 def log_sweep(
     home: Home,
     name: str,
@@ -43,7 +38,7 @@ def log_sweep(
     from mlflow.entities import Metric, Param
 
     registry = open_registry(home, name, spec)
-    with Step("log the sweep") as step, registry.asked("log a sweep"):
+    with registry.asked("log a sweep"):
         client = registry.client
         experiment = experiment_id(registry, home, spec.experiment or name, spec)
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
@@ -74,5 +69,4 @@ def log_sweep(
         )
         client.log_artifact(parent, str(page))
         client.set_terminated(parent)
-        step.outcome = f"run {parent} with {len(points)} children"
     return str(parent)

@@ -6,45 +6,32 @@ says nothing. Does not know how versions are approved.
 
 from __future__ import annotations
 
-import json
 import socket
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from model.errors import HeadgateError
 from model.faults import fault
 from release.home import Home
 from release.journal import Entry
 from release.moves.restore import restore
+from release.registry.deploy_clients import deploy_client
 from release.registry.judgement import NotJudged
 from release.releases import Releases, open_releases
 from release.settings import Settings, endpoint_log, load_settings, save_settings, state_file
 from release.spec import RegistrySpec
-from release.targets import plugin as target
-from report.progress import Step
-from serving.client import NoAnswer, ask, read_token, wait_for_version
-from serving.http.replies import DECIMALS
+from release.targets import plugin
+from release.targets.golden import WrongAnswers, confirm
+from serving.client import NoAnswer, read_token, wait_for_version
 from serving.process import control as process
 from serving.spec import ENDPOINT, DeploySpec
-from serving.store.manifest import BUNDLE_FOLDER, ReleaseRefused
-
-TEXTS_AT_ONCE = 32
-"""Golden texts in one request; fewer where the endpoint takes fewer."""
+from serving.store.manifest import ReleaseRefused
 
 
 class PortTaken(HeadgateError):
     """Another program listens where the endpoint should; nothing was changed."""
 
     kind = "usage"
-
-
-class WrongAnswers(HeadgateError):
-    """The endpoint answers the golden texts differently from the bundle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,26 +50,17 @@ class DeployOutcome:
     """Why it was not deployed; empty if it was."""
 
 
-@task(name="deploy", cache_policy=NO_CACHE, persist_result=False)
-def deploy(home: Home, name: str, registry: RegistrySpec, spec: DeploySpec, version: int) -> DeployOutcome:
-    """Make the endpoint of `name` serve `version`, which was promoted, or restore the former one."""
-    with Step("deploy") as step:
-        outcome = deploy_version(home, name, registry, spec, version)
-        step.outcome = f"version {version} at {outcome.url}" if outcome.deployed else outcome.reason
-    return outcome
-
-
 def refuse_impossible(home: Home, name: str, spec: DeploySpec) -> None:
     """Return if it could be deployed where it should. Ask before anything is trained or moved.
 
     Raises:
         PortTaken: something else listens there, or the address is not this machine's.
-        release.targets.plugin.TargetUnknown: no plugin of that name is installed.
+        release.registry.deploy_clients.TargetUnknown: no plugin of that name is installed.
     """
     if spec.target == ENDPOINT:
         refuse_taken_port(home, name, spec)
     else:
-        target.target_client(spec.target)
+        deploy_client(spec.target)
 
 
 def refuse_taken_port(home: Home, name: str, spec: DeploySpec) -> None:
@@ -109,7 +87,8 @@ def refuse_taken_port(home: Home, name: str, spec: DeploySpec) -> None:
 def deploy_version(
     home: Home, name: str, registry: RegistrySpec, spec: DeploySpec, version: int
 ) -> DeployOutcome:
-    """As `deploy`, without Prefect.
+    """Make the endpoint of `name`, or another target, serve `version`, which was promoted, or restore the
+    former one.
 
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached while the alias must go back.
@@ -124,44 +103,22 @@ def deploy_version(
         state = process.start(
             releases.folder.path, releases.public_key, spec, state_file(home, name), endpoint_log(home, name)
         )
-        fault("endpoint_started")
-        confirm(releases, state.url, spec, version)
-    except (process.EndpointError, NoAnswer, WrongAnswers) as error:
+    except process.EndpointError as error:
         return _undo(releases, spec, version, str(error))
-    releases.journal.append(Entry(event="deployed", version=version, detail=state.url))
-    fault("deployment_journalled")
-    releases.folder.prune(spec.keep_versions, releases.public_key)
-    fault("versions_pruned")
-    return DeployOutcome(deployed=True, wanted=version, serving=version, url=state.url)
+    fault("endpoint_started")
+    return confirm_deployment(releases, state.url, spec, version)
 
 
-def deploy_to_target(releases: Releases, spec: DeploySpec, version: int) -> DeployOutcome:
-    """Hand a version to the target of a plugin and see that it answers; else hand it the former one.
-
-    Raises:
-        release.targets.plugin.TargetUnknown: there is no such target.
-        release.targets.plugin.TargetError: it does not take the former version back either.
-        release.registry.client.RegistryProblem: the registry can't be reached while the alias must go back.
-    """
-    save_settings(releases.home, releases.name, Settings(registry=releases.registry.spec, deploy=spec))
-    fault("settings_saved")
+def confirm_deployment(releases: Releases, url: str, spec: DeploySpec, version: int) -> DeployOutcome:
+    """Wait until the running endpoint serves `version` and answers as its bundle did; else undo."""
     try:
-        where = target.put(releases, spec, version)
-        fault("endpoint_swapped")
-        if spec.verify_target:
-            target.compare_answers(releases, spec, version)
-        fault("endpoint_verified")
-    except (target.TargetError, ReleaseRefused, NotJudged) as error:
-        releases.journal.append(Entry(event="not deployed", version=version, detail=str(error)))
-        fault("refusal_journalled")
-        serving = restore(releases, version, str(error))
-        if serving is None:
-            target.remove(releases, spec)
-        else:
-            target.put(releases, spec, serving)
-        return DeployOutcome(deployed=False, wanted=version, serving=serving, url=None, reason=str(error))
-    # Had it been deployed here before, that endpoint would go on beside the target.
-    process.stop(state_file(releases.home, releases.name))
+        confirm(releases, url, spec, version)
+    except (NoAnswer, WrongAnswers) as error:
+        return _undo(releases, spec, version, str(error))
+    return _record_deployment(releases, spec, version, url)
+
+
+def _record_deployment(releases: Releases, spec: DeploySpec, version: int, where: str) -> DeployOutcome:
     releases.journal.append(Entry(event="deployed", version=version, detail=where))
     fault("deployment_journalled")
     releases.folder.prune(spec.keep_versions, releases.public_key)
@@ -169,82 +126,57 @@ def deploy_to_target(releases: Releases, spec: DeploySpec, version: int) -> Depl
     return DeployOutcome(deployed=True, wanted=version, serving=version, url=where)
 
 
-def confirm(releases: Releases, url: str, spec: DeploySpec, version: int) -> None:
-    """Return once the endpoint serves `version` and answers its golden texts as its bundle did.
+def deploy_to_target(releases: Releases, spec: DeploySpec, version: int) -> DeployOutcome:
+    """Hand a version to the target of a plugin and see that it answers; else hand it the former one.
 
     Raises:
-        serving.client.NoAnswer: it refused the version, or does not serve it in time.
-        WrongAnswers: it answers differently.
+        release.registry.deploy_clients.TargetUnknown: there is no such target.
+        release.targets.plugin.TargetError: it does not take the former version back either.
+        release.registry.client.RegistryProblem: the registry can't be reached while the alias must go back.
     """
-    token = read_token(spec.token_file)
-    wait_for_version(url, version, token=token, timeout_s=spec.start_timeout_s)
-    fault("endpoint_swapped")
-    bundle = releases.folder.version_dir(version) / BUNDLE_FOLDER
-    golden = json.loads((bundle / "golden.json").read_bytes())
-    card = json.loads((bundle / "card.json").read_bytes())
-    labels = {head: described["labels"] for head, described in card["heads"].items()}
-    compare_golden(url, golden, labels, version, token=token, at_once=min(TEXTS_AT_ONCE, spec.max_texts))
-    fault("endpoint_verified")
-
-
-def compare_golden(
-    url: str,
-    golden: Mapping[str, Any],
-    labels: Mapping[str, Sequence[str]],
-    version: int,
-    *,
-    token: str | None = None,
-    at_once: int = TEXTS_AT_ONCE,
-) -> None:
-    """Ask the endpoint for the golden texts and compare every probability of every label.
-
-    Args:
-        url: address of the endpoint.
-        golden: `golden.json` of the bundle.
-        labels: head → its labels, in the order of the golden probabilities.
-        version: version that must answer.
-        token: bearer token, where the endpoint asks for one.
-        at_once: most texts in one request.
-
-    Raises:
-        serving.client.NoAnswer: it does not answer.
-        WrongAnswers: another version answers, a head or label is missing, or a probability is off.
-    """
-    tolerance = float(golden["tolerance"]) + 10**-DECIMALS
-    for begin in range(0, len(golden["texts"]), at_once):
-        reply = ask(url, golden["texts"][begin : begin + at_once], everything=True, token=token)
-        if reply["version"] != version:
-            raise WrongAnswers(f"version {reply['version']} answered, expected version {version}")
-        for row, answer in enumerate(reply["answers"], start=begin):
-            if set(answer) != set(labels):
-                raise WrongAnswers(f"heads {sorted(answer)} answered, expected {sorted(labels)}")
-            for head, answered in answer.items():
-                seen = {entry["label"]: entry["probability"] for entry in answered["probabilities"]}
-                wanted = dict(zip(labels[head], golden["probabilities"][head][row], strict=True))
-                if seen.keys() != wanted.keys():
-                    raise WrongAnswers(f"head {head}: labels {sorted(seen)}, expected {sorted(wanted)}")
-                off = max(abs(seen[label] - wanted[label]) for label in wanted)
-                if not off <= tolerance:
-                    raise WrongAnswers(
-                        f"head {head}, golden text {row}: a probability is {off:.2g} off, at most "
-                        f"{tolerance:.2g} is allowed"
-                    )
+    save_settings(releases.home, releases.name, Settings(registry=releases.registry.spec, deploy=spec))
+    fault("settings_saved")
+    try:
+        where = plugin.put(releases, spec, version)
+        fault("endpoint_swapped")
+        if spec.verify_target:
+            plugin.compare_answers(releases, spec, version)
+        fault("endpoint_verified")
+    except (plugin.TargetError, ReleaseRefused, NotJudged) as error:
+        return _undo(releases, spec, version, str(error))
+    # Had it been deployed here before, that endpoint would go on beside the target.
+    process.stop(state_file(releases.home, releases.name))
+    return _record_deployment(releases, spec, version, where)
 
 
 def _undo(releases: Releases, spec: DeploySpec, version: int, reason: str) -> DeployOutcome:
+    """Take a version that does not answer as it was judged out of service, wherever it was put."""
     releases.journal.append(Entry(event="not deployed", version=version, detail=reason))
     fault("refusal_journalled")
     serving = restore(releases, version, reason)
-    file = state_file(releases.home, releases.name)
     url = None
+    if spec.target == ENDPOINT:
+        url = _return_endpoint(releases, spec, serving)
+    elif serving is None:
+        plugin.remove(releases, spec)
+    else:
+        plugin.put(releases, spec, serving)
+    return DeployOutcome(deployed=False, wanted=version, serving=serving, url=url, reason=reason)
+
+
+def _return_endpoint(releases: Releases, spec: DeploySpec, serving: int | None) -> str | None:
+    """Wait until the running endpoint serves what the pointer names again, or stop it; its address."""
+    file = state_file(releases.home, releases.name)
     if serving is None:
         # What it holds in memory may be what was just refused.
         process.stop(file)
         fault("endpoint_stopped")
-    elif (running := process.status(file)) is not None:
-        url = running.url
-        wait_for_version(url, serving, token=read_token(spec.token_file), timeout_s=spec.start_timeout_s)
-    return DeployOutcome(deployed=False, wanted=version, serving=serving, url=url, reason=reason)
+        return None
+    running = process.status(file)
+    if running is None:
+        return None
+    wait_for_version(running.url, serving, token=read_token(spec.token_file), timeout_s=spec.start_timeout_s)
+    return running.url
 
 
 def _leave_if_changed(releases: Releases, spec: DeploySpec) -> None:

@@ -2,7 +2,7 @@
 
 A process of its own, so that the endpoint never talks to the registry:
 
-    python -m release.targets.follower quickstart --home .headgate --interval 5
+    headgate follow quickstart --home .headgate --interval 5
 
 An alias alone is not followed, because any client may set one: the version must be named by a signed
 pointer and carry a signed release. Needs the public key only. With the registry down the folder stays
@@ -11,24 +11,20 @@ as it is, and the endpoint goes on serving from it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import signal
-import sys
 import tempfile
 import threading
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from model.faults import fault
-from model.files import locked, write_bytes
-from release.home import Home, environment
+from model.files import locked, write_bytes, write_json
+from release.home import Home
 from release.keys import public_key as public_key_of
-from release.leftovers import remove_debris
+from release.leftovers import remove_leftovers
 from release.moves.fetch import ensure_present
 from release.registry.client import Registry, RegistryProblem
 from release.registry.store import tracking_uri
@@ -119,59 +115,49 @@ def _follow(folder: ReleaseFolder, public_key: Path, pointer: Pointer, text: str
         return True
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Follow until SIGTERM or SIGINT; with `--once`, look once and exit 0 if the folder is equal."""
-    options = _parser().parse_args(arguments)
-    home = Home(options.home.resolve())
-    os.environ.update({k: v for k, v in environment(home).items() if k not in os.environ})
-    spec = _spec(options, home)
-    registry = Registry(tracking_uri(home, spec.tracking_uri), spec.model or options.name, spec)
-    folder = ReleaseFolder(home.releases(options.name), options.name)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowJob:
+    """Whom to follow, and where to."""
+
+    home: Home
+    """State folder with the release folder."""
+    name: str
+    """Project whose champion is followed."""
+    registry: RegistrySpec
+    public_key: Path | None = None
+    """Key that releases must be signed with. None: the project's own."""
+    interval_s: float = 5.0
+    """Seconds between looks."""
+
+
+def follow(job: FollowJob, stop: threading.Event, report: Callable[[Seen], None]) -> Seen:
+    """Follow until `stop` is set; what was seen last. With `stop` set already, look once.
+
+    Args:
+        report: gets what was seen, whenever it is something else than before.
+    """
+    registry = Registry(
+        tracking_uri(job.home, job.registry.tracking_uri), job.registry.model or job.name, job.registry
+    )
+    folder = ReleaseFolder(job.home.releases(job.name), job.name)
     folder.versions_path.mkdir(parents=True, exist_ok=True)
-    remove_debris(home)
-    public_key = options.public_key or public_key_of(home, options.name)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    told: tuple[str, int | None, str] | None = None
+    remove_leftovers(job.home)
+    public_key = job.public_key or public_key_of(job.home, job.name)
+    before: tuple[str, int | None, str] | None = None
     while True:
         seen = sync_once(registry, folder, public_key)
-        write_bytes(
-            home.followers / f"{options.name}.json", json.dumps({**asdict(seen), "pid": os.getpid()}).encode()
-        )
+        write_json(job.home.followers / f"{job.name}.json", {**asdict(seen), "pid": os.getpid()})
         fault("follower_told")
-        if (seen.state, seen.version, seen.reason) != told:
-            told = (seen.state, seen.version, seen.reason)
-            print(json.dumps(asdict(seen)), flush=True)
-        if options.once:
-            return 0 if seen.state in ("current", "followed") else 1
-        if stop.wait(options.interval):
-            return 0
+        if (seen.state, seen.version, seen.reason) != before:
+            before = (seen.state, seen.version, seen.reason)
+            report(seen)
+        if stop.wait(job.interval_s):
+            return seen
 
 
-def _spec(options: argparse.Namespace, home: Home) -> RegistrySpec:
-    spec = load_settings(home, options.name).registry
-    return RegistrySpec(
-        tracking_uri=options.tracking_uri or spec.tracking_uri,
-        model=options.model or spec.model,
-        champion=spec.champion,
-        previous=spec.previous,
+def followed_registry(home: Home, name: str, tracking_uri: str | None, model: str | None) -> RegistrySpec:
+    """The registry of the last deployment of `name` here, with what is given in its place."""
+    spec = load_settings(home, name).registry
+    return replace(
+        spec, tracking_uri=tracking_uri or spec.tracking_uri, model=model or spec.model, experiment=None
     )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m release.targets.follower", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("name", help="project whose champion is followed")
-    parser.add_argument("--home", type=Path, required=True, help="state folder with the release folder")
-    parser.add_argument("--tracking-uri", help="registry (default: the one of the last deployment here)")
-    parser.add_argument("--model", help="registered model (default: the project's name)")
-    parser.add_argument("--public-key", type=Path, help="key that releases must be signed with (PEM)")
-    parser.add_argument("--interval", type=float, default=5.0, help="seconds between looks")
-    parser.add_argument("--once", action="store_true", help="look once; exit 0 if the folder is equal")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -19,47 +19,16 @@ import numpy as np
 from model.bundle.answers import decisions
 from model.bundle.card import Card, card_from_json
 from model.errors import HeadgateError
+from release.registry.deploy_clients import deploy_client
 from release.registry.judgement import model_digests, read_judgement
 from release.releases import Releases
 from serving.http.replies import DECIMALS
-from serving.spec import ENDPOINT, DeploySpec
+from serving.spec import DeploySpec
 from serving.store.manifest import BUNDLE_FOLDER, verify_release
-
-OWN_PLUGIN = "headgate"
-"""Name under which this project's own endpoint is such a plugin (`release.registry.deployments_plugin`)."""
-
-
-class TargetUnknown(HeadgateError):
-    """`deploy.target` names no plugin that is installed; nothing was changed."""
-
-    kind = "usage"
 
 
 class TargetError(HeadgateError):
     """A deploy target refused a version, or does not answer as its bundle does."""
-
-
-def target_client(target: str) -> Any:
-    """The plugin's client.
-
-    Raises:
-        TargetUnknown: no plugin of this name is installed, or it can't be loaded.
-    """
-    if target.partition(":")[0] == OWN_PLUGIN:
-        raise TargetUnknown(
-            f"deploy.target: {target!r} is this project's own endpoint; write {ENDPOINT!r} "
-            "(the plugin is for MLflow's clients)"
-        )
-    from mlflow.deployments import get_deploy_client
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return get_deploy_client(target)
-    except (MlflowException, RuntimeError) as error:
-        raise TargetUnknown(
-            f"deploy.target: {target!r} is neither {ENDPOINT!r} nor an installed mlflow.deployments plugin "
-            f"({str(error)[:200]})"
-        ) from error
 
 
 def put(releases: Releases, spec: DeploySpec, version: int) -> str:
@@ -72,7 +41,7 @@ def put(releases: Releases, spec: DeploySpec, version: int) -> str:
         serving.store.manifest.ReleaseRefused: it may not serve.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
-    client = target_client(spec.target)
+    client = deploy_client(spec.target)
     verify_release(releases.folder.version_dir(version), releases.public_key, releases.name)
     _compare_registered(releases, version)
     config = {**spec.target_config}
@@ -92,7 +61,7 @@ def remove(releases: Releases, spec: DeploySpec) -> None:
     Raises:
         TargetError: it refused.
     """
-    client = target_client(spec.target)
+    client = deploy_client(spec.target)
     with _asked(releases.registry.uri, f"{spec.target}: delete the deployment"):
         if releases.name in [deployment.get("name") for deployment in client.list_deployments()]:
             client.delete_deployment(releases.name)
@@ -110,7 +79,7 @@ def compare_answers(releases: Releases, spec: DeploySpec, version: int) -> None:
     golden = json.loads((bundle / "golden.json").read_bytes())
     card = card_from_json(json.loads((bundle / "card.json").read_bytes()), where="card.json")
     with _asked(releases.registry.uri, f"{spec.target}: answer the golden texts"):
-        reply = target_client(spec.target).predict(
+        reply = deploy_client(spec.target).predict(
             deployment_name=releases.name, inputs=pd.DataFrame({"text": golden["texts"]})
         )
     wrong = wrong_answer(_rows(reply), golden, card)

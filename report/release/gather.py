@@ -9,18 +9,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from expectations.data.suspects import Suspects
 from expectations.gates.scores import load_scores
 from expectations.gates.timings import timings_from_json
 from expectations.verdict import Verdict
 from model.files import read_json, write_bytes
-from model.references import BundleRef, Measured
+from model.references import BundleRef, Measured, Run
 from report.suspects import suspects_section
-
-if TYPE_CHECKING:
-    from tasks.data.prepare_run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,4 @@
-"""Look for labels that a model doubts: gather its answers, score them, list the worst by source line.
-
-Knows files; how labels are scored is for `expectations`, whose the answers are for `model.jobs.folds`.
-"""
+"""Look for labels that a model doubts: gather its logits, score the labels, list the worst by source line."""
 
 from __future__ import annotations
 
@@ -15,23 +12,22 @@ from prefect.cache_policies import NO_CACHE
 from expectations.data.suspects import Answers, Suspects, find_suspects
 from expectations.spec import LabelCheck
 from model.bundle.activations import probabilities
-from model.jobs.folds import AnswersRef
+from model.references import LogitsRef, Run
 from model.rows import open_rows
 from model.spec import HeadSpec
 from report.progress import Step
-from tasks.data.prepare_run import Run
 
 
 @task(name="check-labels", cache_policy=NO_CACHE)
 def check_labels(
-    dataset: Path, run: Run, answers: Mapping[str, Sequence[AnswersRef]], check: LabelCheck
+    dataset: Path, run: Run, logits: Mapping[str, Sequence[LogitsRef]], check: LabelCheck
 ) -> Suspects:
-    """Score every given label of a dataset folder by the answers (head → parts), and list those that look
+    """Score every given label of a dataset folder by the logits (head → parts), and list those that look
     wrong."""
     with Step("check labels") as step:
         loaded = {
             name: [_load(run.rows, name, run.heads[name], part) for part in parts]
-            for name, parts in answers.items()
+            for name, parts in logits.items()
         }
         found = find_suspects(
             dataset, run.heads, loaded, run.reports, mode=check.mode, most_rows=check.most_rows
@@ -40,7 +36,7 @@ def check_labels(
     return found
 
 
-def _load(rows: Path, name: str, head: HeadSpec, part: AnswersRef) -> Answers:
+def _load(rows: Path, name: str, head: HeadSpec, part: LogitsRef) -> Answers:
     targets = open_rows(rows).split(part.split, {name: head}).targets[name]
     logits = np.load(part.logits, mmap_mode="r", allow_pickle=False)
     positions = np.arange(len(targets)) if part.positions is None else np.load(part.positions)

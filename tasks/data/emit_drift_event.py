@@ -1,7 +1,6 @@
-"""Tell Prefect that the data has moved away from what the champion was trained on.
+"""Emit an event when the data has moved away from what the champion was trained on.
 
-The event is what the automation in `prefect.yaml` (`triggers` of the retraining) waits for. It holds names,
-never texts.
+The automation in `prefect.yaml` (`triggers` of the retraining) waits for it. It holds names, never texts.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ DRIFT_EVENT = "headgate.data.drifted"
 
 
 def project_resource(name: str) -> str:
-    """The resource id of a project, by which an automation tells its drift from another project's."""
+    """The resource id of a project, by which an automation knows its drift from another project's."""
     return f"headgate.project.{name}"
 
 
-@task(name="tell-of-drift", cache_policy=NO_CACHE)
-def tell_of_drift(name: str, config: Path, drifted: Sequence[str]) -> None:
+@task(name="emit-drift-event", cache_policy=NO_CACHE)
+def emit_drift_event(name: str, config: Path, drifted: Sequence[str]) -> None:
     """Emit one event that names the project, its configuration and what drifted."""
     emit_event(
         event=DRIFT_EVENT,

@@ -14,11 +14,11 @@ from prefect.cache_policies import NO_CACHE
 from expectations.data.gate import judge_data
 from expectations.spec import DataRules
 from expectations.verdict import Verdict
+from model.references import Run
 from release.champion import ChampionRef
 from report.progress import Step
 from report.quality.page import write_quality_page
 from sources.dataset import DatasetRef
-from tasks.data.prepare_run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,10 @@ from prefect.cache_policies import NO_CACHE
 
 from expectations.data.suspects import Suspects
 from expectations.verdict import Verdict
-from model.references import BundleRef, Measured
+from model.references import BundleRef, Measured, Run
 from report.progress import Step
 from report.release import gather
 from report.verdict_table import verdict_rows
-from tasks.data.prepare_run import Run
 
 
 @task(name="report", cache_policy=NO_CACHE)

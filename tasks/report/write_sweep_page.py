@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from model.jobs.sweep import SweepPoint
+from model.references import SweepPoint
 from report import sweep
 from report.progress import Step
 

@@ -51,9 +51,80 @@ def test_public_things_have_docstrings(module: Path) -> None:
     assert not bare, f"{module}: no docstring on {', '.join(bare)}"
 
 
+TASKS = [module for module in MODULES if module.parts[0] == "tasks" and module.name != "__init__.py"]
+LONGEST_TASK_LINES = 80
+
+
+@pytest.mark.parametrize("module", TASKS, ids=str)
+def test_a_task_file_holds_one_task_and_is_thin(module: Path) -> None:
+    text = (ROOT / module).read_text(encoding="utf-8")
+    tasks = [
+        node.name
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef)
+        and any("task" in ast.unparse(decorator).split("(")[0] for decorator in node.decorator_list)
+    ]
+    assert tasks == [module.stem], f"{module}: expected one task of the file's name, seen {tasks}"
+    assert len(text.splitlines()) <= LONGEST_TASK_LINES, f"{module}: what it does belongs to a room below"
+
+
+MOST_MODULES = 15
+
+
+@pytest.mark.parametrize("folder", sorted({module.parent for module in MODULES}), ids=str)
+def test_a_folder_can_be_looked_over(folder: Path) -> None:
+    modules = [module for module in MODULES if module.parent == folder]
+    assert len(modules) <= MOST_MODULES, f"{folder} has {len(modules)} modules: which room is missing?"
+
+
+MOST_PARAMETERS = 7
+MORE_PARAMETERS = {
+    "flows/cli/commands.py:follow": "each one is an option of the command",
+}
+"""Functions that may have more, each with its reason."""
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.parts[0] in PACKAGES], ids=str)
+def test_a_function_takes_few_things(module: Path) -> None:
+    for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        given = node.args
+        names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+        count = len(names) - (names[:1] in (["self"], ["cls"]))
+        if f"{module.as_posix()}:{node.name}" not in MORE_PARAMETERS:
+            assert count <= MOST_PARAMETERS, f"{module}: {node.name} takes {count} things: pass an object"
+
+
+def test_nothing_under_tests_imports_a_benchmark() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.split(".")[0] == "benchmarks" for name in names), path
+
+
+def test_every_foreseen_error_derives_from_one_class_with_a_kind() -> None:
+    """Whoever shows errors asks one class; an error outside its tree would end in a traceback."""
+    own = ("_", "Fault", "Closed", "QueueFull", "Refused", "OrphanedWorker", "CellError")
+    for module in MODULES:
+        if module.parts[0] not in PACKAGES:
+            continue
+        for node in ast.parse((ROOT / module).read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.ClassDef) or node.name.startswith(own):
+                continue
+            name = ".".join(module.with_suffix("").parts)
+            bases = {ast.unparse(base) for base in node.bases}
+            if (
+                bases & {"Exception", "RuntimeError", "ValueError", "OSError"}
+                and node.name != "HeadgateError"
+            ):
+                raise AssertionError(f"{name}.{node.name}: derive it from HeadgateError")
+
+
 def test_config_fields_have_docstrings() -> None:
     """The JSON Schema takes each field's description from the docstring under it."""
-    from flows.config.schema import json_schema
+    from flows.config.load import json_schema
 
     schema = json_schema()
     sections = {"Project": schema["properties"]} | {

@@ -94,7 +94,7 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
             world.resume()
             seen, again = _watch(world, waits=False)
             answered, refusal = answered | seen, refusal or again
-            world.mend()
+            world.reconcile()
             answered |= _after_mending(world)
         fresh = [
             entry

@@ -40,9 +40,9 @@ def _rows(folder: Path) -> set[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_planted_errors_are_listed_first_and_changed_by_nobody(tmp_path: Path, prefect_harness: None) -> None:
-    from flows.config.schema import load_project
+    from flows.baselines import fit_baselines
+    from flows.config.load import load_project
     from flows.label_check import search_labels
-    from model.jobs.fit import baseline_key, fit_baseline
     from release.home import Home
     from tasks.data.merge import merge
     from tasks.data.prepare_run import prepare_run
@@ -76,18 +76,7 @@ def test_planted_errors_are_listed_first_and_changed_by_nobody(tmp_path: Path, p
     def only_the_labels() -> Suspects | None:
         data = merge(project.sources, project.heads, project.split, base=tmp_path, out=home.data)
         run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=home)
-        head = run.heads["topic"]
-        fingerprint, encoder = run.head_fingerprints["topic"], run.encoder_sha256
-        baseline = fit_baseline(
-            "topic",
-            head,
-            key=baseline_key(head, fingerprint, project.backbone, encoder, project.train),
-            backbone=project.backbone,
-            train=project.train,
-            rows=run.rows,
-            cache=run.cache,
-            logs=run.logs,
-        )
+        [baseline] = fit_baselines(project, run).values()
         return search_labels(project, data.path, run, {"topic": baseline})
 
     found = only_the_labels()

@@ -118,12 +118,21 @@ def _deployments(folder: Path) -> None:
     (folder / "prefect.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
 
 
+def _shadow(folder: Path) -> Path:
+    """A folder with files of a user's whose names are those of our packages; who imports one of them fails."""
+    (folder / "model").mkdir(parents=True)
+    for file in ("tasks.py", "model/__init__.py"):
+        (folder / file).write_text("raise RuntimeError('this is not Headgate')\n", encoding="utf-8")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("scheduled")
     port = _free_port()
+    ours = ("PREFECT_", "HEADGATE_", "PYTHONSAFEPATH")
     environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "HEADGATE_"))},
+        **{key: value for key, value in os.environ.items() if not key.startswith(ours)},
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -135,6 +144,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "prefect").mkdir()
     _project(folder)
     _deployments(folder)
+    elsewhere = _shadow(folder / "elsewhere")
     log = (folder / "server.log").open("wb")
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
@@ -161,7 +171,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "process",
         ]
         worker = subprocess.Popen(
-            command, env=environment, cwd=folder, stdout=worker_log, stderr=subprocess.STDOUT
+            command, env=environment, cwd=elsewhere, stdout=worker_log, stderr=subprocess.STDOUT
         )
         try:
             _until(lambda: made.ask("/work_pools/filter"), "work pool, which the worker makes")

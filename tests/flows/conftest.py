@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.config.schema import Project, load_project
+from flows.config.load import load_project
+from flows.config.schema import Project
+from model.references import Run
 from release.home import Home
 from tasks.data.merge import merge
-from tasks.data.prepare_run import Run, prepare_run
+from tasks.data.prepare_run import prepare_run
 from tests.support.tiny_encoder import make_tiny_backbone
 
 WORDS = {"weather": ["sun", "rain", "wind", "snow"], "food": ["tea", "milk", "bread", "soup"]}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.config.schema import ConfigError, json_schema, load_project
+from flows.config.load import json_schema, load_project
+from flows.config.messages import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALLEST = """

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.config.schema import Project, load_project
+from flows.config.load import load_project
+from flows.config.schema import Project
 from tasks.data.emit_drift_event import DRIFT_EVENT, project_resource
 
 ROOT = Path(__file__).resolve().parents[2]

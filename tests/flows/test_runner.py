@@ -12,13 +12,17 @@ import pytest
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.baselines import Wanted, fit_all, fit_heads
-from flows.config.schema import ConfigError, Project, load_project
+from flows.baselines import fit_all, fit_baselines
+from flows.config.load import load_project
+from flows.config.messages import ConfigError
+from flows.config.schema import Project
 from flows.runner import EXTRAS, RunnerSpec, started
 from flows.runs import process_tag
-from model.jobs.fit import FittedRef, OtherCode, fit_baseline
+from model.jobs.baselines import BaselineJob, OtherCode
+from model.references import FittedRef, Run
 from release.home import Home
-from tasks.data.prepare_run import Run
+from tasks.train.fit_baseline import fit_baseline
+from tests.support.runs import make_run
 
 Prepared = Callable[[Path, Home], tuple[Project, Run, Path]]
 
@@ -71,17 +75,8 @@ def test_a_worker_with_other_code_is_refused(
 
     @flow
     def one() -> FittedRef:
-        return fit_baseline(
-            "topic",
-            project.heads["topic"],
-            key="0" * 64,
-            backbone=project.backbone,
-            train=project.train,
-            rows=tmp_path,
-            cache=tmp_path / "cache",
-            logs=tmp_path / "logs",
-            code="f" * 64,
-        )
+        run = make_run(tmp_path, tmp_path, project.heads, backbone=project.backbone, train=project.train)
+        return fit_baseline(BaselineJob(name="topic", rows=tmp_path, fingerprint="f", code="f" * 64), run)
 
     with pytest.raises(OtherCode, match="that of the flow ffffffffffff; install the same version"):
         one()
@@ -101,9 +96,10 @@ def test_a_cluster_fits_the_same_baselines(
     @flow
     def fit(config: Path, home: Home, pids: bool) -> tuple[dict[str, FittedRef], set[str]]:
         project, run, _ = prepared(config, home)
-        found = fit_heads(project, run)
+        found = fit_baselines(project, run)
         again = [
-            Wanted(name=name, rows=run.rows, fingerprint=run.head_fingerprints[name]) for name in run.heads
+            BaselineJob(name=name, rows=run.rows, fingerprint=run.head_fingerprints[name])
+            for name in run.heads
         ]
         nowhere = RunnerSpec(kind=project.runner.kind, address="tcp://127.0.0.1:1" if pids else None)
         kept = fit_all(project.model_copy(update={"runner": nowhere}), run, again)

@@ -11,18 +11,20 @@ import numpy as np
 import pytest
 from prefect import flow
 
-from flows.baselines import fit_heads
+from flows.baselines import fit_baselines
 from flows.config.schema import Project
 from flows.folds import answers_out_of_fold
 from flows.label_check import search_labels
 from flows.teachers import teachers
 from model.folds import deal_folds
-from model.jobs.fit import baseline_key, teach
-from model.jobs.folds import AnswersRef, teach_out_of_fold
+from model.jobs.baselines import baseline_key
+from model.references import LogitsRef, Run
 from model.rows import open_rows
 from model.spec import HeadSpec, TrainSpec
 from release.home import Home
-from tasks.data.prepare_run import Run
+from tasks.train.answer_rows import answer_rows
+from tasks.train.combine_folds import combine_folds
+from tests.support.runs import make_run
 
 Prepared = Callable[[Path, Home], tuple[Project, Run, Path]]
 
@@ -43,11 +45,10 @@ def test_labelled_rows_are_taught_by_a_model_that_was_fitted_without_them(
     @flow
     def one_head() -> tuple[Run, str, str, list[Any]]:
         project, run, _ = prepared(config, home)
-        baseline = fit_heads(project, run)["topic"]
-        texts = run.texts_sha256
-        whole = teach("topic", baseline, rows=run.rows, texts_sha256=texts, cache=run.cache, logs=run.logs)
+        baseline = fit_baselines(project, run)["topic"]
+        whole = answer_rows("topic", baseline, run.rows, run)
         folds = answers_out_of_fold(project, run, "topic", folds=2, seed=17)
-        return run, whole, teach_out_of_fold("topic", whole, folds, cache=run.cache), folds
+        return run, whole, combine_folds("topic", whole, folds, run), folds
 
     run, whole, file, folds = one_head()
     by_baseline, by_folds = np.load(whole), np.load(file)
@@ -80,7 +81,7 @@ def test_teachers_and_label_check_share_their_folds(
     @flow
     def both() -> tuple[dict[str, str], Run]:
         project, run, dataset = prepared(config, home)
-        baselines = fit_heads(project, run)
+        baselines = fit_baselines(project, run)
         found = teachers(project, run, baselines)
         assert len(list(home.cache.glob("baselines/*/fitted/fit.json"))) == 6
         search_labels(project, dataset, run, baselines)
@@ -104,17 +105,18 @@ def test_folds_are_put_together_once_for_each_choice_of_them(tmp_path: Path, pre
         np.save(tmp_path / name / "topic.npy", values.astype(np.float32))
         return str(tmp_path / name / "topic.npy")
 
-    def fold(name: str, rows: list[int], value: float) -> AnswersRef:
+    def fold(name: str, rows: list[int], value: float) -> LogitsRef:
         np.save(tmp_path / f"{name}-rows.npy", np.array(rows))
         logits = taught(name, np.full((len(rows), 2), value))
-        return AnswersRef(split="train", logits=logits, positions=str(tmp_path / f"{name}-rows.npy"))
+        return LogitsRef(split="train", logits=logits, positions=str(tmp_path / f"{name}-rows.npy"))
 
     baseline = taught("whole", np.zeros((5, 2)))
     folds = [fold("first", [0, 3], 1.0), fold("second", [4], 2.0)]
 
     @flow
-    def put_together(parts: list[AnswersRef]) -> str:
-        return teach_out_of_fold("topic", baseline, parts, cache=tmp_path / "cache")
+    def put_together(parts: list[LogitsRef]) -> str:
+        run = make_run(tmp_path, tmp_path, {}, cache=tmp_path / "cache")
+        return combine_folds("topic", baseline, parts, run)
 
     file = Path(put_together(folds))
     assert np.load(file)[:, 1].tolist() == [1, 0, 0, 1, 2]
@@ -125,14 +127,18 @@ def test_folds_are_put_together_once_for_each_choice_of_them(tmp_path: Path, pre
     assert sorted(path.name for path in (tmp_path / "cache").rglob("*.npy")) == ["topic.npy"] * 2
 
 
-def test_who_teaches_is_no_part_of_a_baseline() -> None:
+def test_who_teaches_is_no_part_of_a_baseline(tmp_path: Path) -> None:
     head, plain = HeadSpec(kind="multiclass", labels=("a", "b")), TrainSpec()
     project = Project.model_validate(
         {"name": "x", "heads": {"a": "multiclass"}, "sources": {"s": {"path": "a.csv", "heads": {"a": "a"}}}}
     )
     assert project.train.distillation_teachers == "in_sample"
+
+    def key(train: TrainSpec) -> str:
+        return baseline_key(head, "f", make_run(tmp_path, tmp_path, {"a": head}, train=train))
+
     keys = {
-        baseline_key(head, "f", project.backbone, "e", train)
+        key(train)
         for train in (
             plain,
             replace(plain, distillation_teachers="out_of_fold"),
@@ -141,4 +147,4 @@ def test_who_teaches_is_no_part_of_a_baseline() -> None:
         )
     }
     assert len(keys) == 1
-    assert keys != {baseline_key(head, "f", project.backbone, "e", replace(plain, epochs=4))}
+    assert keys != {key(replace(plain, epochs=4))}

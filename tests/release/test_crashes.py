@@ -23,9 +23,9 @@ from release.journal import Entry, Journal
 from release.keys import public_key
 from release.leftovers import BEING_WRITTEN
 from release.moves.promote import promote_version
-from release.moves.reconcile import mend, resume_deployment
+from release.moves.reconcile import reconcile, resume_deployment
 from release.moves.restore import restore
-from release.moves.rollback import roll_back_to
+from release.moves.rollback import roll_back
 from release.registry.candidate import Candidate
 from release.registry.client import open_registry
 from release.registry.register import register_version
@@ -72,7 +72,7 @@ def assert_right(home: Home) -> int | None:
     assert not [path.name for path in releases.folder.path.glob("**/.staging-*")]
     ours = (path for path in home.root.rglob(".*") if "mlflow" not in path.parts)
     assert not [path.name for path in ours if BEING_WRITTEN.fullmatch(path.name)]
-    assert mend(home, "toy", SPEC) == (), "a second start finds nothing to mend"
+    assert reconcile(home, "toy", SPEC) == (), "a second start finds nothing to mend"
     return champion
 
 
@@ -81,7 +81,7 @@ def test_killed_while_a_second_version_ships(point: str, home: Home, candidate: 
     first, second, third = candidate(1), candidate(2), candidate(3)
     assert child(lambda: ship(home, first)) == 0
     assert child(lambda: ship(home, second), fault=f"{point}:kill") == KILLED
-    mend(home, "toy", SPEC)
+    reconcile(home, "toy", SPEC)
     assert assert_right(home) == (2 if point in STEPS["move"] else 1)
     assert ship(home, third) == assert_right(home)
 
@@ -92,7 +92,7 @@ def test_a_first_promotion_killed_before_anything_was_staged_is_undone(
     """Not even the release folder is there yet."""
     made = candidate(1)
     assert child(lambda: ship(home, made), fault="promotion_begun:kill") == KILLED
-    assert mend(home, "toy", SPEC) == ("version 1: nothing had moved yet",)
+    assert reconcile(home, "toy", SPEC) == ("version 1: the promotion was undone, it had moved nothing",)
     assert assert_right(home) is None
     assert ship(home, made) == assert_right(home) == 2
 
@@ -108,7 +108,7 @@ def test_other_ends_converge_too(
     assert child(lambda: ship(home, second), fault=f"{point}:{kind}") == (
         1 if kind == "raise" else -signal.SIGTERM
     )
-    mend(home, "toy", SPEC)
+    reconcile(home, "toy", SPEC)
     assert assert_right(home) == (1 if point == "staged" else 2)
 
 
@@ -122,7 +122,7 @@ def test_killed_while_a_bad_version_goes_back(
     assert child(lambda: [ship(home, one) for one in made]) == 0
     back = lambda: restore(open_releases(home, "toy", SPEC), versions, "it answered wrongly")  # noqa: E731
     assert child(back, fault=f"{point}:kill") == KILLED
-    mend(home, "toy", SPEC)
+    reconcile(home, "toy", SPEC)
     assert assert_right(home) == (1 if versions == 2 else None)
     assert not (home.releases("toy") / "versions" / "1").exists() or versions == 2
 
@@ -131,8 +131,8 @@ def test_killed_while_a_bad_version_goes_back(
 def test_killed_while_rolling_back(point: str, home: Home, candidate: Make, child: Child) -> None:
     made = [candidate(seed) for seed in (1, 2)]
     assert child(lambda: [ship(home, one) for one in made]) == 0
-    assert child(lambda: roll_back_to(home, "toy"), fault=f"{point}:kill") == KILLED
-    mend(home, "toy", SPEC)
+    assert child(lambda: roll_back(home, "toy"), fault=f"{point}:kill") == KILLED
+    reconcile(home, "toy", SPEC)
     assert assert_right(home) == (2 if point == "rollback_begun" else 1)
 
 
@@ -158,13 +158,13 @@ def test_a_damaged_champion_is_fetched_again_or_replaced(home: Home, candidate: 
     releases = open_releases(home, "toy", SPEC)
     graph = releases.folder.version_dir(2) / "bundle" / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1])
-    assert mend(home, "toy", SPEC) == ()
+    assert reconcile(home, "toy", SPEC) == ()
     assert assert_right(home) == 2
     # Now damaged in the registry, too.
     graph.write_bytes(graph.read_bytes()[:-1])
     for copy in home.mlflow.rglob("model.onnx"):
         copy.write_bytes(copy.read_bytes()[:-1])
-    said = mend(home, "toy", SPEC)
+    said = reconcile(home, "toy", SPEC)
     assert "does not verify" in said[0] and "version 1 serves instead" in said[0]
     assert assert_right(home) == 1
 
@@ -172,7 +172,7 @@ def test_a_damaged_champion_is_fetched_again_or_replaced(home: Home, candidate: 
 def test_a_champion_whose_folder_was_lost_is_fetched_again(home: Home, candidate: Make) -> None:
     ship(home, candidate(1))
     shutil.rmtree(open_releases(home, "toy", SPEC).folder.version_dir(1))
-    mend(home, "toy", SPEC)
+    reconcile(home, "toy", SPEC)
     assert assert_right(home) == 1
 
 
@@ -183,13 +183,13 @@ def test_a_version_that_the_endpoint_refused_before_a_crash_goes_at_the_next_sta
     ship(home, candidate(2))
     journal = open_releases(home, "toy", SPEC).journal
     journal.append(Entry(event="not deployed", version=2, detail="it answered wrongly"))
-    assert "which the endpoint refused" in mend(home, "toy", SPEC)[0]
+    assert "the endpoint refused version 2" in reconcile(home, "toy", SPEC)[0]
     assert assert_right(home) == 1
     # The first one of all: nothing may serve, and what the endpoint holds in memory may not either.
     deploy = DeploySpec(port=0, threads=1, poll_s=0.02)
     assert deploy_version(home, "toy", SPEC, deploy, 1).deployed
     journal.append(Entry(event="not deployed", version=1, detail="it answered wrongly"))
-    said = mend(home, "toy", SPEC)
+    said = reconcile(home, "toy", SPEC)
     assert "the endpoint was stopped: the version that it held was withdrawn" in said
     assert assert_right(home) is None
     assert process.status(state_file(home, "toy")) is None
@@ -202,7 +202,7 @@ def test_whoever_moves_something_settles_first_what_a_crash_left(
     first, second = candidate(1), candidate(2)
     assert child(lambda: ship(home, first)) == 0
     assert child(lambda: ship(home, second), fault="pointer_written:kill") == KILLED
-    assert roll_back_to(home, "toy").serving == 1
+    assert roll_back(home, "toy").serving == 1
     events = [(e.event, e.version) for e in Journal(home.journal / "toy.jsonl").entries()]
     assert events[-3:] == [("promoted", 2), ("rollback begun", 1), ("rolled back", 1)]
     assert assert_right(home) == 1
@@ -232,7 +232,7 @@ def test_an_alias_that_was_moved_by_hand_goes_back(home: Home, candidate: Make) 
     ship(home, candidate(1))
     register_version(home, "toy", SPEC, candidate(2, "fail"))
     open_registry(home, "toy", SPEC).set_alias("champion", 2)
-    assert mend(home, "toy", SPEC) == ("the aliases name version 1 again, as the pointer does",)
+    assert reconcile(home, "toy", SPEC) == ("the aliases name version 1 again, as the pointer does",)
     assert assert_right(home) == 1
 
 
@@ -243,7 +243,7 @@ def test_a_pointer_that_was_put_back_or_damaged_is_written_again(home: Home, can
     ship(home, candidate(2))
     for broken in (old, b"{}", b""):
         pointer.write_bytes(broken)
-        mend(home, "toy", SPEC)
+        reconcile(home, "toy", SPEC)
         assert assert_right(home) == 2
 
 
@@ -253,7 +253,7 @@ def test_a_deployment_that_was_cut_short_is_made_up_for(
     first, spec = candidate(1), deploy_spec
     assert child(lambda: ship(home, first)) == 0
     assert child(lambda: deploy_version(home, "toy", SPEC, spec, 1), fault="endpoint_started:kill") == KILLED
-    mend(home, "toy", SPEC)
+    reconcile(home, "toy", SPEC)
     assert resume_deployment(home, "toy", SPEC, spec) == ("version 1, promoted before a crash, was deployed",)
     assert Journal(home.journal / "toy.jsonl").entries()[-1].event == "deployed"
     assert resume_deployment(home, "toy", SPEC, spec) == ()

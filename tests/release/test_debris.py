@@ -9,7 +9,7 @@ import pytest
 
 from model.files import write_bytes
 from release.home import Home
-from release.leftovers import BEING_WRITTEN, remove_debris
+from release.leftovers import BEING_WRITTEN, remove_leftovers
 
 DEAD = 2**22 + 1
 """Larger than any process id of Linux."""
@@ -32,7 +32,7 @@ def test_half_written_things_of_the_dead_go(name: str, tmp_path: Path) -> None:
     (home.cache / "deep" / name).write_text("half")
     (home.data / name).mkdir()
     (home.data / name / "part").write_text("half")
-    assert remove_debris(home) == [f"removed {name}", f"removed {name}"]
+    assert remove_leftovers(home) == [f"removed {name}", f"removed {name}"]
     assert not [path for path in home.root.rglob("*") if path.name == name]
 
 
@@ -52,7 +52,7 @@ def test_everything_else_stays(name: str, tmp_path: Path) -> None:
     name = name.format(alive=os.getpid())
     home = Home(tmp_path / "home")
     (home.cache / name).write_text("whole, or being written")
-    assert remove_debris(home) == []
+    assert remove_leftovers(home) == []
     assert (home.cache / name).is_file()
 
 
@@ -61,7 +61,7 @@ def test_what_libraries_keep_is_theirs(tmp_path: Path) -> None:
     (home.mlflow / f".x.{DEAD}.a").write_text("MLflow's")
     (home.cache / "datasets").mkdir()
     (home.cache / "datasets" / f".x.{DEAD}.a").write_text("the hub's")
-    assert remove_debris(home) == []
+    assert remove_leftovers(home) == []
 
 
 def test_what_is_written_durably_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +16,7 @@ from expectations.verdict import ApprovedVersion, NotApproved
 from release.home import Home
 from release.journal import Journal
 from release.moves.promote import promote_version
-from release.moves.rollback import RollbackRefused, roll_back_to
+from release.moves.rollback import RollbackRefused, roll_back
 from release.registry.candidate import Candidate
 from release.registry.client import VERDICT_TAG, open_registry
 from release.registry.register import RegisteredVersion, register_version
@@ -22,7 +24,8 @@ from release.releases import open_releases
 from release.settings import load_settings, state_file
 from release.spec import RegistrySpec
 from release.status import read_status
-from release.targets.deploy import PortTaken, WrongAnswers, compare_golden, deploy_version, refuse_taken_port
+from release.targets.deploy import PortTaken, deploy_version, refuse_taken_port
+from release.targets.golden import WrongAnswers, compare_golden
 from serving.client import ask, get
 from serving.process import control as process
 from serving.spec import DeploySpec
@@ -177,7 +180,7 @@ def test_deploy_swaps_and_a_bad_version_goes_back(
     assert get(first.url, "/version")[1]["version"] == 2
     assert [event for event, _ in events(home)[-3:]] == ["not deployed", "restore begun", "restored"]
 
-    back = roll_back_to(home, "toy")
+    back = roll_back(home, "toy")
     assert back.deployed and ask(first.url, "late")["version"] == 1
     assert aliases(home) == {"champion": 1}
     assert load_settings(home, "toy").deploy == deploy_spec
@@ -213,16 +216,16 @@ def test_a_first_version_that_is_bad_leaves_no_champion_and_no_endpoint(
 def test_rolling_back_twice_goes_back_twice_and_a_named_version_returns(home: Home, candidate: Make) -> None:
     for seed in (1, 2, 3):
         ship(home, candidate(seed))
-    assert roll_back_to(home, "toy").serving == 2
+    assert roll_back(home, "toy").serving == 2
     assert aliases(home) == {"champion": 2, "previous": 1}
-    assert roll_back_to(home, "toy").serving == 1
+    assert roll_back(home, "toy").serving == 1
     assert aliases(home) == {"champion": 1}
     with pytest.raises(RollbackRefused, match="no version served before 1"):
-        roll_back_to(home, "toy")
-    assert roll_back_to(home, "toy", 3).serving == 3
+        roll_back(home, "toy")
+    assert roll_back(home, "toy", 3).serving == 3
     assert aliases(home) == {"champion": 3, "previous": 1}
     with pytest.raises(RollbackRefused, match="version 3 is the champion already"):
-        roll_back_to(home, "toy", 3)
+        roll_back(home, "toy", 3)
 
 
 def test_rolling_back_goes_through_the_same_verification(home: Home, candidate: Make) -> None:
@@ -230,12 +233,29 @@ def test_rolling_back_goes_through_the_same_verification(home: Home, candidate: 
     ship(home, candidate(2))
     register_version(home, "toy", SPEC, candidate(3, "fail"))
     with pytest.raises(RollbackRefused, match="version 3 may not serve"):
-        roll_back_to(home, "toy", 3)
+        roll_back(home, "toy", 3)
     assert aliases(home) == {"champion": 2, "previous": 1}
     # A damaged copy on disk is fetched again from the registry and verified.
     graph = candidate_bundle(home, 1) / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
-    assert roll_back_to(home, "toy", 1).serving == 1
+    assert roll_back(home, "toy", 1).serving == 1
+
+
+def test_a_rollback_that_fails_with_nothing_left_stops_the_endpoint(
+    home: Home, candidate: Make, deploy_spec: DeploySpec
+) -> None:
+    """What the endpoint holds in its memory must not go on answering."""
+    spec = replace(deploy_spec, start_timeout_s=3)
+    for seed in (1, 2):
+        version = ship(home, candidate(seed))
+        deploy_version(home, "toy", SPEC, spec, version)
+    running = process.status(state_file(home, "toy"))
+    assert running is not None
+    os.kill(running.pid, signal.SIGSTOP)  # it hangs, so that nothing confirms version 1
+    done = roll_back(home, "toy")
+    assert (done.deployed, done.wanted, done.serving, done.url) == (False, 1, None, None)
+    assert process.status(state_file(home, "toy")) is None
+    assert events(home)[-3:] == [("not deployed", 1), ("restore begun", 1), ("withdrawn", 1)]
 
 
 def _champion(home: Home) -> str:
@@ -250,11 +270,11 @@ def test_a_damaged_champion_is_fetched_again_by_going_back_to_it(home: Home, can
     whole = graph.read_bytes()
     graph.write_bytes(whole[:-1] + b"\0")
     assert "REFUSED" in (said := _champion(home)) and "rollback toy --to 2" in said
-    assert roll_back_to(home, "toy", 2).serving == 2
+    assert roll_back(home, "toy", 2).serving == 2
     assert graph.read_bytes() == whole and "signature good" in _champion(home)
     assert aliases(home) == {"champion": 2, "previous": 1} and events(home)[-1] == ("reconciled", 2)
     with pytest.raises(RollbackRefused, match="version 2 is the champion already"):
-        roll_back_to(home, "toy", 2)
+        roll_back(home, "toy", 2)
 
 
 def test_a_taken_port_is_refused_before_anything_happens(home: Home, deploy_spec: DeploySpec) -> None:

@@ -8,16 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from expectations.verdict import ApprovedVersion
+from flows.cli.commands import main
 from release.home import Home
 from release.moves.promote import promote_version
-from release.moves.rollback import roll_back_to
+from release.moves.rollback import roll_back
 from release.registry.candidate import Candidate
 from release.registry.client import Registry, open_registry
 from release.registry.register import register_version
 from release.spec import RegistrySpec
-from release.targets import follower
 from release.targets.follower import sync_once
 from serving.store.manifest import verify_release
 from serving.store.release_folder import ReleaseFolder
@@ -61,7 +62,7 @@ def test_a_replica_follows_promotions_and_rollbacks(
     assert sync_once(registry, replica, key()).state == "current"
     ship(2)
     assert sync_once(registry, replica, key()).version == 2
-    roll_back_to(home, "toy")
+    roll_back(home, "toy")
     assert sync_once(registry, replica, key()).state == "followed"
     pointer = replica.pointer(key())
     assert pointer is not None and pointer.version == 1
@@ -145,14 +146,13 @@ def test_with_the_registry_down_the_folder_stays(
     assert pointer is not None and pointer.version == 1
 
 
-def test_the_process_looks_once_on_request(
-    home: Home, ship: Callable[[int], int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert follower.main(["toy", "--home", str(home.root), "--once"]) == 1
+def test_the_command_looks_once_on_request(home: Home, ship: Callable[[int], int]) -> None:
+    command = ["follow", "toy", "--home", str(home.root), "--once"]
+    before = CliRunner().invoke(main, command)
     ship(1)
-    assert follower.main(["toy", "--home", str(home.root), "--once"]) == 0
-    assert [json.loads(line)["state"] for line in capsys.readouterr().out.splitlines()] == [
-        "nothing",
-        "current",
+    after = CliRunner().invoke(main, command)
+    assert [(r.exit_code, json.loads(r.stdout)["state"]) for r in (before, after)] == [
+        (1, "nothing"),
+        (0, "current"),
     ]
     assert json.loads((home.followers / "toy.json").read_text())["version"] == 1

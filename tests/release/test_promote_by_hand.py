@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.cli.commands import main
+from flows.cli.override import show_override
 from release.home import Home
 from release.journal import Journal
 from release.moves import promote_by_hand as by_hand
 from release.moves.promote_by_hand import BadDuration, duration, promote_by_hand
-from release.moves.reconcile import mend
+from release.moves.reconcile import reconcile
 from release.registry.candidate import Candidate
 from release.registry.client import VERDICT_TAG, open_registry
 from release.registry.judgement import (
@@ -70,7 +71,7 @@ def test_an_override_ships_shows_and_ends(
 ) -> None:
     """From a refusal to an override that expires, with one endpoint through all of it."""
     register(1)
-    url = promote_by_hand(home, "toy", 1).url
+    url = promote_by_hand(home, "toy", 1).outcome.url
     assert url is not None and get(url, "/version")[1]["override"] is None
 
     register(2, "inconclusive")
@@ -84,7 +85,10 @@ def test_an_override_ships_shows_and_ends(
     report.parent.mkdir(parents=True)
     report.write_text('<main>\n<section id="verdict"></section></main>')
     monkeypatch.setattr(by_hand, "duration", lambda text: timedelta(seconds=10))
-    done = promote_by_hand(home, "toy", 2, reason="for the <demo>", expires="7d")
+    promoted = promote_by_hand(home, "toy", 2, reason="for the <demo>", expires="7d")
+    done = promoted.outcome
+    assert promoted.override is not None
+    show_override(home, promoted.run, promoted.override)
     assert (done.deployed, done.serving, done.url, champion(home)) == (True, 2, url, 2)
     assert last_events(home, 3) == [("promotion begun", 2), ("promoted", 2), ("deployed", 2)]
     shown = get(url, "/version")[1]
@@ -112,11 +116,11 @@ def test_an_override_ships_shows_and_ends(
     assert "REFUSED" in project["champion"] and "expired" in project["champion"]
 
     # Renewed, it serves again; once that is over too, the next start makes version 1 the champion.
-    renewed = promote_by_hand(home, "toy", 2, reason="once more", expires="7d")
+    renewed = promote_by_hand(home, "toy", 2, reason="once more", expires="7d").outcome
     assert renewed.deployed and get(url, "/version")[1]["override"]["reason"] == "once more"
     (open_releases(home, "toy", SPEC).folder.version_dir(2) / OVERRIDE_FILE).unlink()
     time.sleep(10.2)
-    assert "version 1 serves instead" in " ".join(mend(home, "toy", SPEC))
+    assert "version 1 serves instead" in " ".join(reconcile(home, "toy", SPEC))
     assert champion(home) == 1
 
 

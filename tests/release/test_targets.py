@@ -16,16 +16,17 @@ from typing import Any
 
 import pytest
 
-from flows.config.schema import load_project
+from flows.config.load import load_project
 from model.bundle.card import card_from_json
 from release.home import Home
 from release.journal import Journal
 from release.moves.promote_by_hand import promote_by_hand
 from release.moves.reconcile import resume_deployment
 from release.moves.restore import restore
-from release.moves.rollback import roll_back_to
+from release.moves.rollback import roll_back
 from release.registry.candidate import Candidate
 from release.registry.client import open_registry
+from release.registry.deploy_clients import TargetUnknown
 from release.registry.register import register_version
 from release.releases import open_releases
 from release.settings import Settings, save_settings, state_file
@@ -34,7 +35,7 @@ from release.status import read_status
 from release.targets.deploy import refuse_impossible
 from release.targets.endpoint import EndpointDown
 from release.targets.endpoint import start as start_endpoint
-from release.targets.plugin import TargetUnknown, wrong_answer
+from release.targets.plugin import wrong_answer
 from serving.client import get
 from serving.process import control as process
 from serving.spec import DeploySpec
@@ -138,18 +139,18 @@ def test_a_target_gets_what_was_approved_and_gives_it_back(
     spec = DeploySpec(target="shelf", target_config={"size": "small"})
     deploy_to(home, spec)
     refuse_impossible(home, "toy", spec)
-    done = promote_by_hand(home, "toy", register(1))
+    done = promote_by_hand(home, "toy", register(1)).outcome
     assert (done.deployed, done.url, on_shelf(shelf)) == (True, "shelf:toy", "models:/toy/1")
     assert json.loads((shelf / "toy.json").read_text())["config"] == {"size": "small"}
     assert "deployed to the target shelf" in read_status(home.root, "toy")["projects"][0]["endpoint"]["says"]
     with pytest.raises(EndpointDown, match="deployed to the target 'shelf'"):
         start_endpoint(home.root, "toy")
-    assert promote_by_hand(home, "toy", register(2)).serving == 2
+    assert promote_by_hand(home, "toy", register(2)).outcome.serving == 2
     assert on_shelf(shelf) == "models:/toy/2"
 
     # Its answers are not the bundle's: the former version returns, on the shelf and in the registry.
     (shelf / "upside down").touch()
-    bad = promote_by_hand(home, "toy", register(3))
+    bad = promote_by_hand(home, "toy", register(3)).outcome
     assert (bad.deployed, bad.serving) == (False, 2) and "golden text" in bad.reason
     assert on_shelf(shelf) == "models:/toy/2"
     (shelf / "upside down").unlink()
@@ -158,16 +159,16 @@ def test_a_target_gets_what_was_approved_and_gives_it_back(
     code = [path for path in home.mlflow.rglob("model_entry.py")]
     newest = max(code, key=lambda path: path.stat().st_mtime_ns)
     newest.write_text(newest.read_text() + "\n# something more\n")
-    changed = promote_by_hand(home, "toy", version)
+    changed = promote_by_hand(home, "toy", version).outcome
     assert not changed.deployed and "model_entry.py changed" in changed.reason
     assert on_shelf(shelf) == "models:/toy/2"
 
-    assert roll_back_to(home, "toy").serving == 1
+    assert roll_back(home, "toy").serving == 1
     assert on_shelf(shelf) == "models:/toy/1"
     pointed = open_registry(home, "toy", SPEC).pointed()
     assert pointed is not None and pointed.aliases["champion"] == 1
     # A pointer that went back without the target is followed at the next start.
-    assert promote_by_hand(home, "toy", register(5)).deployed
+    assert promote_by_hand(home, "toy", register(5)).outcome.deployed
     restore(open_releases(home, "toy", SPEC), 5, "it answered wrongly")
     assert resume_deployment(home, "toy", SPEC, spec)
     assert on_shelf(shelf) == "models:/toy/1"
@@ -179,7 +180,7 @@ def test_a_target_that_refuses_the_first_version_keeps_nothing(
 ) -> None:
     deploy_to(home, DeploySpec(target="shelf"))
     (shelf / "full").touch()
-    done = promote_by_hand(home, "toy", register(1))
+    done = promote_by_hand(home, "toy", register(1)).outcome
     assert (done.deployed, done.serving) == (False, None) and "the shelf is full" in done.reason
     assert Journal(home.journal / "toy.jsonl").entries()[-1].event == "withdrawn"
 

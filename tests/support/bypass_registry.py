@@ -16,7 +16,7 @@ from pathlib import Path
 from expectations.verdict import NotApproved
 from release.home import Home
 from release.journal import Entry, Journal
-from release.moves.rollback import RollbackRefused, roll_back_to
+from release.moves.rollback import RollbackRefused, roll_back
 from release.registry.client import BUNDLE_TAG, VERDICT_TAG
 from release.registry.register import BundleChanged
 from release.settings import state_file
@@ -56,7 +56,7 @@ def alias_and_tags_by_api(world: World) -> None:
     client.set_model_version_tag(NAME, str(registered.version), VERDICT_TAG, "pass")
     world.registry.set_alias("champion", registered.version)
     _follow(world)
-    world.mend()
+    world.reconcile()
 
 
 def version_by_api(world: World) -> None:
@@ -67,7 +67,7 @@ def version_by_api(world: World) -> None:
     made = client.create_model_version(NAME, str(bundle), tags=tags)
     world.registry.set_alias("champion", int(made.version))
     _follow(world)
-    world.mend()
+    world.reconcile()
 
 
 def forged_pointer_by_api(world: World) -> None:
@@ -79,7 +79,7 @@ def forged_pointer_by_api(world: World) -> None:
     world.registry.set_pointer(file.read_text())
     world.registry.set_alias("champion", registered.version)
     _follow(world)
-    world.mend()
+    world.reconcile()
 
 
 def forged_release_by_api(world: World) -> None:
@@ -93,7 +93,7 @@ def forged_release_by_api(world: World) -> None:
     world.registry.set_alias("champion", registered.version)
     _follow(world)
     with world.refused(RollbackRefused):
-        roll_back_to(world.home, NAME, registered.version)
+        roll_back(world.home, NAME, registered.version)
 
 
 def artifact_exchanged(world: World) -> None:
@@ -108,7 +108,7 @@ def artifact_exchanged(world: World) -> None:
     with world.held():
         world.promote(registered, made)
         shutil.rmtree(world.folder.version_dir(2))
-    world.mend()
+    world.reconcile()
 
 
 def promoted_without_a_pass(world: World) -> None:
@@ -180,7 +180,7 @@ def rollback_to_a_failed_version(world: World) -> None:
     """`headgate rollback --to` a version that never passed."""
     registered = world.register(world.candidate(EVIL, "fail"))
     with world.refused(RollbackRefused):
-        roll_back_to(world.home, NAME, registered.version)
+        roll_back(world.home, NAME, registered.version)
 
 
 def previous_alias_and_rollback(world: World) -> None:
@@ -188,7 +188,7 @@ def previous_alias_and_rollback(world: World) -> None:
     registered = world.register(world.candidate(EVIL, "fail"))
     world.registry.set_alias("previous", registered.version)
     with world.refused(RollbackRefused):
-        roll_back_to(world.home, NAME)
+        roll_back(world.home, NAME)
 
 
 def forged_journal(world: World) -> None:
@@ -200,7 +200,7 @@ def forged_journal(world: World) -> None:
     folder = world.folder.version_dir(registered.version)
     folder.mkdir(parents=True)
     shutil.copytree(world.bundle(EVIL)[0], folder / "bundle")
-    world.mend()
+    world.reconcile()
 
 
 def asked_over_http(world: World) -> None:

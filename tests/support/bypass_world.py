@@ -25,7 +25,7 @@ from model.bundle.reader import Bundle
 from model.files import file_sha256
 from release.home import Home, environment
 from release.moves.promote import promote_version
-from release.moves.reconcile import mend
+from release.moves.reconcile import reconcile
 from release.registry.candidate import Candidate
 from release.registry.client import Registry, open_registry
 from release.registry.register import RegisteredVersion, register_version
@@ -180,9 +180,9 @@ class World:
         """Where the endpoint logs."""
         return endpoint_log(self.home, NAME)
 
-    def mend(self) -> None:
+    def reconcile(self) -> None:
         """What every start of the flow does first."""
-        mend(self.home, NAME, SPEC)
+        reconcile(self.home, NAME, SPEC)
 
 
 def of_outcome(outcome: Outcome) -> Verdict:

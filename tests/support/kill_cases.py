@@ -15,8 +15,8 @@ from pathlib import Path
 
 from model.faults import STEPS
 from release.home import Home
-from release.moves.reconcile import mend
-from release.moves.rollback import roll_back_to
+from release.moves.reconcile import reconcile
+from release.moves.rollback import roll_back
 from release.registry.candidate import Candidate
 from release.registry.store import tracking_uri
 from release.targets import follower
@@ -123,7 +123,7 @@ class ReleaseCases:
         self._ship_quietly(world)
 
         def back() -> None:
-            assert roll_back_to(world.home, NAME).deployed
+            assert roll_back(world.home, NAME).deployed
 
         return self._case(world, point, kind, back, back)
 
@@ -132,7 +132,9 @@ class ReleaseCases:
         world = self._going
         made = world.candidate()
         in_a_child(lambda: ship(world, made), log=self.log, fault="pointer_written:kill")
-        return self._case(world, point, kind, lambda: mend(world.home, NAME, SPEC), lambda: ship(world, made))
+        return self._case(
+            world, point, kind, lambda: reconcile(world.home, NAME, SPEC), lambda: ship(world, made)
+        )
 
     def _follow(self, point: str, kind: str) -> Result:
         """A replica fetches a version; its folder is looked at instead of an endpoint."""

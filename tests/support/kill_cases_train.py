@@ -24,14 +24,17 @@ import numpy as np
 from model import __main__ as model_command
 from model.bundle.reader import Bundle
 from model.faults import STEPS
-from model.jobs import fit, measure, package
+from model.jobs import baselines, fit, package, score
+from model.jobs.baselines import BaselineJob, answer_rows, baseline_entry, fit_baseline, package_baseline
 from model.jobs.process import ModelProcessError
-from model.references import BundleRef
+from model.jobs.progress import Silent
+from model.references import BundleRef, FittedRef, Run, ScoresRef
 from model.spec import BackboneSpec, HeadSpec, SplitName, TrainSpec
 from release.home import Home
-from release.leftovers import remove_debris
+from release.leftovers import remove_leftovers
 from tests.support.forks import in_a_child
 from tests.support.kill_cases import ENDS, Result
+from tests.support.runs import make_run
 from tests.support.tiny_encoder import WORDS, make_tiny_backbone
 from tests.support.toy_release import debris
 
@@ -64,7 +67,7 @@ class TrainCases:
         self._run_model_by(_forked_model)
 
     def _run_model_by(self, run: Callable[..., dict[str, Any]]) -> None:
-        for module in (fit, measure, package):
+        for module in (baselines, fit, package, score):
             module.run_model = run  # type: ignore[attr-defined]  # see above
 
     def close(self) -> None:
@@ -79,7 +82,7 @@ class TrainCases:
         flaws = [] if code == expected else [f"exit code {code}, expected {expected}: not ended at {point}"]
 
         def again() -> None:
-            remove_debris(self.home)  # as the reconciler does at each start
+            remove_leftovers(self.home)  # as the reconciler does at each start
             work()
             made()
 
@@ -90,7 +93,6 @@ class TrainCases:
 
     def _work(self, point: str, key: str) -> tuple[Callable[[], object], Callable[[], object]]:
         """What passes the point, on things of its own, and what raises unless its result is whole."""
-        place = self.home.cache / "baselines" / key
         if point in ("dataset_written", "dataset_made"):
             rows = self.root / f"{key}.csv"
             _write_csv(rows, seed=int(key))
@@ -100,10 +102,11 @@ class TrainCases:
         if point.startswith("tokens"):
             shutil.rmtree(self.dataset / "rows" / ".tokens")
         if point in ("tokens_written", "tokens_made", "checkpoint_written", "weights_written", "fit_made"):
-            return lambda: self._fit(key), lambda: json.loads((place / "fitted" / "fit.json").read_text())
+            file = baseline_entry(self._job(key), self._run()).folder / "fitted" / "fit.json"
+            return lambda: self._fit(key), lambda: json.loads(file.read_text())
+        shutil.copytree(Path(self._fit("0").folder) / "fitted", self._place(key) / "fitted")
         if point in ("teacher_written", "teacher_made"):
             return lambda: self._teach(key), lambda: np.load(self._teach(key), allow_pickle=False)
-        shutil.copytree(self.home.cache / "baselines" / "0" / "fitted", place / "fitted")
         if point in ("bundle_written", "bundle_made", "baseline_packaged"):
             return lambda: self._package(key), lambda: Bundle.load(Path(self._package(key).path), threads=1)
         assert point in STEPS["train"], point
@@ -140,52 +143,38 @@ class TrainCases:
     def _backbone(self) -> BackboneSpec:
         return BackboneSpec(name=str(self.root / "encoder"))
 
-    def _fit(self, key: str) -> fit.FittedRef:
-        return fit.fit_baseline.fn(
-            "topic",
-            HEADS["topic"],
-            key=key,
-            backbone=self._backbone,
-            train=TRAIN,
-            rows=self.dataset / "rows",
-            cache=self.home.cache,
-            logs=self.home.logs,
+    def _run(self, cache: Path | None = None) -> Run:
+        rows = self.dataset / "rows"
+        return make_run(
+            self.home.root, rows, HEADS, backbone=self._backbone, train=TRAIN, cache=cache or self.home.cache
         )
 
-    def _fitted(self, key: str) -> fit.FittedRef:
-        folder = self.home.cache / "baselines" / key
-        return fit.FittedRef(folder=str(folder), seconds=1.0, cached=True)
+    def _job(self, key: str) -> BaselineJob:
+        return BaselineJob(name="topic", rows=self.dataset / "rows", fingerprint=key)
+
+    def _fit(self, key: str) -> FittedRef:
+        return fit_baseline(self._job(key), self._run(), Silent())
+
+    def _place(self, key: str) -> Path:
+        """Folder of a fitted baseline that is one of a case alone."""
+        return self.home.cache / "baselines" / f"copy-{key}"
+
+    def _fitted(self, key: str) -> FittedRef:
+        return (
+            FittedRef(folder=str(self._place(key)), seconds=1.0, cached=True)
+            if key != "0"
+            else self._fit("0")
+        )
 
     def _teach(self, key: str) -> str:
-        return fit.teach.fn(
-            "topic",
-            self._fitted("0"),
-            rows=self.dataset / "rows",
-            texts_sha256=key,
-            cache=self.home.cache,
-            logs=self.home.logs,
-        )
+        return answer_rows("topic", self._fitted(key), self.dataset / "rows", self._run(), Silent())
 
     def _package(self, key: str) -> BundleRef:
-        return fit.package_baseline.fn(
-            "topic",
-            self._fitted(key),
-            precision="float32",
-            rows=self.dataset / "rows",
-            logs=self.home.logs,
-            provenance={},
-        )
+        return package_baseline("topic", self._fitted(key), self._run(), "float32", Silent())
 
-    def _score(self, key: str) -> measure.ScoresRef:
-        return measure.score.fn(
-            "baseline:topic",
-            self._package("0"),
-            rows=self.dataset / "rows",
-            out=self.home.runs / "evidence",
-            cache=self._scores(key),
-            threads=1,
-            logs=self.home.logs,
-        )
+    def _score(self, key: str) -> ScoresRef:
+        run = self._run(self._scores(key))
+        return score.score("baseline:topic", self._package("0"), run, 1, Silent())
 
     def _scores(self, key: str) -> Path:
         folder = self.home.cache / f"of-{key}"

@@ -16,7 +16,7 @@ from model.bundle.reader import Bundle
 from release.home import Home
 from release.leftovers import BEING_WRITTEN, LIBRARIES
 from release.moves.promote import promote_version
-from release.moves.reconcile import mend, resume_deployment
+from release.moves.reconcile import reconcile, resume_deployment
 from release.registry.candidate import Candidate
 from release.registry.client import BUNDLE_TAG, VERDICT_TAG, open_registry
 from release.registry.register import attach, register_version
@@ -143,7 +143,7 @@ def ship(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> DeployOu
 
 def start_again(world: World, deploy: DeploySpec = DEPLOY) -> None:
     """What a flow does first, and then all must be right."""
-    mend(world.home, NAME, SPEC)
+    reconcile(world.home, NAME, SPEC)
     resume_deployment(world.home, NAME, SPEC, deploy)
     check(world)
 
@@ -171,7 +171,7 @@ def check(world: World) -> int | None:
     _nothing_open(releases)
     left = [str(path) for path in debris(world.home)]
     assert not left, f"left behind: {left}"
-    assert mend(world.home, NAME, SPEC) == (), "a second start finds something to mend"
+    assert reconcile(world.home, NAME, SPEC) == (), "a second start finds something to mend"
     return champion
 
 

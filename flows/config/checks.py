@@ -1,0 +1,100 @@
+"""What single fields of the configuration cannot see: names that point at nothing, figures that disagree.
+
+Yields one line a problem, with the field's place first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.config.messages import listed, nearest, seen
+from sources.spec import TargetSpec
+
+if TYPE_CHECKING:
+    from flows.config.schema import Project
+
+
+def disagreements(project: Project) -> Iterator[str]:
+    """What single fields cannot see: names that point at nothing, heads that no source labels."""
+    heads = set(project.heads)
+    for source_name, source in project.sources.items():
+        at = f"sources.{source_name}"
+        if (source.path is None) == (source.hub is None):
+            yield f"{at}: give exactly one of `path` and `hub`"
+        if not source.heads:
+            yield f"{at}.heads: the source labels no head; expected at least one of {listed(heads)}"
+        for head, target in source.heads.items():
+            if head not in heads:
+                near = nearest(head, heads)
+                yield f"{at}.heads.{head}: no such head{near}; expected one of {listed(heads)}"
+            elif isinstance(target, TargetSpec):
+                yield from _target_disagreements(f"{at}.heads.{head}", target)
+        if source.split is not None and (source.split_column or isinstance(source.path, dict)):
+            yield f"{at}.split: the split is given twice; keep one of `split`, `split_column`, split paths"
+        if not source.header and not source.names:
+            yield f"{at}.names: a file without a header needs the names of its columns"
+    labelled = {head for source in project.sources.values() for head in source.heads}
+    for head in sorted(heads - labelled):
+        yield f"heads.{head}: no source labels this head; name its column in one source's `heads`"
+    for field in ("margins", "floors", "label_floors", "max_calibration_error"):
+        for head in getattr(project.gates, field):
+            if head not in heads:
+                near = nearest(head, heads)
+                yield f"gates.{field}.{head}: no such head{near}; expected one of {listed(heads)}"
+    yield from _slice_disagreements(project)
+    if project.deploy.threads != project.gates.latency_threads:
+        yield (
+            f"deploy.threads: {project.deploy.threads}, but gates.latency_threads is "
+            f"{project.gates.latency_threads}; what is measured must be what serves: give both the same"
+        )
+    for source_name in project.split.prefer:
+        if source_name not in project.sources:
+            yield f"split.prefer: no source {source_name!r}{nearest(source_name, set(project.sources))}"
+    for head, spec in project.heads.items():
+        if len(set(spec.labels)) != len(spec.labels):
+            yield f"heads.{head}.labels: a label is listed twice"
+        if len(spec.labels) == 1 and spec.kind == "multiclass":
+            yield f"heads.{head}.labels: one label only; a multiclass head needs two or more"
+
+
+def _slice_disagreements(project: Project) -> Iterator[str]:
+    heads = set(project.heads)
+    known = {"source", "group", *heads}
+    known |= {column for source in project.sources.values() for column in source.keep}
+    for number, rule in enumerate(project.gates.slices):
+        at, band = f"gates.slices.{number}", (rule.min_chars, rule.max_chars)
+        if (rule.column is None) == (band == (None, None)):
+            yield f"{at}: give either `column` or a band of `min_chars` and `max_chars`"
+        elif rule.column is not None and rule.column not in known:
+            near = nearest(rule.column, known)
+            yield (
+                f"{at}.column: {rule.column!r} is not carried into the dataset{near}; expected one of "
+                f"{listed(known)}, or name it in a source's `keep`"
+            )
+        if rule.column is None and rule.values:
+            yield f"{at}.values: a band of lengths has no values; give `column`"
+        if None not in band and rule.min_chars > rule.max_chars:  # type: ignore[operator]
+            yield f"{at}: min_chars {rule.min_chars} is more than max_chars {rule.max_chars}"
+        if rule.margin is None and rule.floor is None:
+            yield f"{at}: nothing is judged; give a `margin`, a `floor` or both"
+        for head in rule.heads:
+            if head not in heads:
+                near = nearest(head, heads)
+                yield f"{at}.heads: no head {head!r}{near}; expected one of {listed(heads)}"
+
+
+def _target_disagreements(at: str, target: TargetSpec) -> Iterator[str]:
+    if (target.column is None) == (target.columns is None):
+        yield f"{at}: give exactly one of `column` and `columns`"
+
+
+def absent_modules(project: Project, base: Path) -> Iterator[str]:
+    """Files of `expectations.modules` that are not there."""
+    for at, name in enumerate(project.expectations.modules):
+        if not name.endswith(".py") or not (base / name).is_file():
+            yield (
+                f"expectations.modules[{at}]: saw {seen(name)}, expected a Python file (.py), given from "
+                f"{base}"
+            )

@@ -1,0 +1,67 @@
+"""Reading a configuration: YAML in, a checked project out, all problems at once; and the JSON Schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from flows.config.checks import absent_modules
+from flows.config.messages import ConfigError, problems, seen
+from flows.config.schema import Project
+from flows.config.strict_yaml import StrictLoader
+from flows.runner import runner_problems
+
+
+def load_project(path: Path, *, backbone: str | None = None) -> Project:
+    """Read and check a configuration; `backbone` replaces the encoder (a cut to `layers` stays).
+
+    Raises:
+        ConfigError: unreadable, not YAML, or any field is wrong; all problems at once.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
+    except OSError as error:
+        raise ConfigError(path, [f"cannot be read: {error.strerror}; check the path"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, [f"byte {error.start} is not UTF-8; save the file as UTF-8"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(path, [f"not valid YAML: {' '.join(str(error).split())}"]) from None
+    if not isinstance(raw, dict):
+        raise ConfigError(path, [f"expected a mapping with `name`, `heads` and `sources`, saw {seen(raw)}"])
+    if backbone is not None:
+        before = raw.get("backbone")
+        layers = before.get("layers") if isinstance(before, dict) else None
+        raw["backbone"] = {"name": backbone} | ({"layers": layers} if layers is not None else {})
+    try:
+        project = Project.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(path, list(problems(error, Project))) from None
+    if found := [*absent_modules(project, path.resolve().parent), *runner_problems(project.runner)]:
+        raise ConfigError(path, found)
+    return project
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the configuration, which editors read to complete and check it."""
+    schema = Project.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Headgate project"
+    definitions, properties = schema["$defs"], schema["properties"]
+    # What the validators above accept in place of a mapping.
+    backbone = properties["backbone"]
+    properties["backbone"] = {
+        "anyOf": [{"type": "string"}, backbone],
+        "description": backbone.get("description", ""),
+    }
+    check = properties["label_check"]
+    modes = {"enum": list(definitions["LabelCheck"]["properties"]["mode"]["enum"])}
+    properties["label_check"] = {"anyOf": [modes, check], "description": check.get("description", "")}
+    kinds = {"enum": list(definitions["HeadSpec"]["properties"]["kind"]["enum"])}
+    properties["heads"]["patternProperties"] = {
+        pattern: {"anyOf": [kinds, head]}
+        for pattern, head in properties["heads"].get("patternProperties", {}).items()
+    }
+    return schema

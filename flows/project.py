@@ -1,0 +1,59 @@
+"""Opening a project: what every flow does first, and how every flow ends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefect.client.schemas.objects import State
+
+from flows.config.load import load_project
+from flows.config.schema import Project
+from flows.ending import final_state
+from flows.outcome import Outcome, Stage
+from flows.runs import log_to_prefect, mark_flow_run
+from flows.state_folder import config_home, prepare
+from release.home import Home
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenProject:
+    """A project whose flow has begun."""
+
+    project: Project
+    home: Home
+    """State folder."""
+    config: Path
+    """Its configuration."""
+    started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def base(self) -> Path:
+        """The configuration's folder, which relative paths in it start from."""
+        return self.config.resolve().parent
+
+    def ended(self, stage: Stage, **known: Any) -> State[Outcome]:
+        """The final state of the flow. `known` are fields of `flows.outcome.Outcome`."""
+        seconds = time.monotonic() - self.started_s
+        return final_state(Outcome(stage=stage, name=self.project.name, seconds=seconds, **known))
+
+
+def open_project(config: Path, home: Path | None = None, backbone: str | None = None) -> OpenProject:
+    """Keep every library's state in the project's folder, note which process runs the flow, and read the
+    configuration.
+
+    Args:
+        config: the configuration file.
+        home: state folder; by default as `flows.state_folder.config_home` says.
+        backbone: replaces the configured encoder.
+
+    Raises:
+        flows.config.messages.ConfigError: the configuration cannot be used.
+    """
+    folder = config_home(config, home)
+    prepare(folder, on_console=False)
+    log_to_prefect()
+    mark_flow_run()
+    return OpenProject(project=load_project(config, backbone=backbone), home=Home(folder), config=config)

@@ -1,0 +1,167 @@
+"""Baselines: one single-head model a head, kept by content, with the logits that it gives.
+
+Each training is a process of its own. Does not know how training works (`model.train`).
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..cache import Cache, CacheEntry
+from ..code import code_digest
+from ..digest import digest
+from ..errors import HeadgateError
+from ..faults import fault
+from ..files import read_json
+from ..references import BundleRef, FittedRef, Run
+from ..spec import FitJob, HeadSpec, PackageSpec, SplitName, TrainSpec
+from .fit import fit_job
+from .package import PackageJob, describe_bundle, package_bundle
+from .process import run_model
+from .progress import Progress
+
+
+class OtherCode(HeadgateError):
+    """A worker of a cluster has another version of this program than the flow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineJob:
+    """One single-head model to be fitted."""
+
+    name: str
+    """Its head."""
+    rows: Path
+    """Rows folder that it is fitted on."""
+    fingerprint: str
+    """Stands for the rows of the head there."""
+    part: str = ""
+    """Shown with its name where `rows` are not all rows, such as `fold 2 of 3`."""
+    code: str = ""
+    """Digest of `model` where the job was made: it may be done on another machine. Empty: not checked."""
+
+    @property
+    def title(self) -> str:
+        """What is shown while it is fitted."""
+        return " ".join(filter(None, ("baseline", self.name, self.part)))
+
+
+def baseline_key(head: HeadSpec, fingerprint: str, run: Run) -> str:
+    """Everything that a baseline depends on, as one digest.
+
+    The head's loss weight is left out: alone, a weight only scales the learning rate of AdamW, which
+    is invariant to it. Distillation is left out too: baselines have no teachers.
+    """
+    recipe = without_teachers(run.train)
+    alone = replace(head, weight=1.0)
+    return digest("baseline", alone, fingerprint, run.backbone, run.encoder_sha256, recipe, code_digest())
+
+
+def without_teachers(train: TrainSpec) -> TrainSpec:
+    """The recipe of a baseline, which does not depend on who teaches the shared model, nor how."""
+    return replace(
+        train,
+        distillation=0.0,
+        distillation_final=0.0,
+        distillation_mixing=0.0,
+        distillation_temperature=1.0,
+        distillation_teachers="in_sample",
+        distillation_folds=2,
+    )
+
+
+def baseline_entry(job: BaselineJob, run: Run) -> CacheEntry:
+    """Where the baseline of a job is kept."""
+    return Cache(run.cache).entry("baselines", baseline_key(run.heads[job.name], job.fingerprint, run))
+
+
+def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
+    """A single-head model with the recipe of the run, found in the cache or trained into it.
+
+    Raises:
+        OtherCode: this process has another `model`, and would keep its work under the wrong key.
+        model.jobs.process.ModelProcessError: the training ended badly.
+    """
+    if job.code and job.code != code_digest():
+        raise OtherCode(
+            f"baseline {job.name}: `model` on {socket.gethostname()} has the digest {code_digest()[:12]}, that "
+            f"of the flow {job.code[:12]}; install the same version of Headgate on all workers of the cluster"
+        )
+    entry = baseline_entry(job, run)
+    cached = True
+    with entry.making(resume=True) as folder:
+        if folder is not None:
+            cached = False
+            fit = FitJob(
+                heads={job.name: replace(run.heads[job.name], weight=1.0)},
+                backbone=run.backbone,
+                train=without_teachers(run.train),
+                rows=str(job.rows),
+                out=str(folder / "fitted"),
+                labelled_only=True,
+            )
+            fit_job(fit, run.logs / f"fit-{job.name}.log", progress)
+        else:
+            progress.outcome = "cached"
+    seconds = read_json(entry.folder / "fitted" / "fit.json")["seconds"]
+    return FittedRef(folder=str(entry.folder), seconds=seconds, cached=cached)
+
+
+def package_baseline(
+    name: str, baseline: FittedRef, run: Run, precision: str, progress: Progress
+) -> BundleRef:
+    """The baseline as a bundle of the shared model's precision, from the cache where it has one."""
+    entry = Cache(Path(baseline.folder)).entry("bundles", precision)
+    fitted = Path(baseline.folder) / "fitted"
+    with entry.making() as folder:
+        if folder is not None:
+            job = PackageJob(
+                fitted=fitted,
+                out=folder / "bundle",
+                name=f"baseline-{name}",
+                rows=run.rows,
+                provenance={**run.provenance, "role": "baseline", "cache_key": Path(baseline.folder).name},
+                log=run.logs / f"package-{name}.log",
+                # Whatever int8 costs the baseline, it is compared in the shared model's precision.
+                spec=PackageSpec(precision=precision, int8_tolerance=1.0),  # type: ignore[arg-type]
+            )
+            package_bundle(job, progress)
+        else:
+            progress.outcome = "cached"
+    fault("baseline_packaged")
+    return replace(describe_bundle(entry.folder / "bundle", fitted), cached=baseline.cached)
+
+
+def answer_rows(
+    name: str, baseline: FittedRef, rows: Path, run: Run, progress: Progress, split: SplitName = "train"
+) -> str:
+    """The baseline's logits for every row of a split, labelled there or not: path of the `.npy` file."""
+    key = digest("teacher", Path(baseline.folder).name, split_sha256(rows, split), code_digest())
+    entry = Cache(run.cache).entry("teachers", key)
+    with entry.making() as folder:
+        if folder is not None:
+            done = run_model(
+                [
+                    *("teach", str(Path(baseline.folder) / "fitted"), str(rows)),
+                    *("--split", split, "--out", str(folder)),
+                ],
+                log=run.logs / f"teach-{name}.log",
+                on_event=lambda event: (
+                    progress.to(event.get("done", 0), event.get("total"))
+                    if event["event"] == "taught"
+                    else None
+                ),
+            )
+            fault("teacher_written")
+            progress.outcome = f"{done.get('rows', 0):,} rows"
+        else:
+            progress.outcome = "cached"
+    fault("teacher_made")
+    return str(entry.folder / f"{name}.npy")
+
+
+def split_sha256(rows: Path, split: SplitName) -> str:
+    """Digest of a split's texts in their order."""
+    return digest(read_json(rows / "rows.json")["digest"][split])

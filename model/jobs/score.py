@@ -1,0 +1,75 @@
+"""Score bundles on the test split, each in a fresh process that loaded nothing but the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..cache import Cache
+from ..code import code_digest
+from ..digest import digest
+from ..files import FileChanged, file_sha256, write_bytes
+from ..references import BundleRef, Run, ScoresRef
+from .process import run_model
+from .progress import Progress
+
+SCORES = "scores.npz"
+
+
+def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progress) -> ScoresRef:
+    """The bundle's answers on the test split.
+
+    A baseline is scored once for these rows and this code; it is scored again where the cached file is no
+    longer what was written.
+
+    Args:
+        label: `shared`, `baseline:<head>` or `champion`.
+
+    Raises:
+        model.files.FileChanged: the bundle that was scored is not the one that is referred to.
+        model.jobs.process.ModelProcessError: the bundle can't be loaded or scored.
+    """
+    if not label.startswith("baseline:"):
+        target = run.folder / "evidence" / f"{label}.npz"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return _score(label, bundle, target, run, threads, progress)
+    key = digest("scores", bundle.sha256, _test_rows(run.rows, bundle.heads), code_digest())
+    entry = Cache(run.cache).entry("scores", key)
+    sealed = entry.folder / "sha256"
+    if entry.complete and sealed.read_text() != file_sha256(entry.folder / SCORES):
+        entry.forget()
+    with entry.making() as folder:
+        if folder is not None:
+            done = _score(label, bundle, folder / SCORES, run, threads, progress)
+            write_bytes(sealed, done.sha256.encode())
+        else:
+            progress.outcome = "cached"
+    return ScoresRef(path=str(entry.folder / SCORES), sha256=sealed.read_text(), bundle_sha256=bundle.sha256)
+
+
+def _score(
+    label: str, bundle: BundleRef, target: Path, run: Run, threads: int, progress: Progress
+) -> ScoresRef:
+    def follow(event: Mapping[str, Any]) -> None:
+        if event["event"] == "scored":
+            progress.to(event["done"], event["total"])
+
+    arguments = ["score", bundle.path, str(run.rows), "--split", "test", "--out", str(target)]
+    if label == "champion":
+        arguments.append("--older")
+    log = run.logs / f"score-{label.replace(':', '-')}.log"
+    done = run_model([*arguments, "--threads", str(threads)], log=log, on_event=follow)
+    if done["digest"] != bundle.sha256:
+        raise FileChanged(
+            f"{bundle.path}: bundle {done['digest'][:12]} was scored, expected {bundle.sha256[:12]}: it "
+            "was changed since it was packaged. Remove it and run again"
+        )
+    progress.outcome = f"{done.get('rows', 0):,} rows"
+    return ScoresRef(path=str(target), sha256=file_sha256(target), bundle_sha256=bundle.sha256)
+
+
+def _test_rows(rows: Path, heads: Sequence[str]) -> list[str]:
+    """Digests of the test texts and of the targets of `heads`."""
+    files = [rows / "test.texts.jsonl", *(rows / f"test.{head}.npy" for head in heads)]
+    return [file_sha256(file) for file in files]

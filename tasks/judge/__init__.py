@@ -1,0 +1,1 @@
+"""Tasks that judge: score, time, decide."""

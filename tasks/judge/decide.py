@@ -1,0 +1,29 @@
+"""Decide whether a candidate may ship: all gates, one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from expectations.gates.release import decide as decide_old
+from expectations.spec import GateRules
+from expectations.verdict import Verdict
+from model.references import Measured
+from model.spec import HeadSpec
+from release.champion import ChampionRef
+
+
+@task(name="decide", cache_policy=NO_CACHE)
+def decide(
+    heads: Mapping[str, HeadSpec],
+    measured: Measured,
+    rules: GateRules,
+    *,
+    champion: ChampionRef | None,
+    dataset: Path | None = None,
+) -> Verdict:
+    """Accuracy against the baselines and the champion, on slices, latency, memory: all must pass."""
+    return decide_old.fn(heads, measured, rules, champion=champion, dataset=dataset)

@@ -1,0 +1,1 @@
+"""Tasks that move versions: register, promote, deploy, roll back, reconcile."""

@@ -1,0 +1,26 @@
+"""Keep the pages of a run with the registered version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from release.home import Home
+from release.registry.client import open_registry
+from release.registry.register import RegisteredVersion, attach
+from release.spec import RegistrySpec
+
+
+@task(name="log-pages", cache_policy=NO_CACHE, persist_result=False)
+def log_pages(
+    home: Home, name: str, spec: RegistrySpec, registered: RegisteredVersion, pages: Mapping[str, str]
+) -> None:
+    """Log the pages (title → file or folder) to the run of a registered version.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    attach(open_registry(home, name, spec), registered.run_id, [Path(page) for page in pages.values()])

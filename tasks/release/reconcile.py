@@ -1,0 +1,25 @@
+"""Put right what a crash left half done, before anything else happens."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from release.home import Home
+from release.moves import reconcile as moves
+from release.spec import RegistrySpec
+from serving.spec import DeploySpec
+
+
+@task(name="reconcile", cache_policy=NO_CACHE, persist_result=False)
+def reconcile(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec | None = None) -> tuple[str, ...]:
+    """Finish or undo what a crash cut short; what was done, one sentence each.
+
+    Args:
+        deploy: how the project serves; a champion whose deployment a crash cut short is then deployed first.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    done = moves.reconcile(home, name, spec)
+    return done if deploy is None else (*done, *moves.resume_deployment(home, name, spec, deploy))

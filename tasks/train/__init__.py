@@ -1,0 +1,1 @@
+"""Tasks about models: fit, teach, package."""

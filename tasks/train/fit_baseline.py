@@ -1,0 +1,23 @@
+"""Fit a baseline, a single-head model, or find it in the cache."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from model.jobs import baselines
+from model.jobs.baselines import BaselineJob
+from model.references import FittedRef, Run
+from report.progress import Step
+
+
+@task(name="fit-baseline", cache_policy=NO_CACHE, task_run_name="fit-baseline-{job.name}")
+def fit_baseline(job: BaselineJob, run: Run) -> FittedRef:
+    """A single-head model with the recipe of the run.
+
+    Raises:
+        model.jobs.baselines.OtherCode: this process has another `model` than the flow.
+        model.jobs.process.ModelProcessError: the training ended badly.
+    """
+    with Step(job.title, unit="steps") as step:
+        return baselines.fit_baseline(job, run, step)

@@ -1,0 +1,40 @@
+"""Fit the shared model and package it as a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from model.jobs import fit
+from model.jobs.package import PackageJob, package_bundle
+from model.references import BundleRef, Run
+from model.spec import PackageSpec
+from report.progress import Step
+
+
+@task(name="fit-shared", cache_policy=NO_CACHE)
+def fit_shared(run: Run, teachers: Mapping[str, str], package: PackageSpec) -> BundleRef:
+    """The one encoder with all heads, trained on all rows and packaged.
+
+    Args:
+        teachers: head → `.npy` file of logits that the head also learns from.
+
+    Raises:
+        model.jobs.process.ModelProcessError: the training or the packaging ended badly.
+    """
+    with Step("shared model", unit="steps") as step:
+        fitted = fit.fit_shared(run, teachers, step)
+    job = PackageJob(
+        fitted=fitted,
+        out=fitted.with_name("bundle"),
+        name=run.name,
+        rows=run.rows,
+        provenance={**run.provenance, "role": "shared"},
+        log=run.logs / "package-shared.log",
+        spec=package,
+        profile=run.profile,
+    )
+    with Step("package shared model") as step:
+        return package_bundle(job, step)

@@ -1,0 +1,23 @@
+"""Train the shared model at one point of a grid of loss weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from model.jobs.sweep import fit_point
+from model.references import Run, SweepPoint
+from report.progress import Step
+
+
+@task(name="fit-sweep-point", cache_policy=NO_CACHE, task_run_name="fit-sweep-point-{number}")
+def fit_sweep_point(number: int, shares: Mapping[str, float], run: Run) -> SweepPoint:
+    """The shared model with the heads' loss weights in these shares, without teachers.
+
+    Raises:
+        model.jobs.process.ModelProcessError: the training ended badly.
+    """
+    with Step(f"point {number}", unit="steps") as step:
+        return fit_point(number, shares, run, step)
