@@ -49,7 +49,13 @@ def bar_chart(
             fill = colour((roles or {}).get(name, ROLES[at % len(ROLES)]))
             shown = [(i, value) for i, value in enumerate(column) if value is not None]
             places = [i + (at - (len(series) - 1) / 2) * bar / step for i, _ in shown]
-            bars = axes.barh(places, [value for _, value in shown], (bar - 1) / step, color=fill, label=name)
+            bars = axes.barh(
+                places,
+                [value for _, value in shown],
+                (bar - 1) / step,
+                color=fill,
+                label=short(name, MOST_LETTERS),
+            )
             for (i, value), one in zip(shown, bars, strict=True):
                 drawn.hint(one, f"{categories[i]}, {name}: {write(value)}")
         _figures(axes, series, write)
@@ -59,7 +65,7 @@ def bar_chart(
         axes.xaxis.set_major_locator(marks)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
         axes.set_xlim(0, marks.tick_values(0, largest)[-1])
-        axes.set_xlabel(unit)
+        axes.set_xlabel(short(unit, MOST_LETTERS * 2))
         drawn.legend(axes)
         return drawn.html()
 

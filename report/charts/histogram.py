@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from report.charts.bars import WIDTH, share
-from report.charts.chart import BASELINE, SHARED, chart, colour
+from report.charts.chart import BASELINE, SHARED, chart, colour, short
 
 LEAST = 0.5
 """Where the axis begins at the earliest: a logarithmic one has no zero."""
@@ -48,13 +48,15 @@ def histogram(
         for name, place in (marks or {}).items():
             axes.axvline(place, color=colour("bad"), linestyle=(0, (4, 3)), linewidth=1)
             top = ("data", "axes fraction")
-            axes.annotate(name, (place, 1), (0, 3), top, "offset points", ha="center", color=colour("bad"))
+            axes.annotate(
+                short(name, 20), (place, 1), (0, 3), top, "offset points", ha="center", color=colour("bad")
+            )
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.set_yticks([])
-        axes.set_xlabel(f"{unit} (logarithmic axis)")
+        axes.set_xlabel(f"{short(unit, 40)} (logarithmic axis)")
         if then is not None:
             drawn.legend(axes)
         return drawn.html()

@@ -73,7 +73,15 @@ def _name(drawn: Chart, axes: Axes, row: Row, at: int) -> None:
     )
     if label.get_text() != row.name:
         drawn.hint(label, row.name)
-    axes.annotate(row.metric, (0, at), (-14, -2), va="top", fontsize=10.5, color=colour("soft"), **beside)
+    axes.annotate(
+        short(row.metric, MOST_LETTERS),
+        (0, at),
+        (-14, -2),
+        va="top",
+        fontsize=10.5,
+        color=colour("soft"),
+        **beside,
+    )
 
 
 def _whisker(drawn: Chart, axes: Axes, interval: Interval, y: float, role: str, hint: str) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from report.charts.chart import chart
+from report.charts.chart import chart, short
+
+MOST_LETTERS = 40
 
 Points = Sequence[tuple[float, float]]
 
@@ -29,7 +31,9 @@ def line_chart(title: str, series: Mapping[str, Points], *, x: str, y: str, dots
         axes = drawn.axes(64, 24, 12, 36)
         axes.grid(axis="y")
         for name, points in kept.items():
-            (line,) = axes.plot([at for at, _ in points], [value for _, value in points], label=name)
+            (line,) = axes.plot(
+                [at for at, _ in points], [value for _, value in points], label=short(name, MOST_LETTERS)
+            )
             for at, value in points if dots else ():
                 (dot,) = axes.plot([at], [value], "o", color=line.get_color())
                 drawn.hint(dot, f"{name}: {value:.4g} at {at:g}")
@@ -40,6 +44,6 @@ def line_chart(title: str, series: Mapping[str, Points], *, x: str, y: str, dots
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-        axes.set(xlabel=x, ylabel=y)
+        axes.set(xlabel=short(x, MOST_LETTERS), ylabel=short(y, MOST_LETTERS))
         drawn.legend(axes)
         return drawn.html()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
-from report.charts.chart import SHARED, chart, colour
+from report.charts.chart import SHARED, chart, colour, short
+
+MOST_LETTERS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,5 +56,5 @@ def trade_off_chart(title: str, points: Sequence[TradeOffPoint], *, x: str, y: s
         axes.margins(0.08)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(5))
-        axes.set(xlabel=x, ylabel=y)
+        axes.set(xlabel=short(x, MOST_LETTERS), ylabel=short(y, MOST_LETTERS))
         return drawn.html()
