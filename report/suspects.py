@@ -14,7 +14,7 @@ MOST_SHOWN = 40
 
 HOW = {
     "baseline": "The baseline of each head answered all rows. It has learned the wrong labels of its "
-    "training rows too, and finds only a few of them (`label_check: out_of_fold` finds more).",
+    "training rows too, and finds only a few of them. Set label_check to out_of_fold to find more.",
     "out_of_fold": "Models that were trained without a training row answered it; the baseline of each head "
     "answered the validation and test rows.",
 }
@@ -60,7 +60,9 @@ def suspects_section(found: Suspects) -> Section:
                 headers,
                 rows,
                 numeric={4},
-                caption=f"The worst {len(rows)} of {found.suspected:,}",
+                caption=f"The worst {len(rows):,} of {found.suspected:,}"
+                if len(rows) < found.suspected
+                else f"All {found.suspected:,}",
                 empty="No label looks wrong.",
             ),
         ),

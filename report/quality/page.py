@@ -146,4 +146,4 @@ def _expectations(judged: DataVerdict) -> Section:
 
 def _rules(results: Sequence[RuleResult]) -> Markup:
     rows = [(badge(r.outcome), r.severity, breakable(r.subject), r.expected, r.reason) for r in results]
-    return table(("Outcome", "Severity", "Rule", "Expected", "Seen"), rows, wide={4})
+    return table(("Outcome", "Severity", "Rule", "Expected", "Seen"), rows, wide={3, 4})

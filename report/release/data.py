@@ -10,7 +10,7 @@ from markupsafe import Markup
 from model.spec import SPLITS, HeadSpec
 from report.charts.bars import bar_chart
 from report.charts.histogram import histogram
-from report.page import Section, grid, join, paragraph, section, subheading, table
+from report.page import Section, columns, join, paragraph, section, subheading, table
 
 MOST_LABELS_DRAWN = 30
 """Labels of a head in its chart, the most frequent first."""
@@ -41,15 +41,16 @@ def data_section(heads: Mapping[str, HeadSpec], profile: Mapping[str, Any]) -> S
         ),
     ]
     return section(
-        "Data", join(table(headings, rows, range(2, 6)), subheading("Texts and labels"), grid(charts))
+        "Data", join(table(headings, rows, range(2, 6)), subheading("Texts and labels"), columns(charts))
     )
 
 
 def _frequencies(name: str, train: Mapping[str, Any]) -> Markup:
     counts = sorted(train["counts"].items(), key=lambda item: -item[1])[:MOST_LABELS_DRAWN]
+    labels = f"the {len(counts)} most frequent of {len(train['counts']):,} labels"
     shares = [count / (train.get("labelled") or 1) for _, count in counts]
     return bar_chart(
-        f"{name}: labels in training rows",
+        f"{name}: {labels if len(counts) < len(train['counts']) else 'labels'} in training rows",
         [label for label, _ in counts],
         {"train": shares},
         unit="share of labelled rows",
@@ -70,5 +71,5 @@ def _lengths(profile: Mapping[str, Any]) -> Iterator[Markup]:
             [split, *(found[key] for key in ("rows", "median", "p95", "max", "truncated"))]
             for split, found in tokens["splits"].items()
         ]
-        headings = ["Split", "Texts", "Median", "p95", "Longest", f"Cut at {tokens['max_length']}"]
+        headings = ["Split", "Texts", "Median", "95% up to", "Longest", f"Cut at {tokens['max_length']:,}"]
         yield table(headings, rows, range(1, 6), caption="Length in tokens")
