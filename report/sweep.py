@@ -33,6 +33,8 @@ def write_sweep_page(
         name: project.
         metrics: head → name of its primary metric.
     """
+    from report.charts.trade_off import trade_off_chart  # late: loads matplotlib
+
     values = np.array([[point.metrics[head] for head in metrics] for point in points])
     front, chosen = pareto_front(values), chosen_point(values)
     pairs = list(itertools.combinations(metrics, 2))[:MOST_PAIRS]
@@ -43,7 +45,7 @@ def write_sweep_page(
         [
             section(
                 "Trade-off",
-                grid(trade_off(points, front, chosen, pair, metrics) for pair in pairs),
+                grid(trade_off_chart(points, front, chosen, pair, metrics) for pair in pairs),
                 lead="Each point is one training without teachers, measured on the validation rows. A point "
                 "is on the front when no other point is at least as good for every head and better for one. "
                 "All points share one seed: small differences are chance.",
@@ -55,43 +57,6 @@ def write_sweep_page(
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, html.encode())
     return chosen, int(front.sum())
-
-
-def trade_off(
-    points: Sequence[SweepPoint],
-    front: NDArray[np.bool_],
-    chosen: int,
-    pair: tuple[str, str],
-    metrics: Mapping[str, str],
-) -> Markup:
-    """Chart of the metrics of two heads against each other.
-
-    Args:
-        front: (P,) which points are on the front.
-        chosen: number of the chosen point, from 0.
-    """
-    from report.charts.trade_off import TradeOffPoint, trade_off_chart  # late: loads matplotlib
-
-    across, up = pair
-    drawn = [
-        TradeOffPoint(
-            x=point.metrics[across],
-            y=point.metrics[up],
-            share=point.shares[across],
-            front=bool(on),
-            chosen=number == chosen,
-            hint=f"point {number + 1}: "
-            + ", ".join(f"{head} {share:.2f}" for head, share in point.shares.items()),
-        )
-        for number, (point, on) in enumerate(zip(points, front, strict=True))
-    ]
-    return trade_off_chart(
-        f"{up} against {across}",
-        drawn,
-        x=f"{across}: {metrics[across]}",
-        y=f"{up}: {metrics[up]}",
-        joined=len(metrics) == 2,
-    )
 
 
 def _table(

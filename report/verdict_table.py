@@ -6,7 +6,7 @@ Knows the names of figures; does not know HTML or rich.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import assert_never, cast
 
 from expectations.verdict import Comparison, Finding, Verdict
@@ -34,29 +34,6 @@ Row = dict[str, str]
 def verdict_rows(verdict: Verdict) -> list[Row]:
     """One row a finding, in the order of the findings; cells are text."""
     return [_row(finding) for finding in verdict.findings]
-
-
-def plain_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows as text with aligned columns, for logs and for output that is no terminal."""
-    widths = {key: max(len(title), *(len(row[key]) for row in rows), 0) for key, title in COLUMNS.items()}
-
-    def line(cells: Mapping[str, str]) -> str:
-        padded = (
-            cells[key].ljust(width) if key in TEXT_COLUMNS else cells[key].rjust(width)
-            for key, width in widths.items()
-        )
-        return "  ".join(padded).rstrip()
-
-    rule = "  ".join("-" * width for width in widths.values())
-    return "\n".join([line(COLUMNS), rule, *(line(row) for row in rows)])
-
-
-def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows as a Markdown table."""
-    heading = "| " + " | ".join(COLUMNS.values()) + " |"
-    rule = "|" + "|".join(" --- " if key in TEXT_COLUMNS else " ---: " for key in COLUMNS) + "|"
-    lines = ["| " + " | ".join(row[key].replace("|", "\\|") for key in COLUMNS) + " |" for row in rows]
-    return "\n".join([heading, rule, *lines])
 
 
 def figure_text(value: float | int | str | None, unit: str = "") -> str:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from report.charts.chart import BASELINE, PALER, PALEST, SHARED, chart, colour, room, short
+from report.charts.chart import (
+    BASELINE,
+    BESIDE,
+    PALER,
+    PALEST,
+    SHARED,
+    Chart,
+    chart,
+    colour,
+    marks,
+    room,
+    short,
+)
 
 WIDTH = 560
 MOST_LETTERS = 30
@@ -58,30 +68,25 @@ def bar_chart(
             )
             for (i, value), one in zip(shown, bars, strict=True):
                 drawn.hint(one, f"{categories[i]}, {name}: {write(value)}")
-        _figures(axes, series, write)
+        _figures(drawn, axes, series, write)
         drawn.names(axes, range(len(categories)), categories, MOST_LETTERS)
         axes.set_ylim(max(len(categories), 1) - 0.5, -0.5)
-        marks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
-        axes.xaxis.set_major_locator(marks)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
-        axes.set_xlim(0, marks.tick_values(0, largest)[-1])
+        axes.set_xlim(0, marks(axes.xaxis, write).tick_values(0, largest)[-1])
         axes.set_xlabel(short(unit, MOST_LETTERS * 2))
         drawn.legend(axes)
         return drawn.html()
 
 
-def _figures(axes: Axes, series: Mapping[str, Sequence[float | None]], write: Callable[[float], str]) -> None:
+def _figures(
+    drawn: Chart, axes: Axes, series: Mapping[str, Sequence[float | None]], write: Callable[[float], str]
+) -> None:
     """The first series' figures: at the ends of its bars or, with several series, in a column beside them,
     or they would be read as those of the longest bars."""
-    style: Mapping[str, Any] = {"textcoords": "offset points", "fontsize": 10.5, "color": colour("soft")}
-    for i, value in enumerate(next(iter(series.values()), ())):
-        if value is None:
-            continue
-        if len(series) == 1:
-            axes.annotate(write(value), (value, i), (6, 0), va="center", **style)
-        else:
-            at = ("axes fraction", "data")
-            axes.annotate(write(value), (1, i), (52, 0), at, ha="right", va="center", **style)
+    name, values = next(iter(series.items()), ("", ()))
+    for i, value in enumerate(values):
+        if value is not None and len(series) == 1:
+            drawn.write(axes, write(value), (value, i), (6, 0))
+        elif value is not None:
+            drawn.write(axes, write(value), (1, i), (52, 0), xycoords=BESIDE, ha="right")
     if len(series) > 1:
-        name = short(next(iter(series)), 8)
-        axes.annotate(name, (1, 1), (52, 6), "axes fraction", ha="right", **style)
+        drawn.write(axes, name, (1, 1), (52, 11), most=8, xycoords="axes fraction", ha="right")

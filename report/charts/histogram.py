@@ -48,9 +48,7 @@ def histogram(
         for name, place in (marks or {}).items():
             axes.axvline(place, color=colour("bad"), linestyle=(0, (4, 3)), linewidth=1)
             top = ("data", "axes fraction")
-            axes.annotate(
-                short(name, 20), (place, 1), (0, 3), top, "offset points", ha="center", color=colour("bad")
-            )
+            drawn.write(axes, name, (place, 1), (0, 6), xycoords=top, ha="center", role="bad")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())

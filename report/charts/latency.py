@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from report.charts.chart import BASELINE, SHARED, chart, colour
+from report.charts.chart import BASELINE, SHARED, chart, colour, marks
 
 PERCENTILES = (1, 25, 50, 75, 95, 99)
 STEP, LEFT, RIGHT = 30, 190, 60
@@ -36,17 +35,9 @@ def latency_chart(bundles: Mapping[str, NDArray[np.float64]]) -> Markup:
             (ring,) = axes.plot(high, at, "o", color=fill, markersize=7, markerfacecolor=colour("paper"))
             for artist in (box, ring):
                 drawn.hint(artist, f"{name}: median {median:.2f} ms, p95 {high:.2f} ms, p99 {top:.2f} ms")
-            axes.annotate(
-                f"{median:.1f}",
-                (top, at),
-                (8, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=10.5,
-                color=colour("soft"),
-            )
+            drawn.write(axes, f"{median:.1f}", (top, at), (8, 0))
         drawn.names(axes, range(len(found)), list(found), MOST_LETTERS)
         axes.set(xlim=(0, max(top for *_, top in found.values())), ylim=(len(found) - 0.5, -0.5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        marks(axes.xaxis, "{:g}".format, most=9)
         axes.set_xlabel("milliseconds")
         return drawn.html()

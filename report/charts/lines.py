@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from report.charts.chart import chart, short
+from report.charts.chart import chart, marks, short
 
 MOST_LETTERS = 40
 
@@ -38,12 +37,8 @@ def line_chart(title: str, series: Mapping[str, Points], *, x: str, y: str, dots
                 (dot,) = axes.plot([at], [value], "o", color=line.get_color())
                 drawn.hint(dot, f"{name}: {value:.4g} at {at:g}")
         whole = all(float(at).is_integer() for points in kept.values() for at, _ in points)
-        axes.xaxis.set_major_locator(
-            MaxNLocator(8, integer=whole, steps=[1, 2, 5, 10])
-        )  # no half epochs or half blocks
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        marks(axes.xaxis, "{:,.6g}".format, most=8, whole=whole)  # no half epochs or half blocks
+        marks(axes.yaxis, "{:,.6g}".format)
         axes.set(xlabel=short(x, MOST_LETTERS), ylabel=short(y, MOST_LETTERS))
         drawn.legend(axes)
         return drawn.html()

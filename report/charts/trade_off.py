@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
+from model.references import SweepPoint
 from report.charts.chart import SHARED, chart, colour, short
 
 MOST_LETTERS = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeOffPoint:
-    """One training: where it lies and how it is marked."""
-
-    x: float
-    y: float
-    share: float
-    """Share of the horizontal head in the sum of losses, written beside the point."""
-    front: bool
-    """No other point is at least as good for every head and better for one."""
-    chosen: bool
-    hint: str
-
-
-def trade_off_chart(title: str, points: Sequence[TradeOffPoint], *, x: str, y: str, joined: bool) -> Markup:
-    """One ring a point; the chosen point is filled.
+def trade_off_chart(
+    points: Sequence[SweepPoint],
+    front: NDArray[np.bool_],
+    chosen: int,
+    pair: tuple[str, str],
+    metrics: Mapping[str, str],
+) -> Markup:
+    """One ring a point, the chosen one filled; the front is joined where there are no other heads.
 
     Args:
-        x: what the horizontal axis measures.
-        y: what the vertical axis measures.
-        joined: join the points of the front, which is a curve where there are no other heads.
+        front: (P,) which points are on the front.
+        chosen: number of the chosen point, from 0.
+        pair: the head on the horizontal axis and the one on the vertical axis.
+        metrics: head → name of its primary metric.
     """
-    note = (
-        "Beside each point: the share of the horizontal head in the sum of losses. Filled: the chosen point."
-    )
-    with chart(title, 500, 370, note=note) as drawn:
+    across, up = pair
+    places = [(point.metrics[across], point.metrics[up]) for point in points]
+    note = f"Beside each point: the share of {across} in the sum of losses. Filled: the chosen point."
+    with chart(f"{up} against {across}", 500, 370, note=note) as drawn:
         axes = drawn.axes(70, 14, 34, 44)
         axes.grid()
-        front = sorted((point.x, point.y) for point in points if point.front)
-        if joined:
-            axes.plot([at for at, _ in front], [value for _, value in front], color=colour(SHARED))
-        for point in points:
-            ring = colour(SHARED if point.front else "axis")
-            face = ring if point.chosen else colour("paper")
-            size = 12 if point.chosen else 8
-            (dot,) = axes.plot(point.x, point.y, "o", color=ring, markerfacecolor=face, markersize=size)
-            drawn.hint(dot, point.hint)
-            share = f"{point.share:.2f}".removeprefix("0")
-            where = (point.x, point.y), (9, 5)
-            axes.annotate(share, *where, textcoords="offset points", fontsize=10, color=colour("soft"))
+        if len(metrics) == 2:
+            curve = sorted(place for place, on in zip(places, front, strict=True) if on)
+            axes.plot(*zip(*curve, strict=True), color=colour(SHARED))
+        for number, (point, place) in enumerate(zip(points, places, strict=True)):
+            ring = colour(SHARED if front[number] else "axis")
+            face, size = (ring, 12) if number == chosen else (colour("paper"), 8)
+            (dot,) = axes.plot(*place, "o", color=ring, markerfacecolor=face, markersize=size)
+            shares = ", ".join(f"{head} {share:.2f}" for head, share in point.shares.items())
+            drawn.hint(dot, f"point {number + 1}: {shares}")
+            drawn.write(axes, f"{point.shares[across]:.2f}".removeprefix("0"), place, (9, 8))
         axes.margins(0.08)
-        for axis in (axes.xaxis, axes.yaxis):
+        for axis, head in ((axes.xaxis, across), (axes.yaxis, up)):
             axis.set_major_locator(MaxNLocator(5))
-        axes.set(xlabel=short(x, MOST_LETTERS), ylabel=short(y, MOST_LETTERS))
+            axis.set_label_text(short(f"{head}: {metrics[head]}", MOST_LETTERS))
         return drawn.html()

@@ -18,18 +18,7 @@ from expectations.data.results import RuleResult
 from expectations.data.tables import load_profile
 from model.files import write_bytes
 from model.spec import SPLITS
-from report.page import (
-    Section,
-    badge,
-    breakable,
-    folded,
-    join,
-    page,
-    paragraph,
-    section,
-    subheading,
-    table,
-)
+from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
 from report.quality.drift import drift_section
 from report.quality.offenders import offenders_section
 from report.quality.sources import sources_section

@@ -16,7 +16,7 @@ from expectations.gates.scores import HeadScores
 from expectations.gates.timings import Timings
 from expectations.verdict import Finding, Outcome, Verdict
 from model.spec import HeadSpec
-from report.charts.intervals import Row, interval_chart
+from report.charts.intervals import has_intervals, interval_chart
 from report.page import Section, badge, folded, join, page, paragraph, section, subheading, table
 from report.release.data import data_section
 from report.release.heads import head_sections
@@ -154,33 +154,8 @@ def _reason(finding: Finding) -> list[object]:
 
 
 def _intervals(verdict: Verdict) -> Markup:
-    rows = [row for finding in verdict.findings if (row := _row(finding)) is not None]
-    return interval_chart(rows) if rows else paragraph("No head could be compared.")
-
-
-def _row(finding: Finding) -> Row | None:
-    """A finding as a line of the interval chart; none if one of its figures is missing."""
-    figures = finding.figures
-
-    def three(value: str, lower: str, upper: str) -> tuple[float, float, float] | None:
-        found = [figures.get(name) for name in (value, lower, upper)]
-        numbers = [float(one) for one in found if isinstance(one, int | float)]
-        return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
-
-    shared = three("shared", "shared_lower", "shared_upper")
-    other = three("baseline", "baseline_lower", "baseline_upper")
-    difference, margin = three("difference", "lower", "upper"), figures.get("margin")
-    if shared is None or other is None or difference is None or not isinstance(margin, float):
-        return None
-    return Row(
-        name=finding.subject,
-        metric=f"{figures.get('metric')}, {figures.get('n'):,} rows",
-        shared=shared,
-        other=other,
-        difference=difference,
-        margin=margin,
-        outcome=finding.outcome,
-    )
+    found = [finding for finding in verdict.findings if has_intervals(finding)]
+    return interval_chart(found) if found else paragraph("No head could be compared.")
 
 
 def _provenance(report: ReleaseReport) -> Section:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -15,15 +16,16 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from expectations.verdict import Outcome
+from expectations.verdict import Finding, Outcome
+from model.references import SweepPoint
 from report.charts.bars import bar_chart
 from report.charts.chart import STYLE, short
 from report.charts.histogram import histogram
-from report.charts.intervals import Row, interval_chart
+from report.charts.intervals import has_intervals, interval_chart
 from report.charts.latency import latency_chart
 from report.charts.lines import line_chart
 from report.charts.matrix import confusion_chart, heat_map
-from report.charts.trade_off import TradeOffPoint, trade_off_chart
+from report.charts.trade_off import trade_off_chart
 from report.page import palette, style_sheet
 from tests.support.html import HOSTILE, assert_inert
 
@@ -31,20 +33,16 @@ MATH = r"$x^2$ a_b \alpha \$5"
 STRANGE = "日本語 \x00\x0b \ud800 🦊\nnext"
 
 
-def row(outcome: Outcome = "pass", name: str = HOSTILE) -> Row:
-    return Row(
-        name=name,
-        metric="accuracy, 1,800 rows",
-        shared=(0.8, 0.78, 0.82),
-        other=(0.79, 0.77, 0.81),
-        difference=(0.01, -0.01, 0.03),
-        margin=0.015,
-        outcome=outcome,
-    )
+def finding(outcome: Outcome = "pass", subject: str = HOSTILE) -> Finding:
+    figures = {"shared": 0.8, "shared_lower": 0.78, "shared_upper": 0.82}
+    figures |= {"baseline": 0.79, "baseline_lower": 0.77, "baseline_upper": 0.81}
+    figures |= {"difference": 0.01, "lower": -0.01, "upper": 0.03, "margin": 0.015, "n": 1800}
+    return Finding(subject=subject, outcome=outcome, reason="seen", figures=figures | {"metric": "accuracy"})
 
 
-def point(x: float, y: float, *, chosen: bool = False) -> TradeOffPoint:
-    return TradeOffPoint(x=x, y=y, share=0.5, front=True, chosen=chosen, hint=HOSTILE)
+def point(x: float, y: float) -> SweepPoint:
+    heads = {HOSTILE: x, MATH: y}
+    return SweepPoint(weights=heads, shares=heads, metrics=heads, seconds=1.0)
 
 
 CHARTS: dict[str, Callable[[], Markup]] = {
@@ -70,9 +68,13 @@ CHARTS: dict[str, Callable[[], Markup]] = {
         HOSTILE, {HOSTILE: [(1, 0.5), (2, 0.6)], MATH: []}, x=MATH, y=STRANGE, dots=True
     ),
     "latency": lambda: latency_chart({"shared": np.arange(1.0, 50.0), HOSTILE: np.array([3.0])}),
-    "intervals": lambda: interval_chart([row(), row(name=STRANGE * 9)]),
+    "intervals": lambda: interval_chart([finding(), finding(subject=STRANGE * 9)]),
     "trade-off": lambda: trade_off_chart(
-        HOSTILE, [point(0.5, 0.6), point(0.7, 0.4, chosen=True)], x=HOSTILE, y=MATH, joined=True
+        [point(0.5, 0.6), point(0.7, 0.4)],
+        np.array([True, True]),
+        1,
+        (HOSTILE, MATH),
+        {HOSTILE: "accuracy", MATH: STRANGE},
     ),
 }
 
@@ -169,7 +171,15 @@ def test_several_series_have_a_legend() -> None:
 @pytest.mark.parametrize("outcome", get_args(Outcome))
 def test_every_outcome_has_its_colour(outcome: Outcome) -> None:
     role = {"pass": "good", "fail": "bad", "inconclusive": "caution"}[outcome]
-    assert f"var(--{role})" in interval_chart([row(outcome)])
+    assert f"var(--{role})" in interval_chart([finding(outcome)])
+
+
+def test_a_finding_with_a_gap_is_not_drawn() -> None:
+    whole = finding()
+    assert has_intervals(whole)
+    for name in whole.figures:
+        gap = replace(whole, figures={**whole.figures, name: None})
+        assert has_intervals(gap) == (name in ("metric", "n"))
 
 
 def test_equal_figures_give_equal_bytes_in_every_process(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from model.references import SweepPoint
-from report.sweep import trade_off, write_sweep_page
+from report.charts.trade_off import trade_off_chart
+from report.sweep import write_sweep_page
 from tests.support.html import assert_inert
 
 METRICS = {"topic": "accuracy", "tone": "macro_f1"}
@@ -30,7 +31,7 @@ def _points(first: tuple[float, float], second: tuple[float, float]) -> list[Swe
 @pytest.mark.parametrize("apart", [0.0006, 0.0026, 0.01, 0.3])
 def test_marks_of_an_axis_are_all_different(apart: float) -> None:
     points = _points((0.5, 0.5 + apart), (0.5 + apart, 0.5))
-    chart = str(trade_off(points, np.array([True, True]), 0, ("topic", "tone"), METRICS))
+    chart = str(trade_off_chart(points, np.array([True, True]), 0, ("topic", "tone"), METRICS))
     for anchor in ("middle", "end"):  # below the horizontal axis, beside the vertical one
         marks = re.findall(rf"text-anchor: {anchor}[^>]*>(\d\.\d+)</text>", chart)
         assert len(marks) >= 3 and len(set(marks)) == len(marks)
@@ -62,4 +63,5 @@ def test_several_pairs_of_heads_are_drawn_and_not_joined() -> None:
     ]
     metrics = dict.fromkeys("abc", "accuracy")
     front = np.array([True, True])
-    assert trade_off(points, front, 0, ("a", "b"), metrics).count("fill: none; stroke: var(--series-1)") == 0
+    chart = trade_off_chart(points, front, 0, ("a", "b"), metrics)
+    assert "fill: none; stroke: var(--series-1)" not in chart
