@@ -60,37 +60,29 @@ def labels_section(profile: Mapping[str, Any], champion: Mapping[str, Any] | Non
 
 def _figures(profile: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
     for head, known in profile["heads"].items():
+        names = (head, Markup('<span class="soft">{}</span>').format(known["kind"]), "")
         for at, (split, figures) in enumerate(known["splits"].items()):
             counts = [count for count in figures["counts"].values() if count]
-            several = known["kind"] == "multilabel"
-            imbalance = figures.get("imbalance")
-            entropy, evenness = figures.get("entropy"), figures.get("normalised_entropy")
+            rows, imbalance = profile["rows"].get(split, 0), figures.get("imbalance")
+            evenness = figures.get("normalised_entropy")
+            even = "" if evenness is None else f" ({min(evenness, 1.0):.0%})"
+            several = figures if known["kind"] == "multilabel" else {}
             yield (
-                (head, Markup('<span class="soft">{}</span>').format(known["kind"]), "")[min(at, 2)],
+                names[min(at, 2)],
                 split,
                 figures["labelled"],
-                _percent(figures["labelled"], profile["rows"].get(split, 0)),
+                f"{figures['labelled'] / rows:.1%}" if rows else None,
                 f"{len(counts)} of {len(figures['counts'])}",
                 min(counts, default=None),
-                None
-                if imbalance is None
-                else f"{imbalance:,.0f}×"
-                if imbalance >= 10
-                else f"{imbalance:.1f}×",
-                _figure(entropy)
-                if entropy is None or evenness is None
-                else f"{entropy:.2f} ({min(evenness, 1.0):.0%})",
-                _figure(figures.get("cardinality")) if several else None,
-                _figure(figures.get("density")) if several else None,
+                None if imbalance is None else f"{imbalance:,.{0 if imbalance >= 10 else 1}f}×",
+                _written(figures.get("entropy"), even),
+                _written(several.get("cardinality")),
+                _written(several.get("density")),
             )
 
 
-def _figure(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
-
-
-def _percent(part: float, whole: float) -> str | None:
-    return f"{part / whole:.1%}" if whole else None
+def _written(value: float | None, more: str = "") -> str | None:
+    return None if value is None else f"{value:.2f}{more}"
 
 
 def _charts(profile: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Iterator[object]:
@@ -137,14 +129,8 @@ def together_section(dataset: Path, profile: Mapping[str, Any]) -> Section | Non
         heading = f"{head}: labels on the same text"
         if len(known["labels"]) > len(labels):
             heading += f" (the {len(labels)} most frequent)"
-        charts.append(
-            heat_map(
-                heading,
-                labels,
-                cooccurrence(dataset, head, labels),
-                unit="of the row's texts also have the column's",
-            )
-        )
+        unit = "of the row's texts also have the column's"
+        charts.append(heat_map(heading, labels, cooccurrence(dataset, head, labels), unit=unit))
     if not charts:
         return None
     return section(

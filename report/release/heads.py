@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import numpy as np
 from markupsafe import Markup
 
-from expectations.gates.head_metrics import confusion, expected_calibration_error, per_label
+from expectations.gates.head_metrics import LabelFigures, confusion, expected_calibration_error, per_label
 from expectations.gates.scores import HeadScores
 from model.spec import HeadSpec
 from report.charts.bars import bar_chart
@@ -106,25 +106,27 @@ def _label_bars(scores: HeadScores, baseline: HeadScores | None) -> Markup:
 
 
 def _label_table(scores: HeadScores, baseline: HeadScores | None) -> Markup:
-    theirs = per_label(baseline) if baseline is not None else [None] * len(scores.labels)
+    others = per_label(baseline) if baseline is not None else [None] * len(scores.labels)
     rows = [
         [
-            label.label,
-            label.support,
-            *(f"{value:.3f}" for value in (label.precision, label.recall, label.f1)),
-            *(
-                (f"{value:.3f}" for value in (other.precision, other.recall, other.f1))
-                if other
-                else [None] * 3
-            ),
-            f"{label.f1 - other.f1:+.3f}" if other else None,
+            one.label,
+            one.support,
+            *_figures(one),
+            *_figures(other),
+            f"{one.f1 - other.f1:+.3f}" if other else None,
         ]
-        for label, other in zip(per_label(scores), theirs, strict=True)
+        for one, other in zip(per_label(scores), others, strict=True)
     ]
-    figures = [
+    figures = (
         f"{what}, {model}" for model in ("shared", "baseline") for what in ("Precision", "Recall", "F1")
-    ]
+    )
     return table(["Label", "Test rows", *figures, "F1 difference"], rows, range(1, 9))
+
+
+def _figures(label: LabelFigures | None) -> list[str | None]:
+    if label is None:
+        return [None] * 3
+    return [f"{value:.3f}" for value in (label.precision, label.recall, label.f1)]
 
 
 def _calibration(scores: HeadScores, fitted: Mapping[str, Any]) -> Markup:
