@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow lint check release-check quickstart-data stop lock clean
+.PHONY: help install run test test-slow quick lint check release-check quickstart-data stop lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ test: $(BIN)/headgate ## the test suite (within 12 minutes on 2 cores)
 
 test-slow: $(BIN)/headgate ## the longer tests
 	$(BIN)/python -m pytest -m slow
+
+quick: $(BIN)/headgate ## all benchmarks and campaigns in small (within a minute each)
+	@failed=0; \
+	$(BIN)/python -m benchmarks --quick || failed=1; \
+	$(BIN)/python -m tests.campaigns --quick || failed=1; \
+	exit $$failed
 
 lint: $(BIN)/headgate ## format, lint, types, layers
 	$(BIN)/ruff format --check .

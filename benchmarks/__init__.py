@@ -1,1 +1,1 @@
-"""Races against peers and campaigns against faults: each one a command, `python -m benchmarks.NAME`."""
+"""Races against peers and against limits: `python -m benchmarks` lists them."""

@@ -1,91 +1,77 @@
-"""The known defects of real corpora: what their SOURCE.md states beside what Headgate found.
+"""Known defects of real corpora: the figures of their SOURCE.md beside those that Headgate finds.
 
-    HEADGATE_DATA=… python -m benchmarks.data_findings [CORPUS …]
-
-Merges and judges each corpus with the default rules, as `headgate validate` does, and prints one line a
-defect as a Markdown table: stated, found, and the rule, severity and outcome, or the figure, that shows it.
-Ends with status 1 if a figure is neither the one stated nor right for the reason given. Prints no text.
+Merges and judges each corpus with the default rules, as `headgate validate` does. A line a defect: stated,
+found, and the rule, severity and outcome, or the figure, that shows it. No text is printed. --quick takes two
+corpora, or generated rows with planted defects where HEADGATE_DATA is not set.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.data_findings_defects import Defect, Seen, defects
-from benchmarks.data_findings_sources import corpora
-from expectations.data.gate import judge_data
-from expectations.spec import DataRules
-from sources.dataset import build_dataset
+from benchmarks.parts.rows import data_folder
+from tests.support.contract import CannotMeasure, Report, run
+from tests.support.known_corpora import corpora, generated_corpus
+from tests.support.known_defects import Defect, defects, judged_corpus
+from tests.support.measures import Measure, aligned, at_most, measure_table
+
+GOAL = "every figure is the stated one, or the difference has a known reason"
+QUICK_S, WHOLE_S = 8, 120
+QUICK = ("openai_moderation", "jigsaw")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    names = list(corpora())
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.data_findings", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("corpus", nargs="*", help=f"one of {', '.join(names)}; default: all")
-    options = parser.parse_args(arguments)
-    unknown = sorted(set(options.corpus) - set(names))
-    if unknown:
-        parser.error(f"no such corpus: {', '.join(unknown)}; there is {', '.join(names)}")
-    if not Path(os.environ.get("HEADGATE_DATA", "")).is_dir() or not os.environ.get("HEADGATE_DATA"):
-        parser.error("HEADGATE_DATA does not name the folder of real data")
-    settled = True
-    for name in options.corpus or names:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which corpora."""
+    parser.add_argument("corpus", nargs="*", help=f"of {', '.join(corpora())} (default: all)")
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Judge the corpora and compare."""
+    known = corpora()
+    if unknown := sorted(set(options.corpus) - set(known)):
+        raise CannotMeasure(f"no such corpus: {', '.join(unknown)}; there are {', '.join(known)}")
+    names = options.corpus or list(QUICK if options.quick else known)
+    if data_folder() is None:
+        if not options.quick:
+            data_folder(needed=True)
+        names = ["generated"]
+    tables, measures = [], []
+    for name in names:
         with tempfile.TemporaryDirectory(prefix="headgate-findings-") as folder:
+            corpus = generated_corpus(Path(folder)) if name == "generated" else known[name]
             start = time.perf_counter()
-            seen = look_at(name, Path(folder))
-            taken = time.perf_counter() - start
+            seen = judged_corpus(corpus, Path(folder))
+            seconds = time.perf_counter() - start
             found = list(defects(name, seen))
-            outcome, rows = seen.judged.verdict.outcome, seen.rows.height
-        print(f"### {name}\n\n{rows:,} rows merged and judged in {taken:.1f} s; data gate: {outcome}.\n")
-        print(table(found), end="\n\n", flush=True)
-        settled &= all(one.settled for one in found)
-    return 0 if settled else 1
-
-
-def look_at(name: str, folder: Path) -> Seen:
-    """Merge and judge one corpus below `folder`."""
-    corpus = corpora()[name]
-    dataset = build_dataset(corpus.sources, corpus.heads, corpus.split, folder, folder / "data")
-    judged = judge_data(dataset.path, DataRules(), dataset.heads, folder / "report")
-    return Seen(dataset.path, judged)
+            title = f"{name}: {seen.rows.height:,} rows; data gate: {seen.judged.verdict.outcome}"
+        tables.append(f"{title}\n\n{table(found)}")
+        measures.append(Measure(f"{name}: defects compared", len(found)))
+        wrong = sum(not defect.explained for defect in found)
+        measures.append(Measure(f"{name}: figures without explanation", wrong, "", at_most(0)))
+        measures.append(Measure(f"{name}: merged and judged in", seconds, "s"))
+    return Report(measures, "\n\n".join([*tables, measure_table(measures)]))
 
 
 def table(found: Sequence[Defect]) -> str:
-    """A Markdown table, aligned; reasons stand below it, numbered."""
+    """A line a defect; reasons are below, numbered."""
     reasons: list[str] = []
-    cells = [("SOURCE.md", "stated", "found", "", "shown by")]
+    rows = [("SOURCE.md", "stated", "found", "", "shown by")]
     for one in found:
         mark = ""
         if one.stated != one.found:
-            reason = one.why if one.settled else "**not explained**"
+            reason = one.why if one.explained else "NOT EXPLAINED"
             if reason not in reasons:
                 reasons.append(reason)
             mark = f"({reasons.index(reason) + 1})"
-        cells.append((one.says, f"{one.stated:,}", f"{one.found:,}", mark, one.where))
-    widths = [max(len(row[column]) for row in cells) for column in range(5)]
-    lines = []
-    for row in cells:
-        padded = [
-            cell.rjust(width) if column in (1, 2) else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(f"| {' | '.join(padded)} |")
-    rule = [
-        f"{'-' * (width - 1)}:" if column in (1, 2) else "-" * width for column, width in enumerate(widths)
-    ]
-    lines.insert(1, f"| {' | '.join(rule)} |")
-    notes = "\n".join(f"({number}) {reason}." for number, reason in enumerate(reasons, start=1))
-    return "\n".join(lines) + (f"\n\n{notes}" if notes else "")
+        rows.append((one.statement, f"{one.stated:,}", f"{one.found:,}", mark, one.where))
+    notes = [f"({number}) {reason}." for number, reason in enumerate(reasons, start=1)]
+    return "\n".join([aligned(rows, right=(1, 2)), *notes])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

@@ -1,11 +1,9 @@
-"""One GPU: rows/s, tokens/s and share of its bfloat16 matrix rate, beside `transformers.Trainer` with bf16.
+"""Training on one GPU: rows/s and share of its bfloat16 matrix rate, beside `transformers.Trainer`.
 
-    python -m benchmarks.gpu [--tiny]
-
-Runs alone on a machine with `model/`, `benchmarks/`, torch, transformers and accelerate: nothing is
-downloaded, the encoder has DistilBERT's shape and random weights, and the rows are random tokens of one
-length (32, then 128). The matrix rate is that of a large bfloat16 product, measured here first. `--tiny` is a
-much smaller encoder on whatever there is, to see that it works; its figures mean nothing and have no goals.
+Runs alone on a machine with `model/`, `benchmarks/`, `tests/support/`, torch, transformers and accelerate:
+nothing is downloaded, the encoder has DistilBERT's shape and random weights, and the rows are random tokens
+of one length (32, then 128). The matrix rate is that of a large bfloat16 product, measured first. --quick
+takes a much smaller encoder on any device, a CPU too, and decides no goal.
 """
 
 from __future__ import annotations
@@ -16,12 +14,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tests.support.machine import describe_machine
-from tests.support.result import Measure, at_least, report
+from tests.support.contract import CannotMeasure, Report, run
+from tests.support.measures import Measure, at_least, undecided
 
+GOAL = "35% of the matrix rate at 128 tokens, 3 × Trainer"
+QUICK_S, WHOLE_S = 20, 300
 LENGTHS = (32, 128)
 """Tokens a row."""
 
@@ -49,27 +48,23 @@ FULL = Size(layers=6, hidden=768, rows=65_536, batch_tokens=32_768, vocabulary=3
 TINY = Size(layers=1, hidden=32, rows=64, batch_tokens=1024, vocabulary=500, matrix=128)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.split("\n")[0])
-    parser.add_argument("--tiny", action="store_true", help="a small encoder, on a CPU if need be")
-    options = parser.parse_args(arguments)
+def measure(options: argparse.Namespace) -> Report:
+    """Both sides at both lengths."""
     import torch
 
-    machine = describe_machine()
-    if not options.tiny and not torch.cuda.is_available():
-        print("no CUDA device here: nothing was measured (try --tiny)", file=sys.stderr)
-        return 1
-    size = TINY if options.tiny else FULL
+    if not options.quick and not torch.cuda.is_available():
+        raise CannotMeasure("no CUDA device here: run it on a machine with one, or with --quick")
+    size = TINY if options.quick else FULL
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rate = matrix_rate(size.matrix, device)
     measures = [Measure(f"bfloat16 product of {size.matrix:,}²", rate / 1e12, "TFLOP/s")]
     for length in LENGTHS:
-        measures += measures_at(length, size, rate, goals=not options.tiny)
-    return report("gpu", measures, machine)
+        measures += measures_at(length, size, rate)
+    small = "the encoder is tiny, and the device may be a CPU"
+    return Report(list(undecided(measures, small)) if options.quick else measures)
 
 
-def measures_at(length: int, size: Size, rate: float, *, goals: bool) -> Iterator[Measure]:
+def measures_at(length: int, size: Size, rate: float) -> Iterator[Measure]:
     """Both sides at one length; `rate` in FLOP/s."""
     ours, plain = headgate_seconds(length, size), trainer_seconds(length, size)
     label = f"{length} tokens"
@@ -77,10 +72,10 @@ def measures_at(length: int, size: Size, rate: float, *, goals: bool) -> Iterato
     yield Measure(f"{label}: Headgate", rows_per_s, "rows/s")
     yield Measure(f"{label}: Headgate", tokens / ours, "tokens/s")
     share = tokens * flops_per_token(length, size) / ours / rate
-    goal = at_least(35) if goals and length == max(LENGTHS) else None
+    goal = at_least(35) if length == max(LENGTHS) else None
     yield Measure(f"{label}: Headgate, share of the matrix rate", 100 * share, "%", goal)
     yield Measure(f"{label}: Trainer with bf16", size.rows / plain, "rows/s")
-    yield Measure(f"{label}: Headgate by Trainer", plain / ours, "×", at_least(3) if goals else None)
+    yield Measure(f"{label}: Headgate by Trainer", plain / ours, "×", at_least(3))
 
 
 def flops_per_token(length: int, size: Size) -> float:
@@ -130,19 +125,19 @@ def random_rows(length: int, rows: int, size: Size) -> tuple[Any, dict[str, Any]
     """Token ids (N, T) and targets of each head (N,)."""
     import numpy as np
 
-    random = np.random.default_rng(17)
-    ids = random.integers(1, size.vocabulary, (rows, length)).astype(np.int32)
-    return ids, {f"head{i}": random.integers(0, n, rows).astype(np.int32) for i, n in enumerate(LABELS)}
+    rng = np.random.default_rng(17)
+    ids = rng.integers(1, size.vocabulary, (rows, length)).astype(np.int32)
+    return ids, {f"head{i}": rng.integers(0, n, rows).astype(np.int32) for i, n in enumerate(LABELS)}
 
 
 def headgate_seconds(length: int, size: Size) -> float:
     """Seconds of Headgate's training steps over all rows, once, after a short training to warm up."""
     import numpy as np
 
-    from model.spec import HeadSpec, TrainSpec
+    from model.spec import BackboneSpec, FitJob, HeadSpec, TrainSpec
     from model.train.device import choose_compute
     from model.train.loop import Training
-    from model.train.rows import TrainingRows
+    from model.train.rows import TrainingData, TrainingRows
     from model.train.tokens import Tokens
 
     compute = choose_compute("bfloat16", None)
@@ -170,30 +165,26 @@ def headgate_seconds(length: int, size: Size) -> float:
         with tempfile.TemporaryDirectory() as folder:
             training = Training(
                 network_of(size, compute.attention),
-                heads,
-                recipe,
+                FitJob(heads=heads, backbone=BackboneSpec(), train=recipe, rows="", out=folder),
                 compute,
-                train=rows_of(count),
-                validation=rows_of(64),
-                pad_id=0,
-                folder=Path(folder),
+                TrainingData(rows_of(count), rows_of(64), pad_id=0),
                 key="gpu",
-                tell=lambda event: None,
+                on_event=lambda event: None,
             )
             seconds = training.run().seconds
     return seconds
 
 
 def trainer_seconds(length: int, size: Size) -> float:
-    """Seconds of `Trainer.train` over the same rows with bf16, its other settings at their defaults and
-    batches of 32."""
+    """Seconds of `Trainer.train` over equal rows with bf16, its other settings at their defaults and batches
+    of 32."""
     import torch
     from transformers import Trainer, TrainingArguments
 
     ids, targets = random_rows(length, size.rows, size)
 
     class Plain(torch.nn.Module):
-        """The same network; the sum of the heads' mean cross-entropies."""
+        """Our network; the sum of the heads' mean cross-entropies."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -240,4 +231,4 @@ def _wait(device: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

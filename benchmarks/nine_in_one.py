@@ -10,7 +10,7 @@ then both bundles are timed, interleaved. Each training is a process of its own 
 largest resident set is read. Without `--rows-per-head` on all rows: hours on two cores.
 
 Every result is appended to `WORK/results.jsonl` and baselines are kept, so a run that was stopped goes on
-where it was; a finished one prints its tables again.
+where it was. --quick trains two heads on generated rows and a tiny encoder.
 """
 
 from __future__ import annotations
@@ -28,73 +28,81 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.compared_fits import append_result, digest, kept_baseline, read_results, scores_on_test
-from benchmarks.measured_process import run_measured
-from benchmarks.nine_in_one_table import measures_of, tables_of
-from benchmarks.real_rows import CONFIGS, Budget, heads_that_draw, merged_rows, sampled_rows
+from benchmarks.parts.compared_fits import (
+    Baselines,
+    append_result,
+    digest,
+    ignore,
+    read_json,
+    read_results,
+    scores_on_test,
+)
+from benchmarks.parts.nine_in_one_table import measures_of, tables_of
+from benchmarks.parts.rows import CONFIGS, merged_rows, tiny_project, working_folder
 from flows.config.load import load_project
 from model.code import code_digest
-from model.measure.timing import TimingJob, time_bundles
 from model.rows import RowsFolder, open_rows
-from model.spec import SPLITS, BackboneSpec, FitJob, TrainSpec
-from tests.support.machine import describe_machine, usable_cores
-from tests.support.result import report
+from model.spec import SPLITS, BackboneSpec, FitJob, PackageJob, PackageSpec, TrainSpec
+from tests.support.contract import Report, Size, run
+from tests.support.machine import usable_cores
+from tests.support.measured_process import run_measured
+from tests.support.sampled_rows import Budget, heads_that_draw, sampled_rows
 
+GOAL = "none: figures for decision 0030"
+QUICK_S, WHOLE_S = 22, 1300
+SIZES = {
+    "test_rows": Size(1500, 150, "most labelled test rows of a head"),
+    "requests": Size(200, 40, "texts that each bundle answers one by one"),
+}
 WHOLE, LIGHT = "whole", "light"
-
-REQUESTS = 200
-"""Texts that each bundle answers one by one."""
-
-TELL_EVERY_S = 20.0
+PROGRESS_EVERY_S = 20.0
 """Seconds between two lines of progress of one training."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.nine_in_one", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("work", type=Path, help="folder for rows, baselines and results")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Rows and recipe."""
+    parser.add_argument("work", nargs="?", type=Path, help="folder that keeps rows, baselines and results")
     parser.add_argument(
-        "--rows-per-head", type=int, help="most labelled training rows of a head; default all"
+        "--rows-per-head", type=int, help="most labelled training rows of a head (default all)"
     )
-    parser.add_argument("--test-rows", type=int, default=1500, help="most labelled test rows of a head")
     parser.add_argument("--epochs", type=int, help="default: the configuration's")
-    parser.add_argument("--learning-rate", type=float, help="of the encoder; default: the configuration's")
-    parser.add_argument("--max-length", type=int, help="tokens of a text; default: the configuration's")
+    parser.add_argument("--learning-rate", type=float, help="of the encoder (default: the configuration's)")
+    parser.add_argument("--max-length", type=int, help="tokens of a text (default: the configuration's)")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--seed", type=int, default=17, help="of the rows drawn and of the trainings")
-    options = parser.parse_args(arguments)
-    be_patient()
-    machine = describe_machine()
-    options.work.mkdir(parents=True, exist_ok=True)
-    whole = merged_rows("nine_in_one", options.work / "data")
-    budget = budget_of(open_rows(whole), options.rows_per_head, options.test_rows)
-    name = digest(whole.parent.name, budget, options.seed)
-    rows = sampled_rows(whole, budget, seed=options.seed, out=options.work / f"rows-{name}")
-    changes = {
-        field: value
-        for field in ("epochs", "learning_rate", "max_length", "threads", "seed")
-        if (value := getattr(options, field)) is not None
-    }
-    recipe = replace(load_project(CONFIGS / "nine_in_one.yaml").train, **changes)
-    light = load_project(CONFIGS / "nine_in_one_light.yaml").backbone.layers
-    race = Race(options.work, rows, recipe)
-    sizes = {WHOLE: race.size(WHOLE, BackboneSpec(name="offline"))}
-    sizes[LIGHT] = race.size(LIGHT, BackboneSpec(name="offline", layers=light))
-    answering = race.answering(sizes)
-    return report(
-        "nine_in_one",
-        measures_of(sizes[WHOLE], sizes[LIGHT], answering),
-        machine,
-        tables=tables_of(sizes[WHOLE], sizes[LIGHT], answering),
-    )
 
 
-def be_patient() -> None:
-    """Threads that wait give way, as in `python -m model fit`: torch reads this when it is imported."""
+def measure(options: argparse.Namespace) -> Report:
+    """Both sizes, compared."""
+    # Threads that wait give way, as in `python -m model fit`: torch reads this when it is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with working_folder(options.work) as work:
+        if options.quick:
+            rows, encoder = tiny_project(work)
+            backbone, layers = BackboneSpec(name=str(encoder)), 1
+            recipe = TrainSpec(epochs=1, learning_rate=3e-3, max_length=16, threads=1)
+        else:
+            rows, recipe = _real_rows(options, work), _recipe(options)
+            backbone = BackboneSpec(name="offline")
+            layers = load_project(CONFIGS / "nine_in_one_light.yaml").backbone.layers or 0
+        race = Race(work, rows, recipe, fit_mostly_here if options.quick else fit_measured)
+        whole, light = race.size(WHOLE, backbone), race.size(LIGHT, replace(backbone, layers=layers))
+        answering = race.answering({WHOLE: whole, LIGHT: light}, options.requests)
+    return Report(measures_of(whole, light, answering), tables_of(whole, light, answering))
+
+
+def _real_rows(options: argparse.Namespace, work: Path) -> Path:
+    whole = merged_rows("nine_in_one", work / "data")
+    budget = budget_of(open_rows(whole), options.rows_per_head, options.test_rows)
+    name = digest(whole.parent.name, budget, options.seed)
+    return sampled_rows(whole, budget, seed=options.seed, out=work / f"rows-{name}")
+
+
+def _recipe(options: argparse.Namespace) -> TrainSpec:
+    fields = ("epochs", "learning_rate", "max_length", "threads", "seed")
+    changes = {field: value for field in fields if (value := getattr(options, field)) is not None}
+    return replace(load_project(CONFIGS / "nine_in_one.yaml").train, **changes)
 
 
 def budget_of(rows: RowsFolder, rows_per_head: int | None, test_rows: int) -> Budget:
@@ -107,24 +115,36 @@ def budget_of(rows: RowsFolder, rows_per_head: int | None, test_rows: int) -> Bu
 
 
 def fit_measured(job: FitJob, title: str) -> None:
-    """Train in a process of its own; `spent.json` beside `fit.json` says what it took."""
+    """Train in a process of its own; `spent.json` beside `fit.json` holds what it took."""
     out = Path(job.out)
     out.mkdir(parents=True, exist_ok=True)
     file = out / "job.json"
     file.write_text(json.dumps(asdict(job)), encoding="utf-8")
-    told_s = time.monotonic()
+    printed_s = time.monotonic()
 
     def follow(line: str) -> None:
-        nonlocal told_s
+        nonlocal printed_s
         event = json.loads(line)
-        if event["event"] == "step" and time.monotonic() - told_s > TELL_EVERY_S:
-            told_s = time.monotonic()
-            tell(f"{title}: step {event['step']} of {event['steps']}, {event['rows_per_s']:.0f} rows/s")
+        if event["event"] == "step" and time.monotonic() - printed_s > PROGRESS_EVERY_S:
+            printed_s = time.monotonic()
+            progress(f"{title}: step {event['step']} of {event['steps']}, {event['rows_per_s']:.0f} rows/s")
 
     spent = run_measured([sys.executable, "-m", "model", "fit", str(file)], on_line=follow)
     (out / "spent.json").write_text(json.dumps(asdict(spent)), encoding="utf-8")
-    rate = _json(out / "fit.json")["rows_per_s"]
-    tell(f"{title}: {spent.seconds:.0f} s, {rate:.0f} rows/s, at most {spent.peak_mib:,.0f} MiB")
+    rate = read_json(out / "fit.json")["rows_per_s"]
+    progress(f"{title}: {spent.seconds:.0f} s, {rate:.0f} rows/s, at most {spent.peak_mib:,.0f} MiB")
+
+
+def fit_mostly_here(job: FitJob, title: str) -> None:
+    """For --quick: only the shared models get a process of their own, whose start takes seconds; the peak of
+    the others is that of this process."""
+    if title.endswith("shared"):
+        return fit_measured(job, title)
+    from model.measure.timing_worker import resident_mib
+    from model.train.fit import fit
+
+    fit(job, ignore)
+    Path(job.out, "spent.json").write_text(json.dumps({"peak_mib": resident_mib()["peak_rss_mb"]}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,26 +169,18 @@ class Race:
         from model.train.fit import quiet_libraries
 
         quiet_libraries()
-        heads = open_rows(self.rows).heads
+        rows = open_rows(self.rows)
         key = digest(self.rows.name, asdict(self.recipe), asdict(backbone), code_digest())
         known = self._known(key)
         if known is not None:
             return known
-        baselines = {}
-        for head, spec in heads.items():
-            baselines[head] = kept_baseline(
-                head,
-                spec,
-                self.recipe,
-                backbone=backbone,
-                rows=self.rows,
-                place=self.place / f"baselines-{code_digest()[:12]}",
-                fit=lambda job, head=head: self.fit(job, f"{title} {head}"),  # type: ignore[misc]
-            )
+        place = self.place / f"baselines-{code_digest()[:12]}"
+        baselines = Baselines(self.rows, backbone, lambda job, head: self.fit(job, f"{title} {head}"), place)
+        fitted = {head: baselines.fitted(head, self.recipe) for head in rows.heads}
         out = self.place / f"shared-{key}"
-        teachers = {h: str(b / "taught" / f"{h}.npy") for h, b in baselines.items()}
+        teachers = {h: str(b / "taught" / f"{h}.npy") for h, b in fitted.items()}
         job = FitJob(
-            heads=heads,
+            heads=rows.heads,
             backbone=backbone,
             train=self.recipe,
             rows=str(self.rows),
@@ -177,54 +189,58 @@ class Race:
         )
         self.fit(job, f"{title} shared")
         shutil.rmtree(out / "bundle", ignore_errors=True)
-        tell(f"{title} shared: packaging")
+        progress(f"{title} shared: packaging")
         package(
-            out / "fitted",
-            out / "bundle",
-            name="nine_in_one",
-            rows=self.rows,
-            provenance={},
-            wanted="float32",  # int8 might be refused for one size and not for the other
-            threads=self.recipe.threads,
+            PackageJob(
+                fitted=out / "fitted",
+                out=out / "bundle",
+                name="nine_in_one",
+                rows=self.rows,
+                package=PackageSpec(precision="float32"),  # int8 might be refused for one size only
+                threads=self.recipe.threads,
+            )
         )
+        facts = read_json(out / "fitted" / "fit.json")
+        fits = [read_json(b / "fit.json") for b in fitted.values()]
+        taught = [b / "teach.json" for b in fitted.values() if (b / "teach.json").is_file()]
         record = {
             "key": key,
             "size": title,
-            "metric": {head: spec.primary_metric for head, spec in heads.items()},
+            "metric": {head: spec.primary_metric for head, spec in rows.heads.items()},
             "shared": scores_on_test(out / "fitted", self.rows, threads=self.recipe.threads),
-            "baseline": {head: _json(b / "scores.json")[head] for head, b in baselines.items()},
-            "seconds": _json(out / "fitted" / "fit.json")["seconds"],
-            "rows_per_s": _json(out / "fitted" / "fit.json")["rows_per_s"],
-            "baseline_seconds": sum(_json(b / "fit.json")["seconds"] for b in baselines.values()),
-            "cpu_seconds": _json(out / "fitted" / "fit.json")["cpu_seconds"],
-            "baseline_cpu_seconds": sum(_json(b / "fit.json")["cpu_seconds"] for b in baselines.values()),
-            "teaching_seconds": sum(
-                _json(b / "teach.json")["seconds"] for b in baselines.values() if (b / "teach.json").is_file()
-            ),
-            "peak_mib": _json(out / "fitted" / "spent.json")["peak_mib"],
-            "baseline_peak_mib": max(_json(b / "spent.json")["peak_mib"] for b in baselines.values()),
-            "labelled": dict(labelled_rows(open_rows(self.rows))),
-            "texts": open_rows(self.rows).counts,
+            "baseline": {head: read_json(b / "scores.json")[head] for head, b in fitted.items()},
+            "seconds": facts["seconds"],
+            "rows_per_s": facts["rows_per_s"],
+            "baseline_seconds": sum(fit["seconds"] for fit in fits),
+            "cpu_seconds": facts["cpu_seconds"],
+            "baseline_cpu_seconds": sum(fit["cpu_seconds"] for fit in fits),
+            "teaching_seconds": sum(read_json(file)["seconds"] for file in taught),
+            "peak_mib": read_json(out / "fitted" / "spent.json")["peak_mib"],
+            "baseline_peak_mib": max(read_json(b / "spent.json")["peak_mib"] for b in fitted.values()),
+            "labelled": dict(labelled_rows(rows)),
+            "texts": rows.counts,
             "recipe": asdict(self.recipe),
             "backbone": asdict(backbone),
         }
         append_result(self.work / "results.jsonl", record)
         return record
 
-    def answering(self, sizes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def answering(self, sizes: Mapping[str, Mapping[str, Any]], requests: int) -> dict[str, Any]:
         """Time and memory of the bundles of both sizes, one text a request, interleaved."""
+        from model.measure.timing import TimingJob, time_bundles
+
         key = digest(*(record["key"] for record in sizes.values()))
         known = self._known(key)
         if known is not None:
             return known
         bundles = {name: self.place / f"shared-{record['key']}" / "bundle" for name, record in sizes.items()}
-        tell(f"timing {' and '.join(bundles)}, {REQUESTS} texts")
+        progress(f"timing {' and '.join(bundles)}, {requests} texts")
         timed = time_bundles(
             TimingJob(
                 bundles={"shared": bundles[WHOLE], LIGHT: bundles[LIGHT]},
                 texts=self.rows / "test.texts.jsonl",
                 out=self.place / "timing.json",
-                requests=REQUESTS,
+                requests=requests,
                 threads=self.recipe.threads or usable_cores(),
                 seed=self.recipe.seed,
             )
@@ -253,15 +269,10 @@ def labelled_rows(rows: RowsFolder) -> Iterator[tuple[str, dict[str, int]]]:
         yield split, {head: int(part.labelled(head).sum()) for head in rows.heads}
 
 
-def tell(line: str) -> None:
+def progress(line: str) -> None:
     """A line of progress."""
-    print(f"  {line}", file=sys.stderr, flush=True)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    print(f"  {line}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

@@ -5,9 +5,9 @@
     python -m benchmarks.seeds WORK --table          # only print what is known so far
 
 Every seed is one `headgate retrain` of a copy of CONFIG with a state folder of its own, `WORK/<seed>`: seed
-of weights, order and dropout; the rows stay the same. Seeds that are done are not run again, and a seed that
-was stopped finds its baselines in its cache. `--set` changes a field of `train` for all seeds; another WORK
-keeps the results apart. What is told is read from the verdict that each run registers.
+of weights, order and dropout; the rows stay. Seeds that are done are not run again, and a seed that was
+stopped finds its baselines in its cache. `--set` changes a field of `train` for all seeds; another WORK keeps
+the results apart. The figures are those of the verdict that each run registers.
 """
 
 from __future__ import annotations
@@ -22,58 +22,74 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.quality import interval
-from benchmarks.rerun import copy_of, fit_seconds, retrain, stop
-from tests.support.machine import describe_machine, usable_cores
-from tests.support.result import Measure, aligned, at_least, report
+from benchmarks.parts.compared_fits import read_json
+from benchmarks.parts.flow_runs import copy_of, fit_seconds, retrain, stop, tiny_config
+from benchmarks.parts.rows import TINY, working_folder
+from tests.support.contract import CannotMeasure, Report, Size, run
+from tests.support.machine import usable_cores
+from tests.support.measures import (
+    Goal,
+    Measure,
+    aligned,
+    at_least,
+    mean_with_interval,
+    measure_table,
+    undecided,
+)
 
+GOAL = "those of --goal-mean and --goal-head; for feelings 0 and -0.01"
+QUICK_S, WHOLE_S = 55, 6000
+SIZES = {"seeds": Size((17, 18, 19), (17,), "seeds of the trainings")}
 RESULT = "result.json"
 """In the folder of a seed: what its run gave; written last."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.seeds", description=__doc__.split("\n")[0])
-    parser.add_argument("work", type=Path, help="folder for state and results")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Project, recipe and goals."""
+    parser.add_argument("work", nargs="?", type=Path, help="folder that keeps state and results")
     parser.add_argument("config", nargs="?", type=Path)
     parser.add_argument("--backbone", help="another encoder")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[17, 18, 19])
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="fields of `train`")
     parser.add_argument("--table", action="store_true", help="train nothing")
     parser.add_argument("--goal-mean", type=float, help="least mean over heads of shared - baseline")
     parser.add_argument("--goal-head", type=float, help="least shared - baseline of any head")
-    options = parser.parse_args(arguments)
-    if not options.table:
-        if options.config is None:
-            parser.error("CONFIG is missing; name one, or ask for --table")
-        changes = {k: yaml.safe_load(v) for k, v in (each.split("=", 1) for each in options.set)}
-        for seed in options.seeds:
-            train = {**changes, "seed": seed, "threads": options.threads}
-            run_seed(options.work / str(seed), options.config, train, options.backbone)
-    found = [json.loads(path.read_text()) for path in sorted(options.work.glob(f"*/{RESULT}"))]
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Run the seeds that are not done; their figures."""
+    with working_folder(options.work) as work:
+        if not options.table:
+            config = tiny_config(work) if options.quick else options.config
+            if config is None:
+                raise CannotMeasure("CONFIG is missing; name one, or ask for --table or --quick")
+            changes = {k: yaml.safe_load(v) for k, v in (each.split("=", 1) for each in options.set)}
+            for seed in options.seeds:
+                train = {**changes, "seed": seed, "threads": options.threads}
+                run_seed(work / str(seed), config, train, options.backbone)
+        found = [read_json(path) for path in sorted(work.glob(f"*/{RESULT}"))]
     if not found:
-        parser.error(f"{options.work}: no seed has come to its end")
+        raise CannotMeasure(f"{options.work}: no seed has come to its end")
     measures = measures_of(found, goal_mean=options.goal_mean, goal_head=options.goal_head)
-    return report("seeds", measures, describe_machine(), tables=table(found))
+    if options.quick:
+        measures = list(undecided(measures, TINY))
+    return Report(measures, f"{table(found)}\n\n{measure_table(measures)}")
 
 
 def run_seed(folder: Path, config: Path, train: Mapping[str, Any], backbone: str | None) -> None:
     """One whole flow in `folder`, unless it has come to its end there.
 
     Raises:
-        RuntimeError: it did not come to a verdict; its last lines are in the message.
+        RuntimeError: it came to no verdict; the end of its messages is in the message.
     """
     if (folder / RESULT).is_file():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    home = folder / ".headgate"
-    copy = copy_of(config, folder, train)
-    print(f"  seed {train['seed']}", file=sys.stderr, flush=True)
+    home, copy = folder / ".headgate", copy_of(config, folder, train)
+    print(f"  seed {train['seed']}", flush=True)
+    options = [] if backbone is None else ["--backbone", backbone]
     try:
-        seconds = retrain(
-            copy, home, [] if backbone is None else ["--backbone", backbone], folder / "output.txt"
-        )
+        seconds = retrain(copy, home, options, folder / "output.txt")
     finally:
         stop(copy, home)
     shared_s, baselines_s = fit_seconds(home)
@@ -96,8 +112,7 @@ def registered_verdict(home: Path) -> dict[str, Any]:
     files = list(home.rglob("verdict.json"))
     if len(files) != 1:
         raise ValueError(f"{home}: seen {len(files)} verdicts, expected 1; start from a fresh folder")
-    verdict: dict[str, Any] = json.loads(files[0].read_text(encoding="utf-8"))
-    return verdict
+    return read_json(files[0])
 
 
 def heads_of(verdict: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -120,26 +135,19 @@ def measures_of(
         gains = [row["shared"] - row["baseline"] for row in rows]
         differences.append(gains)
         metric = rows[0].get("metric", "")
-        measures += [
-            Measure(f"{head}, {metric}: shared", float(np.mean([row["shared"] for row in rows])), ""),
-            Measure(f"{head}, {metric}: baseline", float(np.mean([row["baseline"] for row in rows])), ""),
-            Measure(
-                f"{head}: shared - baseline",
-                float(np.mean(gains)),
-                "",
-                None if goal_head is None else at_least(goal_head),
-            ),
-        ]
-    measures.append(
-        Measure(
-            f"mean over heads of shared - baseline, {len(seeds)} seeds",
-            float(np.mean(differences)),
-            "",
-            None if goal_mean is None else at_least(goal_mean),
-        )
-    )
+        for model in ("shared", "baseline"):
+            measures.append(
+                Measure(f"{head}, {metric}: {model}", float(np.mean([row[model] for row in rows])))
+            )
+        measures.append(Measure(f"{head}: shared - baseline", float(np.mean(gains)), "", _goal(goal_head)))
+    label = f"mean over heads of shared - baseline, {len(seeds)} seeds"
+    measures.append(Measure(label, float(np.mean(differences)), "", _goal(goal_mean)))
     shared, baselines = (sum(each[k] for each in found) for k in ("shared_seconds", "baselines_seconds"))
     return [*measures, Measure("training: shared by baselines", shared / baselines, "×")]
+
+
+def _goal(least: float | None) -> Goal | None:
+    return None if least is None else at_least(least)
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> str:
@@ -147,18 +155,18 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
     seeds = [heads_of(each["verdict"]) for each in found]
     heads = list(seeds[0])
     lines = [["seed", *heads, "mean", "shared, baselines trained in", "release"]]
-    for each, seed in zip(found, seeds, strict=True):
-        cells = [
-            f"{f['shared']:.3f} - {f['baseline']:.3f} = {f['shared'] - f['baseline']:+.3f}"
-            for f in (seed[head] for head in heads)
-        ]
-        mean = np.mean([seed[head]["shared"] - seed[head]["baseline"] for head in heads])
-        times = f"{each['shared_seconds']:.0f} s, {each['baselines_seconds']:.0f} s"
-        lines.append([str(each["seed"]), *cells, f"{mean:+.4f}", times, each["verdict"]["outcome"]])
     gains = np.array([[seed[head]["shared"] - seed[head]["baseline"] for head in heads] for seed in seeds])
-    lines.append(["all", *(interval(column) for column in gains.T), interval(gains.mean(axis=1)), "", ""])
-    return aligned(lines)
+    for each, seed, gain in zip(found, seeds, gains, strict=True):
+        cells = [
+            f"{seed[head]['shared']:.3f} - {seed[head]['baseline']:.3f} = {difference:+.3f}"
+            for head, difference in zip(heads, gain, strict=True)
+        ]
+        times = f"{each['shared_seconds']:.0f} s, {each['baselines_seconds']:.0f} s"
+        outcome = each["verdict"]["outcome"]
+        lines.append([str(each["seed"]), *cells, f"{gain.mean():+.4f}", times, outcome])
+    all_seeds = [mean_with_interval(column.tolist()) for column in (*gains.T, gains.mean(axis=1))]
+    return aligned([*lines, ["all", *all_seeds, "", ""]])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

@@ -58,7 +58,7 @@ class DataRules:
     coverage: Rule = _rule("critical")
     """Every head has labelled rows in every split: at least `min_rows_per_split`."""
     min_rows_per_split: Annotated[int, Range(ge=1)] = 20
-    """Fewest labelled rows of a head in a split. Below 20 no metric says anything."""
+    """Fewest labelled rows of a head in a split. Below 20 every metric is noise."""
     rows_per_label: Rule = _rule("warning")
     """Every label of every head has at least `min_rows_per_label` training rows."""
     min_rows_per_label: Annotated[int, Range(ge=1)] = 10
@@ -70,7 +70,7 @@ class DataRules:
     sources_consistent: Rule = _rule("warning", 0.02)
     """No source gives one text two different answers: a labelling guide that is not clear."""
     sources_agree: Rule = _rule("warning", 0.02)
-    """No two sources give one text different answers: two labelling guides that are not the same."""
+    """No two sources give one text different answers: their labelling guides differ."""
     labelled_share: Rule = _rule("warning")
     """Every head is labelled on at least `min_labelled_share` of the rows of every split."""
     min_labelled_share: Share = 0.01
@@ -85,7 +85,7 @@ class DataRules:
     max_imbalance: Annotated[float, Range(ge=1)] = 100.0
     """Largest ratio of the most frequent label to the rarest (MaxIR, Charte et al. 2015)."""
     label_entropy: Rule = _rule("warning")
-    """The labels of a head say something: their normalised entropy is at least `min_normalised_entropy`
+    """The labels of a head carry information: their normalised entropy is at least `min_normalised_entropy`
     in every split. `tolerance` is not used."""
     min_normalised_entropy: Share = 0.2
     """Smallest entropy of the labels that apply by that of equally frequent ones. Two labels of which one
@@ -108,7 +108,7 @@ class DataRules:
     """No two labels of a head differ only by case, white space, zero-width or look-alike characters: they
     are usually one label, written in two ways. `map` in the source's `heads` makes them one."""
     two_answers: Rule = _rule("critical")
-    """The training rows of a head hold at least two different answers: one alone is no question."""
+    """The training rows of a head hold at least two different answers: one alone cannot be learned."""
     near_duplicates: Rule = _rule("warning", 0.05)
     """Few texts are almost equal to one of another split."""
     text_quality: Rule = _rule("warning", 0.01)
@@ -146,24 +146,24 @@ class DataRules:
     drift_js_fail: Annotated[float, Range(gt=0, le=1)] = 0.05
     """Jensen–Shannon divergence (bits) from which the rule is broken."""
     drift_min_rows: Annotated[int, Range(ge=1)] = 200
-    """Fewest labelled rows on either side; below it a distribution is not compared, and that is said."""
+    """Fewest labelled rows on either side; below it a distribution is not compared, and its state says so."""
     drift_unseen_warn: Annotated[float, Range(gt=0, le=1)] = 0.05
     """Share of words that the champion's training texts do not hold, beyond the share that its own
     validation texts had, from which a change of vocabulary is named. 0.05: one word more in twenty."""
     drift_unseen_fail: Annotated[float, Range(gt=0, le=1)] = 0.15
-    """The same share from which the rule is broken: about one more unknown word in every short sentence."""
+    """Such a share from which the rule is broken: about one more unknown word in every short sentence."""
     drift_min_tokens: Annotated[int, Range(ge=1)] = 1_000
-    """Fewest words on either side; below it vocabularies are not compared, and that is said."""
+    """Fewest words on either side; below it vocabularies are not compared, and their state says so."""
     extra: tuple[dict[str, Any], ...] = ()
-    """Further expectations by name, Great Expectations' or your own of `modules`:
+    """Further expectations by name, Great Expectations' or custom ones of `modules`:
     `{type: expect_column_values_to_match_regex, kwargs: {column: text, regex: …}, severity: warning}`.
     Also `tolerance` and `table`: `dataset` (the default: one row a text; columns `text`, `split`,
     `weight`, `group`, `head:NAME`, and for multilabel heads `count:NAME` and `label:NAME:LABEL`) or
     `observations` (one row an input row). Rows can be picked by `row_condition` in `kwargs`:
     `{type: comparison, column: {name: split}, operator: "==", parameter: test}`."""
     modules: tuple[str, ...] = ()
-    """Python files with expectations of your own, from the configuration's folder: `[my_rules.py]`. They are
-    run, with your rights, only because they are named here. What they define is asked for by name in
+    """Python files with custom expectations, paths from the configuration's folder: `[my_rules.py]`. They are
+    run, with your rights, only because they are named here. What they define is named in
     `extra`: a function `expect_…(rows)` that takes the table as a pandas frame (and `kwargs` by name) and
     returns True or False a row, or one for all; or a subclass of a Great Expectations expectation."""
 
@@ -175,7 +175,7 @@ class SliceRule:
     __pydantic_config__ = SCHEMA_CONFIG
 
     column: str | None = None
-    """What rows are told apart by: `source`, `group`, a head (its label; of a multilabel head, each label
+    """What the rows are sliced by: `source`, `group`, a head (its label; of a multilabel head, each label
     that applies), or any column that a source carries along (`sources.NAME.keep`)."""
     values: tuple[str, ...] = ()
     """Which values of the column. None given: each value with enough rows; the others are named as not
@@ -192,8 +192,8 @@ class SliceRule:
     floor: Share | None = None
     """Lowest acceptable value of the head's metric on this slice (point estimate); none: no floor."""
     min_rows: Annotated[int, Range(ge=1)] = 100
-    """Fewest labelled rows of a head from which a slice is judged. With fewer it is inconclusive, unless its
-    value was not asked for by name."""
+    """Fewest labelled rows of a head from which a slice is judged. With fewer it is inconclusive, unless
+    `values` does not name its value: it is then reported as not judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,12 +206,12 @@ class GateRules:
     """How much worse than its baseline a head may be, in units of its metric. 0.015: the gap that the
     literature on shared encoders calls "almost as good"."""
     margins: dict[str, Annotated[float, Range(gt=0, lt=1)]] = field(default_factory=dict)
-    """Head → its own margin."""
+    """Head → margin that replaces `margin` there."""
     confidence: Annotated[float, Range(gt=0.5, lt=1)] = 0.95
     """Confidence of the one-sided bounds."""
     power: Annotated[float, Range(gt=0.5, lt=1)] = 0.8
-    """Chance of passing that an equally good model should have; used only to say which margin the test
-    rows can certify, and how many rows the margin asked for needs."""
+    """Chance of passing that an equally good model should have; used only to report which margin the
+    test rows can certify, and how many rows the configured margin needs."""
     resamples: Annotated[int, Range(ge=200)] = 2000
     """Bootstrap resamples for F1 metrics and for latency ratios."""
     floors: dict[str, Share] = field(default_factory=dict)
@@ -225,8 +225,8 @@ class GateRules:
     champion_margin: Annotated[float, Range(gt=0, lt=1)] = 0.015
     """How much worse than the champion a head may be on the same rows."""
     allow_dropped_heads: bool = False
-    """Let a model ship that no longer answers a head which the champion answers: its callers would
-    find the head gone, so it takes a word."""
+    """Let a model ship that no longer answers a head which the champion answers: its callers
+    would miss the head, so this must be allowed explicitly."""
     budget_p95_ms: Annotated[float, Range(gt=0)] = 1000.0
     """Longest p95 latency for all heads of one text, in milliseconds. A second to answer everything."""
     max_latency_ratio: Annotated[float, Range(gt=0)] = 0.8
@@ -282,4 +282,4 @@ class LabelCheck:
     seed: int = 17
     """Seed of the folds."""
     most_rows: Annotated[int, Range(ge=1)] = 1000
-    """Most rows listed a head, the worst; the true total is told."""
+    """Most rows listed a head, the worst; the report holds the true total."""

@@ -1,4 +1,4 @@
-"""What a gate says: `pass`, `fail` or `inconclusive`, with the evidence; and what only a pass can make.
+"""The outcome of a gate, `pass`, `fail` or `inconclusive`, with its evidence; and what only a pass can make.
 
 Does not know how evidence is gathered, nor what is done about a verdict.
 """
@@ -101,7 +101,7 @@ def combine(verdicts: Sequence[Verdict], gate: str = "release", *, required: Seq
     inconclusive: forgetting to look is not a pass.
     """
     findings: list[Finding] = [
-        Finding(subject=name, outcome="inconclusive", reason=f"the {name} gate was not asked; run it")
+        Finding(subject=name, outcome="inconclusive", reason=f"the {name} gate did not run; run it")
         for name in required
         if name not in {verdict.gate for verdict in verdicts}
     ]

@@ -1,7 +1,7 @@
 """From an outcome to the named state that a flow ends in.
 
-A rejection is a completed run: the flow did its work and says no. It is not retried, and automations
-can tell it from a crash by its name.
+A rejection is a completed run: the flow did its work, and its gates did not pass. It is not retried, and
+automations know it from a crash by its name.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from release.home import Home
 from report.progress import LOGGER
-from serving.process.control import start_ticks
+from serving.processes import process_start
 
 TAG = "headgate-process="
 """Prefix of the tag of a flow run, followed by host, process id and the process's start."""
@@ -29,7 +29,7 @@ def process_tag() -> str:
 
 
 def own_temporary_server() -> None:
-    """From now on, a temporary Prefect server that is started here can be told from one left behind."""
+    """Mark temporary Prefect servers that this process starts, so that one left behind can be found."""
     os.environ[OWNER_VARIABLE] = _me()
 
 
@@ -107,7 +107,7 @@ def end_orphan_servers(home: Home) -> list[str]:
 
 
 def _me() -> str:
-    return f"{os.getpid()}:{start_ticks(os.getpid())}"
+    return f"{os.getpid()}:{process_start(os.getpid())}"
 
 
 def _left_behind(tag: str) -> bool:
@@ -118,4 +118,4 @@ def _left_behind(tag: str) -> bool:
 def _gone(process: str) -> bool:
     """Whether `PID:START` names a process that no longer runs; nothing else is known to be gone."""
     pid, _, start = process.partition(":")
-    return pid.isdigit() and start.isdigit() and start_ticks(int(pid)) != int(start)
+    return pid.isdigit() and start.isdigit() and process_start(int(pid)) != int(start)

@@ -72,5 +72,5 @@ def prepare(home: Path, *, on_console: bool) -> None:
         state.prefect.mkdir(exist_ok=True)  # Prefect does not make the folders above its own
     if on_console:
         os.environ.setdefault("HEADGATE_CONSOLE", "1")
-        # Foreseen errors are told in a few lines and others keep their traceback: once is enough.
+        # The command shows each error once itself.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

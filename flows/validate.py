@@ -1,7 +1,7 @@
 """Merge and judge the data only: what runs every day, and what `headgate validate` shows.
 
-Order only. When the data has drifted beyond its fail level an event says so, which the automation in
-`prefect.yaml` answers with a retraining.
+Order only. When the data has drifted beyond its fail level, an event starts a retraining through the
+automation in `prefect.yaml`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m model COMMAND …`: each command in its own module, imported only when it is called.
+"""`python -m model COMMAND …`: each command is a module, imported only when it is called.
 
 Exit codes: 0 done, 2 input that cannot be used, 1 anything else.
 """
@@ -20,13 +20,12 @@ COMMANDS = {
 }
 """Command → (module with `main(argv) -> int | None`, what it does)."""
 
+SPIN_TURNS = {"fit": "1000", "teach": "1000"}
+"""Command → turns that torch's OpenMP threads spin before they sleep while they wait for each other.
 
-PATIENCE = {"fit": "1000", "teach": "1000"}
-"""Command → turns that torch's OpenMP threads spin before they sleep while waiting for each other.
-
-The library's default, 300,000, is the fastest on idle cores and ruinous on busy ones, where a waiting
-thread keeps the one it waits for from running: two processes on two cores did 9 rows/s each with it
-and 137 with this. Set `GOMP_SPINCOUNT` to choose otherwise."""
+The library's default, 300,000, is fastest on idle cores and very slow on busy ones, where a spinning thread
+takes the core that the awaited thread needs: two processes on two cores did 9 rows/s each with the default
+and 137 with 1,000. Set `GOMP_SPINCOUNT` to choose another number."""
 
 
 def main(argv: list[str]) -> int:
@@ -39,8 +38,8 @@ def main(argv: list[str]) -> int:
     if argv[0] not in COMMANDS:
         print(f"unknown command {argv[0]!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    if argv[0] in PATIENCE:
-        os.environ.setdefault("GOMP_SPINCOUNT", PATIENCE[argv[0]])  # read when torch is imported
+    if argv[0] in SPIN_TURNS:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_TURNS[argv[0]])  # read when torch is imported
     try:
         module = importlib.import_module(f".{COMMANDS[argv[0]][0]}", __package__)
         return int(module.main(argv[1:]) or 0)

@@ -1,4 +1,4 @@
-"""The identity of this package's own code (stdlib only)."""
+"""The digest of the code of this package (stdlib only)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 @cache
 def code_digest() -> str:
-    """sha256 (hex) of every module of `model`, sub-folders included: what other code made is stale."""
+    """sha256 (hex) of every module of `model`, sub-folders included. It is part of cache keys: results of
+    other code are not found."""
     return folder_digest(Path(__file__).parent)
 
 

@@ -5,7 +5,7 @@
         ├── BadInput            a job, rows folder, fitted folder or option that cannot be used (exit code 2)
         │   ├── BackboneError   the pretrained encoder is absent, unreachable, damaged or of the wrong kind
         │   └── BundleError     a bundle that may not be used
-        └── TrainingDiverged    the loss became infinite or not a number
+        └── TrainingDiverged    a loss is infinite or not a number
 
 Messages name files, lines, heads and fields; they never hold a text of the data.
 """
@@ -32,7 +32,7 @@ class BackboneError(BadInput):
 
 
 class TrainingDiverged(ModelError):
-    """The loss is no longer a finite number; the message names the step and the rows."""
+    """A loss is infinite or not a number; the message names the step and the rows."""
 
 
 def foreseen(error: object) -> ErrorKind | None:

@@ -43,12 +43,18 @@ STEPS: dict[str, tuple[str, ...]] = {
     ),
     "undo": ("refusal_journalled", "restore_begun", "version_dropped", "endpoint_stopped"),
     "rollback": ("rollback_begun",),
-    "follow": ("version_fetched", "version_aside", "version_installed", "pointer_followed", "follower_told"),
+    "follow": (
+        "version_fetched",
+        "version_aside",
+        "version_installed",
+        "pointer_followed",
+        "follower_reported",
+    ),
     "reconcile": (
-        "settled",
+        "moves_finished",
         "champion_checked",
         "aliases_checked",
-        "debris_removed",
+        "leftovers_removed",
         "runs_closed",
     ),
 }

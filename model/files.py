@@ -71,6 +71,25 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     fsync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def replacing_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """As `replacing`, for a library that writes to a path of its own: yields the path to write to.
+
+    Raises:
+        OSError: the disk is full or the folder may not be written; `path` is as it was.
+    """
+    beside = unfinished_path(path)
+    try:
+        yield beside
+        beside.chmod(mode)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+
+
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace `path` by a file with `data`, whole or not at all.
 

@@ -1,11 +1,11 @@
 """Cuts the training rows of one head into folds, so that each row can be answered by a model without it.
 
-A fold is a rows folder of its own (`model.rows`): `train` holds the labelled training rows of the other
-folds, `test` those of the fold, `validation` all validation rows. Rows are dealt out by a hash of their
-text, after sorting by target, so that every fold has its share of every label.
+A fold is a separate rows folder (`model.rows`): `train` holds the labelled training rows of the other folds,
+`test` those of the fold, `validation` all validation rows. Rows are sorted by target and, within a target, by
+a hash of their text, and go to the folds in turn: every fold has its share of every label.
 
-Does not know groups or near-duplicates: two texts that are almost equal may stand in different folds, and
-each then speaks for the other's label. Trains nothing.
+Does not know groups or near-duplicates: of two texts that are almost equal and lie in different folds, each
+reveals the other's label. Trains nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BadInput
+from .files import write_json
 from .rows import RowsFolder, SplitRows
 from .spec import HeadSpec
 
@@ -29,7 +30,7 @@ NO_FOLD = -1
 
 
 def deal_folds(part: SplitRows, head: str, folds: int, seed: int) -> NDArray[np.int64]:
-    """(N,) the fold of each row, from 0, or `NO_FOLD`; the same for the same rows and seed.
+    """(N,) the fold of each row, from 0, or `NO_FOLD`; rows and seed alone decide.
 
     Raises:
         BadInput: there are fewer labelled rows than folds.
@@ -75,8 +76,11 @@ def write_fold(rows: RowsFolder, head: str, fold: NDArray[np.int64], number: int
 def fill_in(
     answers: NDArray[np.float32], parts: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]]
 ) -> NDArray[np.float32]:
-    """(N, L_h) a copy of `answers` in which the rows of each part, (n,) positions and (n, L_h) logits, are
-    that part's.
+    """(N, L_h) a copy of `answers` whose rows are replaced by those of the parts.
+
+    Args:
+        answers: (N, L_h) logits.
+        parts: (n,) row numbers and (n, L_h) logits of each part.
 
     Raises:
         BadInput: a position is out of range or in two parts, or a part is of another shape.
@@ -114,5 +118,4 @@ def _lines(texts: Iterable[str], chosen: NDArray[np.bool_]) -> Iterable[bytes]:
 
 
 def _describe(out: Path, head: str, spec: HeadSpec, counts: dict[str, int], digests: dict[str, str]) -> None:
-    about = {"heads": {head: asdict(spec)}, "rows": counts, "digest": digests}
-    (out / "rows.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_json(out / "rows.json", {"heads": {head: asdict(spec)}, "rows": counts, "digest": digests})

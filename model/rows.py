@@ -13,12 +13,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BadInput
+from .files import read_json
 from .spec import SPLITS, UNLABELLED, HeadSpec, SplitName, head_from_json
 
 Targets = NDArray[np.integer[Any]]
@@ -61,7 +62,7 @@ class SplitRows:
             raise BadInput(f"{self.texts_file}: seen {seen} lines, expected {self.count}")
 
     def labelled(self, head: str) -> NDArray[np.bool_]:
-        """(N,) whether the row says anything about the head."""
+        """(N,) whether the row has a target for the head (multilabel: for at least one label)."""
         target = self.targets[head]
         known: NDArray[np.bool_] = np.not_equal(target, UNLABELLED)
         return known if known.ndim == 1 else np.logical_or.reduce(known, axis=1)
@@ -102,12 +103,14 @@ class RowsFolder:
     def _targets(self, split: str, head: str, spec: HeadSpec, count: int) -> Targets:
         file = self.folder / f"{split}.{head}.npy"
         labels = len(spec.labels)
-        if spec.kind == "multiclass":
-            target = _array(file, np.dtype(np.int32), (count,))
-            highest = labels - 1
-        else:
-            target = _array(file, np.dtype(np.int8), (count, labels))
-            highest = 1
+        target: Targets
+        match spec.kind:
+            case "multiclass":
+                target, highest = _array(file, np.dtype(np.int32), (count,)), labels - 1
+            case "multilabel":
+                target, highest = _array(file, np.dtype(np.int8), (count, labels)), 1
+            case _:
+                assert_never(spec.kind)
         low, high = int(target.min()), int(target.max())
         if low < UNLABELLED or high > highest:
             raise BadInput(f"{file}: values from {low} to {high}, expected -1 to {highest}")
@@ -115,14 +118,14 @@ class RowsFolder:
 
 
 def open_rows(folder: Path, heads: Mapping[str, HeadSpec] | None = None) -> RowsFolder:
-    """Read `rows.json`; `heads`, where given, must be among the folder's, with the same labels in order.
+    """Read `rows.json`; `heads`, where given, must be among the folder's, with equal labels in equal order.
 
     Raises:
         BadInput: `rows.json` is absent or damaged, or a head differs.
     """
     file = folder / "rows.json"
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw = read_json(file)
         rows = RowsFolder(
             folder=folder,
             heads={name: head_from_json(head) for name, head in raw["heads"].items()},
@@ -138,7 +141,7 @@ def open_rows(folder: Path, heads: Mapping[str, HeadSpec] | None = None) -> Rows
         if (has.kind, has.labels) != (head.kind, head.labels):
             raise BadInput(
                 f"{file}: head {name!r} is {has.kind} with {len(has.labels)} labels there, but the job says "
-                f"{head.kind} with {len(head.labels)}; names and order must be the same"
+                f"{head.kind} with {len(head.labels)}; names and order must be equal"
             )
     return rows
 

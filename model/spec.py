@@ -1,7 +1,7 @@
 """What is to be learned and how: plain dataclasses that every layer may read (stdlib only).
 
-The same classes are the schema of the YAML configuration (`flows.config.schema`) and of the job files that
-`python -m model` reads, so a field is declared, bounded and documented once, here.
+These classes are the schema of the YAML configuration (`flows.config.schema`) and of the job files that
+`python -m model` reads: a field is declared, bounded and documented once, here.
 
 Does not know where texts come from, and never opens a file.
 """
@@ -11,17 +11,30 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, assert_never, get_args
 
-from .bundle.card import HeadKind, MetricName
+from .bundle.card import HeadKind as HeadKind
+from .bundle.card import MetricName as MetricName
+from .bundle.card import Precision
 
-SPLITS = ("train", "validation", "test")
+# Each closed set is declared once, here or in `model.bundle.card`; every dispatch over one is exhaustive.
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 """The three parts of a dataset, in the order in which they are listed everywhere."""
 
-SplitName = Literal["train", "validation", "test"]
+Schedule = Literal["linear", "cosine", "constant", "plateau"]
+Pooling = Literal["mean", "cls", "attention"]
+LossForm = Literal["cross_entropy", "focal", "asymmetric"]
+TeacherKind = Literal["in_sample", "out_of_fold"]
+ComputePrecision = Literal["float32", "bfloat16"]
+"""Type of the matrix products of a training."""
+ComputeChoice = Literal["auto", ComputePrecision]
+PrecisionChoice = Literal["auto", Precision]
+"""Precision of the weights that ship, or `auto`: chosen by measurement."""
 
 UNLABELLED = -1
-"""In target arrays: this row says nothing about this head (or, multilabel, about this label)."""
+"""In target arrays: the row has no target for the head (multilabel: for the label)."""
 
 SCHEMA_CONFIG = {"extra": "forbid", "use_attribute_docstrings": True}
 """Read by pydantic when a dataclass here is part of the YAML schema; pydantic is not imported."""
@@ -29,7 +42,7 @@ SCHEMA_CONFIG = {"extra": "forbid", "use_attribute_docstrings": True}
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bounds of a numeric field, in the field's own unit.
+    """Bounds of a numeric field, in the field's unit.
 
     `Annotated[float, Range(gt=0)]` is enforced where the configuration is read: pydantic calls
     `__get_pydantic_core_schema__`, whose schema is a plain dict, so nothing heavier than the
@@ -42,6 +55,7 @@ class Range:
     lt: float | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        """The bounds as pydantic enforces them."""
         bounds = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {**handler(source), **{k: v for k, v in bounds.items() if v is not None}}
 
@@ -61,8 +75,8 @@ class HeadSpec:
     labels: tuple[str, ...] = ()
     """Label names in the order of the head's outputs. Empty: inferred from the training rows, sorted."""
     weight: Annotated[float, Range(gt=0)] = 1.0
-    """Factor of this head's loss in the sum; π and 1 − π in the two-loss form π·L_Y + (1 − π)·L_Z. 1.0
-    because losses are brought to one scale first. `headgate sweep` tries a grid of them."""
+    """Factor of this head's loss in the sum: π and 1 − π in the two-loss form π·L_Y + (1 − π)·L_Z. Losses are
+    brought to one scale first, so 1.0 treats all heads alike. `headgate sweep` tries a grid of weights."""
     metric: MetricName | None = None
     """Primary metric, which the gate compares. Default: `accuracy` for multiclass, `macro_f1` for
     multilabel (accuracy would reward answering nothing where labels are rare)."""
@@ -70,7 +84,15 @@ class HeadSpec:
     @property
     def primary_metric(self) -> MetricName:
         """The metric that the gate compares, with the default for the kind filled in."""
-        return self.metric or ("accuracy" if self.kind == "multiclass" else "macro_f1")
+        if self.metric is not None:
+            return self.metric
+        match self.kind:
+            case "multiclass":
+                return "accuracy"
+            case "multilabel":
+                return "macro_f1"
+            case _:
+                assert_never(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +106,14 @@ class BackboneSpec:
     revision: str | None = None
     """Branch, tag or commit on the hub. Pin a commit for runs that must be repeatable."""
     layers: Annotated[int, Range(ge=1)] | None = None
-    """Keep only the first so many transformer layers; none keeps all. Cuts cost in proportion."""
+    """Number of transformer layers to keep, counted from the input; none keeps all. Time falls in
+    proportion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSpec:
-    """How the shared model and every baseline are trained: one recipe for both, or the gate compares
-    recipes instead of sharing."""
+    """How the shared model and every baseline are trained. Both use one recipe: with two, the gate would
+    compare recipes instead of the effect of sharing."""
 
     __pydantic_config__ = SCHEMA_CONFIG
 
@@ -103,87 +126,91 @@ class TrainSpec:
     max_length: Annotated[int, Range(ge=8, le=8192)] = 128
     """Longest text, in tokens; the rest is cut. 128 covers most short messages."""
     learning_rate: Annotated[float, Range(gt=0)] = 1e-4
-    """Peak learning rate of the encoder (AdamW). BERT's own grid ends at 5e-5; smaller encoders want
-    more: with the packaged one, on 4,500 rows of two real sets, 5e-5, 1e-4, 2e-4 and 4e-4 gave a mean
-    metric of 0.622, 0.638, 0.638 and 0.620 (one seed)."""
+    """Peak learning rate of the encoder (AdamW). BERT's authors tried at most 5e-5; smaller encoders need
+    more: the packaged one, on 4,500 rows of two real data sets, reached a mean metric of 0.622, 0.638, 0.638
+    and 0.620 with 5e-5, 1e-4, 2e-4 and 4e-4 (one seed)."""
     head_learning_rate: Annotated[float, Range(gt=0)] = 1e-3
-    """Peak learning rate of the heads, which start from random weights and may move faster."""
+    """Peak learning rate of the heads. Higher than the encoder's, because heads start from random weights."""
     layer_decay: Annotated[float, Range(gt=0, le=1)] = 1.0
-    """Factor of the encoder's learning rate from each layer to the one below it, so that what is general
-    moves less (Howard & Ruder 2018, "ULMFiT", section 3.2; 0.65 to 0.9 are usual). 1 switches it off."""
+    """Factor of the encoder's learning rate from each layer to the one below it: lower layers hold general
+    features and change less (Howard & Ruder 2018, "ULMFiT", section 3.2; 0.65 to 0.9 are usual). 1 switches
+    it off."""
     adam_beta2: Annotated[float, Range(gt=0, lt=1)] = 0.999
     """AdamW's decay of the squared gradients' average; 0.99 in the published 9-in-1 recipe."""
     weight_decay: Annotated[float, Range(ge=0)] = 0.01
     """AdamW's decoupled decay, on matrices only."""
     warmup_share: Share = 0.1
     """Share of all steps over which the learning rate rises from 0."""
-    schedule: Literal["linear", "cosine", "constant", "plateau"] = "linear"
-    """What the learning rate does after warm-up. `plateau`: halves when `patience` epochs have brought no
-    better mean metric, and training ends when it would halve more than `plateau_drops` times (as the 9-in-1
-    model of DeepPavlov Dream was trained); `epochs` is then the most."""
+    schedule: Schedule = "linear"
+    """What the learning rate does after warm-up. `plateau`: it halves after `patience` epochs without a
+    better mean metric, and training ends when it would halve more than `plateau_drops` times, or after
+    `epochs` (the schedule of DeepPavlov Dream's 9-in-1 model)."""
     plateau_drops: Annotated[int, Range(ge=0)] = 2
     """For `schedule: plateau`: how often the learning rate halves before training ends."""
     patience: Annotated[int, Range(ge=1)] = 2
-    """For `schedule: plateau` and `early_stopping`: epochs without a better mean of the heads' primary
-    metrics on validation rows that are waited for."""
+    """For `schedule: plateau` and `early_stopping`: number of epochs in a row that may pass without a better
+    mean of the heads' primary metrics on validation rows."""
     early_stopping: bool = False
-    """With the other schedules: end after `patience` such epochs (Prechelt 1998, "Early stopping - but
-    when?"). Off: a learning rate that falls to 0 is often best at its end."""
+    """With the other schedules: end training after `patience` epochs without a better mean metric (Prechelt
+    1998, "Early stopping - but when?"). Off by default: with a learning rate that falls to 0, the last epoch
+    is often the best."""
     gradient_clip: Annotated[float, Range(gt=0)] = 1.0
     """Largest global gradient norm."""
     dropout: Share = 0.1
     """Dropout before each head."""
     encoder_dropout: Share = 0.0
-    """Dropout inside the encoder. 0: with few epochs it costs a tenth of the time and gains nothing."""
+    """Dropout inside the encoder. 0 by default: with few epochs dropout costs a tenth of the time and gains
+    nothing."""
     mixing_exponent: Share = 1.0
-    """How much a head's share of the labelled rows counts in the sum of losses: 1, every labelled row the
-    same; 0, every head the same. 0.5, the square root, as is usual where sources differ in size, lifts small
-    heads a little and cost the largest head of `feelings` 1.5 to 4 points (decision 0026)."""
+    """Exponent of a head's share of the labelled rows in the sum of losses. 1: every labelled row counts
+    equally. 0: every head counts equally. 0.5, the square root, is usual where sources differ in size; it
+    helps small heads a little and cost the largest head of `feelings` 1.5 to 4 points (decision 0026)."""
     mixing_final_exponent: Share | None = None
-    """Where `mixing_exponent` moves to, in a straight line over the training; none leaves it (annealed
-    sampling of Stickland & Murray 2019, "BERT and PALs", section 3.4, which goes from 1 to 0.2)."""
-    pooling: Literal["mean", "cls", "attention"] = "mean"
+    """Value of `mixing_exponent` at the end of training, reached in a straight line; none: it stays constant
+    (annealed sampling of Stickland & Murray 2019, "BERT and PALs", section 3.4, goes from 1 to 0.2)."""
+    pooling: Pooling = "mean"
     """How token states become one vector: masked mean, the first token, or one attention a head."""
     frozen_embeddings: bool = True
-    """Leave the word embeddings as pretrained: on CPU a third faster for the same quality."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Keep the pretrained word embeddings fixed: training on a CPU takes a third less time, at equal
+    quality."""
+    precision: ComputeChoice = "auto"
     """Autocast type of the forward pass; weights stay float32. `auto`: bfloat16 where the hardware
     multiplies it natively."""
-    loss: Literal["cross_entropy", "focal", "asymmetric"] = "cross_entropy"
-    """`focal`: well answered rows and cells count less, by (1 − p)^γ (Lin et al. 2017, eq. 4).
-    `asymmetric`: only absent labels do, and not at all below a chance of 0.05 (Ridnik et al. 2021,
-    eq. 4–7; for multilabel heads, multiclass ones keep cross-entropy)."""
+    loss: LossForm = "cross_entropy"
+    """`focal`: rows and cells that are already answered well count less, by (1 − p)^γ (Lin et al. 2017,
+    eq. 4). `asymmetric`: only absent labels count less, and not at all where their probability is below 0.05
+    (Ridnik et al. 2021, eq. 4–7). It applies to multilabel heads; multiclass heads keep cross-entropy."""
     focal_gamma: Annotated[float, Range(ge=0)] = 2.0
     """γ of `focal` (2 in the paper) and of the absent labels of `asymmetric` (4 there). 0: no effect."""
     label_smoothing: Annotated[float, Range(ge=0, lt=1)] = 0.0
-    """Share of a row's answer that is spread over all labels (Szegedy et al. 2016, section 7); of a cell's,
-    over yes and no."""
+    """Multiclass: share of a row's target that is spread over all labels (Szegedy et al. 2016, section 7).
+    Multilabel: share of each cell's target that is spread over 1 and 0."""
     rare_label_exponent: Share = 0.0
-    """How much rows (multiclass) or present cells (multilabel) of rare labels count: by their label's share
-    to minus this power, on average 1 (multiclass), or (absent/present)^this (multilabel), at most 100. 0: as
-    they come; 1: all labels the same, as `class_weight="balanced"` elsewhere."""
+    """Exponent e of the weight of rare labels, at most 100. Multiclass: a row's weight is its label's share
+    to the power −e, scaled to 1 on average. Multilabel: a present cell's weight is (absent / present)^e.
+    0: no weights. 1: all labels count equally, as scikit-learn's `class_weight="balanced"`."""
     balance_losses: bool = True
-    """Divide each head's loss by that of knowing only the label frequencies, so that 77 classes do
-    not outweigh 3."""
+    """Divide each head's loss by the loss of answering with the label frequencies, so that a head of 77
+    classes does not outweigh one of 3."""
     distillation: Share = 0.5
     """Share of the loss taken from the baselines' answers at the start of training, falling to
     `distillation_final` at the end (teacher annealing, Clark et al. 2019, BAM!). 0 switches the teachers
     off. The shared model only."""
     distillation_final: Share = 0.0
-    """Share of the loss taken from the baselines' answers at the end of training. 0 as in BAM!; the same
-    as `distillation` for a constant share (Hinton et al. 2015)."""
+    """Share of the loss taken from the baselines' answers at the end of training. 0 as in BAM!; equal to
+    `distillation` for a constant share (Hinton et al. 2015)."""
     distillation_mixing: Share = 0.0
-    """As `mixing_exponent`, for the baselines' part of the loss. 0: every baseline counts the same, also on
-    texts that only another head labels; 1: each by its head's share of the labelled rows."""
-    distillation_teachers: Literal["in_sample", "out_of_fold"] = "in_sample"
-    """Who answers the training rows. `in_sample`: the baselines, which have learned those rows and repeat
-    their labels. `out_of_fold`: a row that is labelled for a head is answered by a model of it that was
-    fitted without that row, other rows by its baseline (cross-fitting, Dao et al. 2021, "Knowledge
-    Distillation as Semiparametric Inference"). Costs `distillation_folds` - 1 further trainings of every
-    baseline, kept like them, and none for folds that `label_check: out_of_fold` has too."""
+    """As `mixing_exponent`, for the baselines' part of the loss. 0: every baseline counts equally, also on
+    texts that only another head labels. 1: a baseline counts by its head's share of the labelled rows."""
+    distillation_teachers: TeacherKind = "in_sample"
+    """Which models answer the training rows. `in_sample`: the baselines, which were trained on these rows
+    and tend to repeat their labels. `out_of_fold`: for each head, its labelled rows are answered by models
+    that were fitted without them, other rows by its baseline (cross-fitting, Dao et al. 2021, "Knowledge
+    Distillation as Semiparametric Inference"). This costs `distillation_folds` - 1 further trainings of
+    every baseline. They are cached, and shared with `label_check: out_of_fold`."""
     distillation_folds: Annotated[int, Range(ge=2, le=20)] = 3
-    """For `out_of_fold`: parts that a head's labelled training rows are cut into, dealt by `seed`. By default
-    as many, and by the same seed, as for `label_check`, so that the models serve both."""
+    """For `out_of_fold`: number of parts that a head's labelled training rows are cut into; `seed` decides
+    which row goes where. Default and seed equal those of `label_check`, so that both use the same models."""
     distillation_temperature: Annotated[float, Range(gt=0)] = 2.0
     """Softens teacher and student alike; 2 as in Hinton et al. 2015's text experiments."""
     ema_decay: Annotated[float, Range(ge=0, lt=1)] = 0.0
@@ -204,13 +231,36 @@ class PackageSpec:
 
     __pydantic_config__ = SCHEMA_CONFIG
 
-    precision: Literal["auto", "float32", "int8"] = "auto"
-    """Of the weights. `auto`: int8 where no head loses more than `int8_tolerance` by it, on validation
-    rows; the card says which and why. Baselines are packaged as the shared model is, or the latency gate
-    would compare precisions instead of sharing."""
+    precision: PrecisionChoice = "auto"
+    """Precision of the weights. `auto`: int8 if no head's metric on validation rows falls by more than
+    `int8_tolerance`, else float32; the card says which and why. Baselines get the precision of the shared
+    model: otherwise the latency gate would compare precisions."""
     int8_tolerance: Share = 0.01
-    """Largest loss of a head's metric for int8, in units of the metric. 0.01: a quarter of the bytes and
-    half of the time are worth one row in a hundred, and the gates judge what is left."""
+    """How much lower a head's primary metric may be in int8 than in float32, in units of the metric. 0.01,
+    one row in a hundred, buys a quarter of the bytes and half of the time. It is more than the noise of the
+    comparison: where 1% of 1,500 decisions change, their standard error is 0.0026. The gates judge the bytes
+    that ship in any case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageJob:
+    """One packaging: what `python -m model package` does."""
+
+    fitted: Path
+    """Fitted folder that the bundle is made of."""
+    out: Path
+    """Folder of the bundle; replaced if it exists."""
+    name: str
+    """Name of the model, as its card says it."""
+    rows: Path
+    """Rows folder: its validation rows decide about the precision."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Where the model comes from, for the card."""
+    profile: Mapping[str, Any] | None = None
+    """Profile of the training data, for the card."""
+    package: PackageSpec = PackageSpec()
+    threads: int | None = None
+    """CPU threads while measuring. Default: the cores that this process may use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""*Move*: what registers, approves, moves and mends versions.
+"""*Move*: what registers, approves and moves versions, and puts right what a crash left half done.
 
 Knows the registry, the release folder and the endpoint. Does not know Prefect, nor how anything is shown.
 """

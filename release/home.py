@@ -87,7 +87,7 @@ class Home:
         return self._folder("prefect")
 
     def releases(self, name: str) -> Path:
-        """Release folder of one name. Not made here: that it exists says that something was released."""
+        """Release folder of one name. Not made here: it exists only where something was released."""
         return self._folder("releases") / name
 
     def _folder(self, name: str) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from release.home import Home
-from serving.process.control import start_ticks
+from serving.processes import process_start
 
 BEING_WRITTEN = re.compile(r"\.(.+?)\.(?P<pid>\d+)(\.\w+)?")
 """Name of a file or folder that is not yet at its place."""
@@ -41,6 +41,6 @@ def _being_written(root: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(root):
         for name in [*folders, *files]:
             match = BEING_WRITTEN.fullmatch(name)
-            if match is not None and start_ticks(int(match["pid"])) is None:
+            if match is not None and process_start(int(match["pid"])) is None:
                 yield Path(place) / name
         folders[:] = [n for n in folders if n not in LIBRARIES and not BEING_WRITTEN.fullmatch(n)]

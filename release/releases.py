@@ -83,7 +83,7 @@ class Releases:
             shutil.rmtree(doomed)
 
     def align(self) -> bool:
-        """Make the registry say what the pointer says, the champion's alias last; whether it did not.
+        """Make the registry agree with the pointer, the champion's alias last; whether anything was changed.
 
         Raises:
             release.registry.client.RegistryProblem: the registry can't be reached, or lacks the version.

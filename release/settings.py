@@ -54,7 +54,7 @@ def load_settings(home: Home, name: str) -> Settings:
 
 
 def state_file(home: Home, name: str) -> Path:
-    """Where the endpoint of `name` says who it is."""
+    """State file of the endpoint of `name`: its process, address and settings."""
     return home.endpoints / f"{name}.json"
 
 

@@ -49,10 +49,10 @@ def _project(home: Home, name: str) -> dict[str, Any]:
 
 def _champion(folder: ReleaseFolder, version: int, public_key: Path) -> str:
     """The champion in words, with what to do where its copy is damaged."""
-    said = _release(folder, version, public_key)
-    if not said.startswith(f"version {version}: REFUSED"):
-        return said
-    return f"{said} (a damaged copy is fetched again by `headgate rollback {folder.name} --to {version}`)"
+    text = _release(folder, version, public_key)
+    if not text.startswith(f"version {version}: REFUSED"):
+        return text
+    return f"{text} (a damaged copy is fetched again by `headgate rollback {folder.name} --to {version}`)"
 
 
 def _release(folder: ReleaseFolder, version: int, public_key: Path) -> str:
@@ -84,9 +84,9 @@ def _endpoint(home: Home, name: str) -> dict[str, Any]:
             "url": running.url,
             "says": f"process {running.pid} does not answer: {error}",
         }
-    says = f"serves version {ready.get('version')} at {running.url} (process {running.pid})"
+    text = f"serves version {ready.get('version')} at {running.url} (process {running.pid})"
     if code != 200:
-        says = f"not ready at {running.url}: {ready.get('reason', 'no reason given')}"
+        text = f"not ready at {running.url}: {ready.get('reason', 'no reason given')}"
     elif ready.get("refused"):
-        says += f"; refused version {ready['refused'].get('version')}: {ready['refused'].get('reason')}"
-    return {"running": True, "url": running.url, "says": says}
+        text += f"; refused version {ready['refused'].get('version')}: {ready['refused'].get('reason')}"
+    return {"running": True, "url": running.url, "says": text}

@@ -22,7 +22,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 TONES: Mapping[str, str] = {
     **dict.fromkeys(("pass", "met", "deployed", "champion", "ok", "ready"), "good"),
-    **dict.fromkeys(("warn", "warning", "met with defects", "inconclusive", "held"), "caution"),
+    **dict.fromkeys(("warn", "warning", "tolerated", "inconclusive", "held"), "caution"),
     **dict.fromkeys(("fail", "not met", "critical", "rejected", "failed"), "bad"),
     **dict.fromkeys(("could not be evaluated", "error"), "broken"),
 }

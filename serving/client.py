@@ -1,6 +1,6 @@
 """Asking an endpoint over HTTP with the standard library alone, with bounded waits.
 
-Knows routes and replies; not where an endpoint comes from. Proxies from the environment are not used.
+Does not know where an endpoint comes from. Proxies from the environment are not used.
 """
 
 from __future__ import annotations
@@ -13,15 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.errors import HeadgateError
-
-
-class NoAnswer(HeadgateError):
-    """The endpoint did not answer, or not with what was asked for."""
-
-
-class VersionRefused(NoAnswer):
-    """The endpoint looked at the version that was waited for and will not serve it; says why."""
+from serving.errors import NoAnswer as NoAnswer
+from serving.errors import VersionRefused as VersionRefused
+from serving.spec import DeploySpec
+from serving.waiting import wait_until
 
 
 def request(
@@ -96,33 +91,55 @@ def ask(
 
 
 def wait_for_version(
-    url: str, version: int, *, token: str | None = None, timeout_s: float = 60.0
+    url: str,
+    version: int,
+    *,
+    token: str | None = None,
+    timeout_s: float = DeploySpec().start_timeout_s,
+    poll_s: float = DeploySpec().wait_poll_s,
+    old_refusal_s: float = 0.0,
 ) -> dict[str, Any]:
     """The reply of `GET /version` once the endpoint serves this version, with all of its workers.
+
+    Args:
+        url: base URL.
+        version: the version to wait for.
+        token: bearer token, where the endpoint asks for one.
+        timeout_s: longest wait, in seconds.
+        poll_s: pause between two questions, in seconds.
+        old_refusal_s: a refusal that is seen within so many seconds may be of before, such as that of an
+            override that has been renewed since, and does not count.
 
     Raises:
         VersionRefused: it refused this version; one worker is enough.
         NoAnswer: a worker still serves another one, or nothing, after `timeout_s`.
     """
-    deadline = time.monotonic() + timeout_s
     seen = "nothing"
-    while time.monotonic() < deadline:
+    counts_from_s = time.monotonic() + old_refusal_s
+
+    def described() -> dict[str, Any] | None:
+        nonlocal seen
         try:
             status, ready = get(url, "/ready", timeout_s=2.0)
             workers = ready.get("workers") or [ready]
             versions = [worker.get("version") for worker in workers]
-            if status == 200 and all(seen == version for seen in versions):
+            if status == 200 and all(serving == version for serving in versions):
                 return get(url, "/version", token=token, timeout_s=5.0)[1]
-            for refused in (worker.get("refused") for worker in workers):
-                if isinstance(refused, dict) and refused.get("version") == version:
-                    raise VersionRefused(f"{url}: version {version} was refused: {refused.get('reason')}")
-            seen = f"version {', '.join(str(one) for one in versions)}"
-        except VersionRefused:
-            raise
         except NoAnswer as error:
             seen = str(error)
-        time.sleep(0.05)
-    raise NoAnswer(f"{url}: version {version} does not serve after {timeout_s:g} s; seen: {seen}")
+            return None
+        for refused in (worker.get("refused") for worker in workers):
+            if isinstance(refused, dict) and refused.get("version") == version:
+                if time.monotonic() < counts_from_s:
+                    break
+                raise VersionRefused(f"{url}: version {version} was refused: {refused.get('reason')}")
+        seen = f"version {', '.join(str(one) for one in versions)}"
+        return None
+
+    found = wait_until(described, timeout_s=timeout_s, poll_s=poll_s)
+    if found is None:
+        raise NoAnswer(f"{url}: version {version} does not serve after {timeout_s:g} s; seen: {seen}")
+    return found
 
 
 def read_token(path: str | Path | None) -> str | None:

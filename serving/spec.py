@@ -1,6 +1,6 @@
 """Where and how the shipped model answers: the `deploy` section of the YAML schema (stdlib only).
 
-Does not know how the endpoint is started (`serving.process.control`) or what it loads (`serving.http.engine`).
+Does not know how the endpoint is started (`serving.process`) or what it loads (`serving.http.engine`).
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class DeploySpec:
     max_batch: Annotated[int, Range(ge=1)] = 32
     """Most texts in one forward pass. On CPU larger batches gain little and delay whoever waits."""
     batch_wait_ms: Annotated[float, Range(ge=0, le=1000)] = 1.0
-    """How long a batch waits for company, in milliseconds, and only while other requests are under way:
-    a lone request never waits."""
+    """How long a batch waits for further requests, in milliseconds, and only while others are under way: a
+    lone request never waits."""
     queue_limit: Annotated[int, Range(ge=1)] = 256
     """Most texts that wait for the model. Beyond it requests get 503 and `Retry-After`: a queue that is
     longer than a client's patience only produces answers that nobody reads."""
@@ -59,12 +59,14 @@ class DeploySpec:
     """File (mode 0600) with the bearer token that requests must carry. None: no token is asked for."""
     max_answer_ms: Annotated[float, Range(gt=0)] = 1000.0
     """Longest that one text may take when a new version is tried before it serves, in milliseconds
-    (median of five); a slower one is refused. The gate's own budget, met again on this machine."""
+    (median of five); a slower version is refused."""
     keep_versions: Annotated[int, Range(ge=2)] = 5
     """Versions kept in the release folder, besides the one that serves and the one before it."""
     poll_s: Annotated[float, Range(gt=0, le=60)] = 0.5
-    """How often the endpoint looks for a new version, in seconds. One look is one `stat` of a file."""
+    """Pause between two looks of the endpoint for a new version, in seconds. One look is one `stat`."""
     start_timeout_s: Annotated[float, Range(gt=0)] = 60.0
     """How long a start or a swap may take before it counts as failed, in seconds."""
+    wait_poll_s: Annotated[float, Range(gt=0, le=10)] = 0.05
+    """Pause between two looks at an endpoint whose start, swap or end is waited for, in seconds."""
     drain_timeout_s: Annotated[float, Range(gt=0)] = 30.0
     """How long a stopping endpoint may take to answer what it has accepted, in seconds."""

@@ -1,4 +1,4 @@
-"""What can be wrong with data, as exceptions that name place, sight, expectation and remedy.
+"""What can be wrong with data: exceptions that name the place, what was seen and expected, and the remedy.
 
     DataError
     ├── UnreadableSource   the file, folder or hub dataset cannot be opened or decoded
@@ -13,16 +13,17 @@ Messages hold places and labels, never the text of a row: they end up in logs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import KW_ONLY, dataclass, replace
 
 from model.errors import HeadgateError
 
-MAX_SHOWN_CHARS = 40
+MAX_QUOTED_CHARS = 40
 """Longest value quoted in a message, in characters. A longer one is likely a text."""
+MAX_LISTED = 20
+"""Most names listed in a message."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong, and where."""
 
@@ -32,6 +33,7 @@ class Problem:
     """What should have been there."""
     advice: str = ""
     """What to do about it."""
+    _: KW_ONLY
     source: str | None = None
     """Name of the source in the configuration."""
     file: str | None = None
@@ -73,6 +75,10 @@ class DataError(HeadgateError):
         lines = "\n".join(f"  {number}. {p}" for number, p in enumerate(self.problems, start=1))
         return f"{len(self.problems)} problems with the data:\n{lines}"
 
+    def of_source(self, source: str, head: str | None = None) -> DataError:
+        """This error, each problem with the source and, where it names none, the head."""
+        return type(self)(*(replace(p, source=source, head=p.head or head) for p in self.problems))
+
 
 class UnreadableSource(DataError):
     """The file, folder or hub dataset cannot be opened or decoded."""
@@ -109,19 +115,14 @@ def raise_together(errors: Iterable[DataError]) -> None:
         raise (kinds.pop() if len(kinds) == 1 else DataError)(*problems)
 
 
-def shown(value: str) -> str:
-    """`value` as it may be quoted in a message: short ones in full, long ones only by their length,
-    since a long value is likely the text of a row."""
-    return repr(value) if len(value) <= MAX_SHOWN_CHARS else f"a value of {len(value):,} characters"
+def quoted(value: str) -> str:
+    """`value` as a message may quote it: short ones in full, long ones only by their length, since a long
+    value is likely the text of a row."""
+    return repr(value) if len(value) <= MAX_QUOTED_CHARS else f"a value of {len(value):,} characters"
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the name most like `name`, else the names there are (the first 20)."""
-    there = list(names)
-    close = get_close_matches(name, there, n=1, cutoff=0.6) or get_close_matches(
-        name.strip().casefold(), [n for n in there if n.strip().casefold() == name.strip().casefold()], n=1
-    )
-    if close:
-        return f"Did you mean {close[0]!r}?"
-    listed = ", ".join(shown(n) for n in there[:20]) + (", …" if len(there) > 20 else "")
-    return f"There is: {listed or 'nothing'}."
+def one_of(names: Iterable[str]) -> str:
+    """`one of 'a', 'b'`: the names to choose from, the first `MAX_LISTED` of them; empty if there is none."""
+    known = list(names)
+    listed = ", ".join(quoted(name) for name in known[:MAX_LISTED])
+    return f"one of {listed}{', …' if len(known) > MAX_LISTED else ''}" if listed else ""

@@ -1,18 +1,25 @@
 """Where texts and labels come from: plain dataclasses, part of the YAML schema (stdlib only).
 
+Each closed set of options is declared once, here, and so is every check of a declaration that needs no file.
 Does not know how files are read (`sources.formats.read`) or joined (`sources.merge.join`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from model.spec import SCHEMA_CONFIG, Range, Share, SplitName
+from model.suggestions import did_you_mean
 
-FileFormat = Literal["auto", "csv", "tsv", "jsonl", "parquet", "arrow", "saved", "hub"]
+FileFormat = Literal["csv", "tsv", "jsonl", "parquet", "arrow"]
+"""How one file is read."""
+SourceFormat = Literal["auto", FileFormat, "saved", "hub"]
+"""How a source is read: by the files' endings, as one format, as a saved folder, from the hub."""
 CellEncoding = Literal["auto", "label", "list", "separator", "letters", "columns"]
 ConflictPolicy = Literal["error", "drop", "majority", "prefer"]
+NearDuplicatePolicy = Literal["report", "remove", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +54,16 @@ class TargetSpec:
     empty_means_none: bool = False
     """Read an empty string as *no label applies* instead of *unlabelled* (multilabel)."""
 
+    @property
+    def label_of(self) -> dict[str, str]:
+        """Column of the source → label that it speaks of, where each label has a column of its own."""
+        return dict(self.columns) if isinstance(self.columns, dict) else {c: c for c in self.columns or ()}
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """Columns of the source that the target is read from."""
+        return (self.column,) if self.column is not None else tuple(self.columns or ())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
@@ -63,7 +80,7 @@ class SourceSpec:
     """Configuration (subset) of the hub dataset."""
     revision: str | None = None
     """Branch, tag or commit of the hub dataset."""
-    format: FileFormat = "auto"
+    format: SourceFormat = "auto"
     """`auto` goes by the file's ending, `.gz` removed. `saved`: a folder from `save_to_disk`."""
     encoding: Literal["utf-8"] = "utf-8"
     """Text files are UTF-8 (a byte-order mark is allowed); others are refused with the first bad line."""
@@ -101,6 +118,14 @@ class SourceSpec:
     optional: bool = False
     """Leave the source out, with a line in the report, when its file is absent."""
 
+    @property
+    def targets(self) -> dict[str, TargetSpec]:
+        """Head → its target in long form: a plain string is the `column`."""
+        return {
+            head: TargetSpec(column=target) if isinstance(target, str) else target
+            for head, target in self.heads.items()
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSpec:
@@ -122,9 +147,49 @@ class SplitSpec:
     of `prefer`. `error`: kept as `drop`, and any conflict is critical."""
     prefer: tuple[str, ...] = ()
     """Sources in order of trust, with `conflicts: prefer`."""
-    near_duplicates: Literal["report", "remove", "off"] = "report"
+    near_duplicates: NearDuplicatePolicy = "report"
     """Texts that are almost equal across splits: count and list them (up to 2,000,000 texts), remove them
     from the earlier of train < validation < test so that test rows stay, or do not look."""
     near_duplicate_similarity: Share = 0.9
     """Jaccard similarity of character 5-grams (lower case, punctuation left aside) from which two texts
     are near-duplicates."""
+
+
+def source_problems(source: SourceSpec, heads: Collection[str]) -> Iterator[str]:
+    """What is wrong with the declaration of one source, a line each: `FIELD: what is wrong; the remedy`.
+
+    Args:
+        heads: names of the heads of the project.
+    """
+    expected = ", ".join(sorted(heads))
+    if (source.path is None) == (source.hub is None):
+        yield "path: give exactly one of `path` and `hub`"
+    elif source.format == "hub" and source.hub is None:
+        yield "format: a path is not a hub dataset; name the dataset in `hub` instead of `path`"
+    if not source.heads:
+        yield f"heads: the source labels no head; expected at least one of {expected}"
+    for head, target in source.targets.items():
+        at = f"heads.{head}"
+        if head not in heads:
+            yield f"{at}: no such head{did_you_mean(head, heads)}; expected one of {expected}"
+        elif (target.column is None) == (target.columns is None):
+            yield f"{at}: give exactly one of `column` and `columns`"
+        elif target.encoding == "separator" and not target.separator:
+            yield f"{at}.separator: it is empty; give what stands between two labels"
+        elif target.encoding == "columns" and target.columns is None:
+            yield f"{at}.encoding: `columns` is for several 0/1 columns; name them in `columns`"
+    if sum((source.split is not None, source.split_column is not None, isinstance(source.path, dict))) > 1:
+        yield "split: it is given in several ways; keep one of `split`, `split_column`, split paths"
+    if not source.header and not source.names:
+        yield "names: `header: false` without `names`; a file without a header needs the names of its columns"
+    if source.header and source.names:
+        yield "names: the file has a header of its own; remove `names` or set `header: false`"
+
+
+def split_problems(split: SplitSpec, sources: Collection[str]) -> Iterator[str]:
+    """As `source_problems`, of the `split` section; `sources` are the names of the project's sources."""
+    for name in split.prefer:
+        if name not in sources:
+            yield f"prefer: no source {name!r}{did_you_mean(name, sources)}"
+    if split.conflicts == "prefer" and not split.prefer:
+        yield "prefer: it is empty, but `conflicts: prefer` needs the sources in order of trust"

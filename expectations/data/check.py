@@ -1,23 +1,36 @@
-"""One check: a Great Expectations expectation by name, and what its outcome means.
+"""What is asked of the data and what came of it: a check and its result.
 
-Knows names and numbers only: not which checks are made (`expectations.data.suite`), nor how one is evaluated.
+Knows names and numbers only: not which checks are made (`expectations.data.rules`, `.suite`), nor how one is
+evaluated (`expectations.data.gx`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from expectations.spec import Rule, Severity
+import numpy as np
+from numpy.typing import NDArray
+
+from expectations.spec import Severity
+from expectations.verdict import Finding
 
 TableName = Literal[
-    "observations", "labels", "figures", "dataset", "rows", "own_dataset", "own_rows", "own_answers"
+    "observations", "labels", "figures", "dataset", "rows", "custom_dataset", "custom_rows", "custom_answers"
 ]
 """`observations`: one row an input row. `labels`: one row a head and label. `figures`: one row, one column
-a figure. For the user's own expectations `dataset`, one row a text, and `rows`, one row an input row; what
-the user's own functions say of these stands in `own_dataset` and `own_rows`, one column a function, and in
-`own_answers` where it is one answer for the whole table."""
+a figure. For custom expectations `dataset`, one row a text, and `rows`, one row an input row; what custom
+functions return for these stands in `custom_dataset` and `custom_rows`, one column a function, and in
+`custom_answers` where it is one answer for the whole table."""
+
+Unit = Literal["rows", "labels", "texts", "value", "share", "drift", "answer"]
+"""What is counted (`rows`, `labels`, `texts`), or that a check is about one figure: a plain `value`, a
+`share`, a figure of `drift`, or the `answer` of a custom function for a whole table."""
+
+RuleOutcome = Literal["not met", "could not be evaluated", "tolerated", "met", "not looked at"]
+"""What came of a check, the worst first. `tolerated`: some elements break it, within its tolerance, or a
+figure has passed its warning level only."""
 
 VALUES_IN_SET = "expect_column_values_to_be_in_set"
 VALUES_BETWEEN = "expect_column_values_to_be_between"
@@ -41,13 +54,17 @@ class Check:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     head: str | None = None
     split: str | None = None
-    unit: str = "rows"
-    """What is counted: `rows`, `labels`, `texts`, `value` for a figure by itself, or `answer` for a yes or
-    no of the user's own function."""
+    unit: Unit = "rows"
+    value_unit: str = ""
+    """Unit of the cell that is shown of an offending row; empty: the cell is not shown."""
+    shows_value: bool = False
+    """Whether the sentence shows the value of its example: a label."""
+    figure: str = ""
+    """What a figure of drift is called."""
     warn_above: float | None = None
     """For a figure: the value from which it is named although it is within its bound; 0 itself is fine."""
     problem: str | None = None
-    """Why it cannot be evaluated at all: the configuration of an extra expectation is wrong."""
+    """Why it cannot be evaluated at all: the configuration is wrong."""
     skipped: str | None = None
     """Why it is not looked at; it then counts neither for nor against."""
 
@@ -58,48 +75,57 @@ class Check:
         return column if isinstance(column, str) else None
 
 
-def row_check(
-    rule_name: str, rule: Rule, type_: str, expected: str, table: TableName = "observations", **more: Any
-) -> Check:
-    """A check of many elements, of which the rule's tolerance may break it."""
-    kwargs = {**more.pop("kwargs"), "mostly": 1.0 - rule.tolerance}
-    return Check(
-        rule=rule_name,
-        severity=rule.severity,
-        tolerance=rule.tolerance,
-        type=type_,
-        expected=expected,
-        table=table,
-        kwargs=kwargs,
-        **more,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What came of one check."""
 
+    check: Check
+    outcome: RuleOutcome
+    reason: str = ""
+    """One sentence: what was seen, where for example, and what to do; of the data's values only labels."""
+    count: int | None = None
+    """Elements that break it; none where it is about one figure."""
+    elements: int | None = None
+    """Elements that it applies to (nulls left out)."""
+    observed: float | None = None
+    """Share of elements that break it, or the figure that was judged."""
+    rows: NDArray[np.int64] | None = None
+    """(count,): rows of the check's table that break it; none where they are not known."""
 
-def figure_check(
-    rule_name: str, rule: Rule, column: str, expected: str, present: Collection[str], absent: str, **more: Any
-) -> Check:
-    """A check of one figure between `low` and `high`; skipped with the reason `absent` where the figure is
-    not there."""
-    bounds = {"min_value": more.pop("low", None), "max_value": more.pop("high", None)}
-    return Check(
-        rule=rule_name,
-        severity=rule.severity,
-        tolerance=rule.tolerance,
-        type=VALUES_BETWEEN,
-        expected=expected,
-        table="figures",
-        kwargs={"column": column, **{name: bound for name, bound in bounds.items() if bound is not None}},
-        unit="value",
-        skipped=None if column in present else absent,
-        **more,
-    )
+    @property
+    def subject(self) -> str:
+        """`labels_known[intent]`, `coverage[intent, test]`, `text_present`."""
+        about = ", ".join(part for part in (self.check.head, self.check.split) if part)
+        return f"{self.check.rule}[{about}]" if about else self.check.rule
 
+    @property
+    def looked_at(self) -> bool:
+        """Whether it counts: a skipped check counts neither for nor against."""
+        return self.outcome != "not looked at"
 
-def is_true(column: str) -> dict[str, Any]:
-    """Arguments of an expectation that every cell is true."""
-    return {"column": column, "value_set": [True]}
+    @property
+    def stops(self) -> bool:
+        """Whether this result alone stops the run."""
+        return self.check.severity == "critical" and self.outcome in ("not met", "could not be evaluated")
 
+    def finding(self) -> Finding:
+        """A finding fails only where the rule is critical; what is otherwise amiss stands in its reason."""
+        figures = {"count": self.count, "elements": self.elements, "observed": self.observed}
+        return Finding(
+            subject=self.subject,
+            outcome="fail" if self.stops else "pass",
+            reason=self.reason
+            if self.outcome == "met"
+            else f"{self.check.severity}, {self.outcome}: {self.reason}",
+            figures={**figures, "tolerance": self.check.tolerance},
+        )
 
-def is_false(column: str) -> dict[str, Any]:
-    """Arguments of an expectation that every cell is false."""
-    return {"column": column, "value_set": [False]}
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, without the rows."""
+        check = self.check
+        return {
+            **{"rule": check.rule, "head": check.head, "split": check.split, "severity": check.severity},
+            **{"outcome": self.outcome, "count": self.count, "elements": self.elements},
+            **{"observed": self.observed, "tolerance": check.tolerance},
+            **{"expected": check.expected, "reason": self.reason},
+        }

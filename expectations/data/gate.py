@@ -3,48 +3,34 @@
 Three outcomes for what was looked at: met (perhaps with tolerated defects, which are named), not met, could
 not be evaluated; the last is never counted as met. Only a `critical` rule can fail the verdict.
 
-Does not know how the sources were read, nor what is done about the verdict.
+Does not know how the sources were read, what is done about the verdict, nor how it is shown.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from expectations.data import drift as drifting
-from expectations.data.check import Check
-from expectations.data.custom_rules import load_own_rules
-from expectations.data.custom_tables import ask_own, own_rows, own_tables
-from expectations.data.findings import broken_rows, collect, examples, replace_file, write_findings
-from expectations.data.language import Languages, look_at_languages
-from expectations.data.results import (
-    RuleResult,
-    finding_of,
-    judge_figure,
-    judge_rows,
-    result_of,
-    results_looked_at,
-)
+from expectations.data.check import CheckResult
+from expectations.data.custom_checks import call_functions, custom_tables
+from expectations.data.custom_functions import load_custom_rules
+from expectations.data.drift import Drift, Levels, compare, levels_of
+from expectations.data.offending_rows import examples, offending_rows, with_rows, write_table
+from expectations.data.reasons import explained
+from expectations.data.rules import LANGUAGE_COLUMN
 from expectations.data.suite import build_suite
-from expectations.data.tables import (
-    DAMAGE,
-    MARKUP,
-    Tables,
-    load_profile,
-    load_tables,
-)
+from expectations.data.tables import Tables, load_profile, load_tables
+from expectations.data.texts import Languages, look_at_languages
 from expectations.data.vocabulary import compare_words, load_words
 from expectations.spec import DataRules
 from expectations.verdict import Verdict
+from model.files import write_json
 from model.spec import HeadSpec
-from report.data_docs import write_data_docs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,22 +39,29 @@ class DataVerdict:
 
     verdict: Verdict
     """`fail` if a critical rule is not met or could not be evaluated."""
-    results: tuple[RuleResult, ...]
-    drift: tuple[drifting.Drift, ...]
-    drift_levels: drifting.Levels
-    finding_totals: Mapping[str, int]
+    results: tuple[CheckResult, ...]
+    drift: tuple[Drift, ...]
+    drift_levels: Levels
+    offending_totals: Mapping[str, int]
     """Rule → rows or labels that break it, all of them."""
     data_docs: str
-    """`index.html` of the Data Docs."""
-    findings_parquet: str
-    findings_csv: str
+    """Where the index of the Data Docs belongs; whoever shows the verdict writes it from `pages`."""
+    pages: Mapping[str, str]
+    """Table → HTML of what Great Expectations' Data Docs say of it: counts, no values from the data."""
+    offending_parquet: str
+    offending_csv: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Plain JSON, without the pages."""
         return {
-            **asdict(self),
             "verdict": self.verdict.to_json(),
+            "results": [result.to_json() for result in self.results],
             "drift": [asdict(one) | {"level": one.level(self.drift_levels)} for one in self.drift],
+            "drift_levels": asdict(self.drift_levels),
+            "finding_totals": dict(self.offending_totals),
+            "data_docs": self.data_docs,
+            "findings_parquet": self.offending_parquet,
+            "findings_csv": self.offending_csv,
         }
 
 
@@ -91,122 +84,74 @@ def judge_data(
         base: what `expectations.modules` start from; the current folder if it is none.
 
     Raises:
-        expectations.data.custom_rules.OwnRulesError: a file of `expectations.modules` cannot be used.
+        expectations.data.custom_functions.CustomRulesError: a file of `expectations.modules` cannot be used.
         expectations.data.tables.DatasetError: the dataset folder lacks a file or a column.
     """
     from expectations.data.gx import evaluate
 
-    own = load_own_rules(rules.modules, base or Path())
-    profile = load_profile(dataset)
+    custom = load_custom_rules(rules.modules, base or Path())
+    profile, levels = load_profile(dataset), levels_of(rules)
     tables = load_tables(dataset, heads, profile)
     languages = look_at_languages(dataset, rules.languages, rules.language_sample, rules.language_seed)
-    if languages.unexpected is not None:
-        tables.frames["observations"]["language_unexpected"] = languages.unexpected
-    levels = drifting.Levels(
-        psi_warn=rules.drift_psi_warn,
-        psi_fail=rules.drift_psi_fail,
-        js_warn=rules.drift_js_warn,
-        js_fail=rules.drift_js_fail,
-        min_rows=rules.drift_min_rows,
-        unseen_warn=rules.drift_unseen_warn,
-        unseen_fail=rules.drift_unseen_fail,
-        min_tokens=rules.drift_min_tokens,
-    )
     comparisons = (
-        *drifting.compare(profile, champion_profile, levels),
+        *compare(profile, champion_profile, levels),
         *compare_words(load_words(dataset), profile, champion_profile, levels),
     )
-    figures = {**tables.figures, **drifting.figures(comparisons), **_truncation(token_lengths)}
-    frames = {**tables.frames, "figures": pd.DataFrame([figures])}
-    columns = {name: tuple(frame.columns) for name, frame in frames.items()}
+    tables = _completed(tables, languages, comparisons, levels, token_lengths)
+    columns = {name: tuple(frame.columns) for name, frame in tables.frames.items()}
     checks = build_suite(rules, heads, columns, drift=comparisons, languages=languages)
-    checks, own_frames = ask_own(checks, own, dataset, heads)
-    asked = [check for check in checks if check.skipped is None]
-    evaluated = evaluate(
-        asked, {**frames, **own_frames, **own_tables(dataset, heads, asked)}, tuple(own.functions)
-    )
-    broken = own_rows(checks, evaluated.evaluations, own_frames)
-    findings = collect(dataset, checks, tables, broken, languages.codes)
-    where = examples(findings)
-    moved = {name: one.moved for one in comparisons for name in drifting.figure_names(one)}
-
-    said = iter(evaluated.evaluations)
-    results = []
-    for check in checks:
-        if check.skipped is not None:
-            results.append(result_of(check, "not looked at", check.skipped))
-            continue
-        evaluation = next(said)
-        if evaluation.success is None or evaluation.elements == 0:
-            nothing = "there was nothing to look at: no row that it applies to"
-            sentence = f"{evaluation.error or nothing}; this never counts as met"
-            results.append(result_of(check, "could not be evaluated", sentence))
-        elif check.unit == "value":
-            column = str(check.column)
-            cells, told = moved.get(column, ()), _extremes(check, profile)
-            results.append(judge_figure(check, evaluation.success, figures[column], cells, told))
-        elif check.unit == "answer":
-            answer = f"it said {evaluation.success} of the whole table"
-            results.append(result_of(check, "met" if evaluation.success else "not met", answer))
-        else:
-            counts = evaluation.unexpected, evaluation.elements
-            example = where.get((check.rule, check.head))
-            labels, told = _labels(check, tables), _kinds_told(check, tables, languages)
-            if check.table in ("dataset", "rows") and evaluation.unexpected and evaluation.rows is None:
-                told = "too many to list their rows"
-            results.append(judge_rows(check, evaluation.success, *counts, example, labels, told))
-    counted: Counter[str] = Counter()
-    for result in results:
-        counted[result.rule] += result.count or 0
-    # What only the merge could find (near-duplicates) has no count of its own here.
-    totals = {rule: n for rule, n in {**profile.get("finding_totals", {}), **(+counted)}.items() if n}
-
-    parquet, text = write_findings(findings, out)
+    checks, returned = call_functions(checks, custom, dataset, heads)
+    frames = {**tables.frames, **returned, **custom_tables(dataset, heads, checks)}
+    evaluated, pages = evaluate(checks, frames, tuple(custom.functions))
+    evaluated = tuple(with_rows(result, frames) for result in evaluated)
+    offending = offending_rows(dataset, evaluated, tables)
+    places = examples(offending)
+    results = tuple(explained(result, tables, places) for result in evaluated)
+    parquet, text = write_table(offending, out, "findings")
     judged = DataVerdict(
-        verdict=Verdict(gate="data", findings=tuple(map(finding_of, results_looked_at(results)))),
-        results=tuple(results),
+        verdict=Verdict(gate="data", findings=tuple(r.finding() for r in results if r.looked_at)),
+        results=results,
         drift=comparisons,
         drift_levels=levels,
-        finding_totals=totals,
-        data_docs=str(write_data_docs(evaluated.pages, results, out / "data_docs")),
-        findings_parquet=str(parquet),
-        findings_csv=str(text),
+        offending_totals=_totals(results, profile),
+        data_docs=str(out / "data_docs" / "index.html"),
+        pages=pages,
+        offending_parquet=str(parquet),
+        offending_csv=str(text),
     )
-    replace_file(out / "data_verdict.json", json.dumps(judged.to_json(), indent=1).encode("utf-8"))
+    write_json(out / "data_verdict.json", judged.to_json())
     return judged
 
 
-def _truncation(token_lengths: Mapping[str, Any] | None) -> dict[str, float]:
-    if token_lengths is None:
-        return {}
-    splits = token_lengths["splits"].values()
-    rows = sum(split["rows"] for split in splits)
-    return {"truncation_share": sum(split["truncated"] for split in splits) / rows} if rows else {}
+def _completed(
+    tables: Tables,
+    languages: Languages,
+    comparisons: Sequence[Drift],
+    levels: Levels,
+    token_lengths: Mapping[str, Any] | None,
+) -> Tables:
+    """The tables with languages, figures of drift and the share of truncated texts."""
+    observations, kinds = tables.frames["observations"], dict(tables.kinds)
+    if languages.unexpected is not None and languages.kinds is not None:
+        observations = observations.assign(**{LANGUAGE_COLUMN: languages.unexpected})
+        kinds[LANGUAGE_COLUMN] = languages.kinds
+    figures, notes = dict(tables.figures), dict(tables.notes)
+    for one in comparisons:
+        moved = ", ".join(f"{name!r} {then:.1%} → {now:.1%}" for name, then, now in one.moved)
+        for figure in one.figures(levels):
+            figures[figure.column] = figure.value
+            notes[figure.column] = f"; most changed: {moved}" if moved else ""
+    splits = [] if token_lengths is None else list(token_lengths["splits"].values())
+    if rows := sum(split["rows"] for split in splits):
+        figures["truncation_share"] = sum(split["truncated"] for split in splits) / rows
+    frames = {**tables.frames, "observations": observations, "figures": pd.DataFrame([figures])}
+    return replace(tables, frames=frames, figures=figures, kinds=kinds, notes=notes)
 
 
-def _labels(check: Check, tables: Tables) -> list[str]:
-    if check.table != "labels":
-        return []
-    frame = tables.frames["labels"]
-    return [str(label) for label in frame["label"].iloc[broken_rows(check, frame)]]
-
-
-def _kinds_told(check: Check, tables: Tables, languages: Languages) -> str:
-    """How many of which kind, for the rules that know kinds."""
-    if check.rule == "language":
-        return languages.told
-    kinds, found = {
-        "text_quality": (DAMAGE, tables.damage),
-        "markup": (MARKUP, tables.markup),
-    }.get(check.rule, ({}, np.zeros(0, np.int8)))
-    counts = np.bincount(found, minlength=len(kinds) + 1)[1:].tolist()
-    return ", ".join(f"{kind} {count:,}" for kind, count in zip(kinds, counts, strict=True) if count)
-
-
-def _extremes(check: Check, profile: Mapping[str, Any]) -> str:
-    """The commonest and the rarest label with their rows, where a figure is about their ratio."""
-    if check.rule != "imbalance" or check.head is None or check.split is None:
-        return ""
-    counts = {k: n for k, n in profile["heads"][check.head]["splits"][check.split]["counts"].items() if n}
-    most, least = (pick(counts, key=lambda label: (counts[label], label)) for pick in (max, min))
-    return f"{most!r} on {counts[most]:,} rows, {least!r} on {counts[least]:,}"
+def _totals(results: Sequence[CheckResult], profile: Mapping[str, Any]) -> dict[str, int]:
+    """Rule → how many rows or labels break it."""
+    counted: Counter[str] = Counter()
+    for result in results:
+        counted[result.check.rule] += result.count or 0
+    # What only the merge could find (near-duplicates) has no count of its own here.
+    return {rule: n for rule, n in {**profile.get("finding_totals", {}), **(+counted)}.items() if n}

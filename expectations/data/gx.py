@@ -1,4 +1,4 @@
-"""The one module that knows Great Expectations: evaluates checks on tables and renders its Data Docs.
+"""The one module that knows Great Expectations: evaluates checks and renders what its Data Docs say.
 
 The library takes seconds to import, so it is imported inside the functions. Its context lives in memory:
 it writes nothing, reads no project, and reports nothing to anyone. Does not know rules or verdicts, nor
@@ -7,69 +7,47 @@ why a check is made.
 
 from __future__ import annotations
 
-import difflib
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expectations.data.check import Check
-from report.page import TEMPLATES
+from expectations.data.check import Check, CheckResult
+from model.suggestions import did_you_mean
 
 # Counts, but none of the values that were found: texts must not travel into results or pages.
 COUNTS_ONLY = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 
-
-MOST_ASKED = 10_000
-"""Rows that break an expectation are looked for only if there are no more: the library takes them one by one
-(a million take minutes)."""
+MOST_ROWS = 10_000
+"""Rows that break a custom expectation are looked for only if there are no more: the library takes them one
+by one (a million take minutes)."""
 ROW = "row number"
 """Column that tells rows apart while those that break an expectation are looked for."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """What the engine said about one check."""
-
-    success: bool | None
-    """Whether the expectation was met; none where the engine could not say."""
-    error: str | None = None
-    """Why it could not be evaluated; never holds a value from the data."""
-    elements: int | None = None
-    """Elements that it applies to (nulls left out); none for an expectation about a whole column or table."""
-    unexpected: int | None = None
-    """Elements that break it."""
-    rows: NDArray[np.int64] | None = None
-    """(unexpected,): rows of the table that break it, for the user's own expectations about single rows;
-    none where there are more than `MOST_ASKED`."""
-    observed: float | None = None
-    """The observed figure of an expectation about a whole column or table, if it is one number."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
-    """All checks of a run, and the pages that Great Expectations makes of them."""
-
-    evaluations: tuple[Evaluation, ...]
-    """One a check, in the order of the checks."""
-    pages: Mapping[str, str]
-    """Table → HTML of its validation page, usable offline."""
+# The library's own sections; the last one repeats when and with which version it ran.
+SECTIONS = """{% for section in sections[:-1] %}
+{% set section_loop = loop %}
+{% include 'section.j2' %}
+{% endfor %}"""
 
 
 def evaluate(
-    checks: Sequence[Check], tables: Mapping[str, pd.DataFrame], own_names: Sequence[str] = ()
-) -> Evaluated:
-    """Evaluate every check on its table. Never raises for a check that cannot be evaluated: that is an
-    outcome of its own.
+    checks: Sequence[Check], tables: Mapping[str, pd.DataFrame], custom_names: Sequence[str] = ()
+) -> tuple[tuple[CheckResult, ...], dict[str, str]]:
+    """Evaluate every check on its table: one result a check, in their order, and table → HTML of what Great
+    Expectations' Data Docs say of it.
+
+    Never raises for a check that cannot be evaluated: that is an outcome of its own. A result's reason says
+    why a check was skipped or could not be evaluated, and is else empty.
 
     Args:
         tables: name → rows. A check whose table is not there cannot be evaluated.
-        own_names: further names that a misspelt one may have meant.
+        custom_names: further names that a misspelt one may have meant.
     """
     import great_expectations as gx
     from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
@@ -82,18 +60,21 @@ def evaluate(
     context.enable_analytics(False)
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     source = context.data_sources.add_pandas("dataset")
-    said: dict[int, Evaluation] = {}
+    found = [
+        CheckResult(check=check, outcome="not looked at", reason=check.skipped)
+        if check.skipped is not None
+        else _failed(check, "the engine gave no result")
+        for check in checks
+    ]
     pages: dict[str, str] = {}
-    for name in dict.fromkeys(check.table for check in checks):
-        at = [i for i, check in enumerate(checks) if check.table == name]
-        if name not in tables:
-            said |= dict.fromkeys(at, Evaluation(success=None, error=f"there is no table {name!r}"))
-            continue
+    for name in dict.fromkeys(check.table for check in checks if check.skipped is None):
         suite = gx.ExpectationSuite(name=name)
-        for i in at:
-            made = _expectation(checks[i], i, own_names)
+        for at, check in enumerate(checks):
+            if check.table != name or check.skipped is not None:
+                continue
+            made = _expectation(check, at, custom_names) if name in tables else f"there is no table {name!r}"
             if isinstance(made, str):
-                said[i] = Evaluation(success=None, error=made)
+                found[at] = _failed(check, made)
             else:
                 suite.add_expectation(made)
         if not suite.expectations:
@@ -102,7 +83,7 @@ def evaluate(
         batch = definition.get_batch(batch_parameters={"dataframe": tables[name]})
         results = batch.validate(suite, result_format=COUNTS_ONLY).results
         if len(results) > 1:
-            # One expectation that raises can take others of its suite with it: ask those again alone.
+            # One expectation that raises can take others of its suite with it: evaluate those again alone.
             results = [
                 result
                 if _raised(result.exception_info) is None
@@ -110,24 +91,45 @@ def evaluate(
                 for result in results
             ]
         for result in results:
-            i = result.expectation_config.meta["check"]
-            said[i] = _evaluation(result, checks[i], list(tables[name].columns))
-            if name in ("dataset", "rows") and 0 < (said[i].unexpected or 0) <= MOST_ASKED:
-                said[i] = replace(said[i], rows=_broken(source, name, tables[name], result))
-        pages[name] = _page(name, results, said)
-    unsaid = Evaluation(success=None, error="the engine gave no result")
-    return Evaluated(evaluations=tuple(said.get(i, unsaid) for i in range(len(checks))), pages=pages)
+            at = result.expectation_config.meta["check"]
+            one = _result(result, checks[at], list(tables[name].columns))
+            if name in ("dataset", "rows") and 0 < (one.count or 0) <= MOST_ROWS:
+                one = replace(one, rows=_broken(source, name, tables[name], result))
+            found[at] = one
+        pages[name] = _page(name, results, found)
+    return tuple(found), pages
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """`; did you mean …?` for the known name nearest to `name`, or nothing."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean `{near[0]}`?" if near else ""
+def taken_names() -> dict[str, Any]:
+    """Name → class of every expectation of the library itself."""
+    from great_expectations.expectations import core, registry
+
+    assert core  # imported so that the library's own names are registered before custom ones
+    made = {
+        str(name): registry.get_expectation_impl(name)
+        for name in registry.list_registered_expectation_implementations()
+    }
+    return {name: cls for name, cls in made.items() if cls.__module__.startswith("great_expectations.")}
+
+
+def restore_library(taken: Mapping[str, Any]) -> str | None:
+    """Undo that a custom class took the name of one of the library's; the name of that class, or none."""
+    from great_expectations.expectations import registry
+
+    for name, made in taken.items():
+        if registry.get_expectation_impl(name) is not made:
+            registry.register_expectation(made)
+            return "".join(part.capitalize() for part in name.split("_"))
+    return None
+
+
+def _failed(check: Check, reason: str) -> CheckResult:
+    return CheckResult(check=check, outcome="could not be evaluated", reason=reason)
 
 
 def _broken(source: Any, name: str, frame: pd.DataFrame, result: Any) -> NDArray[np.int64]:
-    """Rows of `frame` that break an expectation, asked once more: counts alone are many times cheaper, so
-    rows are asked for only where there are any. Of the answer the row numbers are kept, no values."""
+    """Rows of `frame` that break an expectation, by evaluating it once more: counts alone are many times
+    cheaper, so rows are looked for only where there are any. Their numbers are kept, no values."""
     numbered = frame.assign(**{ROW: np.arange(len(frame))})
     asset = source.add_dataframe_asset(f"{name} {result.expectation_config.meta['check']}")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": numbered})
@@ -139,7 +141,7 @@ def _broken(source: Any, name: str, frame: pd.DataFrame, result: Any) -> NDArray
     return np.array(sorted(int(one[ROW]) for one in found), dtype=np.int64)
 
 
-def _expectation(check: Check, at: int, own_names: Sequence[str]) -> Any:
+def _expectation(check: Check, at: int, custom_names: Sequence[str]) -> Any:
     """The library's expectation for a check, or a sentence that says why there is none."""
     from great_expectations.expectations import registry
 
@@ -153,14 +155,14 @@ def _expectation(check: Check, at: int, own_names: Sequence[str]) -> Any:
     if check.type not in known:
         return (
             f"expectations.{check.rule}.type: Great Expectations has no expectation {check.type!r}"
-            f"{nearest(check.type, [*known, *own_names])}"
+            f"{did_you_mean(check.type, [*known, *custom_names])}"
         )
     made = registry.get_expectation_impl(check.type)
     try:
         return made(**check.kwargs, severity=check.severity, meta={"check": at})
     except (TypeError, ValueError, AttributeError) as error:
         fields = [name for name in getattr(made, "__fields__", {}) if not name.startswith("_")]
-        misspelt = "".join(nearest(name, fields) for name in check.kwargs if name not in fields)
+        misspelt = "".join(did_you_mean(name, fields) for name in check.kwargs if name not in fields)
         return (
             f"expectations.{check.rule}.kwargs: {check.type} does not take these arguments "
             f"({_first_line(error)}){misspelt}"
@@ -172,8 +174,8 @@ def _first_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _evaluation(result: Any, check: Check, columns: Sequence[str]) -> Evaluation:
-    """The library's result as one of three: met, not met, not evaluated.
+def _result(result: Any, check: Check, columns: Sequence[str]) -> CheckResult:
+    """The library's result as one of three: met, not met, could not be evaluated.
 
     An exception leaves `success` false, as if the data were bad; it is told apart here.
     """
@@ -181,17 +183,15 @@ def _evaluation(result: Any, check: Check, columns: Sequence[str]) -> Evaluation
     if raised is not None:
         for key, column in check.kwargs.items():
             if key.startswith("column") and isinstance(column, str) and column not in columns:
-                return Evaluation(
-                    success=None, error=f"there is no column {column!r}{nearest(column, list(columns))}"
-                )
-        return Evaluation(success=None, error=f"{raised} while {check.type} was evaluated")
+                return _failed(check, f"there is no column {column!r}{did_you_mean(column, columns)}")
+        return _failed(check, f"{raised} while {check.type} was evaluated")
     figures = result.result or {}
-    elements, missing = figures.get("element_count"), figures.get("missing_count") or 0
-    return Evaluation(
-        success=bool(result.success),
-        elements=None if elements is None else int(elements) - int(missing),
-        unexpected=None if figures.get("unexpected_count") is None else int(figures["unexpected_count"]),
-        observed=_number(figures.get("observed_value")),
+    elements, unexpected = figures.get("element_count"), figures.get("unexpected_count")
+    return CheckResult(
+        check=check,
+        outcome="met" if result.success else "not met",
+        elements=None if elements is None else int(elements) - int(figures.get("missing_count") or 0),
+        count=None if unexpected is None else int(unexpected),
     )
 
 
@@ -218,8 +218,8 @@ def _raised(info: Any) -> str | None:
     return None
 
 
-def _page(name: str, results: Sequence[Any], said: Mapping[int, Evaluation]) -> str:
-    """The library's validation page for one table, from a copy without values from the data.
+def _page(name: str, results: Sequence[Any], found: Sequence[CheckResult]) -> str:
+    """What the library's validation page says of one table, from a copy without values from the data.
 
     The renderer writes strings unescaped: those of the configuration are escaped before it sees them.
     """
@@ -231,12 +231,12 @@ def _page(name: str, results: Sequence[Any], said: Mapping[int, Evaluation]) -> 
     shown = []
     for result in results:
         config = result.expectation_config
-        i = config.meta["check"]
+        at = config.meta["check"]
         kwargs = {key: value for key, value in config.kwargs.items() if key != "batch_id"}
         figures = {key: value for key, value in (result.result or {}).items() if _number(value) is not None}
         if "unexpected_percent" not in figures:
             figures.pop("unexpected_count", None)  # the renderer wants both or neither
-        trouble = said[i].error
+        trouble = found[at].reason or None
         info = {
             "raised_exception": trouble is not None,
             "exception_message": None if trouble is None else html.escape(trouble, quote=False),
@@ -266,10 +266,8 @@ def _page(name: str, results: Sequence[Any], said: Mapping[int, Evaluation]) -> 
         meta={"batch_kwargs": {"data_asset_name": name}},
     )
     rendered = ValidationResultsPageRenderer(run_info_at_end=True).render(copy)
-    # The library's own sections in a page of ours: its page fetches styles and scripts from the network.
-    view = DefaultJinjaPageView(custom_views_directory=str(TEMPLATES))
-    style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
-    page = str(view.render(rendered, template="data_docs.html", style=style))
+    # Sections only: the library's page fetches styles and scripts from the network.
+    page = str(DefaultJinjaPageView().env.from_string(SECTIONS).render(rendered.to_json_dict()))
     # Charts of distributions come as scripts, which need a library from the network.
     page = re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL | re.IGNORECASE)
     # Links into parts of the library's site that are not built.

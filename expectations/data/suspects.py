@@ -6,10 +6,10 @@ never changes a label.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from expectations.data.findings import replace_file, to_csv
+from expectations.data.offending_rows import write_table
 from expectations.stats.label_issues import Floats, Integers, score_labels
 from model.spec import UNLABELLED, HeadSpec, SplitName
 
@@ -45,8 +45,8 @@ APPLIES, APPLIES_NOT = "applies", "does not apply"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """A model's answers for rows of one split, beside what is given there."""
+class Predictions:
+    """A model's predictions for rows of one split, beside what is given there."""
 
     split: SplitName
     positions: NDArray[np.int64]
@@ -92,22 +92,14 @@ class Suspects:
         return sum(total.looked for total in self.totals)
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspect:
-    split: str
-    position: int
-    seen: bool
-    head: str
-    label: str | None
-    given: str
-    suggested: str
-    score: float
+Suspect = dict[str, Any]
+"""A row of the table (`COLUMNS`) without its place, and its `position` in the split."""
 
 
 def find_suspects(
     dataset: Path,
     heads: Mapping[str, HeadSpec],
-    answers: Mapping[str, Sequence[Answers]],
+    predictions: Mapping[str, Sequence[Predictions]],
     out: Path,
     *,
     mode: str,
@@ -119,13 +111,13 @@ def find_suspects(
 
     Args:
         heads: labels filled in.
-        answers: head → answers for its rows.
+        predictions: head → predictions for its rows.
         most_rows: most rows listed a head, the lowest scores first.
     """
     totals: list[HeadTotal] = []
-    suspects: list[_Suspect] = []
-    for head, parts in answers.items():
-        of_head: list[_Suspect] = []
+    suspects: list[Suspect] = []
+    for head, parts in predictions.items():
+        of_head: list[Suspect] = []
         for seen in (False, True):
             chosen = [part for part in parts if part.seen is seen]
             if chosen:
@@ -135,75 +127,58 @@ def find_suspects(
         suspects += sorted(of_head, key=_worst_first)[:most_rows]
     suspects.sort(key=_worst_first)
     table = _placed(dataset, suspects)
-    out.mkdir(parents=True, exist_ok=True)
-    parquet, text = out / "suspicious_labels.parquet", out / "suspicious_labels.csv"
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    replace_file(parquet, buffer.getvalue())
-    rows = zip(*(table[name].to_pylist() for name in COLUMNS.names), strict=True)
-    replace_file(text, to_csv(COLUMNS.names, rows).encode("utf-8"))
+    parquet, text = write_table(table, out, "suspicious_labels")
     return Suspects(
         mode=mode, totals=tuple(totals), listed=table.num_rows, parquet=str(parquet), csv=str(text)
     )
 
 
-def _worst_first(one: _Suspect) -> tuple[float, str, str, int]:
-    return one.score, one.head, one.split, one.position
+def _worst_first(one: Suspect) -> tuple[float, str, str, int]:
+    return one["score"], one["head"], one["split"], one["position"]
 
 
-def _suspects(head: str, spec: HeadSpec, parts: Sequence[Answers]) -> tuple[int, list[_Suspect]]:
+def _suspects(head: str, spec: HeadSpec, parts: Sequence[Predictions]) -> tuple[int, list[Suspect]]:
     """Labels looked at, and those that look wrong, of parts that are alike."""
     targets = np.concatenate([part.targets for part in parts])
     scored = score_labels(targets, np.concatenate([part.probabilities for part in parts]))
     splits = np.concatenate([np.full(len(part.positions), part.split) for part in parts])
     positions = np.concatenate([part.positions for part in parts])
-    found = []
+    found: list[Suspect] = []
     for at in zip(*(axis.tolist() for axis in np.nonzero(scored.suspected)), strict=True):
         given, suggested = int(targets[at]), int(scored.suggested[at])
-        if spec.kind == "multiclass":
-            label, words = None, (spec.labels[given], spec.labels[suggested])
-        else:
-            label = spec.labels[at[1]]
-            words = (APPLIES, APPLIES_NOT) if given else (APPLIES_NOT, APPLIES)
-        found.append(
-            _Suspect(
-                split=str(splits[at[0]]),
-                position=int(positions[at[0]]),
-                seen=parts[0].seen,
-                head=head,
-                label=label,
-                given=words[0],
-                suggested=words[1],
-                score=float(scored.score[at]),
-            )
-        )
+        match spec.kind:
+            case "multiclass":
+                label, names = None, spec.labels
+            case "multilabel":
+                label, names = spec.labels[at[1]], (APPLIES_NOT, APPLIES)
+            case _:
+                assert_never(spec.kind)
+        where = {"split": str(splits[at[0]]), "position": int(positions[at[0]]), "seen": parts[0].seen}
+        what = {"head": head, "label": label, "given": names[given], "suggested": names[suggested]}
+        found.append({**where, **what, "score": float(scored.score[at])})
     return int((targets != UNLABELLED).sum()), found
 
 
-def _placed(dataset: Path, suspects: Sequence[_Suspect]) -> pa.Table:
+def _placed(dataset: Path, suspects: Sequence[Suspect]) -> pa.Table:
     """The suspects with the first input row of each."""
     rows = pq.read_table(dataset / "dataset.parquet", columns=["text_id", "split"])
-    ids_of: dict[str, pa.ChunkedArray] = {}
-    for split in {one.split for one in suspects}:
-        ids_of[split] = rows["text_id"].filter(pc.equal(rows["split"], split))
-    ids = [ids_of[one.split][one.position].as_py() for one in suspects]
+    ids_of = {
+        split: rows["text_id"].filter(pc.equal(rows["split"], split))
+        for split in {one["split"] for one in suspects}
+    }
+    ids = [ids_of[one["split"]][one["position"]].as_py() for one in suspects]
     wanted = pa.array(sorted(set(ids)), type=rows.schema.field("text_id").type)
-    counts = [f"count:{head}" for head in sorted({one.head for one in suspects})]
-    inputs = pq.read_table(
-        dataset / "observations.parquet", columns=["text_id", "source", "file", "line", *counts]
-    )
-    inputs = inputs.filter(pc.is_in(inputs["text_id"], value_set=wanted))
-    places: dict[object, list[tuple[str, str, int, frozenset[str]]]] = {}
-    labelled = [inputs[name].is_valid().to_pylist() for name in counts]
-    columns = (inputs[name].to_pylist() for name in ("text_id", "source", "file", "line"))
-    for at, (text_id, source, file, line) in enumerate(zip(*columns, strict=True)):
-        known = frozenset(name for name, cells in zip(counts, labelled, strict=True) if cells[at])
-        places.setdefault(text_id, []).append((source, file, line, known))
-    made: dict[str, list[object]] = {name: [] for name in COLUMNS.names}
+    places: dict[tuple[str, str], list[tuple[str, str, int]]] = {}
+    for head in {one["head"] for one in suspects}:
+        names = ["text_id", "source", "file", "line"]
+        inputs = pq.read_table(dataset / "observations.parquet", columns=[*names, f"count:{head}"])
+        labelled = pc.and_(inputs[f"count:{head}"].is_valid(), pc.is_in(inputs["text_id"], value_set=wanted))
+        columns = (inputs[name].filter(labelled).to_pylist() for name in names)
+        for text_id, source, file, line in zip(*columns, strict=True):
+            places.setdefault((head, text_id), []).append((source, file, line))
+    made = []
     for one, text_id in zip(suspects, ids, strict=True):
-        origins = [place for place in places.get(text_id, ()) if f"count:{one.head}" in place[3]]
-        source, file, line, _ = min(origins, key=lambda place: place[:3], default=(None, None, None, None))
-        cells = {**asdict(one), "source": source, "file": file, "line": line, "rows": len(origins)}
-        for name in COLUMNS.names:
-            made[name].append(cells[name])
-    return pa.table(made, schema=COLUMNS)
+        origins = places.get((one["head"], text_id), [])
+        source, file, line = min(origins, default=(None, None, None))
+        made.append({**one, "source": source, "file": file, "line": line, "rows": len(origins)})
+    return pa.Table.from_pylist(made, schema=COLUMNS)

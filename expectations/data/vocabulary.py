@@ -2,13 +2,11 @@
 
 The share of tokens outside of the champion's vocabulary is never zero: texts that it was not trained on
 always hold new words. So it is compared with the share that the champion's own validation texts had
-(`unseen_then`), and what counts is the excess over that.
+(`unseen_then`), and what counts is the excess over that. Words of one text hang together, so texts, not
+words, are taken as what was drawn when the noise is estimated (`share_noise`): that is cautious, because the
+words of one text are not all alike.
 
-Words of one text hang together, so texts, not words, are taken as what was drawn: two samples of one
-distribution differ by up to z √(p (1 − p) (1/n + 1/m)) for n and m texts, with z = 2.33 (99%, one-sided)
-and p the pooled share. An excess below that is noise. That is cautious: words of one text are not all alike.
-
-Does not know how words are found or hashed (`sources.profile.vocabulary` writes `words.parquet` and the profile).
+Does not know how words are found or hashed (`sources.profile.vocabulary`).
 """
 
 from __future__ import annotations
@@ -23,10 +21,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from expectations.data.drift import NOISE_CONFIDENCE_Z, Drift, DriftState, Levels
+from expectations.data.drift import VOCABULARY, Drift, DriftState, Levels
+from expectations.stats.divergence import share_noise
 from model.spec import SPLITS
 
-SUBJECT = "vocabulary"
 WORDS_FILE = "words.parquet"
 """`split`, `word` (its hash, uint32), `tokens`: how often it occurs."""
 
@@ -56,21 +54,16 @@ def known_words(profile: Mapping[str, Any]) -> NDArray[np.uint32]:
         raw = base64.b64decode(profile["vocabulary"]["words"], validate=True)
         return np.sort(np.frombuffer(raw, dtype="<u4").astype(np.uint32))
     except (binascii.Error, TypeError) as error:
-        raise ValueError(f"the profile's vocabulary is not what was written: {error}") from error
+        raise ValueError(
+            f"the champion's data profile: `vocabulary.words`: {error}; expected base64 of 32-bit numbers"
+        ) from error
 
 
 def unseen_share(words: ArrayLike, tokens: ArrayLike, known: ArrayLike) -> float:
     """Share of tokens whose word is not known: words (W,), tokens (W,) how often each occurs, known (K,)."""
     counts = np.asarray(tokens, dtype=np.float64)
-    strange = ~np.isin(np.asarray(words), np.asarray(known))
-    return float(counts[strange].sum() / counts.sum())
-
-
-def noise_of_share(share: float, share_then: float, texts: int, texts_then: int) -> float:
-    """Excess that two samples of one distribution reach once in a hundred times."""
-    pooled = (share * texts + share_then * texts_then) / (texts + texts_then)
-    spread = pooled * (1 - pooled) * (1 / texts + 1 / texts_then)
-    return float(NOISE_CONFIDENCE_Z * np.sqrt(spread))
+    new = ~np.isin(np.asarray(words), np.asarray(known))
+    return float(counts[new].sum() / counts.sum())
 
 
 def compare_words(
@@ -99,22 +92,19 @@ def compare_words(
             continue
         aside = max(("validation", "test"), key=lambda name: int(then["tokens"][name]) >= levels.min_tokens)
         texts_then, tokens_then = int(then["texts"][aside]), int(then["tokens"][aside])
-        about: dict[str, Any] = {"subject": SUBJECT, "head": None, "split": split}
+        about: dict[str, Any] = {"subject": VOCABULARY, "head": None, "split": split}
         about |= {"rows": texts, "rows_then": texts_then}
         if min(tokens, tokens_then) < levels.min_tokens:
             found.append(Drift(**about, state="too few words"))
             continue
-        share, share_then = (
-            unseen_share(*words[split], known_words({"vocabulary": then})),
-            then["unseen"][aside],
-        )
+        share, share_then = unseen_share(*words[split], known_words(champion or {})), then["unseen"][aside]
         found.append(
             Drift(
                 **about,
                 state="compared",
                 unseen=share,
                 unseen_then=share_then,
-                noise_unseen=noise_of_share(share, share_then, texts, texts_then),
+                noise_unseen=share_noise(share, share_then, texts, texts_then),
                 moved=(("words that the champion's training texts do not hold", share_then, share),),
             )
         )
@@ -122,4 +112,4 @@ def compare_words(
 
 
 def _nothing(split: str, state: DriftState) -> Drift:
-    return Drift(subject=SUBJECT, head=None, split=split, state=state, rows=0, rows_then=0)
+    return Drift(subject=VOCABULARY, head=None, split=split, state=state, rows=0, rows_then=0)

@@ -1,13 +1,12 @@
 """The latency gate over HTTP: at the declared rate, is a caller answered within the budget?
 
 An open loop: requests leave on schedule and their latency is counted from when they were due, so that
-waiting in a queue counts. The p95 is decided by the same order statistics as for the bundle alone
-(`expectations.gates.latency`). Knows arrays and rules; does not know sockets or processes.
+waiting in a queue counts. The p95 is decided by exact bounds, as for the bundle alone
+(`expectations.gates.limits`). Knows arrays and rules; does not know sockets or processes.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.gates.latency import QUANTILE, decide_limit, quantile_bounds, requests_needed
+from expectations.gates.limits import Floats, budget_figures, judge_p95, usable, within
 from expectations.spec import GateRules
 from expectations.verdict import Figures, Finding, Outcome, Verdict
-
-Floats = NDArray[np.float64]
 
 LATE_SHARE = 0.05
 """Share of requests that may leave more than one interval after they were due. Lateness is contained in the
@@ -42,7 +39,7 @@ class HttpTimings:
     peak_rss_mb: float | None = None
     """Largest resident set of the endpoint (all its processes together), in MiB."""
     bundle_sha256: str | None = None
-    """Digest of the bundle that the endpoint said it serves."""
+    """Digest of the bundle that the endpoint reported."""
     threads: int | None = None
     """CPU threads of the model in the endpoint."""
     problem: str = ""
@@ -82,83 +79,53 @@ def judge_http(timings: HttpTimings, rules: GateRules, bundle_sha256: str | None
 
 
 def _latency(timings: HttpTimings, rules: GateRules, bundle_sha256: str | None) -> Finding:
-    limit, values = rules.budget_p95_ms, timings.latency_ms
-    figures: Figures = {"metric": "p95 ms", "compare": "budget", "unit": "ms", "limit": limit}
-    figures |= {"n": values.size, "rate_per_s": timings.rate_per_s, "threads": timings.threads}
-
-    def said(outcome: Outcome, reason: str) -> Finding:
-        subject = f"p95 over HTTP at {timings.rate_per_s:g}/s"
-        return Finding(subject=subject, outcome=outcome, reason=reason, figures=figures)
-
-    if timings.problem:
-        return said("fail", f"a private endpoint did not serve this bundle: {timings.problem}")
-    if not values.size:
-        return said("inconclusive", "no request was sent; time again")
-    if bundle_sha256 is not None and timings.bundle_sha256 != bundle_sha256:
-        return said("fail", "the endpoint served other bytes than are judged; time again")
-    if timings.threads != rules.latency_threads or timings.rate_per_s != rules.http_rate_per_s:
-        return said(
-            "fail",
-            f"asked at {timings.rate_per_s:g} a second of {timings.threads} threads, declared "
-            f"{rules.http_rate_per_s:g} of {rules.latency_threads}: what was measured is not declared",
-        )
-    refused = int(np.count_nonzero(timings.status != 200))
-    if refused:
-        seen = ", ".join(str(code) for code in sorted(set(timings.status[timings.status != 200].tolist())))
-        return said(
-            "fail",
-            f"{refused} of {values.size} requests were not answered with 200 (seen: {seen}; 0 is no reply): "
-            "the endpoint cannot keep the declared rate; lower `gates.http_rate_per_s` or speed up the model",
-        )
-    if not (np.isfinite(values).all() and (values > 0).all()):
-        return said("fail", "a latency is not a positive finite number; the timings are broken, time again")
-    late = float(np.mean(timings.late_ms > 1000 / timings.rate_per_s))
-    lower, upper = quantile_bounds(values, rules.confidence)
-    figures |= {"shared": float(np.quantile(values, QUANTILE)), "late_share": late}
-    figures |= {"confidence": rules.confidence, "lower": lower if math.isfinite(lower) else None}
-    figures |= {"upper": upper if math.isfinite(upper) else None}
-    if late > LATE_SHARE:
-        return said(
-            "inconclusive",
-            f"{late:.0%} of the requests left more than an interval late: this machine could not keep the "
-            f"schedule of {timings.rate_per_s:g} a second; time again when it is quiet, or lower the rate",
-        )
-    return said(*_decided(values, lower, upper, rules, figures))
+    figures: Figures = {**budget_figures(rules), "n": timings.latency_ms.size}
+    figures |= {"rate_per_s": timings.rate_per_s, "threads": timings.threads}
+    subject = f"p95 over HTTP at {timings.rate_per_s:g}/s"
+    outcome, reason = _decided(timings, rules, bundle_sha256, figures)
+    return Finding(subject=subject, outcome=outcome, reason=reason, figures=figures)
 
 
 def _decided(
-    values: Floats, lower: float, upper: float, rules: GateRules, figures: Figures
+    timings: HttpTimings, rules: GateRules, bundle_sha256: str | None, figures: Figures
 ) -> tuple[Outcome, str]:
-    limit, confidence, n = rules.budget_p95_ms, f"{rules.confidence:.0%}", values.size
-    least = requests_needed(rules.confidence)
-    needed = requests_needed(rules.confidence, over_share=float(np.mean(values > limit)))
-    figures["requests_needed"] = needed
-    outcome = decide_limit(lower, upper, limit)
-    if outcome == "pass":
-        return outcome, (
-            f"at most {upper:.1f} ms ({confidence}, {n} requests, at least {least} needed), counted from "
-            f"when each was due; the budget is {limit:g} ms"
+    values, status = timings.latency_ms, timings.status
+    if timings.problem:
+        return "fail", f"a private endpoint did not serve this bundle: {timings.problem}"
+    if not values.size:
+        return "inconclusive", "no request was sent; time again"
+    if bundle_sha256 is not None and timings.bundle_sha256 != bundle_sha256:
+        return "fail", "the endpoint served other bytes than are judged; time again"
+    if timings.threads != rules.latency_threads or timings.rate_per_s != rules.http_rate_per_s:
+        return "fail", (
+            f"measured at {timings.rate_per_s:g} requests a second and {timings.threads} threads, declared "
+            f"{rules.http_rate_per_s:g} and {rules.latency_threads}: time again at what is declared"
         )
-    if outcome == "fail":
-        return outcome, (
-            f"at least {lower:.1f} ms ({confidence}, {n} requests); the budget is {limit:g} ms: use a "
-            "smaller encoder, more `deploy.workers`, or declare a lower `gates.http_rate_per_s`"
+    if refused := status[status != 200].tolist():
+        seen = ", ".join(str(code) for code in sorted(set(refused)))
+        return "fail", (
+            f"{len(refused)} of {values.size} requests were not answered with 200 (seen: {seen}; 0 is no "
+            "reply): the endpoint cannot keep the declared rate; lower `gates.http_rate_per_s` or speed up "
+            "the model"
         )
-    if math.isinf(upper):
-        return outcome, f"{n} requests were sent; a p95 at {confidence} needs at least {least}"
-    tell = "too near for more requests to tell" if needed is None else f"about {needed:,} requests would tell"
-    return outcome, f"at most {upper:.1f} ms; the budget is {limit:g} ms: {tell}"
+    outcome, reason = judge_p95(
+        values,
+        rules,
+        figures,
+        remedy="use a smaller encoder, more `deploy.workers`, or declare a lower `gates.http_rate_per_s`",
+        counted=", counted from when each was due",
+    )
+    figures["late_share"] = late = float(np.mean(timings.late_ms > 1000 / timings.rate_per_s))
+    if usable(values) and late > LATE_SHARE:
+        return "inconclusive", (
+            f"{late:.0%} of the requests left more than an interval late: this machine could not keep the "
+            f"schedule of {timings.rate_per_s:g} a second; time again when it is quiet, or lower the rate"
+        )
+    return outcome, reason
 
 
 def _memory(timings: HttpTimings, rules: GateRules) -> Finding:
     """The endpoint's own peak: Python, server and bundle, not the bundle alone."""
-    peak, limit, subject = timings.peak_rss_mb, rules.max_memory_mb, "peak memory of the endpoint"
-    figures: Figures = {"metric": "MiB", "compare": "budget", "unit": "MiB", "shared": peak, "limit": limit}
-    if peak is None:
-        reason = f"not measured; expected at most {limit:g} MiB: time again"
-        return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
-    within = math.isfinite(peak) and 0 < peak <= limit
-    reason = f"{peak:,.0f} MiB at its peak, expected at most {limit:g}"
-    if not within:
-        reason += "; use a smaller encoder, cut layers, or raise `gates.max_memory_mb`"
-    return Finding(subject=subject, outcome="pass" if within else "fail", reason=reason, figures=figures)
+    figures: Figures = {"metric": "MiB", "compare": "budget", "unit": "MiB", "shared": timings.peak_rss_mb}
+    figures["limit"] = rules.max_memory_mb
+    return within("peak memory of the endpoint", timings.peak_rss_mb, " MiB", "max_memory_mb", figures)

@@ -4,33 +4,25 @@ Knows timings and rules; does not know processes or bundles.
 
 - The *ratio* to the sum of the baselines, called one after another, is decided by its interval from a
   bootstrap of whole blocks, since requests near each other in time are alike.
-- The *p95 budget* is decided by order statistics: without any assumption on the shape of the
-  distribution, the k-th smallest of n latencies is an upper bound of the 95th percentile if
-  P(Binomial(n, 0.95) < k) is at least the confidence (Conover 1999, Practical Nonparametric Statistics,
-  section 3.2). No k serves while n is too small: 59 requests are needed at 95%.
+- The *p95 budget* is decided by exact bounds (`expectations.gates.limits`).
 - The *A/A control*, the shared bundle against a second process of itself, must have a ratio of 1.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import binom
 
+from expectations.gates.limits import BROKEN, budget_figures, decide_limit, judge_p95, usable
 from expectations.gates.timings import Timings
 from expectations.spec import GateRules
 from expectations.stats.bootstrap import Floats, bca_interval, resample_weights
 from expectations.stats.paired import Interval
 from expectations.verdict import Figures, Finding, Outcome, Verdict
 
-QUANTILE = 0.95
-"""The percentile that the budget is about."""
 MIN_BLOCKS = 10
 """Fewest blocks that a bootstrap over blocks can say anything from."""
-MOST_REQUESTS = 1_000_000
-"""Beyond this a needed count is not worth printing."""
 
 
 def judge_latency(
@@ -58,36 +50,10 @@ def judge_latency(
     return Verdict(gate="latency", findings=tuple(findings))
 
 
-def requests_needed(confidence: float, quantile: float = QUANTILE, over_share: float = 0.0) -> int | None:
-    """Requests with which the exact binomial rule can pass, when a share of them is over the budget.
-
-    With none over it is the smallest n with quantile^n <= 1 - confidence: 59 for 0.95 and 0.95.
-    None if no number of requests up to a million would do.
-    """
-    if over_share >= 1 - quantile:
-        return None
-    n = math.ceil(math.log(1 - confidence) / math.log(quantile))
-    while n <= MOST_REQUESTS:
-        if binom.cdf(math.ceil(over_share * n), n, 1 - quantile) <= 1 - confidence:
-            return n
-        n += max(1, n // 200)
-    return None
-
-
-def quantile_bounds(values: Floats, confidence: float, quantile: float = QUANTILE) -> tuple[float, float]:
-    """One-sided exact bounds of a quantile; `-inf` or `inf` where the sample is too small for one."""
-    n, ordered = values.size, np.sort(values)
-    ranks = np.arange(1, n + 1)
-    below = binom.cdf(ranks - 1, n, quantile)  # P(the k-th smallest lies above the quantile)
-    uppers, lowers = ranks[below >= confidence], ranks[1 - below >= confidence]
-    upper = float(ordered[uppers[0] - 1]) if uppers.size else math.inf
-    return (float(ordered[lowers[-1] - 1]) if lowers.size else -math.inf), upper
-
-
 def _threads(timings: Timings, rules: GateRules) -> Finding:
     figures: Figures = {"threads": timings.threads, "threads_declared": rules.latency_threads}
     if timings.threads is None:
-        reason = "the timings do not say at how many threads they were taken; time again"
+        reason = "the timings do not name their number of threads; time again"
         return Finding(subject="threads", outcome="inconclusive", reason=reason, figures=figures)
     seen = f"timed at {timings.threads} threads, declared {rules.latency_threads}"
     if timings.threads != rules.latency_threads:
@@ -139,13 +105,6 @@ def _ratio(subject: str, timings: Timings, others: Sequence[str], limit: float, 
     return Finding(subject=subject, outcome=outcome, reason=seen, figures=figures)
 
 
-def decide_limit(lower: float, upper: float, limit: float) -> Outcome:
-    """`pass` if the upper bound is within the limit, `fail` if the lower is beyond it or either is `nan`."""
-    if math.isnan(lower) or math.isnan(upper) or lower > limit:
-        return "fail"
-    return "pass" if upper <= limit else "inconclusive"
-
-
 def _measure(
     timings: Timings, others: Sequence[str], rules: GateRules, figures: Figures
 ) -> Interval | tuple[Outcome, str]:
@@ -154,15 +113,15 @@ def _measure(
     absent = [name for name in ("shared", *others) if name not in timings.bundles]
     if absent or not others:
         return "inconclusive", f"not timed: {', '.join(absent) or 'any baseline'}; time all in one run"
-    if not all(_usable(timings.of(name)) for name in ("shared", *others)):
-        return "fail", "a latency is not a positive finite number; the timings are broken, time again"
-    asked = timings.asked("shared")
-    if any(timings.asked(name) != asked for name in others):
-        return "fail", "the bundles were not asked for the same texts in the same blocks; time all in one run"
+    if not all(usable(timings.of(name)) for name in ("shared", *others)):
+        return "fail", BROKEN
+    requests = timings.requests("shared")
+    if any(timings.requests(name) != requests for name in others):
+        return "fail", "the bundles did not get the same texts in the same blocks; time all in one run"
     shared = timings.block_medians("shared")
     sums = np.sum([timings.block_medians(name) for name in others], axis=0)
     figures |= {"shared": float(shared.mean()), "baseline": float(sums.mean())}
-    figures |= {"n": len(asked), "blocks": shared.size}
+    figures |= {"n": len(requests), "blocks": shared.size}
     if shared.size < MIN_BLOCKS:
         return "inconclusive", f"timed in {shared.size} blocks; an interval needs at least {MIN_BLOCKS}"
     ratio = _block_bootstrap(shared, sums, rules)
@@ -183,44 +142,14 @@ def _block_bootstrap(shared: Floats, others: Floats, rules: GateRules) -> Interv
 
 def _budget(timings: Timings, rules: GateRules) -> Finding:
     """The p95 of one request for all heads, against its budget."""
-    values, subject, limit = timings.of("shared"), "p95 of one request", rules.budget_p95_ms
-    confidence = f"{rules.confidence:.0%}"
-    figures: Figures = {
-        "metric": "p95 ms",
-        "compare": "budget",
-        "unit": "ms",
-        "limit": limit,
-        "n": values.size,
-    }
+    values, figures = timings.of("shared"), budget_figures(rules)
+    figures["n"] = values.size
+    outcome: Outcome
     if not values.size:
-        reason = "the shared bundle was not timed; time it"
-        return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
-    if not _usable(values):
-        reason = "a latency is not a positive finite number; the timings are broken, time again"
-        return Finding(subject=subject, outcome="fail", reason=reason, figures=figures)
-    lower, upper = quantile_bounds(values, rules.confidence)
-    least = requests_needed(rules.confidence)
-    needed = requests_needed(rules.confidence, over_share=float(np.mean(values > limit)))
-    figures |= {"shared": float(np.quantile(values, QUANTILE)), "confidence": rules.confidence}
-    figures |= {"lower": lower if math.isfinite(lower) else None}
-    figures |= {"upper": upper if math.isfinite(upper) else None, "requests_needed": needed}
-    outcome = decide_limit(lower, upper, limit)
-    bounds = f"{f'{lower:.1f}' if math.isfinite(lower) else '–'} and {upper:.1f} ms"
-    if outcome == "pass":
-        reason = f"at most {upper:.1f} ms ({confidence}, {values.size} requests); the budget is {limit:g} ms"
-    elif outcome == "fail":
-        reason = f"at least {lower:.1f} ms ({confidence}); the budget is {limit:g} ms: use a smaller encoder"
-    elif math.isinf(upper):
-        reason = f"{values.size} requests were timed; a p95 at {confidence} needs at least {least}"
-    elif needed is None:
-        reason = f"between {bounds}; the budget is {limit:g} ms, and it is too near for more requests to tell"
+        outcome, reason = "inconclusive", "the shared bundle was not timed; time it"
     else:
-        reason = f"between {bounds}; the budget is {limit:g} ms, and about {needed:,} requests would tell"
-    return Finding(subject=subject, outcome=outcome, reason=reason, figures=figures)
-
-
-def _usable(values: Floats) -> bool:
-    return bool(values.size and np.isfinite(values).all() and (values > 0).all())
+        outcome, reason = judge_p95(values, rules, figures, remedy="use a smaller encoder")
+    return Finding(subject="p95 of one request", outcome=outcome, reason=reason, figures=figures)
 
 
 def _shown(ratio: Interval) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.spec import UNLABELLED, HeadKind, HeadSpec
+from model.bundle.card import HeadKind
+from model.spec import UNLABELLED, HeadSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,8 +98,8 @@ def load_scores(
 
     Args:
         heads: kind and labels of each head, in the order of the rows that were scored.
-        card: the same as the bundle answers them (`card_heads`), where its labels or their order differ,
-            as an older model's may; its answers are brought to the order of `heads`.
+        card: the heads of the bundle (`card_heads`), where its labels or their order differ, as an older
+            model's may; its answers are brought to the order of `heads`.
 
     Raises:
         ValueError: an array is missing or does not fit its head; names file and head.
@@ -130,7 +131,8 @@ def load_scores(
 
 
 def _reorder(decisions: NDArray[Any], answered: HeadSpec, wanted: HeadSpec) -> NDArray[Any]:
-    """Decisions in the label order of `answered`, told in that of `wanted`; labels it lacks never apply."""
+    """Decisions in the label order of `answered`, brought to that of `wanted`; labels that `answered` lacks
+    never apply."""
     place = {label: index for index, label in enumerate(wanted.labels)}
     moves = np.array([place.get(label, -1) for label in answered.labels], dtype=np.int32)
     if wanted.kind == "multiclass":

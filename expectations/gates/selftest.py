@@ -1,8 +1,8 @@
 """The gates judge themselves: a model ties with itself, and copies broken on purpose are rejected.
 
-`python -m expectations.gates.selftest` runs it on synthetic evidence; `run_selftest` runs it on the evidence of
-a real model, whose own answers are then what the broken copies are made of. Pure arrays: nothing is
-trained or timed. A case is right only if the finding that should object does, and no other does.
+`python -m expectations.gates.selftest` runs it on synthetic evidence; `run_selftest` runs it on the evidence
+of a real model, whose own answers are then broken. Pure arrays: nothing is trained or timed. A case is right
+only if the finding that should object does, and no other does.
 """
 
 from __future__ import annotations
@@ -145,15 +145,17 @@ def synthetic_evidence(seed: int = 17, *, rows: int = 4000, blocks: int = 20, te
         "emotion": HeadSpec(kind="multilabel", labels=("p", "q", "r", "s", "t", "u")),
     }
     topic = rng.integers(0, 5, rows, dtype=np.int32)
-    said = np.where(rng.random(rows) < 0.8, topic, rng.integers(0, 5, rows)).astype(np.int32)
+    answers = np.where(rng.random(rows) < 0.8, topic, rng.integers(0, 5, rows)).astype(np.int32)
     emotion = (rng.random((rows, 6)) < np.linspace(0.1, 0.4, 6)).astype(np.int8)
-    felt = np.where(rng.random((rows, 6)) < 0.8, emotion, 1 - emotion).astype(np.int8)
+    answered = np.where(rng.random((rows, 6)) < 0.8, emotion, 1 - emotion).astype(np.int8)
     topic[: rows // 10] = -1  # unlabelled rows and cells, as real data has them
     emotion[-rows // 10 :] = -1
     scores = {
-        "topic": HeadScores(kind="multiclass", labels=heads["topic"].labels, targets=topic, decisions=said),
+        "topic": HeadScores(
+            kind="multiclass", labels=heads["topic"].labels, targets=topic, decisions=answers
+        ),
         "emotion": HeadScores(
-            kind="multilabel", labels=heads["emotion"].labels, targets=emotion, decisions=felt
+            kind="multilabel", labels=heads["emotion"].labels, targets=emotion, decisions=answered
         ),
     }
     names = ("shared", "control", "baseline:topic", "baseline:emotion")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from expectations.gates.accuracy import compared_head, point_limit
+from expectations.gates.comparison import compared_head, point_limit
 from expectations.gates.head_metrics import metric_value
 from expectations.gates.scores import HeadScores
 from expectations.spec import GateRules, SliceRule
@@ -84,13 +84,13 @@ def judge_slices(
     heads: Mapping[str, HeadSpec],
     dataset: Path | None,
 ) -> list[Verdict]:
-    """One verdict for all slices; none where no slice is asked for.
+    """One verdict for all slices; none where no slice is configured.
 
     Args:
         dataset: the dataset folder that the scored rows came from.
 
     Raises:
-        ValueError: slices are asked for without a dataset, or its test rows are not those that were scored.
+        ValueError: slices are configured without a dataset, or its test rows are not those that were scored.
     """
     if not rules.slices:
         return []
@@ -127,16 +127,16 @@ def _judge_rule(
         )
     few: dict[str, int] = {}
     judged = 0
-    for said, mask, asked_for in _masks(rule, rows, shared):
+    for called, mask, named in _masks(rule, rows, shared):
         n = int((shared.labelled & mask).sum())
         if n < rule.min_rows:
-            if asked_for:
-                yield _too_few(f"{name}, {said}", n, rule)
+            if named:
+                yield _too_few(f"{name}, {called}", n, rule)
             else:
-                few[said] = n
+                few[called] = n
             continue
         judged += 1
-        yield from _judge_slice(f"{name}, {said}", rule, head, shared, baseline, mask, rules)
+        yield from _judge_slice(f"{name}, {called}", rule, head, shared, baseline, mask, rules)
     if rule.column is not None and not rule.values and (few or not judged):
         yield from _left_out(name, rule, few, judged)
 
@@ -145,13 +145,13 @@ def _masks(rule: SliceRule, rows: TestRows, shared: HeadScores) -> Iterator[tupl
     """(How the slice is called, its rows, whether the rule names it)."""
     if rule.column is None:
         least, most = rule.min_chars or 0, rule.max_chars
-        said = (
+        called = (
             f"texts of {least} to {most} characters" if most is not None else f"texts from {least} characters"
         )
         within = (rows.chars >= least) & (
             rows.chars <= (most if most is not None else rows.chars.max(initial=0))
         )
-        yield said, within, True
+        yield called, within, True
         return
     cells = rows.columns.get(rule.column, (frozenset(),) * rows.count)
     counted = Counter(
@@ -200,9 +200,9 @@ def _too_few(subject: str, n: int, rule: SliceRule) -> Finding:
 
 
 def _left_out(name: str, rule: SliceRule, few: Mapping[str, int], judged: int) -> Iterator[Finding]:
-    """Values that nobody asked for by name and that have too few rows: they are named, not judged."""
+    """Values that the rule does not name and that have too few rows: they are named, not judged."""
     subject = f"{name}, slices by {rule.column}"
-    named = ", ".join(f"{said} ({n:,})" for said, n in list(few.items())[:MOST_NAMED])
+    named = ", ".join(f"{called} ({n:,})" for called, n in list(few.items())[:MOST_NAMED])
     if len(few) > MOST_NAMED:
         named += f" and {len(few) - MOST_NAMED:,} more"
     figures = {"judged": judged, "not_judged": len(few), "min_rows": rule.min_rows}
@@ -211,5 +211,5 @@ def _left_out(name: str, rule: SliceRule, few: Mapping[str, int], judged: int) -
         reason += f": {named}" if few else "; is the column empty?"
         yield Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
         return
-    reason = f"{judged} judged; not judged for want of {rule.min_rows:,} labelled test rows: {named}"
+    reason = f"{judged} judged; not judged, with fewer than {rule.min_rows:,} labelled test rows: {named}"
     yield Finding(subject=subject, outcome="pass", reason=reason, figures=figures)

@@ -54,7 +54,7 @@ class Timings:
         """`(q,)` latencies of one bundle in milliseconds, in the order sent."""
         return np.asarray(self.total_ms[self.bundle == bundle])
 
-    def asked(self, bundle: str) -> list[tuple[int, int]]:
+    def requests(self, bundle: str) -> list[tuple[int, int]]:
         """Blocks and texts that a bundle was asked for, sorted: what two bundles must share."""
         at = self.bundle == bundle
         return sorted(zip(self.block[at].tolist(), self.text[at].tolist(), strict=True))

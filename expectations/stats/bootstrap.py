@@ -56,7 +56,7 @@ def compare_cells(
 
     Args:
         targets: `(N, L)`, 1 applies, 0 does not, -1 unknown: the cell counts for neither model.
-        shared: `(N, L)`, 1 where the shared model says that the label applies, else 0.
+        shared: `(N, L)`, the shared model's answers, 1 where the label applies, else 0.
         baseline: `(N, L)`, the baseline's answers.
         average: `macro`, the mean of the labels' F1 (a label that neither occurs nor is answered counts
             0, for both models alike); `micro`, F1 over all cells; `cells`, the share of right cells.
@@ -167,11 +167,13 @@ def _counts(targets: Cells, answers: Cells, average: Average) -> NDArray[np.int3
 
     F1 = 2 TP / (answered + true); a share of cells = right / known.
     """
-    known, true, said = targets >= 0, targets == 1, answers == 1
+    known, true, positive = targets >= 0, targets == 1, answers == 1
     if average == "cells":
-        return np.stack([(known & (true == said)).sum(axis=1), known.sum(axis=1)], axis=1).astype(np.int32)
-    above = 2 * (true & said).astype(np.int32)
-    below = true.astype(np.int32) + (said & known)
+        return np.stack([(known & (true == positive)).sum(axis=1), known.sum(axis=1)], axis=1).astype(
+            np.int32
+        )
+    above = 2 * (true & positive).astype(np.int32)
+    below = true.astype(np.int32) + (positive & known)
     if average == "micro":
         return np.stack([above.sum(axis=1), below.sum(axis=1)], axis=1).astype(np.int32)
     return np.concatenate([above, below], axis=1)

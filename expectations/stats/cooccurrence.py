@@ -18,7 +18,7 @@ def cooccurrence(dataset: Path, head: str, labels: Sequence[str]) -> NDArray[np.
     (K, K), rows by i.
 
     The diagonal is 1 where the label occurs at all; a label that never occurs gives a row of 0. Where no
-    text with label i knows label j (another source labelled it) nothing can be said: NaN.
+    text with label i knows label j (another source labelled it) nothing is known: NaN.
     """
     table = pq.read_table(
         dataset / "labels.parquet", columns=["text_id", "label"], filters=[("head", "==", head)]

@@ -6,7 +6,7 @@ on rows which bear that answer, within the number of such errors estimated for e
 to the given answer: the smaller, the worse.
 
 The cells of a multilabel head are so many yes-or-no questions, as in `cleanlab.multilabel_classification`;
-each is asked by itself here, because a row may know some of its labels and not others. What is unlabelled
+each is scored by itself here, because a row may know some of its labels and not others. What is unlabelled
 takes no part.
 
 Does not know rows, texts or models; changes no label.
@@ -28,7 +28,7 @@ Integers = NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True)
 class LabelScores:
-    """What is thought of the given answers of one head: (N,) for multiclass, (N, L) for multilabel."""
+    """How plausible the given answers of one head are: (N,) for multiclass, (N, L) for multilabel."""
 
     score: NDArray[np.float64]
     """Probability of the given answer, in [0, 1]; NaN where unlabelled."""
@@ -80,7 +80,7 @@ def _score_known(targets: Integers, probabilities: NDArray[np.float64]) -> Label
     # Where all rows bear one answer, nothing is known of what another one looks like.
     if np.unique(given).size >= 2:
         with warnings.catch_warnings():
-            # A label with few rows is estimated badly; that is so, and the page says how many there are.
+            # A label with few rows is estimated badly; the page shows how many rows there are.
             warnings.filterwarnings("ignore", message="May not flag all label issues", category=UserWarning)
             suspected[known] = find_label_issues(given, answered, n_jobs=1)
         score[known] = get_label_quality_scores(given, answered, method="self_confidence")

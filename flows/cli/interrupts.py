@@ -2,7 +2,7 @@
 
 Ctrl-C and a service manager signal every process of a run, and so its temporary Prefect server too. Prefect
 then goes on telling the dead server what became of the flow: 158 s were seen. Does not know what was under
-way: what is left is mended by the next start, as after a kill -9.
+way: the next start puts right what was left half done, as after a kill -9.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def ended_in_time() -> Iterator[None]:
     To be entered in the main thread. Prefect puts its own handler of SIGTERM over ours while a flow runs, so
     the deadline hangs on no handler: Python writes the number of each signal that it handles to a socket.
     """
-    heard, told = socket.socketpair()
-    told.setblocking(False)
+    listening, waking = socket.socketpair()
+    waking.setblocking(False)
     before = {number: signal.signal(number, interrupted) for number in INTERRUPTS}
-    other = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_leave_in_time, args=(heard,), name="interrupts", daemon=True).start()
+    other = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_leave_in_time, args=(listening,), name="interrupts", daemon=True).start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(other)
         for number, handler in before.items():
             signal.signal(number, handler)
-        told.close()
+        waking.close()
 
 
 def interrupted(number: int, frame: FrameType | None) -> NoReturn:
@@ -49,11 +49,13 @@ def interrupted(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _leave_in_time(heard: socket.socket) -> None:
-    with heard:
-        while numbers := heard.recv(64):
+def _leave_in_time(listening: socket.socket) -> None:
+    with listening:
+        while numbers := listening.recv(64):
             interrupts = [number for number in numbers if number in INTERRUPTS]
             if interrupts:
                 time.sleep(CLEANING_S)
-                os.write(2, b"headgate: interrupted; the next start mends what this run left\n")
+                os.write(
+                    2, b"headgate: interrupted; the next start puts right what this run left half done\n"
+                )
                 os._exit(128 + interrupts[0])

@@ -1,6 +1,6 @@
 """Run a flow in this process and sort what can go wrong into exit codes.
 
-Knows which errors are the user's to mend (one clear message) and which are ours (a traceback).
+A foreseen error is shown as one clear message, any other with its traceback.
 """
 
 from __future__ import annotations

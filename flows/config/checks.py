@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.config.messages import listed, nearest, seen
-from sources.spec import TargetSpec
+from flows.config.messages import listed, seen
+from model.suggestions import did_you_mean
+from sources.spec import source_problems, split_problems
 
 if TYPE_CHECKING:
     from flows.config.schema import Project
@@ -20,28 +21,14 @@ def disagreements(project: Project) -> Iterator[str]:
     """What single fields cannot see: names that point at nothing, heads that no source labels."""
     heads = set(project.heads)
     for source_name, source in project.sources.items():
-        at = f"sources.{source_name}"
-        if (source.path is None) == (source.hub is None):
-            yield f"{at}: give exactly one of `path` and `hub`"
-        if not source.heads:
-            yield f"{at}.heads: the source labels no head; expected at least one of {listed(heads)}"
-        for head, target in source.heads.items():
-            if head not in heads:
-                near = nearest(head, heads)
-                yield f"{at}.heads.{head}: no such head{near}; expected one of {listed(heads)}"
-            elif isinstance(target, TargetSpec):
-                yield from _target_disagreements(f"{at}.heads.{head}", target)
-        if source.split is not None and (source.split_column or isinstance(source.path, dict)):
-            yield f"{at}.split: the split is given twice; keep one of `split`, `split_column`, split paths"
-        if not source.header and not source.names:
-            yield f"{at}.names: a file without a header needs the names of its columns"
+        yield from (f"sources.{source_name}.{line}" for line in source_problems(source, heads))
     labelled = {head for source in project.sources.values() for head in source.heads}
     for head in sorted(heads - labelled):
         yield f"heads.{head}: no source labels this head; name its column in one source's `heads`"
     for field in ("margins", "floors", "label_floors", "max_calibration_error"):
         for head in getattr(project.gates, field):
             if head not in heads:
-                near = nearest(head, heads)
+                near = did_you_mean(head, heads)
                 yield f"gates.{field}.{head}: no such head{near}; expected one of {listed(heads)}"
     yield from _slice_disagreements(project)
     if project.deploy.threads != project.gates.latency_threads:
@@ -49,9 +36,7 @@ def disagreements(project: Project) -> Iterator[str]:
             f"deploy.threads: {project.deploy.threads}, but gates.latency_threads is "
             f"{project.gates.latency_threads}; what is measured must be what serves: give both the same"
         )
-    for source_name in project.split.prefer:
-        if source_name not in project.sources:
-            yield f"split.prefer: no source {source_name!r}{nearest(source_name, set(project.sources))}"
+    yield from (f"split.{line}" for line in split_problems(project.split, project.sources))
     for head, spec in project.heads.items():
         if len(set(spec.labels)) != len(spec.labels):
             yield f"heads.{head}.labels: a label is listed twice"
@@ -68,7 +53,7 @@ def _slice_disagreements(project: Project) -> Iterator[str]:
         if (rule.column is None) == (band == (None, None)):
             yield f"{at}: give either `column` or a band of `min_chars` and `max_chars`"
         elif rule.column is not None and rule.column not in known:
-            near = nearest(rule.column, known)
+            near = did_you_mean(rule.column, known)
             yield (
                 f"{at}.column: {rule.column!r} is not carried into the dataset{near}; expected one of "
                 f"{listed(known)}, or name it in a source's `keep`"
@@ -81,13 +66,8 @@ def _slice_disagreements(project: Project) -> Iterator[str]:
             yield f"{at}: nothing is judged; give a `margin`, a `floor` or both"
         for head in rule.heads:
             if head not in heads:
-                near = nearest(head, heads)
+                near = did_you_mean(head, heads)
                 yield f"{at}.heads: no head {head!r}{near}; expected one of {listed(heads)}"
-
-
-def _target_disagreements(at: str, target: TargetSpec) -> Iterator[str]:
-    if (target.column is None) == (target.columns is None):
-        yield f"{at}: give exactly one of `column` and `columns`"
 
 
 def absent_modules(project: Project, base: Path) -> Iterator[str]:

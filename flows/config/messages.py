@@ -5,7 +5,6 @@ Knows pydantic's errors; does not know the project's fields beyond their types.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from model.errors import HeadgateError
+from model.suggestions import did_you_mean
 
 
 class ConfigError(HeadgateError):
@@ -49,7 +49,7 @@ def problems(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
         elif kind in ("unexpected_keyword_argument", "extra_forbidden"):
             known = _fields_at(root, item["loc"][:-1])
             key = str(item["loc"][-1])
-            yield f"{where}: unknown field{nearest(key, known)}; expected one of {listed(known)}"
+            yield f"{where}: unknown field{did_you_mean(key, known)}; expected one of {listed(known)}"
         elif kind in ("missing", "missing_argument"):
             yield f"{where}: missing; expected {_expectation_at(root, item['loc'])}"
         elif kind == "string_pattern_mismatch":
@@ -109,12 +109,6 @@ def _mapping_type(annotation: Any) -> Any:
 def listed(names: set[str]) -> str:
     """Names in order, with commas."""
     return ", ".join(sorted(names))
-
-
-def nearest(name: str, known: set[str]) -> str:
-    """` (did you mean `…`?)` where a known name is close, else nothing."""
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f" (did you mean `{near[0]}`?)" if near else ""
 
 
 def seen(value: Any) -> str:

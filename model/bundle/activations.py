@@ -5,7 +5,7 @@ Axes: N rows, L labels.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,31 +18,43 @@ Ints = NDArray[np.integer[Any]]
 
 def softmax(logits: Floats) -> Floats:
     """(N, L) → (N, L), rows sum to 1, in float64."""
-    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
-    powers = np.exp(shifted)
-    shares: Floats = powers / powers.sum(1, keepdims=True)
-    return shares
+    powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    probabilities: Floats = powers / powers.sum(1, keepdims=True)
+    return probabilities
 
 
 def sigmoid(logits: Floats) -> Floats:
     """Elementwise 1 / (1 + e^-x) in float64, without overflow."""
-    shares: Floats = 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
-    return shares
+    probabilities: Floats = 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
+    return probabilities
 
 
 def probabilities(kind: HeadKind, logits: Floats, temperature: float = 1.0) -> Floats:
-    """Logits (N, L) → probabilities (N, L), softened by the temperature."""
+    """Logits (N, L) → probabilities (N, L) of logits / temperature (Guo et al. 2017, eq. 9), in float64."""
     scaled = logits.astype(np.float64) / temperature
-    return softmax(scaled) if kind == "multiclass" else sigmoid(scaled)
+    match kind:
+        case "multiclass":
+            return softmax(scaled)
+        case "multilabel":
+            return sigmoid(scaled)
+        case _:
+            assert_never(kind)
 
 
 def decide(kind: HeadKind, probabilities: Floats, thresholds: Floats | float | None = None) -> Ints:
-    """Probabilities (N, L) → decisions: the likeliest label, or every label at or above its threshold.
+    """Probabilities (N, L) → decisions.
+
+    multiclass: int32 (N,), index of the likeliest label, the first among equals. multilabel: int8 (N, L), 1
+    where a label's probability is at or above its threshold.
 
     Args:
         thresholds: multilabel: (L,) or one for all, 0.5 by default; multiclass: ignored.
     """
-    if kind == "multiclass":
-        likeliest: Ints = probabilities.argmax(1).astype(np.int32)
-        return likeliest
-    return (probabilities >= (0.5 if thresholds is None else thresholds)).astype(np.int8)
+    match kind:
+        case "multiclass":
+            likeliest: Ints = probabilities.argmax(1).astype(np.int32)
+            return likeliest
+        case "multilabel":
+            return (probabilities >= (0.5 if thresholds is None else thresholds)).astype(np.int8)
+        case _:
+            assert_never(kind)

@@ -6,7 +6,7 @@ Axes: B texts, L labels of one head. Does not know where logits come from.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one head says about one text."""
+    """What one head answers to one text."""
 
     labels: tuple[str, ...]
     """Multiclass: the likeliest label. Multilabel: those that apply, in the head's order; may be empty."""
@@ -28,28 +28,31 @@ class Answer:
 
 
 def probabilities(head: HeadCard, logits: NDArray[Any]) -> Floats:
-    """logits (B, L) → probabilities (B, L), float32: softmax (multiclass) or sigmoid (multilabel) of
-    logits / temperature (Guo et al. 2017, eq. 9), computed in float64."""
-    chances: Floats = activations.probabilities(head.kind, logits, head.temperature).astype(np.float32)
-    return chances
+    """logits (B, L) → calibrated probabilities (B, L), float32."""
+    result: Floats = activations.probabilities(head.kind, logits, head.temperature).astype(np.float32)
+    return result
 
 
-def decisions(head: HeadCard, chances: NDArray[Any]) -> NDArray[Any]:
-    """probabilities (B, L) → multiclass: index of the likeliest label, int32 (B,), the first of equals;
-    multilabel: 1 from the label's threshold on, else 0, int8 (B, L)."""
-    return activations.decide(
-        head.kind, chances, None if head.thresholds is None else np.asarray(head.thresholds)
-    )
+def decisions(head: HeadCard, probabilities: NDArray[Any]) -> NDArray[Any]:
+    """probabilities (B, L) → decisions at the head's thresholds (`activations.decide`)."""
+    thresholds = None if head.thresholds is None else np.asarray(head.thresholds)
+    return activations.decide(head.kind, probabilities, thresholds)
 
 
-def answers(head: HeadCard, chances: NDArray[Any]) -> list[Answer]:
+def answers(head: HeadCard, probabilities: NDArray[Any]) -> list[Answer]:
     """probabilities (B, L) → one answer a text."""
-    chosen = decisions(head, chances)
-    found = []
-    for row, choice in zip(chances.tolist(), chosen, strict=True):
-        if head.kind == "multiclass":
-            labels: tuple[str, ...] = (head.labels[int(choice)],)
-        else:
-            labels = tuple(label for label, yes in zip(head.labels, choice, strict=True) if yes)
-        found.append(Answer(labels=labels, probabilities=dict(zip(head.labels, row, strict=True))))
-    return found
+    return [
+        Answer(labels=_chosen(head, decision), probabilities=dict(zip(head.labels, row, strict=True)))
+        for row, decision in zip(probabilities.tolist(), decisions(head, probabilities), strict=True)
+    ]
+
+
+def _chosen(head: HeadCard, decision: Any) -> tuple[str, ...]:
+    """Names of the labels of one decision: an index (multiclass), or (L,) of 0 and 1 (multilabel)."""
+    match head.kind:
+        case "multiclass":
+            return (head.labels[int(decision)],)
+        case "multilabel":
+            return tuple(label for label, applies in zip(head.labels, decision, strict=True) if applies)
+        case _:
+            assert_never(head.kind)

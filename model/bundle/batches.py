@@ -1,8 +1,8 @@
 """Which rows go together: batches of similar length within a budget of rows and tokens.
 
-Sorting only within windows of a shuffled order keeps padding low and order random. Pure functions of
-lengths and seeds, so that a resumed training finds the same batches. Does not know texts or targets.
-"""
+Rows are sorted only within windows of a shuffled order: padding stays low and the order random. Pure
+functions of lengths and seeds, so that a resumed training continues with equal batches. Does not know texts
+or targets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW_BATCHES = 128
-"""Batches' worth of rows that are sorted together. 128: padding near 2% with short texts (50: 5%), and
-a row still meets different company in each epoch."""
+"""Number of batches whose rows are sorted together. 128: padding is near 2% with short texts (50: 5%), and a
+row still has other neighbours in each epoch."""
 
 Batch = NDArray[np.int64]
 """(B,) row numbers."""
@@ -63,7 +63,7 @@ def cut_batches(
 
 
 def sorted_batches(lengths: NDArray[np.int64], *, batch_rows: int, batch_tokens: int) -> list[Batch]:
-    """Batches for inference, longest texts first (what does not fit in memory fails at once)."""
+    """Batches for inference, longest texts first: a batch that does not fit in memory fails at once."""
     order = np.argsort(-lengths, kind="stable")
     return cut_batches(order, lengths, batch_rows=batch_rows, batch_tokens=batch_tokens)
 

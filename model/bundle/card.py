@@ -1,7 +1,6 @@
-"""What a bundle says about itself: `card.json`, and its schema.
+"""The card of a bundle, `card.json`: what it answers, how, and where it comes from; and its schema.
 
-Needs the standard library only. Does not know the graph or the tokenizer (`model.bundle.reader`).
-
+Needs the standard library only. Does not know the graph or the tokenizer.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from typing import Any, Literal, cast, get_args
 from .errors import CardError
 
 SCHEMA_VERSION = 1
+
+# Each closed set is declared once; every dispatch over one is exhaustive (`match` with `assert_never`).
 HeadKind = Literal["multiclass", "multilabel"]
 MetricName = Literal["accuracy", "macro_f1", "micro_f1", "subset_accuracy"]
 Precision = Literal["float32", "int8"]
@@ -42,7 +43,7 @@ class HeadCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """All that `card.json` says."""
+    """The content of `card.json`."""
 
     name: str
     """Name of the registered model, or `baseline-HEAD`."""
@@ -50,7 +51,7 @@ class Card:
     """Name → head, in the order in which they are listed everywhere."""
     max_length: int
     """Longest text in tokens; the rest is cut."""
-    precision: str
+    precision: Precision
     """`float32` or `int8` weights."""
     precision_reason: str
     """Why this precision, with figures."""

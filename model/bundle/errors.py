@@ -6,7 +6,7 @@
         │   └── BundleError      a bundle that may not be used; the message says file or head, seen, expected
         │       ├── BundleFileError  a file is missing, extra, unreadable, or not the one of the manifest
         │       ├── CardError        card.json, golden.json or manifest.json does not hold what it must
-        │       ├── GraphError       the graph does not fit the card, or a weight is not finite
+        │       ├── GraphError       the graph cannot be loaded or does not fit the card
         │       ├── GoldenMismatch   the golden texts are answered differently from when the bundle was made
         │       └── NonFiniteOutput  a logit is infinite or not a number
         └── TextError            a text that cannot be read (not a string, or a lone surrogate in it)
@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 ErrorKind = Literal["usage", "data", "other"]
-"""Who has to act: `usage`: the configuration or what it names must be mended. `data`: a source must be.
-`other`: a process, the registry, the endpoint or the disk failed and said why."""
+"""What has to be corrected. `usage`: the configuration or what it names. `data`: a source. `other`: a
+process, the registry, the endpoint or the disk failed; its message is shown."""
 
 
 class HeadgateError(Exception):
@@ -31,7 +31,7 @@ class HeadgateError(Exception):
 
 
 class ModelError(HeadgateError):
-    """Any failure that `model` foresees; its message says what to do."""
+    """Any failure that `model` foresees; its message says how to correct it."""
 
     kind = "usage"
 
@@ -53,15 +53,15 @@ class CardError(BundleError):
 
 
 class GraphError(BundleError):
-    """The graph does not fit the card, or one of its weights is not finite."""
+    """The graph cannot be loaded or does not fit the card."""
 
 
 class GoldenMismatch(BundleError):
-    """The golden texts are not answered as they were when the bundle was made."""
+    """An answer to a golden text differs from the stored one."""
 
 
 class NonFiniteOutput(BundleError):
-    """A head answered with an infinite logit or one that is not a number."""
+    """A logit is infinite or not a number."""
 
 
 class TextError(ModelError):

@@ -37,19 +37,19 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_json(raw: bytes, path: Path) -> Any:
-    """What the JSON in `raw` says; `path` is named in messages.
+    """The value of the JSON in `raw`; `path` is named in messages.
 
     Raises:
         CardError: it is not JSON, or holds NaN or an infinity.
     """
     try:
-        return json.loads(raw, parse_constant=_not_a_number)
+        return json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise CardError(f"{path}: not JSON: {error}") from error
 
 
-def _not_a_number(word: str) -> None:
-    raise ValueError(f"seen {word}, expected a finite number")
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"seen {name}, expected a finite number")
 
 
 def check_files(folder: Path, manifest: bytes) -> dict[str, bytes]:

@@ -1,10 +1,14 @@
 """The texts that every bundle answers once when it is made and again whenever it is loaded.
 
-Written for this project: of no one's data, of no domain, short and long, plain and odd. Does not know
-their answers.
+Written for this project: taken from nobody's data, of no one domain, short and long, plain and odd. Does
+not know their answers.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..bundle.card import Precision
 
 GOLDEN_TEXTS = (
     "The train leaves at nine and arrives before noon.",
@@ -32,10 +36,10 @@ GOLDEN_TEXTS = (
 )
 """Sixteen texts. Changing one changes the golden answers of bundles made from then on, of no other."""
 
-TOLERANCE = {"float32": 1e-4, "int8": 0.05}
-"""Largest difference of a probability that counts as the same answer.
+TOLERANCE: Mapping[Precision, float] = {"float32": 1e-4, "int8": 0.05}
+"""Precision → largest difference of a probability that counts as the same answer.
 
-float32: sums in another order, on another kind of CPU or in other company in a batch, differ by about 1e-6.
+float32: sums in another order, on another kind of CPU or with other texts in the batch, differ by about 1e-6.
 int8: activations are rounded to 127 steps, so that a difference of 1e-6 can become a step, and a CPU without
-8-bit instructions multiplies exactly instead. A CPU that is further off than this does not get to serve.
-A zeroed head, shuffled outputs or the graph of another training are further off."""
+8-bit instructions multiplies exactly instead. On a CPU that differs by more, the bundle may not serve.
+Zeroed heads, shuffled outputs and graphs of other trainings differ by more."""

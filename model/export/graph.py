@@ -18,7 +18,7 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from ..bundle.reader import HEADS_ENTRY, INPUTS, output_name, session_options
+from ..bundle.graph import HEADS_ENTRY, INPUTS, output_name, session_options
 from ..errors import ModelError
 from ..train.network import MultiHeadNetwork
 
@@ -29,7 +29,7 @@ PARITY = 1e-4
 
 
 class ExportError(ModelError):
-    """The graph is not what the network is; nothing was packaged."""
+    """The graph differs from the network, or holds weights that are not finite; nothing was packaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Graph:
     difference: float
     """Largest difference of a logit to torch, over several shapes with and without padding."""
     fused: bool
-    """Whether attention and layer norms were fused; without, the graph is right but slower."""
+    """Whether attention and layer norms were fused; a graph that is not fused is right, but slower."""
 
 
 class _Traced(nn.Module):
@@ -65,7 +65,7 @@ def export_graph(
         network: in evaluation mode, with eager attention (others are not recognised by the fusions).
         labels: head → its labels, in the order of the outputs.
         max_length: longest text in tokens; the graph is checked up to it.
-        scratch: folder for the file in between.
+        scratch: folder for intermediate files.
 
     Raises:
         ExportError: opset, shapes or weights are wrong, or the graph differs from the network by more
@@ -75,18 +75,18 @@ def export_graph(
     fused = _fuse(network, scratch / "traced.onnx")
     samples = _samples(network, max_length)
     difference = _difference(network, labels, fused, samples)
-    kept, was_fused = fused, True
-    if not difference <= PARITY:  # a pattern that the fusions took for another one
-        kept, was_fused = traced, False
+    chosen, was_fused = fused, True
+    if not difference <= PARITY:  # the fusions took a pattern for another one
+        chosen, was_fused = traced, False
         difference = _difference(network, labels, traced, samples)
         if not difference <= PARITY:
             raise ExportError(
                 f"the ONNX graph differs from the network by {difference:.2g}, expected at most {PARITY:g}; "
                 "this encoder cannot be exported by tracing"
             )
-    _check(kept, labels)
-    mark_heads(kept, labels)
-    return Graph(kept, difference, was_fused)
+    _check(chosen, labels)
+    mark_heads(chosen, labels)
+    return Graph(chosen, difference, was_fused)
 
 
 def mark_heads(model: onnx.ModelProto, labels: Mapping[str, Sequence[str]]) -> None:
@@ -102,9 +102,9 @@ def _trace(network: MultiHeadNetwork, labels: Mapping[str, Sequence[str]], path:
     outputs = [output_name(head) for head in labels]
     axes = {name: {0: "batch", 1: "sequence"} for name in INPUTS}
     with torch.no_grad(), warnings.catch_warnings():
-        # The tracing exporter is deprecated, but the graph of its successor is not recognised by the
-        # fusions (no attention is fused: twice the time at 32 tokens). Its other warnings are about
-        # shapes, which are checked below.
+        # The tracing exporter is deprecated, but the fusions do not recognise the graph of its successor: no
+        # attention is fused, which doubles the time at 32 tokens. Other warnings are about shapes, which
+        # `_check` checks.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Traced(network, tuple(labels)).eval(),
@@ -142,12 +142,12 @@ def _fuse(network: MultiHeadNetwork, path: Path) -> onnx.ModelProto:
 
 def _samples(network: MultiHeadNetwork, max_length: int) -> list[tuple[Tensor, Tensor]]:
     """Random token ids of shapes other than the traced one: one token, the longest, ragged rows."""
-    dice = torch.Generator().manual_seed(17)
+    rng = torch.Generator().manual_seed(17)
     vocabulary = int(network.encoder.config.vocab_size)  # type: ignore[union-attr, arg-type]
     found = []
     for rows, tokens in ((1, 1), (1, max_length), (3, max(2, max_length // 4)), (5, 3)):
-        ids = torch.randint(0, vocabulary, (rows, tokens), generator=dice)
-        lengths = torch.randint(1, tokens + 1, (rows, 1), generator=dice)
+        ids = torch.randint(0, vocabulary, (rows, tokens), generator=rng)
+        lengths = torch.randint(1, tokens + 1, (rows, 1), generator=rng)
         lengths[0] = tokens
         found.append((ids, (torch.arange(tokens)[None] < lengths).long()))
     return found
@@ -170,8 +170,8 @@ def _difference(
             expected = network(ids, mask)
         feed = {INPUTS[0]: ids.numpy(), INPUTS[1]: mask.numpy()}
         for head, seen in zip(labels, session.run([output_name(h) for h in labels], feed), strict=True):
-            off = float(np.abs(expected[head].numpy() - seen).max())
-            worst = max(worst, off if np.isfinite(off) else np.inf)
+            distance = float(np.abs(expected[head].numpy() - seen).max())
+            worst = max(worst, distance if np.isfinite(distance) else np.inf)
     return worst
 
 

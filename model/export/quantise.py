@@ -5,10 +5,10 @@ block, and activations rounded to 8 bits in blocks of one row. The heads stay fl
 become 8 bits wide as well.
 
 Why not dynamic quantisation (`quantize_dynamic`) for the products: it takes one scale for the activations
-of the whole batch, padding included, so that the answer to a text depends on the texts beside it. Measured
-on the logits of the offline encoder, in standard deviations between texts (root mean square, 600 texts,
-sequences of up to 128 tokens): dynamic 0.36 off float32, with a scale a column 0.16, and 0.17 of
-difference by company alone; this form 0.05 off, and no difference by company, at the same speed.
+of the whole batch, padding included, so that the answer to a text depends on its neighbours in the batch.
+Measured on logits of the offline encoder (600 texts of up to 128 tokens; root mean square difference from
+float32, in standard deviations between texts): dynamic quantisation 0.36, with a scale a column 0.16, of
+which the neighbours alone make 0.17; this form 0.05, and nothing from neighbours, at equal speed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BLOCK = 64
 
 
 def quantise(model: onnx.ModelProto, scratch: Path) -> onnx.ModelProto:
-    """An 8-bit copy of a float32 graph; metadata are kept. `scratch`: folder for files in between."""
+    """An 8-bit copy of a float32 graph; metadata are kept. `scratch`: folder for intermediate files."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.matmul_nbits_quantizer import (
         DefaultWeightOnlyQuantConfig,
@@ -35,7 +35,7 @@ def quantise(model: onnx.ModelProto, scratch: Path) -> onnx.ModelProto:
     small.CopyFrom(model)
     lookups = _embedding_lookups(small)
     if lookups:
-        add_pre_process_metadata(small)  # else it advises on the root logger to do what was done
+        add_pre_process_metadata(small)  # else the root logger warns that it is missing
         quantize_dynamic(
             small,
             scratch / "embeddings.onnx",
@@ -74,7 +74,7 @@ def _embedding_lookups(model: onnx.ModelProto) -> list[str]:
 
 
 def _head_products(model: onnx.ModelProto) -> list[str]:
-    """Names of the matrix products that make the outputs: the heads, small and worth their exactness."""
+    """Names of the matrix products that make the outputs: the heads. They are small, and stay exact."""
     maker = {output: node for node in model.graph.node for output in node.output}
     found = []
     for value in model.graph.output:

@@ -11,7 +11,7 @@ import numpy as np
 from ..spec import SPLITS, BackboneSpec, TrainSpec
 
 LONGEST_MEASURED = 8192
-"""Longest text that is told apart from longer ones, in tokens."""
+"""Texts longer than this count as this long, in tokens."""
 
 HISTOGRAM_BINS = 48
 """Bins of the histogram of lengths in tokens."""

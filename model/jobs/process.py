@@ -25,7 +25,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
 class ModelProcessError(HeadgateError):
-    """`python -m model …` ended badly; the message holds what it said last."""
+    """`python -m model …` ended badly; the message holds the end of its log."""
 
 
 def run_model(
@@ -71,7 +71,7 @@ def run_model(
     if code != 0:
         end = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:]
         raise ModelProcessError(
-            f"`python -m model {arguments[0]}` ended with code {code}; its last words "
+            f"`python -m model {arguments[0]}` ended with code {code}; the end of its log "
             f"(whole log: {log}):\n" + "\n".join(f"    {line}" for line in end)
         )
     return last

@@ -1,12 +1,17 @@
-"""Figures of merit, as pure functions of numpy arrays, masked where rows are unlabelled.
+"""Metrics of one head: what chooses the epoch, tunes thresholds, judges the gates and fills the pages.
 
-Axes: N rows, L labels. `decisions` and `targets` are label indices (N,) for multiclass and 0/1 (N, L) for
-multilabel; in targets -1 means unlabelled, for a row or for one label of a row.
+Pure functions of numpy arrays; unlabelled rows and cells count nowhere. Axes: N rows, L labels.
+
+    decisions   multiclass: (N,) label index, or -1 for an older model's answer that is none of the labels.
+                multilabel: (N, L) 1 or 0
+    targets     multiclass: (N,) label index, or -1 where unlabelled.
+                multilabel: (N, L) 1, 0, or -1 where unknown
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,40 +21,24 @@ from ..spec import UNLABELLED, HeadKind, MetricName
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
+Counts = NDArray[np.int64]
 
 ECE_BINS = 15
 """Equal-width bins of confidence, as in Guo et al. 2017."""
 
 
-def confusion_counts(kind: HeadKind, decisions: Ints, targets: Ints, labels: int) -> NDArray[np.int64]:
-    """(L, 3): true positives, false positives and false negatives of each label, over known cells."""
-    if kind == "multiclass":
-        known = targets != UNLABELLED
-        matrix = confusion_matrix(decisions[known], targets[known], labels)
-        true = np.diag(matrix)
-        return np.stack([true, matrix.sum(0) - true, matrix.sum(1) - true], axis=1)
-    known = targets != UNLABELLED
-    said, is_so = (decisions == 1) & known, targets == 1
-    return np.stack([(said & is_so).sum(0), (said & ~is_so).sum(0), (~said & is_so).sum(0)], axis=1)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelFigures:
+    """Figures of each label, arrays of (L,). A ratio whose divisor is 0 is 0, as in scikit-learn with
+    `zero_division=0`."""
 
-
-def confusion_matrix(decisions: Ints, targets: Ints, labels: int) -> NDArray[np.int64]:
-    """(L, L) counts of a multiclass head: rows are true labels, columns decisions; unlabelled left out."""
-    known = targets != UNLABELLED
-    flat = targets[known].astype(np.int64) * labels + decisions[known]
-    return np.bincount(flat, minlength=labels * labels).reshape(labels, labels)
-
-
-def per_label(kind: HeadKind, decisions: Ints, targets: Ints, labels: int) -> dict[str, Floats]:
-    """`precision`, `recall`, `f1` and `support` of each label, each (L,); 0 where there is nothing to
-    divide by, as in scikit-learn with `zero_division=0`."""
-    true, false, missed = confusion_counts(kind, decisions, targets, labels).T.astype(np.float64)
-    return {
-        "precision": _ratio(true, true + false),
-        "recall": _ratio(true, true + missed),
-        "f1": _ratio(2 * true, 2 * true + false + missed),
-        "support": true + missed,
-    }
+    precision: Floats
+    recall: Floats
+    f1: Floats
+    support: Counts
+    """Rows to which the label truly applies."""
+    predicted: Counts
+    """Labelled rows for which the model chose the label."""
 
 
 def metric(name: MetricName, kind: HeadKind, decisions: Ints, targets: Ints, labels: int) -> float:
@@ -59,31 +48,99 @@ def metric(name: MetricName, kind: HeadKind, decisions: Ints, targets: Ints, lab
     the labels' F1, labels without any row included as 0. `micro_f1`: F1 of all cells together.
     `subset_accuracy`: share of rows whose every known label is right.
 
+    Args:
+        labels: L.
+
     Raises:
-        BadInput: no row is labelled: there is no figure, and 0 or 1 would be a lie.
+        BadInput: no row is labelled, so that there is no figure.
     """
     known = targets != UNLABELLED
     if not known.any():
         raise BadInput(f"{name}: no labelled row to measure on")
-    if name == "macro_f1":
-        return float(per_label(kind, decisions, targets, labels)["f1"].mean())
-    if name == "micro_f1":
-        true, false, missed = confusion_counts(kind, decisions, targets, labels).sum(0)
-        return float(_ratio(np.float64(2 * true), np.float64(2 * true + false + missed)))
+    match name:
+        case "accuracy":
+            return float((decisions == targets)[known].mean())
+        case "macro_f1":
+            return float(per_label(kind, decisions, targets, labels).f1.mean())
+        case "micro_f1":
+            hits, support, predicted = label_counts(kind, decisions, targets, labels).sum(0)
+            return float(_ratio(2 * hits, support + predicted))
+        case "subset_accuracy":
+            return float(right_rows(kind, decisions, targets).mean())
+        case _:
+            assert_never(name)
+
+
+def counts_rows(name: MetricName, kind: HeadKind) -> bool:
+    """Whether the metric is a share of rows, each of which is right or wrong as a whole (`right_rows`)."""
+    match name:
+        case "subset_accuracy":
+            return True
+        case "accuracy":
+            return kind == "multiclass"
+        case "macro_f1" | "micro_f1":
+            return False
+        case _:
+            assert_never(name)
+
+
+def right_rows(kind: HeadKind, decisions: Ints, targets: Ints) -> NDArray[np.bool_]:
+    """(n,) over the labelled rows: whether the answer is right; multilabel: for all known labels."""
+    known = targets != UNLABELLED
     right = decisions == targets
-    if name == "accuracy" or kind == "multiclass":
-        return float(right[known].mean())
-    rows = known.any(1)
-    return float((right | ~known)[rows].all(1).mean())
+    match kind:
+        case "multiclass":
+            return np.asarray(right[known])
+        case "multilabel":
+            return np.asarray((right | ~known)[known.any(1)].all(1))
+        case _:
+            assert_never(kind)
 
 
-def expected_calibration_error(
-    kind: HeadKind, probabilities: Floats, targets: Ints, *, bins: int = ECE_BINS
-) -> float:
-    """Mean gap between confidence and truth (Guo et al. 2017, eq. 3), between 0 and 1.
+def label_counts(kind: HeadKind, decisions: Ints, targets: Ints, labels: int) -> Counts:
+    """(L, 3): for each label, the known cells in which it is chosen and applies, applies, is chosen."""
+    known = targets != UNLABELLED
+    match kind:
+        case "multiclass":
+            chosen, true = decisions[known], targets[known]
+            found = (true[true == chosen], true, chosen[chosen != UNLABELLED])
+            return np.stack([np.bincount(part, minlength=labels) for part in found], axis=1)
+        case "multilabel":
+            chosen, true = (decisions == 1) & known, targets == 1
+            return np.stack([(chosen & true).sum(0), true.sum(0), chosen.sum(0)], axis=1)
+        case _:
+            assert_never(kind)
+
+
+def per_label(kind: HeadKind, decisions: Ints, targets: Ints, labels: int) -> LabelFigures:
+    """Precision, recall, F1 and counts of each label."""
+    hits, support, predicted = label_counts(kind, decisions, targets, labels).T
+    return LabelFigures(
+        precision=_ratio(hits, predicted),
+        recall=_ratio(hits, support),
+        f1=_ratio(2 * hits, support + predicted),
+        support=support,
+        predicted=predicted,
+    )
+
+
+def confusion_matrix(decisions: Ints, targets: Ints, labels: int) -> Counts:
+    """(L, L) counts of a multiclass head: rows are true labels, columns decisions. Unlabelled rows, and
+    answers that are none of the labels, are left out."""
+    at = (targets != UNLABELLED) & (decisions >= 0)
+    flat = targets[at].astype(np.int64) * labels + decisions[at]
+    return np.bincount(flat, minlength=labels * labels).reshape(labels, labels)
+
+
+def expected_calibration_error(kind: HeadKind, probabilities: Floats, targets: Ints) -> float:
+    """Mean gap between confidence and truth (Guo et al. 2017, eq. 3), between 0 and 1; NaN if the probability
+    of a labelled row is not finite.
 
     multiclass: confidence of the likeliest label against its being right. multilabel: probability of
     each known cell against its being 1.
+
+    Args:
+        probabilities: (N, L).
 
     Raises:
         BadInput: no row is labelled.
@@ -91,32 +148,44 @@ def expected_calibration_error(
     known = targets != UNLABELLED
     if not known.any():
         raise BadInput("expected calibration error: no labelled row to measure on")
-    if kind == "multiclass":
-        shown = probabilities[known]
-        confidence, truth = shown.max(1), shown.argmax(1) == targets[known]
-    else:
-        confidence, truth = probabilities[known], targets[known] == 1
-    place = np.clip((confidence * bins).astype(np.int64), 0, bins - 1)
-    gaps = np.bincount(place, confidence.astype(np.float64) - truth, minlength=bins)
-    return float(np.abs(gaps).sum() / len(confidence))
+    stated = probabilities[known].astype(np.float64)
+    match kind:
+        case "multiclass":
+            confidence, truth = stated.max(1), stated.argmax(1) == targets[known]
+        case "multilabel":
+            confidence, truth = stated, targets[known] == 1
+        case _:
+            assert_never(kind)
+    if not np.isfinite(confidence).all():
+        return float("nan")
+    bins = np.clip((confidence * ECE_BINS).astype(np.int64), 0, ECE_BINS - 1)
+    expected = np.bincount(bins, weights=confidence, minlength=ECE_BINS)
+    observed = np.bincount(bins, weights=truth, minlength=ECE_BINS)
+    return float(np.abs(expected - observed).sum() / len(confidence))
 
 
 def majority_metric(
     name: MetricName, kind: HeadKind, train_targets: Ints, targets: Ints, labels: int
 ) -> float:
-    """What a model scores that has seen only the training labels' frequencies.
+    """The metric on `targets` of a model that knows only the frequencies of the training labels.
 
-    multiclass: always the most frequent label. multilabel: the better of each label's majority answer and
-    of all labels always (which is the trivial answer that F1 rewards).
+    multiclass: it always answers the most frequent label. multilabel: the better of two models, one that
+    answers each label's majority, and one that answers all labels always (which F1 rewards).
     """
-    if kind == "multiclass":
-        counts = np.bincount(train_targets[train_targets != UNLABELLED], minlength=labels)
-        constant = np.full(len(targets), counts.argmax(), dtype=np.int32)
-        return metric(name, kind, constant, targets, labels)
-    often = (train_targets == 1).sum(0) * 2 > (train_targets != UNLABELLED).sum(0)
-    answers = (np.broadcast_to(often, targets.shape).astype(np.int8), np.ones_like(targets))
-    return max(metric(name, kind, answer, targets, labels) for answer in answers)
+    match kind:
+        case "multiclass":
+            counts = np.bincount(train_targets[train_targets != UNLABELLED], minlength=labels)
+            constant = np.full(len(targets), counts.argmax(), dtype=np.int32)
+            return metric(name, kind, constant, targets, labels)
+        case "multilabel":
+            often = (train_targets == 1).sum(0) * 2 > (train_targets != UNLABELLED).sum(0)
+            answers = (np.broadcast_to(often, targets.shape).astype(np.int8), np.ones_like(targets))
+            return max(metric(name, kind, answer, targets, labels) for answer in answers)
+        case _:
+            assert_never(kind)
 
 
 def _ratio(above: Any, below: Any) -> Any:
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+    """Elementwise above / below, and 0 where below is 0."""
+    zeros = np.zeros(np.shape(above), np.float64)
+    return np.divide(above, below, out=zeros, where=np.asarray(below) > 0)

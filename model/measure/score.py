@@ -10,8 +10,6 @@ judge.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -23,12 +21,14 @@ from numpy.typing import NDArray
 from ..bundle.answers import decisions
 from ..bundle.reader import Bundle
 from ..errors import BadInput
+from ..events import print_event
 from ..faults import fault
+from ..files import replacing
 from ..rows import open_rows
 from ..spec import SPLITS, HeadSpec, SplitName
 
 CHUNK_ROWS = 512
-"""Texts that are sorted by length and answered together, between two lines of progress."""
+"""Texts that are sorted by length and answered together, between two progress events."""
 
 
 def score(
@@ -42,50 +42,44 @@ def score(
     """The arrays described above, by name.
 
     Args:
-        older: the bundle is of other data, such as the champion's: heads that the rows do not have are
-            left out, and labels may differ. Targets are then in the rows' label order, probabilities and
+        older: the bundle was trained on other data, as the champion may be: heads that the rows do not have
+            are left out, and labels may differ. Targets are then in the rows' label order, probabilities and
             decisions in the bundle's.
 
     Raises:
-        BadInput: the rows are damaged, or (unless `older`) their heads are not the bundle's, labels in
-            the same order.
+        BadInput: the rows are damaged, or (unless `older`) heads, labels or their order are not the bundle's.
         TextError: a text cannot be read.
     """
     heads = {name: HeadSpec(kind=head.kind, labels=head.labels) for name, head in bundle.card.heads.items()}
     if older:
         heads = {name: head for name, head in open_rows(rows).heads.items() if name in heads}
     part = open_rows(rows, heads).split(split, heads)
-    chances = {h: np.empty((part.count, len(c.labels)), np.float32) for h, c in bundle.card.heads.items()}
+    probabilities = {
+        h: np.empty((part.count, len(c.labels)), np.float32) for h, c in bundle.card.heads.items()
+    }
     texts, done = part.texts(), 0
     while chunk := list(islice(texts, CHUNK_ROWS)):
         if done + len(chunk) > part.count:
             raise BadInput(f"{part.texts_file}: more than the {part.count} lines that rows.json names")
         for head, values in bundle.probabilities(chunk).items():
-            chances[head][done : done + len(chunk)] = values
+            probabilities[head][done : done + len(chunk)] = values
         done += len(chunk)
         on_progress(done, part.count)
     arrays: dict[str, NDArray[Any]] = {}
     for head in heads:
         card = bundle.card.heads[head]
-        arrays[f"probabilities:{head}"] = chances[head]
-        arrays[f"decisions:{head}"] = decisions(card, chances[head])
+        arrays[f"probabilities:{head}"] = probabilities[head]
+        arrays[f"decisions:{head}"] = decisions(card, probabilities[head])
         arrays[f"targets:{head}"] = np.asarray(part.targets[head])
     return arrays
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write an uncompressed `.npz` file in one step: whole or not at all."""
+    """Write an uncompressed `.npz` file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
         fault("scores_written")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     fault("scores_made")
 
 
@@ -104,9 +98,9 @@ def main(argv: list[str]) -> int:
     arrays = score(bundle, given.rows, split, older=given.older, on_progress=_print_progress)
     save_arrays(given.out, arrays)
     rows = len(next(iter(arrays.values())))
-    print(json.dumps({"event": "done", "rows": rows, "digest": bundle.digest}), flush=True)
+    print_event({"event": "done", "rows": rows, "digest": bundle.digest})
     return 0
 
 
 def _print_progress(done: int, total: int) -> None:
-    print(json.dumps({"event": "scored", "done": done, "total": total}), flush=True)
+    print_event({"event": "scored", "done": done, "total": total})

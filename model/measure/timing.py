@@ -5,11 +5,11 @@
 JOB.json: {"bundles": {"shared": FOLDER, "baseline:emotion": FOLDER, …, "champion": FOLDER},
            "texts": FILE.jsonl, "requests": 200, "threads": 2, "seed": 17, "out": FILE.json, "block": 10}
 
-`requests` texts are drawn from the file (without putting back while they last) and cut into blocks of
-`block`. In each block every bundle answers the same texts, one request a text; the order of the bundles is
-drawn anew for each block, and only one process works at a time. Before a block's timed requests each
-bundle answers one text untimed, so that none is charged for caches that another one emptied. A second
-process of the bundle `shared` takes part as `control`: what differs between the two is the machine.
+`requests` texts are drawn from the file (without replacement while they last) and cut into blocks of
+`block`. In each block every bundle answers equal texts, one request a text; the order of the bundles is
+drawn for each block, and only one process works at a time. Before a block's timed requests each
+bundle answers one text untimed, because the bundle before it emptied the processor's caches. A second process
+of the bundle `shared` takes part as `control`: differences between the two come from the machine.
 
 The file written, raw, times in milliseconds:
 
@@ -22,10 +22,9 @@ The file written, raw, times in milliseconds:
      "machine": {"cpu", "cores", "memory_mib", "onnxruntime", "load_average"}}
 
 The columns under `requests` have one entry a timed request, in the order in which they were sent; `text` is
-the line of the text in the file, from 0. Two bundles have the same texts in the same blocks in the same
-order: their figures pair. `encode_ms` is the graph; `total_ms` is tokenising, graph and answers together.
-Does not judge.
-"""
+the line of the text in the file, from 0. All bundles answer equal texts in equal blocks in equal order: their
+figures can be compared in pairs. `encode_ms` is the graph; `total_ms` is tokenising, graph and answers
+together. Does not judge."""
 
 from __future__ import annotations
 
@@ -34,30 +33,24 @@ import json
 import os
 import platform
 import random
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput, ModelError
+from ..errors import BadInput
+from ..events import print_event
+from ..files import read_json, write_json
+from .timed_process import TimedProcess
 
 CONTROL = "control"
 SHARED = "shared"
 FIGURES = ("tokens", "tokenise_ms", "encode_ms", "total_ms")
-"""What a worker says of each request."""
+"""What a process reports of each request."""
 FACTS = ("peak_rss_mb", "rss_mb", "load_ms", "bundle_bytes", "digest", "heads")
-"""What a worker says of itself."""
-PATIENCE_S = 120.0
-"""Longest wait for a worker's answer. A block takes seconds; a worker that hangs must not hang the run."""
-
-
-class TimingError(ModelError):
-    """A timed process ended or hung; nothing was written."""
+"""What a process reports of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,7 @@ def read_job(path: Path) -> TimingJob:
         BadInput: it is not JSON, a field is unknown or missing, or a number is not above zero.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
         job = TimingJob(
             **{
                 **raw,
@@ -113,37 +106,30 @@ def time_bundles(
 
     Raises:
         BadInput: there is no text, or a line is not a JSON string.
-        TimingError: a worker could not load its bundle, ended or hung.
+        TimingError: a process could not load its bundle, ended or hung.
     """
     texts = _read_texts(job.texts)
-    dice = random.Random(job.seed)
-    drawn = _draw(len(texts), job.requests, dice)
-    folders = {**job.bundles, CONTROL: job.bundles[SHARED]}
+    rng = random.Random(job.seed)
+    drawn = _draw(len(texts), job.requests, rng)
     blocks = [drawn[start : start + job.block] for start in range(0, len(drawn), job.block)]
     columns: dict[str, list[Any]] = {name: [] for name in ("block", "bundle", "text", *FIGURES)}
-    order, last = [], {}
+    order = []
     load_average = os.getloadavg()[0]
     with ExitStack() as stack:
-        workers = {}
-        for name, path in folders.items():  # one after another: no load time is taken beside another load
-            workers[name] = stack.enter_context(_Worker(name, path, job.threads))
-        for worker in workers.values():
-            worker.ask({"texts": [texts[line] for line in blocks[0]]})  # warm-up, not kept
+        processes = {}
+        # One after another: no load time is taken beside another load.
+        for name, path in {**job.bundles, CONTROL: job.bundles[SHARED]}.items():
+            processes[name] = stack.enter_context(TimedProcess(name, path, job.threads))
+        for process in processes.values():
+            process.ask({"texts": [texts[line] for line in blocks[0]]})  # warm-up, not kept
         for number, block in enumerate(blocks):
-            names = dice.sample(sorted(workers), len(workers))
+            names = rng.sample(sorted(processes), len(processes))
             order.append(names)
-            asked = [texts[line] for line in block]
             for name in names:
-                answer = workers[name].ask({"texts": [asked[0], *asked]})
-                columns["block"] += [number] * len(block)
-                columns["bundle"] += [name] * len(block)
-                columns["text"] += block
-                for figure in FIGURES:
-                    columns[figure] += answer[figure][1:]
-                on_progress(len(columns["text"]), len(drawn) * len(workers))
-        for name, worker in workers.items():
-            last[name] = {**worker.hello, **worker.ask({"stop": True})}
-    facts = {fact: {name: said[fact] for name, said in last.items()} for fact in FACTS}
+                _time_block(processes[name], number, block, texts, columns)
+                on_progress(len(columns["text"]), len(drawn) * len(processes))
+        reports = {name: {**p.loaded, **p.ask({"stop": True})} for name, p in processes.items()}
+    facts = {fact: {name: report[fact] for name, report in reports.items()} for fact in FACTS}
     return {
         "schema_version": 1,
         "unit": "ms",
@@ -156,94 +142,31 @@ def time_bundles(
     }
 
 
+def _time_block(
+    process: TimedProcess, number: int, block: list[int], texts: Sequence[str], columns: dict[str, list[Any]]
+) -> None:
+    """Let one bundle answer the texts of a block, the first one twice; the first answer is not kept."""
+    asked = [texts[line] for line in block]
+    reply = process.ask({"texts": [asked[0], *asked]})
+    columns["block"] += [number] * len(block)
+    columns["bundle"] += [process.name] * len(block)
+    columns["text"] += block
+    for figure in FIGURES:
+        columns[figure] += reply[figure][1:]
+
+
 def main(argv: list[str]) -> int:
     """Run one timing job; prints JSON events `timed` and `done`."""
     parser = argparse.ArgumentParser(prog="python -m model time", description=__doc__.split("\n")[0])
     parser.add_argument("job", type=Path, help="job file, JSON")
     job = read_job(parser.parse_args(argv).job)
-    result = time_bundles(job, on_progress=_print_progress)
+    result = time_bundles(
+        job, on_progress=lambda done, total: print_event({"event": "timed", "done": done, "total": total})
+    )
     job.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = job.out.with_name(f".{job.out.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(result, file, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(job.out)
-    done = {"event": "done", "requests": job.requests, "bundles": len(result["digest"])}
-    print(json.dumps(done), flush=True)
+    write_json(job.out, result, indent=None)
+    print_event({"event": "done", "requests": job.requests, "bundles": len(result["digest"])})
     return 0
-
-
-class _Worker:
-    """One timed process, seen from here."""
-
-    def __init__(self, name: str, folder: Path, threads: int) -> None:
-        self.name = name
-        root = str(Path(__file__).resolve().parents[2])
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part),
-            "TOKENIZERS_PARALLELISM": "false",  # its threads would come on top of those declared
-            "OMP_NUM_THREADS": str(threads),
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "model.measure.timing_worker", str(folder), "--threads", str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        self.hello: dict[str, Any] = {}
-
-    def __enter__(self) -> _Worker:
-        try:
-            self.hello = self._hear()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for pipe in (self.process.stdin, self.process.stdout):
-            with suppress(BrokenPipeError):  # it ended before it read its last order
-                if pipe is not None:
-                    pipe.close()
-        try:
-            self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Give one order and wait for its answer."""
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(order) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise TimingError(self._ended()) from None
-        return self._hear()
-
-    def _hear(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        watch = threading.Timer(PATIENCE_S, self.process.kill)
-        watch.start()
-        try:
-            line = self.process.stdout.readline()
-        finally:
-            watch.cancel()
-        if not line:
-            raise TimingError(self._ended())
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _ended(self) -> str:
-        code = self.process.wait(timeout=30)
-        return (
-            f"the process that times bundle {self.name!r} ended with code {code}, expected an answer within "
-            f"{PATIENCE_S:.0f} s; its own message stands before this one on standard error"
-        )
 
 
 def _read_texts(path: Path) -> list[str]:
@@ -264,11 +187,11 @@ def _read_texts(path: Path) -> list[str]:
     return texts
 
 
-def _draw(available: int, wanted: int, dice: random.Random) -> list[int]:
-    """`wanted` numbers below `available`, each as often as every other, give or take one."""
+def _draw(available: int, wanted: int, rng: random.Random) -> list[int]:
+    """`wanted` numbers below `available`; how often two of them occur differs by one at most."""
     drawn: list[int] = []
     while len(drawn) < wanted:
-        drawn += dice.sample(range(available), min(available, wanted - len(drawn)))
+        drawn += rng.sample(range(available), min(available, wanted - len(drawn)))
     return drawn
 
 
@@ -285,7 +208,3 @@ def _machine() -> dict[str, Any]:
         "memory_mib": memory_bytes // (1 << 20),
         "onnxruntime": version("onnxruntime"),
     }
-
-
-def _print_progress(done: int, total: int) -> None:
-    print(json.dumps({"event": "timed", "done": done, "total": total}), flush=True)

@@ -1,14 +1,14 @@
-"""The process in which one bundle is timed: loads it, then answers when it is told to.
+"""The process in which one bundle is timed: loads it, then answers texts on order.
 
     python -m model.measure.timing_worker BUNDLE --threads N
 
-Speaks JSON lines with `model.measure.timing` over standard input and output:
+Exchanges JSON lines with `model.measure.timing` over standard input and output:
 
     first            → {"load_ms", "digest", "heads", "bundle_bytes"}
     {"texts": […]}   → {"tokens": […], "tokenise_ms": […], "encode_ms": […], "total_ms": […]}, one a text
     {"stop": true}   → {"peak_rss_mb", "rss_mb"} and the end
 
-Each text is a request of its own: tokenised, run through the graph, turned into answers. Imports nothing
+Each text is a separate request: tokenised, run through the graph, turned into answers. Imports nothing
 heavier than a bundle needs, so that its memory is that of serving. Does not know the other bundles.
 """
 
@@ -25,8 +25,8 @@ from typing import Any
 from ..bundle.reader import Bundle
 from ..errors import ModelError
 
-MIB = 1024.0
-"""KiB in a MiB: Linux counts resident memory in KiB."""
+KIB_PER_MIB = 1024.0
+"""Linux counts resident memory in KiB."""
 
 
 def answer_timed(bundle: Bundle, texts: list[str]) -> dict[str, list[float]]:
@@ -47,18 +47,18 @@ def answer_timed(bundle: Bundle, texts: list[str]) -> dict[str, list[float]]:
     return figures
 
 
-def resident() -> dict[str, float]:
-    """This process's resident set in MiB: now, and the most it ever was (`VmHWM`)."""
+def resident_mib() -> dict[str, float]:
+    """This process's resident set in MiB: at present (`rss_mb`), and its peak (`peak_rss_mb`)."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     kib = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith(("VmRSS", "VmHWM"))}
     return {
-        "rss_mb": float(kib["VmRSS"]) / MIB,
-        "peak_rss_mb": float(kib["VmHWM"]) / MIB,
+        "rss_mb": float(kib["VmRSS"]) / KIB_PER_MIB,
+        "peak_rss_mb": float(kib["VmHWM"]) / KIB_PER_MIB,
     }
 
 
 def main(argv: list[str]) -> int:
-    """Load a bundle and answer orders until told to stop or standard input ends."""
+    """Load a bundle and obey orders until the order to stop, or until standard input ends."""
     parser = argparse.ArgumentParser(
         prog="python -m model.measure.timing_worker", description=__doc__.split("\n")[0]
     )
@@ -76,13 +76,13 @@ def main(argv: list[str]) -> int:
 def _work(folder: Path, threads: int) -> None:
     begin = time.perf_counter_ns()
     bundle = Bundle.load(folder, threads=threads)
-    _say(
+    _send(
         {
             "load_ms": (time.perf_counter_ns() - begin) / 1e6,
             "digest": bundle.digest,
             "heads": list(bundle.card.heads),
             "bundle_bytes": sum(file.stat().st_size for file in folder.iterdir()),
-            "rss_mb": resident()["rss_mb"],
+            "rss_mb": resident_mib()["rss_mb"],
         }
     )
     gc.collect()
@@ -91,13 +91,13 @@ def _work(folder: Path, threads: int) -> None:
         order = json.loads(line)
         if order.get("stop"):
             break
-        _say(answer_timed(bundle, order["texts"]))
+        _send(answer_timed(bundle, order["texts"]))
         gc.collect()
-    _say(resident())
+    _send(resident_mib())
 
 
-def _say(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
+def _send(reply: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(reply) + "\n")
     sys.stdout.flush()
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError
+from ..files import file_sha256, read_json
 from ..spec import BackboneSpec
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ResolvedBackbone:
     sha256: str
     """sha256 (hex) of the weights file; of the shards' names and digests where there are several."""
     layers: int | None
-    """Keep only the first so many transformer layers; none keeps all."""
+    """Number of transformer layers to keep, counted from the input; none keeps all."""
 
 
 def resolve(spec: BackboneSpec) -> ResolvedBackbone:
@@ -128,23 +128,18 @@ def _weights_sha256(folder: Path, spec: BackboneSpec) -> str:
         raise BackboneError(f"backbone {spec.name!r}: no config.json in its folder")
     single, index = folder / "model.safetensors", folder / _INDEX
     if single.is_file():
-        return _sha256(single)
+        return file_sha256(single)
     if not index.is_file():
         raise BackboneError(
             f"backbone {spec.name!r}: no model.safetensors; other formats run code when they are read. "
             "Choose a revision that has it (the hub converts many models under `refs/pr/…`)"
         )
     total = hashlib.sha256()
-    for name in sorted(set(json.loads(index.read_text())["weight_map"].values())):
+    for name in sorted(set(read_json(index)["weight_map"].values())):
         if not (folder / name).is_file():
             raise BackboneError(f"backbone {spec.name!r}: {name} is named in {_INDEX} but absent")
-        total.update(f"{name} {_sha256(folder / name)}\n".encode())
+        total.update(f"{name} {file_sha256(folder / name)}\n".encode())
     return total.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def load_encoder(backbone: ResolvedBackbone, *, attn_implementation: str = "sdpa") -> nn.Module:
@@ -154,24 +149,11 @@ def load_encoder(backbone: ResolvedBackbone, *, attn_implementation: str = "sdpa
         BackboneError: the weights are damaged, do not fill the encoder or have other shapes, it is not an
             encoder, or `layers` is more than it has.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
     where = f"backbone {backbone.name!r}"
-    try:
-        config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise BackboneError(
-            f"{where}: config.json does not describe an encoder known here: {error}"
-        ) from error
-    if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
-        raise BackboneError(f"{where}: a {config.model_type} with a decoder; an encoder is expected")
-    if backbone.layers is not None:
-        has = config.num_hidden_layers
-        if backbone.layers > has:
-            raise BackboneError(f"backbone.layers: seen {backbone.layers}, but {backbone.name!r} has {has}")
-        config.num_hidden_layers = backbone.layers
     options: dict[str, Any] = {
-        "config": config,
+        "config": _encoder_config(backbone),
         "dtype": "float32",
         "attn_implementation": attn_implementation,
         "use_safetensors": True,
@@ -181,11 +163,11 @@ def load_encoder(backbone: ResolvedBackbone, *, attn_implementation: str = "sdpa
     }
     try:
         encoder, report = AutoModel.from_pretrained(backbone.folder, **options)
-    except Exception as error:  # safetensors, torch and transformers each raise their own kinds
+    except Exception as error:  # safetensors, torch and transformers have no common base class
         raise BackboneError(
             f"{where}: the weights cannot be read ({type(error).__name__}: {error})"
         ) from error
-    # transformers fills what is missing with random weights and goes on: that is never wanted here.
+    # transformers fills missing weights with random numbers and goes on.
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     wrong = missing + sorted(str(key) for key in report["mismatched_keys"])
     if wrong or report.get("error_msgs"):
@@ -194,9 +176,27 @@ def load_encoder(backbone: ResolvedBackbone, *, attn_implementation: str = "sdpa
             f"{', '.join(wrong[:3])}; the file does not belong to its config.json"
         )
     if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None  # a layer that nothing here reads
+        encoder.pooler = None  # its output is not used
     module: nn.Module = encoder.eval()
     return module
+
+
+def _encoder_config(backbone: ResolvedBackbone) -> Any:
+    from transformers import AutoConfig
+
+    where = f"backbone {backbone.name!r}"
+    try:
+        config = AutoConfig.from_pretrained(backbone.folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise BackboneError(f"{where}: config.json does not describe a known encoder: {error}") from error
+    if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
+        raise BackboneError(f"{where}: a {config.model_type} with a decoder; an encoder is expected")
+    if backbone.layers is not None:
+        has = config.num_hidden_layers
+        if backbone.layers > has:
+            raise BackboneError(f"backbone.layers: seen {backbone.layers}, but {backbone.name!r} has {has}")
+        config.num_hidden_layers = backbone.layers
+    return config
 
 
 def load_tokenizer(backbone: ResolvedBackbone, max_length: int) -> Tokenizer:

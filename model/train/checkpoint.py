@@ -1,14 +1,11 @@
 """Writes and reads the state of a training so that it can go on after a kill at any moment.
 
-One safetensors file holds everything (tensors, and a JSON text in its metadata): it is written beside,
-flushed to disk and renamed, so a reader finds the former or the new state, never a part.
-Does not know what the tensors mean.
-"""
+One safetensors file holds everything: tensors, and a JSON text in its metadata. It appears whole or not at
+all."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,20 +16,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import BadInput
+from ..files import replacing_path
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any] | None = None) -> None:
     """Write tensors and a JSON-like state to `path`, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        save_file(plain, temporary, metadata={"state": json.dumps(state or {})})
-        temporary.chmod(0o644)  # safetensors makes it private
-        _flush(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _flush(path.parent)
+    with replacing_path(path) as beside:
+        save_file(plain, beside, metadata={"state": json.dumps(state or {})})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -70,19 +61,3 @@ def restore_optimizer(
             parameter = parameters[name]
             # The step count stays where a fresh optimizer puts it: beside the parameter.
             optimizer.state[parameter][key] = value.to(parameter.device)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON to `path`, whole or not at all. Refuses NaN and infinity."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=1, allow_nan=False), encoding="utf-8")
-    _flush(temporary)
-    temporary.replace(path)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

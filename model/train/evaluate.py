@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ..bundle.activations import decide, probabilities
 from ..bundle.batches import sorted_batches
+from ..measure.calibrate import common_threshold
 from ..measure.metrics import metric
 from ..rows import Targets
 from ..spec import HeadSpec
-from .calibrate import common_threshold
 from .device import Compute
 from .network import MultiHeadNetwork
 from .tokens import Tokens
@@ -59,7 +59,7 @@ def predict_logits(
     return result
 
 
-def head_metrics(
+def primary_metrics(
     heads: Mapping[str, HeadSpec],
     logits: Mapping[str, NDArray[np.float32]],
     targets: Mapping[str, Targets],
@@ -69,16 +69,16 @@ def head_metrics(
 ) -> dict[str, float]:
     """Head → its primary metric.
 
-    A multilabel head without given thresholds is read at its best common one: at 0.5, a head with rare
-    labels scores 0 for its first epochs, and epochs could not be compared.
+    A multilabel head without given thresholds is measured at its best common threshold: at 0.5, a head with
+    rare labels scores 0 for its first epochs, so that epochs could not be compared.
     """
-    figures = {}
+    values = {}
     for name, head in heads.items():
-        shares = probabilities(head.kind, logits[name], (temperatures or {}).get(name, 1.0))
-        cuts = (thresholds or {}).get(name)
-        threshold: NDArray[np.float64] | float | None = None if cuts is None else np.asarray(cuts)
+        p = probabilities(head.kind, logits[name], (temperatures or {}).get(name, 1.0))
+        given = (thresholds or {}).get(name)
+        threshold: NDArray[np.float64] | float | None = None if given is None else np.asarray(given)
         if head.kind == "multilabel" and threshold is None:
-            threshold = common_threshold(head.primary_metric, shares, targets[name])
-        decisions = decide(head.kind, shares, threshold)
-        figures[name] = metric(head.primary_metric, head.kind, decisions, targets[name], len(head.labels))
-    return figures
+            threshold = common_threshold(head.primary_metric, p, targets[name])
+        decisions = decide(head.kind, p, threshold)
+        values[name] = metric(head.primary_metric, head.kind, decisions, targets[name], len(head.labels))
+    return values

@@ -9,38 +9,38 @@ object a line. Does not know bundles or other models.
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import hashlib
-import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from ..code import code_digest
+from ..digest import digest
 from ..errors import BadInput
+from ..events import OnEvent, ignore_event, print_event
 from ..faults import fault
+from ..files import file_sha256, write_bytes, write_json
 from ..job import read_fit_job
+from ..measure.calibrate import Calibration, calibrate
+from ..measure.frequencies import label_shares
 from ..measure.metrics import majority_metric
-from ..rows import RowsFolder, SplitRows, open_rows
-from ..spec import FitJob, HeadSpec, SplitName
+from ..rows import RowsFolder, open_rows
+from ..spec import FitJob, HeadSpec
 from .backbone import ResolvedBackbone, load_encoder, load_tokenizer, resolve
-from .calibrate import Calibration, calibrate
-from .checkpoint import save_tensors, write_json
-from .device import Compute, choose_compute
-from .evaluate import head_metrics, predict_logits
-from .loop import Tell, Training
-from .losses import label_shares
+from .checkpoint import save_tensors
+from .device import Compute, choose_compute, end_processes
+from .evaluate import predict_logits, primary_metrics
+from .history import History
+from .loop import Training
 from .network import MultiHeadNetwork, describe_network
-from .processes import end_processes
-from .rows import TrainingRows
-from .tokens import Tokens, cached_tokens, token_cache
+from .rows import TrainingData, all_rows, check_labelled, rows_to_learn
+from .tokens import cached_tokens, token_cache
 
 
 def main(argv: list[str]) -> int:
@@ -50,31 +50,25 @@ def main(argv: list[str]) -> int:
     job = read_fit_job(parser.parse_args(argv).job)
     quiet_libraries()
     try:
-        fit(job, tell_as_json)
+        fit(job, print_event)
     finally:
         end_processes()
     return 0
 
 
-def tell_as_json(event: Mapping[str, Any]) -> None:
-    """One event as one JSON line on standard output."""
-    sys.stdout.write(json.dumps(event, allow_nan=False) + "\n")
-    sys.stdout.flush()
-
-
 def quiet_libraries() -> None:
-    """Keep transformers from writing bars and loading reports; `model.train.backbone` reads the report itself."""
+    """Keep transformers from writing progress bars and loading reports (`backbone` reads the report)."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 
 
-def fit(job: FitJob, tell: Tell) -> dict[str, Any]:
+def fit(job: FitJob, on_event: OnEvent) -> dict[str, Any]:
     """Train, calibrate and write the fitted folder; returns the content of `fit.json`.
 
-    Where a launcher started several processes (`model.train.processes`), each calls this; the main one writes and
-    tells, the others return an empty dict when the training is over.
+    Where a launcher started several processes (`model.train.device`), each calls this. The main one writes
+    and reports; the others return an empty dict when the training is over.
 
     Raises:
         BadInput: the rows, the encoder or the recipe cannot be used.
@@ -91,142 +85,74 @@ def fit(job: FitJob, tell: Tell) -> dict[str, Any]:
     encoder = load_encoder(backbone, attn_implementation=compute.attention)
     _check_length(encoder, recipe.max_length, backbone)
     tokenizer = load_tokenizer(backbone, recipe.max_length)
-    pad_id = int(getattr(encoder.config, "pad_token_id", None) or 0)
-
-    def load(split: SplitName) -> TrainingRows:
-        part = rows.split(split, job.heads)
-        tokens = cached_tokens(part, tokenizer, token_cache(rows.folder, out))
-        return _select(part, tokens, job) if split == "train" else _all(part, tokens)
-
-    train, validation = load("train"), load("validation")
-    _check_labelled(job.heads, train, validation)
-    network = MultiHeadNetwork(
-        encoder,
-        {name: len(head.labels) for name, head in job.heads.items()},
-        pooling=recipe.pooling,
-        dropout=recipe.dropout,
-    )
-    for name, head in job.heads.items():
-        shares = label_shares(head.kind, train.targets[name], len(head.labels))
-        network.start_at_frequencies(name, head.kind, torch.from_numpy(shares))
-    processes = compute.processes
-    if not processes.is_main:
-        torch.manual_seed(recipe.seed + processes.rank)  # other rows, other dropout
+    data = _load_data(job, rows, tokenizer, pad_id=int(getattr(encoder.config, "pad_token_id", None) or 0))
+    network = _start_network(encoder, job, data)
+    main_process = compute.processes.is_main
+    if not main_process:
+        torch.manual_seed(recipe.seed + compute.processes.rank)  # other rows, other dropout
     training = Training(
         network,
-        job.heads,
-        recipe,
+        job,
         compute,
-        train=train,
-        validation=validation,
-        pad_id=pad_id,
-        folder=out,
+        data,
         key=_training_key(job, rows, backbone),
-        tell=tell if processes.is_main else lambda event: None,
+        on_event=on_event if main_process else ignore_event,
     )
     history = training.run()
-    if not processes.is_main:
+    if not main_process:
         return {}
-    calibration, metrics = _calibrate(network, job.heads, validation, compute, pad_id)
-
-    write_json(out / "history.json", {"steps": history.steps, "epochs": history.epochs})
-    write_json(out / "calibration.json", {n: dataclasses.asdict(c) for n, c in calibration.items()})
+    calibration, metrics = _calibrate(network, job.heads, data, compute)
     identity = {
         "name": backbone.name,
         "revision": backbone.revision,
         "sha256": backbone.sha256,
         "layers": backbone.layers,
     }
-    description = describe_network(
-        network, job.heads, max_length=recipe.max_length, pad_token_id=pad_id, backbone=identity
-    )
-    write_json(out / "network.json", description)
-    (out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
-    save_tensors(out / "weights.safetensors", network.state_dict())
+    _write_model(job, network, tokenizer, data.pad_id, identity)
+    write_json(out / "history.json", {"steps": history.steps, "epochs": history.epochs})
+    write_json(out / "calibration.json", {name: asdict(c) for name, c in calibration.items()})
     fault("weights_written")
     facts = {
-        **_facts(job, compute, training),
+        **_facts(compute, training),
         "validation": metrics,
-        "below_majority": _below_majority(job.heads, train, validation, history.epochs),
+        "below_majority": _below_majority(job.heads, data, history),
         "backbone": identity,
         "total_seconds": time.monotonic() - started_s,
     }
     write_json(out / "fit.json", facts)
     fault("fit_made")
-    training.forget()
-    for name in facts["below_majority"]:
-        print(
-            f"head {name!r} never beat its majority class on validation rows: nothing was learnt for it",
-            file=sys.stderr,
-        )
-    tell(
-        {
-            "event": "done",
-            "out": str(out),
-            "seconds": facts["seconds"],
-            "rows_per_s": facts["rows_per_s"],
-            "best_epoch": facts["best_epoch"],
-            "validation": metrics,
-        }
-    )
+    training.remove_checkpoint()
+    _report(facts, out, on_event)
     return facts
 
 
-def _select(part: SplitRows, tokens: Tokens, job: FitJob) -> TrainingRows:
-    """The training rows of the job: all, or those that one of its heads labels."""
-    keep = np.ones(part.count, bool)
-    if job.labelled_only:
-        keep = np.logical_or.reduce([part.labelled(name) for name in job.heads])
-    teachers = {name: _teacher(Path(file), part, name, job) for name, file in job.teachers.items()}
-    numbers = np.flatnonzero(keep)
-    if len(numbers) == part.count:
-        return dataclasses.replace(_all(part, tokens), teachers=teachers)
-    starts, lengths = tokens.offsets[numbers], tokens.lengths[numbers]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    # Position of every kept token: where its text began, plus how far into the text it is.
-    where = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-    return TrainingRows(
-        tokens=Tokens(tokens.ids[where], offsets),
-        numbers=numbers,
-        weights=part.weights[numbers],
-        targets={name: target[numbers] for name, target in part.targets.items()},
-        teachers={name: logits[numbers] for name, logits in teachers.items()},
+def _load_data(job: FitJob, rows: RowsFolder, tokenizer: Tokenizer, *, pad_id: int) -> TrainingData:
+    cache = token_cache(rows.folder, Path(job.out))
+    train, validation = rows.split("train", job.heads), rows.split("validation", job.heads)
+    data = TrainingData(
+        train=rows_to_learn(train, cached_tokens(train, tokenizer, cache), job),
+        validation=all_rows(validation, cached_tokens(validation, tokenizer, cache)),
+        pad_id=pad_id,
     )
+    check_labelled(job.heads, data.train, data.validation)
+    return data
 
 
-def _all(part: SplitRows, tokens: Tokens) -> TrainingRows:
-    return TrainingRows(tokens, np.arange(part.count), part.weights, part.targets)
-
-
-def _teacher(file: Path, part: SplitRows, head: str, job: FitJob) -> NDArray[np.float32]:
-    shape = (part.count, len(job.heads[head].labels))
-    try:
-        logits: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"teachers.{head}: {file} cannot be read: {error}") from error
-    if logits.shape != shape or logits.dtype != np.float32:
-        raise BadInput(f"teachers.{head}: seen {logits.dtype} {logits.shape}, expected float32 {shape}")
-    if not np.isfinite(logits).all():
-        raise BadInput(f"teachers.{head}: {file} holds logits that are not finite; teach again")
-    return logits
-
-
-def _check_labelled(heads: Mapping[str, HeadSpec], train: TrainingRows, validation: TrainingRows) -> None:
-    problems = [
-        f"head {name!r}: no labelled row in the split {split!r}"
-        for split, part in (("train", train), ("validation", validation))
-        for name in heads
-        if not (part.targets[name] != -1).any()
-    ]
-    if problems:
-        raise BadInput("; ".join(problems))
+def _start_network(encoder: torch.nn.Module, job: FitJob, data: TrainingData) -> MultiHeadNetwork:
+    """The pretrained encoder with new heads, which answer with the labels' frequencies."""
+    labels = {name: len(head.labels) for name, head in job.heads.items()}
+    network = MultiHeadNetwork(encoder, labels, pooling=job.train.pooling, dropout=job.train.dropout)
+    for name, head in job.heads.items():
+        shares = label_shares(head.kind, data.train.targets[name], len(head.labels))
+        network.start_at_frequencies(name, head.kind, torch.from_numpy(shares))
+    return network
 
 
 def _check_length(encoder: Any, max_length: int, backbone: ResolvedBackbone) -> None:
     positions = getattr(encoder.config, "max_position_embeddings", None)
     if positions is None or positions <= 0:
         return
-    # RoBERTa and its kin begin to count positions after the padding id.
+    # RoBERTa and models made like it begin to count positions after the padding id.
     most = positions - 2 if "roberta" in encoder.config.model_type else positions
     if max_length > most:
         raise BadInput(
@@ -235,83 +161,87 @@ def _check_length(encoder: Any, max_length: int, backbone: ResolvedBackbone) -> 
 
 
 def _training_key(job: FitJob, rows: RowsFolder, backbone: ResolvedBackbone) -> str:
-    """What a checkpoint must share with a training that goes on from it."""
-    targets = hashlib.sha256()
-    for name in sorted(job.heads):
-        targets.update((rows.folder / f"train.{name}.npy").read_bytes())
-    plain = {k: v for k, v in dataclasses.asdict(job).items() if k not in ("out", "rows")}
-    parts = [plain, rows.texts_sha256, targets.hexdigest(), backbone.sha256, code_digest()]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    """Digest of all that a training depends on: a checkpoint of another training must not be resumed."""
+    job_here = {k: v for k, v in asdict(job).items() if k not in ("out", "rows")}
+    targets = [file_sha256(rows.folder / f"train.{name}.npy") for name in sorted(job.heads)]
+    return digest("training", job_here, rows.texts_sha256, targets, backbone.sha256, code_digest())
 
 
 def _calibrate(
-    network: MultiHeadNetwork,
-    heads: Mapping[str, HeadSpec],
-    validation: TrainingRows,
-    compute: Compute,
-    pad_id: int,
+    network: MultiHeadNetwork, heads: Mapping[str, HeadSpec], data: TrainingData, compute: Compute
 ) -> tuple[dict[str, Calibration], dict[str, dict[str, float]]]:
     """Calibration and final figures, from float32 answers: float32 weights are what ships."""
-    exact = dataclasses.replace(compute, precision="float32")
-    logits = predict_logits(network, validation.tokens, exact, pad_id=pad_id)
+    exact, validation = replace(compute, precision="float32"), data.validation
+    logits = predict_logits(network, validation.tokens, exact, pad_id=data.pad_id)
     calibration = {
         name: calibrate(head.kind, head.primary_metric, logits[name], validation.targets[name])
         for name, head in heads.items()
     }
-    figures = head_metrics(
+    values = primary_metrics(
         heads,
         logits,
         validation.targets,
         temperatures={name: c.temperature for name, c in calibration.items()},
         thresholds={name: c.thresholds for name, c in calibration.items()},
     )
-    return calibration, {name: {heads[name].primary_metric: value} for name, value in figures.items()}
+    return calibration, {name: {heads[name].primary_metric: value} for name, value in values.items()}
 
 
-def _below_majority(
-    heads: Mapping[str, HeadSpec],
-    train: TrainingRows,
-    validation: TrainingRows,
-    epochs: list[dict[str, Any]],
-) -> list[str]:
-    """Heads that in no epoch beat what is known from the training labels' frequencies alone."""
-    named = []
+def _write_model(
+    job: FitJob, network: MultiHeadNetwork, tokenizer: Tokenizer, pad_id: int, identity: Mapping[str, Any]
+) -> None:
+    """Write `network.json`, `tokenizer.json` and `weights.safetensors`."""
+    out = Path(job.out)
+    description = describe_network(
+        network, job.heads, max_length=job.train.max_length, pad_token_id=pad_id, backbone=identity
+    )
+    write_json(out / "network.json", description)
+    write_bytes(out / "tokenizer.json", tokenizer.to_str().encode())
+    save_tensors(out / "weights.safetensors", network.state_dict())
+
+
+def _below_majority(heads: Mapping[str, HeadSpec], data: TrainingData, history: History) -> list[str]:
+    """Heads whose metric in no epoch exceeds that of answering with the training labels' frequencies."""
+    names = []
     for name, head in heads.items():
-        trivial = majority_metric(
-            head.primary_metric,
-            head.kind,
-            train.targets[name],
-            validation.targets[name],
-            len(head.labels),
-        )
-        if max(float(epoch["metrics"][name]) for epoch in epochs) <= trivial:
-            named.append(name)
-    return named
+        train, validation = data.train.targets[name], data.validation.targets[name]
+        trivial = majority_metric(head.primary_metric, head.kind, train, validation, len(head.labels))
+        if max(float(epoch["metrics"][name]) for epoch in history.epochs) <= trivial:
+            names.append(name)
+    return names
 
 
-def _facts(job: FitJob, compute: Compute, training: Training) -> dict[str, Any]:
-    lengths = training.train.tokens.lengths
-    epochs = len(training.history.epochs)  # fewer than asked for where the training ended early
-    trained_rows = len(lengths) * epochs
-    seconds = training.history.seconds
+def _facts(compute: Compute, training: Training) -> dict[str, Any]:
+    history, lengths = training.history, training.data.train.tokens.lengths
+    epochs = len(history.epochs)  # fewer than the recipe's where the training ended early
     device = compute.device
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": compute.precision,
         "threads": compute.threads,
-        "seconds": seconds,
-        "cpu_seconds": training.history.cpu_seconds,
+        "seconds": history.seconds,
+        "cpu_seconds": history.cpu_seconds,
         "rows": len(lengths),
-        "rows_per_s": trained_rows / seconds,
-        "tokens_per_s": int(lengths.sum()) * epochs / seconds,
+        "rows_per_s": len(lengths) * epochs / history.seconds,
+        "tokens_per_s": int(lengths.sum()) * epochs / history.seconds,
         "padding_share": training.padding_share,
         "steps": training.done,
         "epochs": epochs,
-        "processes": training.processes.count,
+        "processes": compute.processes.count,
         "best_epoch": training.best_epoch,
         "versions": {name: _version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
         "code_digest": code_digest(),
     }
+
+
+def _report(facts: Mapping[str, Any], out: Path, on_event: OnEvent) -> None:
+    for name in facts["below_majority"]:
+        print(
+            f"head {name!r} never beat its majority class on validation rows: nothing was learnt for it",
+            file=sys.stderr,
+        )
+    figures = {name: facts[name] for name in ("seconds", "rows_per_s", "best_epoch", "validation")}
+    on_event({"event": "done", "out": str(out), **figures})
 
 
 def _version(package: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,16 @@ from torch import Tensor
 
 from ..bundle.batches import Batch, padding_share, plan_batches
 from ..errors import TrainingDiverged
+from ..events import OnEvent
 from ..faults import fault
-from ..spec import HeadSpec, TrainSpec
+from ..spec import FitJob, TrainSpec
 from .checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
 from .device import Compute
-from .evaluate import head_metrics, predict_logits
-from .losses import HeadScale, LossShape, combine, head_loss, head_scale, label_weights
+from .evaluate import predict_logits, primary_metrics
+from .history import History
+from .losses import combine
 from .network import MultiHeadNetwork
+from .objective import Objective
 from .optimizer import (
     WeightAverage,
     freeze_embeddings,
@@ -35,19 +37,12 @@ from .optimizer import (
     set_encoder_dropout,
     set_rate,
 )
-from .rows import History, TrainingRows
-
-Tell = Callable[[Mapping[str, Any]], None]
-"""Takes one progress event."""
+from .rows import TrainingData, TrainingRows
 
 LOG_POINTS = 200
 """Points of a whole training's loss curve, at most."""
-
-
-def teacher_share_at(recipe: TrainSpec, done: float) -> float:
-    """Share of the loss taken from the teachers when the share `done` of all steps has been made."""
-    last = recipe.distillation_final
-    return recipe.distillation + (last - recipe.distillation) * done
+MOST_ROWS_NAMED = 40
+"""Rows that a message about a diverged training names, at most."""
 
 
 class Training:
@@ -56,48 +51,42 @@ class Training:
     def __init__(
         self,
         network: MultiHeadNetwork,
-        heads: Mapping[str, HeadSpec],
-        recipe: TrainSpec,
+        job: FitJob,
         compute: Compute,
+        data: TrainingData,
         *,
-        train: TrainingRows,
-        validation: TrainingRows,
-        pad_id: int,
-        folder: Path,
         key: str,
-        tell: Tell,
+        on_event: OnEvent,
     ) -> None:
-        """`folder` gets the checkpoint; `key` says which training it belongs to: another one's is ignored."""
+        """The checkpoint lies in the folder `job.out`. `key` identifies the training: the
+        checkpoint of another training is ignored."""
+        self.heads, self.recipe, self.compute, self.data = job.heads, job.train, compute, data
         self.network = network.to(compute.device)
         self.processes = compute.processes
-        self.heads, self.recipe, self.compute = heads, recipe, compute
-        self.train, self.validation, self.pad_id = train, validation, pad_id
+        folder = Path(job.out)
         self.checkpoint, self.best = folder / "checkpoint.safetensors", folder / "best.safetensors"
-        self.key, self.tell = key, tell
-        self.plan = [self._batches(epoch) for epoch in range(recipe.epochs)]
+        self.key, self.on_event = key, on_event
+        recipe = self.recipe
+        self.plan = [_epoch_batches(data.train, recipe, epoch) for epoch in range(recipe.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
-        self.padding_share = padding_share([b for e in self.plan for b in e], train.tokens.lengths)
-        self.scales, self.shapes = self._scales(), self._shapes()
+        self.padding_share = padding_share([b for e in self.plan for b in e], data.train.tokens.lengths)
+        batches = max(1, round(self.steps / recipe.epochs))
+        self.objective = Objective(self.heads, recipe, data.train, batches, self._put)
         set_encoder_dropout(network, recipe.encoder_dropout)
         if recipe.frozen_embeddings:
             freeze_embeddings(network)
-        self.called = self.processes.wrap(self.network)
-        self.optimizer = make_optimizer(
-            network,
-            learning_rate=recipe.learning_rate,
-            head_learning_rate=recipe.head_learning_rate,
-            weight_decay=recipe.weight_decay,
-            layer_decay=recipe.layer_decay,
-            beta2=recipe.adam_beta2,
-        )
+        self.wrapped = self.processes.wrap(self.network)
+        self.optimizer = make_optimizer(network, recipe)
         self.parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self.average = WeightAverage(network, recipe.ema_decay) if recipe.ema_decay > 0 else None
         self.history = History()
         self.done = 0
+        """Steps made."""
         self.log_every = max(1, self.steps // LOG_POINTS)
-        self._pending: list[tuple[int, Batch, Tensor]] = []
-        self._factor = 0.0
-        self._told_s: float | None = None
+        self._unread: list[tuple[int, Batch, Tensor]] = []
+        """Step, its rows and its losses, (H,) on the device."""
+        self._rate_factor = 0.0
+        self._reported_s: float | None = None
 
     def run(self) -> History:
         """Train to the end; the network (of the main process) then holds the weights to ship.
@@ -106,30 +95,25 @@ class Training:
             TrainingDiverged: a loss is not finite; the message names the step and the rows.
         """
         self._resume()
-        self._told_s = time.monotonic()
+        self._reported_s = time.monotonic()
         for epoch, batches in enumerate(self.plan):
             first = sum(len(b) for b in self.plan[:epoch])
             if self.done >= first + len(batches):
                 continue
-            if self._has_ended():
+            if self._ends_early():
                 break
             for batch in batches[self.done - first :]:
-                self._step(epoch, batch)
+                with self.history.timed():
+                    self._step(epoch, batch)
                 every = self.recipe.checkpoint_every_steps
                 if every and self.done % every == 0 and self.done < first + len(batches):
-                    self._read_losses(epoch)  # never keep weights whose loss nobody looked at
+                    self._read_losses(epoch)  # a checkpoint must not hold weights whose loss is not finite
                     self._save()
             self._end_epoch(epoch)
-        if self.recipe.keep_best and self.processes.is_main:  # who wrote it; nobody else needs it
-            tensors, _ = load_tensors(self.best)
-            with torch.no_grad():
-                for name, parameter in self.parameters.items():
-                    parameter.copy_(tensors[name])
-        elif self.average is not None:
-            self.average.swap()
+        self._take_weights_to_ship()
         return self.history
 
-    def forget(self) -> None:
+    def remove_checkpoint(self) -> None:
         """Remove the checkpoint, once the result is safe elsewhere."""
         for file in (self.checkpoint, self.best):
             file.unlink(missing_ok=True)
@@ -137,119 +121,47 @@ class Training:
     @property
     def best_epoch(self) -> int:
         """The epoch (from 1) whose weights ship."""
-        epochs = self.history.epochs
-        if not self.recipe.keep_best:
-            return len(epochs)
-        return int(max(epochs, key=lambda e: float(e["mean"]))["epoch"])
+        return self.history.best_epoch if self.recipe.keep_best else len(self.history.epochs)
 
-    def _has_ended(self) -> bool:
+    def _ends_early(self) -> bool:
         """Whether the recipe ends the training before its last epoch."""
-        recipe, found = self.recipe, plateaus(self._means(), self.recipe.patience)
+        recipe, count = self.recipe, plateaus(self.history.means, self.recipe.patience)
         if recipe.schedule == "plateau":
-            return found > recipe.plateau_drops
-        return recipe.early_stopping and found > 0
-
-    def _means(self) -> list[float]:
-        return [float(epoch["mean"]) for epoch in self.history.epochs]
-
-    def _batches(self, epoch: int) -> list[Batch]:
-        recipe = self.recipe
-        return plan_batches(
-            self.train.tokens.lengths,
-            batch_rows=recipe.batch_rows,
-            batch_tokens=recipe.batch_tokens,
-            seed=recipe.seed,
-            epoch=epoch,
-        )
-
-    def _scales(self) -> dict[str, HeadScale]:
-        return {
-            name: head_scale(
-                head.kind,
-                self.train.targets[name],
-                self.train.weights,
-                len(head.labels),
-                weight=head.weight,
-                balance=self.recipe.balance_losses,
-                batches=max(1, round(self.steps / self.recipe.epochs)),
-                mixing=self.recipe.mixing_exponent,
-                teacher_mixing=self.recipe.distillation_mixing,
-            )
-            for name, head in self.heads.items()
-        }
-
-    def _shapes(self) -> dict[str, LossShape]:
-        recipe, shapes = self.recipe, {}
-        for name, head in self.heads.items():
-            rare = label_weights(
-                head.kind, self.train.targets[name], len(head.labels), recipe.rare_label_exponent
-            )
-            shapes[name] = LossShape(
-                recipe.loss,
-                recipe.focal_gamma,
-                recipe.label_smoothing,
-                None if rare is None else self._put(rare),
-            )
-        return shapes
+            return count > recipe.plateau_drops
+        return recipe.early_stopping and count > 0
 
     def _step(self, epoch: int, batch: Batch) -> None:
-        started_s, cpu_started_s = time.perf_counter(), time.process_time()
         recipe, step = self.recipe, self.done
         self.network.train()
-        self._factor = rate_factor(
-            step,
-            self.steps,
-            warmup_share=recipe.warmup_share,
-            schedule=recipe.schedule,
-            drops=plateaus(self._means(), recipe.patience),
+        drops = plateaus(self.history.means, recipe.patience)
+        self._rate_factor = rate_factor(
+            step, self.steps, warmup_share=recipe.warmup_share, schedule=recipe.schedule, drops=drops
         )
-        set_rate(self.optimizer, self._factor)
-        # A batch smaller than the number of processes: the others take a row that counts nothing.
-        part, counts = self.processes.part(batch), 1.0
-        if len(part) == 0:
-            part, counts = batch[:1], 0.0
-        ids, mask = self.train.tokens.padded(part, self.pad_id)
-        with self.compute.autocast():
-            logits = self.called(self._put(ids), self._put(mask))
-        losses = {name: loss * counts for name, loss in self._losses(part, logits, step / self.steps).items()}
-        loss = combine(losses)
-        # Several processes' gradients are averaged, and ours are to be added.
-        torch.autograd.backward(loss * self.processes.count)
+        set_rate(self.optimizer, self._rate_factor)
+        losses = self._forward(batch, step / self.steps)
+        # The gradients of several processes are averaged; they must be added.
+        torch.autograd.backward(combine(losses) * self.processes.count)
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), recipe.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
             self.average.update(step)
         self.done = step + 1
-        # Kept on the device: reading it at every step would make the host wait for the GPU.
-        self._pending.append((step, batch, torch.stack([part.detach() for part in losses.values()])))
+        # Kept on the device: reading losses at every step would make the host wait for the GPU.
+        self._unread.append((step, batch, torch.stack([loss.detach() for loss in losses.values()])))
         if self.done % self.log_every == 0 or self.done == self.steps:
             self._read_losses(epoch)
-        self.history.seconds += time.perf_counter() - started_s
-        self.history.cpu_seconds += time.process_time() - cpu_started_s
 
-    def _losses(self, batch: Batch, logits: Mapping[str, Tensor], done: float) -> dict[str, Tensor]:
-        """Scaled loss of each head, when the share `done` of all steps has been made."""
-        recipe, last = self.recipe, self.recipe.mixing_final_exponent
-        first = recipe.mixing_exponent
-        mixing = first if last is None else first + (last - first) * done
-        weights = self._put(self.train.weights[batch])
-        losses = {}
-        for name, scale in self.scales.items():
-            teacher = self.train.teachers.get(name)
-            targets = self.train.targets[name][batch]
-            losses[name] = head_loss(
-                scale,
-                logits[name],
-                self._put(targets.astype(np.int64) if scale.kind == "multiclass" else targets),
-                weights,
-                teacher=None if teacher is None else self._put(teacher[batch]),
-                teacher_share=teacher_share_at(recipe, done),
-                temperature=recipe.distillation_temperature,
-                shape=self.shapes[name],
-                mixing=mixing,
-            )
-        return losses
+    def _forward(self, batch: Batch, done: float) -> dict[str, Tensor]:
+        """Head → its loss on this process's part of a batch."""
+        part, factor = self.processes.part(batch), 1.0
+        if len(part) == 0:
+            # A batch with fewer rows than there are processes: this one takes a row that does not count.
+            part, factor = batch[:1], 0.0
+        ids, mask = self.data.train.tokens.padded(part, self.data.pad_id)
+        with self.compute.autocast():
+            logits = self.wrapped(self._put(ids), self._put(mask))
+        return {name: loss * factor for name, loss in self.objective.losses(part, logits, done).items()}
 
     def _put(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
@@ -259,74 +171,61 @@ class Training:
 
     def _read_losses(self, epoch: int) -> None:
         """Bring the losses since the last call to the host, check them and log their means."""
-        if not self._pending:
+        if not self._unread:
             return
-        kept = torch.stack([losses for _, _, losses in self._pending])
-        values = self.processes.summed(kept).double().cpu().numpy()
-        for (step, batch, _), row in zip(self._pending, values, strict=True):
+        losses = torch.stack([losses for _, _, losses in self._unread])
+        values = self.processes.summed(losses).double().cpu().numpy()
+        for (step, batch, _), row in zip(self._unread, values, strict=True):
             if not np.isfinite(row).all():
-                names = [n for n, v in zip(self.heads, row, strict=True) if not math.isfinite(v)]
-                rows = ", ".join(str(n + 1) for n in self.train.numbers[batch][:40])
-                raise TrainingDiverged(
-                    f"step {step + 1} of {self.steps}: the loss of {', '.join(names)} is not finite. Rows of "
-                    f"the training split (lines of train.texts.jsonl): {rows}"
-                    f"{' …' if len(batch) > 40 else ''}. Lower train.learning_rate, or look at these rows"
-                )
-        rows_done = sum(len(batch) for _, batch, _ in self._pending)
-        self._pending.clear()
+                raise TrainingDiverged(self._diverged(step, batch, row))
+        rows_done = sum(len(batch) for _, batch, _ in self._unread)
+        self._unread.clear()
         means = dict(zip(self.heads, values.mean(0).tolist(), strict=True))
-        loss = sum(means.values())
-        self.history.steps.append(
-            {
-                "step": self.done,
-                "epoch": epoch + 1,
-                "loss": loss,
-                "heads": means,
-                "learning_rate": self.recipe.learning_rate * self._factor,
-            }
-        )
-        now_s = time.monotonic()
-        rate = (
-            rows_done / (now_s - self._told_s) if self._told_s is not None and now_s > self._told_s else 0.0
-        )
-        self._told_s = now_s
-        self.tell(
-            {
-                "event": "step",
-                "step": self.done,
-                "steps": self.steps,
-                "loss": round(loss, 5),
-                "rows_per_s": round(rate, 1),
-            }
+        rate = self.recipe.learning_rate * self._rate_factor
+        loss = self.history.add_point(self.done, epoch + 1, means, rate)
+        now_s, before_s = time.monotonic(), self._reported_s
+        rows_per_s = rows_done / (now_s - before_s) if before_s is not None and now_s > before_s else 0.0
+        self._reported_s = now_s
+        event = {"event": "step", "step": self.done, "steps": self.steps}
+        self.on_event({**event, "loss": round(loss, 5), "rows_per_s": round(rows_per_s, 1)})
+
+    def _diverged(self, step: int, batch: Batch, losses: NDArray[np.float64]) -> str:
+        names = [name for name, loss in zip(self.heads, losses, strict=True) if not math.isfinite(loss)]
+        rows = ", ".join(str(n + 1) for n in self.data.train.numbers[batch][:MOST_ROWS_NAMED])
+        return (
+            f"step {step + 1} of {self.steps}: the loss of {', '.join(names)} is not finite. Rows of "
+            f"the training split (lines of train.texts.jsonl): {rows}"
+            f"{' …' if len(batch) > MOST_ROWS_NAMED else ''}. Lower train.learning_rate, or look at these "
+            "rows"
         )
 
     def _end_epoch(self, epoch: int) -> None:
         self._read_losses(epoch)
         if self.average is not None:
             self.average.swap()
-        logits = predict_logits(self.network, self.validation.tokens, self.compute, pad_id=self.pad_id)
-        # Of the main process: the others' may differ in the last digit, and all must decide the same.
-        metrics = self.processes.from_main(head_metrics(self.heads, logits, self.validation.targets))
-        mean = float(np.mean(list(metrics.values())))
-        former = max(self._means(), default=-math.inf)
-        if self.recipe.keep_best and mean > former and self.processes.is_main:
+        validation = self.data.validation
+        logits = predict_logits(self.network, validation.tokens, self.compute, pad_id=self.data.pad_id)
+        # Of the main process: the others' may differ in the last digit, and all must decide alike.
+        metrics = self.processes.from_main(primary_metrics(self.heads, logits, validation.targets))
+        best_before = max(self.history.means, default=-math.inf)
+        point = self.history.add_epoch(self.done, epoch + 1, metrics)
+        if self.recipe.keep_best and point["mean"] > best_before and self.processes.is_main:
             save_tensors(self.best, self.parameters)
         if self.average is not None:
             self.average.swap()
-        losses = [point["loss"] for point in self.history.steps if point["epoch"] == epoch + 1]
-        self.history.epochs.append(
-            {
-                "epoch": epoch + 1,
-                "step": self.done,
-                "loss": float(np.mean(losses)) if losses else None,
-                "metrics": metrics,
-                "mean": mean,
-            }
-        )
-        self.tell({"event": "epoch", **self.history.epochs[-1]})
+        self.on_event({"event": "epoch", **point})
         if self.done < self.steps:
             self._save()
-        self._told_s = time.monotonic()
+        self._reported_s = time.monotonic()
+
+    def _take_weights_to_ship(self) -> None:
+        if self.recipe.keep_best and self.processes.is_main:  # the main process alone wrote the file
+            tensors, _ = load_tensors(self.best)
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(tensors[name])
+        elif self.average is not None:
+            self.average.swap()
 
     def _save(self) -> None:
         tensors: dict[str, Tensor] = {f"weight/{n}": p for n, p in self.parameters.items()}
@@ -340,15 +239,7 @@ class Training:
                 tensors[f"random/cuda/{rank}"] = state
         if not self.processes.is_main:
             return
-        about = {
-            "key": self.key,
-            "done": self.done,
-            "steps": self.history.steps,
-            "epochs": self.history.epochs,
-            "seconds": self.history.seconds,
-            "cpu_seconds": self.history.cpu_seconds,
-        }
-        save_tensors(self.checkpoint, tensors, about)
+        save_tensors(self.checkpoint, tensors, {"key": self.key, "done": self.done, **self.history.state()})
         fault("checkpoint_written")
 
     def _resume(self) -> None:
@@ -368,6 +259,15 @@ class Training:
         if self.compute.device.type == "cuda":
             torch.cuda.set_rng_state(tensors[f"random/cuda/{self.processes.rank}"])
         self.done = int(state["done"])
-        spent = float(state["seconds"]), float(state["cpu_seconds"])
-        self.history = History(state["steps"], state["epochs"], *spent)
-        self.tell({"event": "resumed", "step": self.done, "steps": self.steps})
+        self.history = History.from_state(state)
+        self.on_event({"event": "resumed", "step": self.done, "steps": self.steps})
+
+
+def _epoch_batches(rows: TrainingRows, recipe: TrainSpec, epoch: int) -> list[Batch]:
+    return plan_batches(
+        rows.tokens.lengths,
+        batch_rows=recipe.batch_rows,
+        batch_tokens=recipe.batch_tokens,
+        seed=recipe.seed,
+        epoch=epoch,
+    )

@@ -7,19 +7,18 @@ Axes: B rows, T tokens, D hidden size, L_h labels of head h.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import BadInput
-from ..spec import HeadKind, HeadSpec, head_from_json
+from ..job import read_object
+from ..spec import HeadKind, HeadSpec, Pooling, head_from_json
 
-Pooling = Literal["mean", "cls", "attention"]
 NETWORK_SCHEMA = 1
 
 
@@ -44,7 +43,7 @@ class MultiHeadNetwork(nn.Module):
             nn.init.zeros_(layer.bias)
         self.attention = nn.Linear(hidden, len(self.head_names)) if pooling == "attention" else None
         if self.attention is not None:
-            # Zeros: at first every token counts the same, which is the masked mean.
+            # Zeros: training starts from the masked mean, in which every token counts equally.
             nn.init.zeros_(self.attention.weight)
             nn.init.zeros_(self.attention.bias)
 
@@ -52,14 +51,20 @@ class MultiHeadNetwork(nn.Module):
     def start_at_frequencies(self, head: str, kind: HeadKind, shares: Tensor) -> None:
         """Set a head's bias so that it begins by answering the training labels' frequencies.
 
-        Saves the first steps, and much more for rare labels of a multilabel head (Lin et al. 2017,
-        "Focal loss", section 3.3, use the same start).
+        Saves the first steps, and many more for rare labels of a multilabel head (Lin et al. 2017,
+        "Focal loss", section 3.3).
 
         Args:
             shares: (L_h,) share of the labelled rows that have each label.
         """
         shares = shares.clamp(1e-4, 1 - 1e-4)
-        bias = shares.log() if kind == "multiclass" else torch.logit(shares)
+        match kind:
+            case "multiclass":
+                bias = shares.log()
+            case "multilabel":
+                bias = torch.logit(shares)
+            case _:
+                assert_never(kind)
         self.heads[f"head_{head}"].bias.copy_(bias)  # type: ignore[operator]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
@@ -79,17 +84,22 @@ class MultiHeadNetwork(nn.Module):
 
     def _pool(self, states: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """states: (B, T, D) → head → (B, D)."""
-        if self.pooling == "cls":
-            return dict.fromkeys(self.head_names, states[:, 0])
         keep = attention_mask.unsqueeze(-1).to(states.dtype)
-        if self.attention is None:
-            mean = (states * keep).sum(1) / keep.sum(1).clamp(min=1)
-            return dict.fromkeys(self.head_names, mean)
-        # Additive attention with one learned query a head (Yang et al. 2016, eq. 5–7, without its MLP).
-        scores = self.attention(states).float().masked_fill(keep == 0, -1e9)  # (B, T, H)
-        shares = scores.softmax(1).to(states.dtype)
-        pooled = torch.einsum("bth,btd->bhd", shares, states)
-        return {name: pooled[:, h] for h, name in enumerate(self.head_names)}
+        match self.pooling:
+            case "cls":
+                return dict.fromkeys(self.head_names, states[:, 0])
+            case "mean":
+                mean = (states * keep).sum(1) / keep.sum(1).clamp(min=1)
+                return dict.fromkeys(self.head_names, mean)
+            case "attention":
+                # One learned query a head (Yang et al. 2016, eq. 5–7, without the MLP).
+                assert self.attention is not None
+                scores = self.attention(states).float().masked_fill(keep == 0, -1e9)  # (B, T, H)
+                shares = scores.softmax(1).to(states.dtype)
+                pooled = torch.einsum("bth,btd->bhd", shares, states)
+                return {name: pooled[:, h] for h, name in enumerate(self.head_names)}
+            case _:
+                assert_never(self.pooling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +170,7 @@ def load_fitted(folder: Path, *, attn_implementation: str = "sdpa") -> FittedMod
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    description = read_json(folder / "network.json")
+    description = read_object(folder / "network.json")
     network = rebuild_network(description, attn_implementation=attn_implementation)
     try:
         weights = load_file(folder / "weights.safetensors")
@@ -177,22 +187,7 @@ def load_fitted(folder: Path, *, attn_implementation: str = "sdpa") -> FittedMod
         tokenizer_path=folder / "tokenizer.json",
         max_length=description["max_length"],
         pad_token_id=description["pad_token_id"],
-        calibration=read_json(folder / "calibration.json"),
+        calibration=read_object(folder / "calibration.json"),
         description=description,
-        fit=read_json(folder / "fit.json"),
+        fit=read_object(folder / "fit.json"),
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        BadInput: the file is absent, not JSON or not an object.
-    """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read as JSON: {error}") from error
-    if not isinstance(raw, dict):
-        raise BadInput(f"{path}: seen a {type(raw).__name__}, expected a JSON object")
-    return raw

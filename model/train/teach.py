@@ -1,25 +1,25 @@
 """`python -m model teach FITTED ROWS --out DIR`: a fitted model's logits for every row of a split.
 
-Writes `<head>.npy` float32 (N, L_h) for each of the model's heads, labelled rows or not: what the shared
-model is distilled from (the training split), and what labels are checked against. Does not know the
-student.
-"""
+Writes `<head>.npy` float32 (N, L_h) for each of the model's heads, for labelled and unlabelled rows. The
+shared model is distilled from those of the training split; labels are checked against them too. Does not know
+the student."""
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from ..events import OnEvent, print_event
+from ..files import replacing
 from ..rows import open_rows
-from ..spec import SPLITS, SplitName
-from .device import Precision, choose_compute
+from ..spec import SPLITS, ComputeChoice, SplitName
+from .device import choose_compute
 from .evaluate import predict_logits
-from .fit import quiet_libraries, tell_as_json
-from .loop import Tell
+from .fit import quiet_libraries
 from .network import load_fitted
 from .tokens import cached_tokens, token_cache
 
@@ -32,17 +32,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--split", choices=SPLITS, default="train", help="split that is answered")
     parser.add_argument("--out", type=Path, required=True, help="folder for the .npy files")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all)")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--precision", choices=get_args(ComputeChoice), default="auto")
+    given = parser.parse_args(argv)
     quiet_libraries()
     teach(
-        arguments.fitted,
-        arguments.rows,
-        arguments.out,
-        split=arguments.split,
-        threads=arguments.threads,
-        precision=arguments.precision,
-        tell=tell_as_json,
+        given.fitted,
+        given.rows,
+        given.out,
+        split=given.split,
+        threads=given.threads,
+        precision=given.precision,
+        on_event=print_event,
     )
     return 0
 
@@ -54,8 +54,8 @@ def teach(
     *,
     split: SplitName = "train",
     threads: int | None,
-    precision: Precision,
-    tell: Tell,
+    precision: ComputeChoice,
+    on_event: OnEvent,
 ) -> dict[str, Path]:
     """Write the logits and return head → file.
 
@@ -73,13 +73,11 @@ def teach(
         tokens,
         compute,
         pad_id=model.pad_token_id,
-        on_progress=lambda done, total: tell({"event": "taught", "done": done, "total": total}),
+        on_progress=lambda done, total: on_event({"event": "taught", "done": done, "total": total}),
     )
-    files = {}
+    files = {head: out / f"{head}.npy" for head in logits}
     for head, values in logits.items():
-        temporary = out / f".{head}.{os.getpid()}.npy"
-        np.save(temporary, values)
-        files[head] = out / f"{head}.npy"
-        temporary.replace(files[head])
-    tell({"event": "done", "rows": part.count, "heads": list(files)})
+        with replacing(files[head]) as file:
+            np.save(file, values)
+    on_event({"event": "done", "rows": part.count, "heads": list(files)})
     return files

@@ -5,10 +5,7 @@ Knows tokenizers. Does not know batches, heads or splits' meaning.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cache import CacheEntry
+from ..digest import digest
 from ..faults import fault
 from ..rows import SplitRows
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TEXTS_AT_ONCE = 2048
-"""Texts given to the tokenizer in one call: enough for its threads, small in memory."""
+"""Texts given to the tokenizer in one call: enough to keep its threads busy, and small in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,14 @@ class Tokens:
         where = np.where(mask, starts[:, None] + positions, 0)
         return np.where(mask, self.ids[where], pad_id).astype(np.int64), mask.astype(np.int64)
 
+    def of(self, rows: NDArray[np.int64]) -> Tokens:
+        """The tokens of some rows, in their order."""
+        starts, lengths = self.offsets[rows], self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        # Position of every token: where its text begins, plus how far into the text it is.
+        where = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Tokens(self.ids[where], offsets)
+
 
 def tokenise(texts: Iterable[str], tokenizer: Tokenizer) -> Tokens:
     """Token ids of all texts, cut as the tokenizer is set to."""
@@ -65,40 +72,29 @@ def tokenise(texts: Iterable[str], tokenizer: Tokenizer) -> Tokens:
 
 
 def cached_tokens(rows: SplitRows, tokenizer: Tokenizer, cache: Path) -> Tokens:
-    """The split's tokens from `cache`, made there first where they are absent.
+    """The split's tokens from the folder `cache`, made there first where they are absent.
 
-    The key holds the texts' digest and the tokenizer's whole description, its cut included. Two
-    processes may make the same entry at once: the second finds the first one's and drops its own.
+    The key holds the texts' digest and the tokenizer's whole description, its cut included.
     """
-    key = hashlib.sha256(f"{rows.texts_sha256}\n{tokenizer.to_str()}".encode()).hexdigest()[:32]
-    entry = cache / key
-    if not entry.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        tokens = tokenise(rows.texts(), tokenizer)
-        temporary = Path(tempfile.mkdtemp(prefix=f".tokens.{os.getpid()}.", dir=cache))
-        try:
-            np.save(temporary / "ids.npy", tokens.ids)
-            np.save(temporary / "offsets.npy", tokens.offsets)
-            temporary.chmod(0o755)  # mkdtemp makes it private
-            fault("tokens_written")
-            try:
-                temporary.rename(entry)
-            except OSError:
-                if not entry.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    entry = CacheEntry(cache / digest("tokens", rows.texts_sha256, tokenizer.to_str())[:32])
+    if not entry.complete:
+        with entry.making() as folder:
+            if folder is not None:
+                tokens = tokenise(rows.texts(), tokenizer)
+                np.save(folder / "ids.npy", tokens.ids)
+                np.save(folder / "offsets.npy", tokens.offsets)
+                fault("tokens_written")
         fault("tokens_made")
     return Tokens(
-        np.load(entry / "ids.npy", mmap_mode="r", allow_pickle=False),
-        np.load(entry / "offsets.npy", allow_pickle=False),
+        np.load(entry.folder / "ids.npy", mmap_mode="r", allow_pickle=False),
+        np.load(entry.folder / "offsets.npy", allow_pickle=False),
     )
 
 
 def token_cache(rows_folder: Path, out: Path) -> Path:
     """Where tokens are kept: beside the rows, so that all models share them; in `out` where that is
     not writable."""
-    return rows_folder / ".tokens" if os.access(rows_folder, os.W_OK) else out / ".tokens"
+    return (rows_folder if os.access(rows_folder, os.W_OK) else out) / ".tokens"
 
 
 def _parts(texts: Iterator[str]) -> Iterator[list[str]]:

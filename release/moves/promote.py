@@ -1,4 +1,4 @@
-"""Promote an approved version: sign, stage, tell the registry, move the pointer, move the aliases.
+"""Promote an approved version: sign, stage, log the release, move the pointer, move the aliases.
 
 Takes an `ApprovedVersion`, which only a passing verdict can make, or an override that a person answers
 for. Whether the endpoint then serves it is for `release.targets.deploy`.
@@ -193,7 +193,7 @@ def _stage(releases: Releases, manifest: ReleaseManifest, bundle: Path, override
 
 
 def _check(releases: Releases, approved: ApprovedVersion) -> dict[str, str]:
-    """Tags of the version, which must tell the same story as the approval."""
+    """Tags of the version, which must agree with the approval."""
     if approved.name != releases.registry.model:
         raise PromotionRefused(
             f"version {approved.version} of {approved.name!r} is not a version of {releases.registry.model!r}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import getpass
 import re
 import tempfile
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,8 +100,6 @@ def promote_by_hand(
         detail = " ".join(str(error).split())
         releases.journal.append(Entry(event="promotion refused", version=version, detail=detail))
         raise
-    # An endpoint that had refused this version, such as one whose override expired, looks again first.
-    time.sleep(2 * settings.deploy.poll_s)
     outcome = deploy_version(home, name, settings.registry, settings.deploy, version)
     return PromotedByHand(outcome=outcome, run=judged.run, override=override)
 

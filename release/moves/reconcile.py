@@ -35,7 +35,7 @@ def reconcile(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
     releases = open_releases(home, name, spec)
     with releases.locked():
         done = finish_moves(releases)
-        fault("settled")
+        fault("moves_finished")
         done += _verified(releases)
         fault("champion_checked")
         if releases.align():
@@ -47,7 +47,7 @@ def reconcile(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
             releases.folder.prune(MOST_VERSIONS, releases.public_key)
         done += _stop_withdrawn(releases)
     done += remove_leftovers(home)
-    fault("debris_removed")
+    fault("leftovers_removed")
     done += close_abandoned_runs(releases.registry, spec.experiment or name)
     fault("runs_closed")
     return tuple(done)

@@ -1,4 +1,4 @@
-"""Finish or undo what the journal says was begun and never ended, because its process died.
+"""Finish or undo moves that the journal shows as begun and not ended, because their process died.
 
 Whoever takes the lock of a project's releases to move something finishes first, so that nobody builds on half
 a move. Does not look for other damage (`release.moves.reconcile`).

@@ -184,7 +184,8 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         if key in ("target", "target_config", "verify_target") or key not in defaults:
             raise MlflowException(f"config: unknown field {key!r}", INVALID_PARAMETER_VALUE)
         try:
-            found[key] = value if default is None else type(default)(value)
+            kind: Any = type(default)
+            found[key] = value if default is None else kind(value)
         except (TypeError, ValueError) as error:
             raise MlflowException(f"config: {key}: seen {value!r}", INVALID_PARAMETER_VALUE) from error
     return found

@@ -1,4 +1,4 @@
-"""How a registered version was judged, signed when it is registered: what a later promotion believes.
+"""How a registered version was judged, signed when it is registered: what a later promotion relies on.
 
 Tags and artifacts of the registry can be changed by any of its clients, so a promotion by hand, days later,
 reads this record instead. Does not decide whether the version may serve.
@@ -6,10 +6,7 @@ reads this record instead. Does not decide whether the version may serve.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +19,7 @@ from model.faults import fault
 from model.files import file_sha256
 from release.registry.candidate import Candidate
 from release.registry.client import Registry
-from serving.store import signing
+from serving.store.signed import SignedFormat
 
 JUDGEMENT_PATH = "judgement"
 """Artifact folder of the run that holds the record."""
@@ -35,7 +32,7 @@ class NotJudged(HeadgateError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What the gates said of a version, and of which bytes."""
+    """The verdict on a version, and on which bytes."""
 
     name: str
     """Registered model."""
@@ -50,6 +47,23 @@ class Judgement:
     verdict: Verdict
     evidence: Mapping[str, Any]
     configuration: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """A judgement as it is signed."""
+
+    name: str
+    version: int
+    run: str
+    bundle_sha256: str
+    model_files: dict[str, str]
+    verdict: dict[str, Any]
+    evidence: dict[str, Any]
+    configuration: dict[str, Any]
+
+
+_FORMAT = SignedFormat(record=_Record, purpose="judgement", file=JUDGEMENT_FILE, error=NotJudged)
 
 
 def model_digests(folder: Path) -> dict[str, str]:
@@ -75,20 +89,17 @@ def sign_judgement(
         serving.store.signing.KeyProblem: the key can't be used.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
-    judged = Judgement(
+    record = _Record(
         name=registry.model,
         version=version,
         run=candidate.run_name,
         bundle_sha256=candidate.bundle_sha256,
-        model_files=model_files,
-        verdict=candidate.verdict,
-        evidence=candidate.evidence,
-        configuration=candidate.configuration,
+        model_files=dict(model_files),
+        verdict=candidate.verdict.to_json(),
+        evidence=dict(candidate.evidence),
+        configuration=dict(candidate.configuration),
     )
-    raw = {field.name: getattr(judged, field.name) for field in dataclasses.fields(judged)}
-    record = json.dumps({**raw, "verdict": judged.verdict.to_json()}, sort_keys=True, allow_nan=False)
-    signature = signing.sign(record.encode(), private_key, "judgement")
-    text = json.dumps({"record": record, "signature": base64.b64encode(signature).decode()}, indent=1)
+    text = _FORMAT.seal(record, private_key).decode()
     with registry.asked(f"log the judgement of version {version}"):
         registry.client.log_text(run_id, text, f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}")
     fault("judgement_logged")
@@ -111,16 +122,14 @@ def read_judgement(registry: Registry, public_key: Path, version: int) -> Judgem
         file = registry.client.download_artifacts(run_id, f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}", temporary)
         text = Path(file).read_bytes()
     try:
-        envelope = json.loads(text)
-        record = envelope["record"].encode()
-        signature = base64.b64decode(envelope["signature"], validate=True)
-        signing.verify(record, signature, public_key, "judgement")
-        raw = json.loads(record)
-        judged = Judgement(**{**raw, "verdict": verdict_from_json(raw["verdict"])})
-    except signing.BadSignature as error:
-        raise NotJudged(f"{what}: {error}; somebody changed the record of its verdict") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
-        raise NotJudged(f"{what}: the record of its verdict can't be read") from error
+        record = _FORMAT.unseal(text, public_key)
+        fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+        judged = Judgement(**{**fields, "verdict": verdict_from_json(record.verdict)})
+    except (NotJudged, ValueError, KeyError, TypeError) as error:
+        raise NotJudged(
+            f"{what}: the record of its verdict can't be believed ({error}); somebody changed it, or it is of "
+            "another version of Headgate"
+        ) from error
     if (judged.name, judged.version) != (registry.model, version):
         raise NotJudged(f"{what}: the record is of version {judged.version} of {judged.name!r}")
     return judged

@@ -34,7 +34,7 @@ def save(bundle: Path, folder: Path, code: Path, about: Any) -> None:
     card = json.loads((bundle / "card.json").read_text(encoding="utf-8"))
     golden = json.loads((bundle / "golden.json").read_text(encoding="utf-8"))
     package = bundle_code.write_package(code)
-    # MLflow advises on type hints and on the environment; both are settled here.
+    # MLflow advises on type hints and on the environment; the signature and the requirements replace both.
     talkative = [logging.getLogger(name) for name in ("mlflow.pyfunc", "mlflow.models.model")]
     levels = [logger.level for logger in talkative]
     for logger in talkative:

@@ -20,7 +20,7 @@ from release.registry.candidate import Candidate
 from release.registry.client import BUNDLE_TAG, VERDICT_TAG, Registry
 from release.registry.store import artifacts
 from release.spec import RegistrySpec
-from serving.process.control import start_ticks
+from serving.processes import process_start
 
 HOST_TAG, PID_TAG, START_TAG = "headgate.host", "headgate.pid", "headgate.start_ticks"
 """Tags of a run: the process that writes it, by which a run that was abandoned is known."""
@@ -35,7 +35,7 @@ def experiment_id(registry: Registry, home: Home, name: str, spec: RegistrySpec)
     found = registry.client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    # A server knows where its artifacts go; the local store has to be told.
+    # A server knows where its artifacts go; the local store does not.
     location = None if spec.tracking_uri is not None else str(artifacts(home) / name)
     try:
         return str(registry.client.create_experiment(name, artifact_location=location))
@@ -51,7 +51,7 @@ def open_run(registry: Registry, experiment: str, candidate: Candidate) -> str:
     tags = {
         HOST_TAG: socket.gethostname(),
         PID_TAG: str(os.getpid()),
-        START_TAG: str(start_ticks(os.getpid())),
+        START_TAG: str(process_start(os.getpid())),
         BUNDLE_TAG: candidate.bundle_sha256,
         VERDICT_TAG: candidate.verdict.outcome,
     }
@@ -85,7 +85,7 @@ def close_abandoned_runs(registry: Registry, experiment: str) -> list[str]:
             tags = run.data.tags
             if tags.get(HOST_TAG) != socket.gethostname() or not tags.get(PID_TAG, "").isdigit():
                 continue
-            if str(start_ticks(int(tags[PID_TAG]))) == tags.get(START_TAG):
+            if str(process_start(int(tags[PID_TAG]))) == tags.get(START_TAG):
                 continue
             close_run(registry, found.experiment_id, run.info.run_id, "KILLED")
             done.append(f"closed run {run.info.run_name}, which its process left open")

@@ -58,12 +58,12 @@ def _uri(store: Path) -> str:
 
 def _make(store: Path, artifact_root: Path) -> None:
     """Called under the lock, so whatever temporary file there is was left by somebody who died."""
-    for debris in store.parent.glob(f"{_TEMPORARY}*"):
-        debris.unlink()
+    for left in store.parent.glob(f"{_TEMPORARY}*"):
+        left.unlink()
     temporary = store.with_name(f"{_TEMPORARY}{os.getpid()}")
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    # MLflow tells each of its sixty migrations.
+    # MLflow logs each of its sixty migrations.
     talkative = logging.getLogger("mlflow.store.db.utils")
     level = talkative.level
     talkative.setLevel(logging.WARNING)

@@ -1,16 +1,14 @@
 """Make the endpoint serve the champion and see, over HTTP, that it answers as the bundle did.
 
-If it does not, the former version is restored. Never cached: what was true of an endpoint a minute ago
-says nothing. Does not know how versions are approved.
+If it does not, the former version is restored. Never cached: an endpoint may have changed a
+minute later. Does not know how versions are approved.
 """
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 
-from model.errors import HeadgateError
 from model.faults import fault
 from release.home import Home
 from release.journal import Entry
@@ -23,15 +21,11 @@ from release.spec import RegistrySpec
 from release.targets import plugin
 from release.targets.golden import WrongAnswers, confirm
 from serving.client import NoAnswer, read_token, wait_for_version
+from serving.errors import PortTaken
 from serving.process import control as process
+from serving.process.job import EndpointJob, endpoint_job
 from serving.spec import ENDPOINT, DeploySpec
 from serving.store.manifest import ReleaseRefused
-
-
-class PortTaken(HeadgateError):
-    """Another program listens where the endpoint should; nothing was changed."""
-
-    kind = "usage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +169,10 @@ def _return_endpoint(releases: Releases, spec: DeploySpec, serving: int | None) 
     running = process.status(file)
     if running is None:
         return None
-    wait_for_version(running.url, serving, token=read_token(spec.token_file), timeout_s=spec.start_timeout_s)
+    token = read_token(spec.token_file)
+    wait_for_version(
+        running.url, serving, token=token, timeout_s=spec.start_timeout_s, poll_s=spec.wait_poll_s
+    )
     return running.url
 
 
@@ -184,8 +181,8 @@ def _leave_if_changed(releases: Releases, spec: DeploySpec) -> None:
     file = state_file(releases.home, releases.name)
     former = load_settings(releases.home, releases.name).deploy
 
-    def command(deploy: DeploySpec) -> list[str]:
-        return process.serve_command(releases.folder.path, releases.public_key, deploy, Path(file))
+    def job(deploy: DeploySpec) -> EndpointJob:
+        return endpoint_job(releases.folder.path, releases.public_key, deploy, file)
 
-    if process.status(file) is not None and command(former) != command(spec):
+    if process.status(file) is not None and job(former) != job(spec):
         process.stop(file)

@@ -147,7 +147,7 @@ def follow(job: FollowJob, stop: threading.Event, report: Callable[[Seen], None]
     while True:
         seen = sync_once(registry, folder, public_key)
         write_json(job.home.followers / f"{job.name}.json", {**asdict(seen), "pid": os.getpid()})
-        fault("follower_told")
+        fault("follower_reported")
         if (seen.state, seen.version, seen.reason) != before:
             before = (seen.state, seen.version, seen.reason)
             report(seen)

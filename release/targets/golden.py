@@ -30,7 +30,14 @@ def confirm(releases: Releases, url: str, spec: DeploySpec, version: int) -> Non
         WrongAnswers: it answers differently.
     """
     token = read_token(spec.token_file)
-    wait_for_version(url, version, token=token, timeout_s=spec.start_timeout_s)
+    wait_for_version(
+        url,
+        version,
+        token=token,
+        timeout_s=spec.start_timeout_s,
+        poll_s=spec.wait_poll_s,
+        old_refusal_s=2 * spec.poll_s,  # until the endpoint has looked again
+    )
     fault("endpoint_swapped")
     bundle = releases.folder.version_dir(version) / BUNDLE_FOLDER
     golden = json.loads((bundle / "golden.json").read_bytes())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, assert_never
+from typing import assert_never
 
 from markupsafe import Markup
 
-from expectations.data.drift import Drift, Levels
+from expectations.data.drift import Drift, DriftLevel, Levels
 from report.page import Section, badge, folded, join, paragraph, section, table
 
 HEADERS = (
@@ -81,7 +81,7 @@ def _row(one: Drift, levels: Levels) -> tuple[object, ...]:
     )
 
 
-def _level(state: str, level: Literal["ok", "warn", "fail"] | None) -> Markup:
+def _level(state: str, level: DriftLevel | None) -> Markup:
     match level:
         case None:
             return badge("", state)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from expectations.data.drift import rebin
+from expectations.stats.divergence import rebin
 from report.charts.histogram import histogram
 from report.page import Section, grid, join, section, table
 

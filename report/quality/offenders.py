@@ -26,7 +26,7 @@ def offenders_section(judged: DataVerdict, beside: Path) -> Section:
     Args:
         beside: folder of the page, which the links start from.
     """
-    findings = pq.read_table(judged.findings_parquet)
+    findings = pq.read_table(judged.offending_parquet)
     kept: Counter[tuple[str, str | None]] = Counter()
     places: defaultdict[tuple[str, str | None], list[Place]] = defaultdict(list)
     named = [findings[name].to_pylist() for name in ("rule", "source", "file", "line", "head", "value")]
@@ -39,8 +39,8 @@ def offenders_section(judged: DataVerdict, beside: Path) -> Section:
     cards = []
     for (rule, head), listed in list(places.items())[:MOST_CARDS]:
         # Totals are exact for a rule. For one of its several heads the kept rows count, at most 1,000.
-        total = judged.finding_totals.get(rule, 0) if heads[rule] == 1 else kept[rule, head]
-        at_least = heads[rule] > 1 and total < judged.finding_totals.get(rule, 0) and total >= 1000
+        total = judged.offending_totals.get(rule, 0) if heads[rule] == 1 else kept[rule, head]
+        at_least = heads[rule] > 1 and total < judged.offending_totals.get(rule, 0) and total >= 1000
         of = f"{'at least ' if at_least else ''}{max(total, len(listed)):,}"
         caption = f"{rule}{f' [{head}]' if head else ''}: " + (
             f"{of} found" if len(listed) == total else f"{len(listed)} of {of} found"
@@ -50,13 +50,13 @@ def offenders_section(judged: DataVerdict, beside: Path) -> Section:
         '<p>Up to 1,000 rows of each rule and head: <a href="{}">{}</a>. The report of Great Expectations: '
         '<a href="{}">Data Docs</a>.</p>'
     ).format(
-        os.path.relpath(judged.findings_csv, beside),
-        Path(judged.findings_csv).name,
+        os.path.relpath(judged.offending_csv, beside),
+        Path(judged.offending_csv).name,
         os.path.relpath(judged.data_docs, beside),
     )
     if not cards:
         return section("Offending rows", join(table((), [], empty="No offending rows."), links))
-    totals = ", ".join(f"{rule} {count:,}" for rule, count in judged.finding_totals.items())
+    totals = ", ".join(f"{rule} {count:,}" for rule, count in judged.offending_totals.items())
     return section("Offending rows", join(columns(cards), links), lead=f"All of them: {totals}.")
 
 

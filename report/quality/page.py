@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from markupsafe import Markup
 
+from expectations.data.check import CheckResult, RuleOutcome
 from expectations.data.gate import DataVerdict
-from expectations.data.results import RuleResult
 from expectations.data.tables import load_profile
+from expectations.spec import Severity
 from model.files import write_bytes
 from model.spec import SPLITS
 from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
@@ -23,8 +24,8 @@ from report.quality.drift import drift_section
 from report.quality.offenders import offenders_section
 from report.quality.sources import sources_section
 
-SEVERITIES = ("critical", "warning", "info")
-OUTCOMES = ("not met", "could not be evaluated", "met with defects", "met", "not looked at")
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+OUTCOMES: tuple[RuleOutcome, ...] = get_args(RuleOutcome)
 
 
 def write_quality_page(
@@ -80,12 +81,12 @@ def write_quality_page(
     return out
 
 
-def _worst(results: Sequence[RuleResult]) -> list[RuleResult]:
+def _worst(results: Sequence[CheckResult]) -> list[CheckResult]:
     """What stops the run or, where nothing does, what is not met or could not be evaluated."""
     return [r for r in results if r.stops] or [r for r in results if r.outcome in OUTCOMES[:2]]
 
 
-def _attention(results: Sequence[RuleResult]) -> list[Section]:
+def _attention(results: Sequence[CheckResult]) -> list[Section]:
     worst = _worst(results)
     if not worst:
         return []
@@ -102,17 +103,19 @@ def _attention(results: Sequence[RuleResult]) -> list[Section]:
 
 
 def _expectations(judged: DataVerdict) -> Section:
-    counts: Counter[tuple[str, str]] = Counter((r.severity, r.outcome) for r in judged.results)
+    counts: Counter[tuple[str, str]] = Counter((r.check.severity, r.outcome) for r in judged.results)
     summary = table(
         ("Severity", *(badge(outcome) for outcome in OUTCOMES)),
         [
             (severity, *(counts[severity, outcome] or None for outcome in OUTCOMES))
             for severity in SEVERITIES
-            if any(r.severity == severity for r in judged.results)
+            if any(r.check.severity == severity for r in judged.results)
         ],
         numeric=set(range(1, len(OUTCOMES) + 1)),
     )
-    ordered = sorted(judged.results, key=lambda r: (OUTCOMES.index(r.outcome), SEVERITIES.index(r.severity)))
+    ordered = sorted(
+        judged.results, key=lambda r: (OUTCOMES.index(r.outcome), SEVERITIES.index(r.check.severity))
+    )
     shown = _worst(judged.results)
     open_ones = [r for r in ordered if r.outcome not in ("met", "not looked at") and r not in shown]
     quiet = [r for r in ordered if r.outcome in ("met", "not looked at")]
@@ -133,6 +136,9 @@ def _expectations(judged: DataVerdict) -> Section:
     )
 
 
-def _rules(results: Sequence[RuleResult]) -> Markup:
-    rows = [(badge(r.outcome), r.severity, breakable(r.subject), r.expected, r.reason) for r in results]
+def _rules(results: Sequence[CheckResult]) -> Markup:
+    rows = [
+        (badge(r.outcome), r.check.severity, breakable(r.subject), r.check.expected, r.reason)
+        for r in results
+    ]
     return table(("Outcome", "Severity", "Rule", "Expected", "Seen"), rows, wide={3, 4})

@@ -1,11 +1,12 @@
-"""The routes. Thin: limits check what came in, the batcher answers, answers become JSON.
+"""The routes: models check what came in, the batcher answers, answers become JSON.
 
 Does not know files, pointers or signals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -14,16 +15,46 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
 from serving.http.batching import Batcher, Closed, Probabilities, QueueFull
+from serving.http.body import Limits, Refused, bounded_route
 from serving.http.engine import Engine
 from serving.http.loading import Served
 from serving.http.metrics import Metrics
-from serving.http.middleware import FAILED, VERSION_HEADER, App, Envelope, error_body
-from serving.http.openapi import INVOCATIONS, METRICS, PREDICT, READY, VERSION
-from serving.http.replies import invocations_reply, predict_reply, to_json
-from serving.http.requests import Asked, Limits, Refused, invocations_request, predict_request, read_json
+from serving.http.middleware import FAILED, VERSION_HEADER, App, Envelope
+from serving.http.replies import (
+    ErrorReply,
+    HealthReply,
+    InvocationsReply,
+    PredictReply,
+    ReadyReply,
+    VersionReply,
+    error_reply,
+    invocations_reply,
+    predict_reply,
+    to_json,
+    version_reply,
+)
+from serving.http.requests import InvocationsRequest, PredictRequest, checked_texts, refusal_of
 from serving.store.board import WorkerState
 
 _JSON = "application/json"
+_REFUSALS = {
+    400: "The body is not JSON",
+    401: "No valid token",
+    408: "The body did not arrive in time",
+    413: "The body is too large",
+    415: "The body is not declared as JSON",
+    422: "The body is not what is expected",
+    503: "Busy, ending, or nothing serves yet; see Retry-After",
+}
+
+
+_Described = dict[int | str, dict[str, Any]]
+
+
+def _replies(reply: Any, *refusals: int) -> _Described:
+    """For `/openapi.json`: the reply of a route with status 200, and its refusals."""
+    described: _Described = {200: {"model": reply, "description": "The reply"}}
+    return described | {n: {"model": ErrorReply, "description": _REFUSALS[n]} for n in refusals}
 
 
 def make_app(
@@ -39,7 +70,7 @@ def make_app(
     """The ASGI application of an endpoint.
 
     Args:
-        engine: says which version serves.
+        engine: holds the version that serves.
         batcher: answers texts.
         metrics: counts.
         limits: how much one request may hold.
@@ -48,56 +79,90 @@ def make_app(
         workers: what each of several workers serves; None where this one is alone.
     """
     # The pages under /docs would load scripts from a CDN; the schema itself stays at /openapi.json.
-    app = FastAPI(title="Headgate endpoint", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Headgate endpoint",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+        # Nothing of a request may leave by OpenTelemetry, whatever the environment configures.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.router.route_class = bounded_route(limits)
+    _answer_refusals(app)
+    _answer_texts(app, engine, batcher, limits)
+    _describe(app, engine, metrics, draining, workers)
+    return Envelope(
+        app,
+        token=token,
+        version=lambda: engine.served.version if engine.served else None,
+        draining=draining,
+        on_reply=metrics.reply,
+    )
 
-    async def answered(
-        request: Request,
-        parse: Callable[[Mapping[str, Any], Limits], Asked],
-        render: Callable[[Served, Probabilities, bool], bytes],
+
+def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits) -> None:
+    """Add the routes that texts are sent to."""
+
+    async def answer(
+        texts: list[str], everything: bool, render: Callable[[Served, Probabilities, bool], bytes]
     ) -> Response:
-        asked = parse(await read_json(request, limits), limits)
         served = engine.served  # taken once: the whole reply comes from this version
         if served is None:
             raise Refused(503, "not_ready", engine.reason, {"Retry-After": "1"})
         try:
-            probabilities = await batcher.answer(served, asked.texts)
+            probabilities = await batcher.answer(served, texts)
         except QueueFull as full:
             wait = {"Retry-After": str(full.retry_after_s)}
             raise Refused(503, "busy", "too many texts wait for the model; ask again later", wait) from None
         except Closed:
             raise Refused(503, "ending", "the endpoint is ending", {"Retry-After": "1"}) from None
         version = {VERSION_HEADER: str(served.version)}
-        return Response(render(served, probabilities, asked.everything), media_type=_JSON, headers=version)
+        return Response(render(served, probabilities, everything), media_type=_JSON, headers=version)
 
-    @app.post("/predict", openapi_extra=PREDICT)
-    async def predict(request: Request) -> Response:
+    @app.post("/predict", responses=_replies(PredictReply, *_REFUSALS), response_model=None)
+    async def predict(body: PredictRequest) -> Response:
         """For every text and head: labels with probabilities."""
-        return await answered(request, predict_request, predict_reply)
+        return await answer(checked_texts(body.found(), limits), body.all, predict_reply)
 
-    @app.post("/invocations", openapi_extra=INVOCATIONS)
-    async def invocations(request: Request) -> Response:
-        """The same in MLflow's scoring format."""
-        return await answered(request, invocations_request, invocations_reply)
+    @app.post("/invocations", responses=_replies(InvocationsReply, *_REFUSALS), response_model=None)
+    async def invocations(body: InvocationsRequest) -> Response:
+        """The answers of `POST /predict` in MLflow's scoring format."""
+        asked = body.root
+        return await answer(checked_texts(asked.found(), limits), asked.everything, invocations_reply)
 
-    @app.get("/health")
-    @app.get("/ping", include_in_schema=False)
+
+def _describe(
+    app: FastAPI,
+    engine: Engine,
+    metrics: Metrics,
+    draining: Callable[[], bool],
+    workers: Callable[[], Sequence[WorkerState]] | None,
+) -> None:
+    """Add the routes that describe the endpoint."""
+
+    @app.get("/health", responses=_replies(HealthReply), response_model=None)
+    @app.get("/ping", include_in_schema=False, response_model=None)
     async def health() -> Response:
-        """Whether the process is alive; says nothing about what it serves."""
-        return Response(to_json({"status": "alive"}), media_type=_JSON)
+        """Whether the process is alive, whatever it serves."""
+        reply: HealthReply = {"status": "alive"}
+        return Response(to_json(reply), media_type=_JSON)
 
-    @app.get("/ready", openapi_extra=READY)
+    not_ready: _Described = {
+        503: {"model": ReadyReply, "description": "Nothing serves, or the endpoint is ending"}
+    }
+
+    @app.get("/ready", responses=_replies(ReadyReply) | not_ready, response_model=None)
     async def ready() -> Response:
-        """Whether a version serves, and why what the pointer asks for does not, if so."""
+        """Whether a version serves, and why what the pointer asks for does not."""
         served, refusal = engine.served, engine.refusal
         is_ready = served is not None and not draining()
-        body = {
+        body: ReadyReply = {
             "ready": is_ready,
             "name": engine.folder.name,
             "version": served.version if served else None,
             "draining": draining(),
-            "refused": None
-            if refusal is None
-            else {"version": refusal.version, "reason": refusal.reason, "since": refusal.since},
+            "refused": dataclasses.asdict(refusal) if refusal is not None else None,
         }
         if workers is not None:
             states = workers()
@@ -109,69 +174,42 @@ def make_app(
             body["reason"] = "the endpoint is ending" if draining() else engine.reason
         return Response(to_json(body), 200 if is_ready else 503, media_type=_JSON)
 
-    @app.get("/version", openapi_extra=VERSION)
+    @app.get("/version", responses=_replies(VersionReply, 401, 503), response_model=None)
     async def version() -> Response:
         """What serves and on what grounds."""
         served = engine.served
         if served is None:
             raise Refused(503, "not_ready", engine.reason, {"Retry-After": "1"})
-        return Response(to_json(describe(served)), media_type=_JSON)
+        return Response(version_reply(served), media_type=_JSON)
 
-    @app.get("/metrics", response_class=PlainTextResponse, openapi_extra=METRICS)
+    unauthorized: _Described = {401: {"model": ErrorReply, "description": _REFUSALS[401]}}
+
+    @app.get("/metrics", response_class=PlainTextResponse, responses=unauthorized, response_model=None)
     async def prometheus() -> Response:
         """Counters and gauges in Prometheus' text format."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+
+def _answer_refusals(app: FastAPI) -> None:
+    """Every refusal and failure is one small reply of the same shape."""
+
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> Response:
-        body = error_body(error.code, error.message)
-        return Response(body, error.status, media_type=_JSON, headers=error.headers)
+        body = error_reply(error.code, error.message)
+        return Response(body, error.status_code, media_type=_JSON, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        # FastAPI's own handler echoes the body, and fails on NaN and lone surrogates in it.
+        return await refused(request, refusal_of(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
         # Unknown routes and methods. The default replies are harmless, but of another shape.
-        body = error_body("no_such_route" if error.status_code == 404 else "refused", "see /openapi.json")
+        body = error_reply("no_such_route" if error.status_code == 404 else "refused", "see /openapi.json")
         return Response(body, error.status_code, media_type=_JSON, headers=error.headers)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        # FastAPI's own handler echoes the body, and fails on NaN and lone surrogates in it.
-        return Response(error_body("invalid", "the request is not valid"), 422, media_type=_JSON)
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
         # Raised again after this reply, so that the envelope logs it.
         return Response(FAILED, 500, media_type=_JSON)
-
-    return Envelope(
-        app,
-        token=token,
-        version=lambda: engine.served.version if engine.served else None,
-        draining=draining,
-        on_reply=metrics.reply,
-    )
-
-
-def describe(served: Served) -> dict[str, Any]:
-    """What `GET /version` says of a version."""
-    manifest, override = served.manifest, served.manifest.override
-    return {
-        "name": manifest.name,
-        "version": manifest.version,
-        "sequence": served.sequence,
-        "bundle_sha256": manifest.bundle_sha256,
-        "outcome": manifest.outcome,
-        "override": None
-        if override is None
-        else {
-            "reason": override.reason,
-            "by": override.by,
-            "expires": override.expires,
-            "expired": override.expired,
-        },
-        "dataset_fingerprint": manifest.dataset_fingerprint,
-        "code_digest": manifest.code_digest,
-        "created": manifest.created,
-        "since": served.since,
-        "heads": {name: list(head.labels) for name, head in served.bundle.card.heads.items()},
-    }

@@ -19,13 +19,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from model.errors import HeadgateError
 from serving.http.loading import Served
 
 Probabilities: TypeAlias = dict[str, NDArray[np.float32]]
 """Head → (N, L_h), one row a text."""
 
 
-class QueueFull(Exception):
+class QueueFull(HeadgateError):
     """Too many texts wait already."""
 
     def __init__(self, retry_after_s: int) -> None:
@@ -34,7 +35,7 @@ class QueueFull(Exception):
         """When the queue should have emptied, in whole seconds, at least 1."""
 
 
-class Closed(Exception):
+class Closed(HeadgateError):
     """The batcher takes on nothing more."""
 
 
@@ -61,7 +62,7 @@ class Batcher:
 
     Args:
         max_batch: most texts in one pass.
-        wait_ms: how long a batch waits for company, in milliseconds, and only right after a batch of
+        wait_ms: how long a batch waits for further requests, in milliseconds, and only right after a batch of
             several requests: then their clients are likely to ask again.
         queue_limit: most texts that wait. An empty queue takes any one request.
         on_batch: called after each pass with the number of texts and its duration in seconds.
@@ -103,7 +104,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Probabilities] = loop.create_future()
 
-        def settle(result: Probabilities | BaseException) -> None:
+        def set_result(result: Probabilities | BaseException) -> None:
             if future.done():
                 return
             if isinstance(result, BaseException):
@@ -112,7 +113,7 @@ class Batcher:
                 future.set_result(result)
 
         def finish(result: Probabilities | BaseException) -> None:
-            loop.call_soon_threadsafe(settle, result)
+            loop.call_soon_threadsafe(set_result, result)
 
         self._submit(served, texts, finish)
         return await future
@@ -180,7 +181,7 @@ class Batcher:
             answers = batch[0].job.served.bundle.probabilities(texts)
         except Exception as error:
             if len(batch) == 1:
-                _settle(batch[0], error)
+                _add_part(batch[0], error)
                 return
             # One request must not spoil the others of its batch: each is tried alone.
             for piece in batch:
@@ -191,12 +192,12 @@ class Batcher:
         start = 0
         for piece in batch:
             end = start + len(piece.texts)
-            _settle(piece, {head: rows[start:end] for head, rows in answers.items()})
+            _add_part(piece, {head: rows[start:end] for head, rows in answers.items()})
             start = end
         self._on_batch(len(texts), seconds)
 
 
-def _settle(piece: _Piece, result: Probabilities | BaseException) -> None:
+def _add_part(piece: _Piece, result: Probabilities | BaseException) -> None:
     """Add a part to its request, and finish the request with its last part or first error."""
     job = piece.job
     if job.missing <= 0:

@@ -1,7 +1,7 @@
 """What serves now, behind one reference, and the thread that follows the release folder's pointer.
 
 A candidate is verified, loaded and tried beside the one that serves; only then is the reference
-exchanged. A bad candidate changes nothing but what `refused` says. Does not know HTTP.
+exchanged. A bad candidate changes nothing but `Engine.refusal`. Does not know HTTP.
 """
 
 from __future__ import annotations
@@ -45,6 +45,18 @@ class Refusal:
     """When it was refused: ISO 8601, UTC."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEvents:
+    """What to call when something changes, in the thread of the engine."""
+
+    on_exchange: Callable[[Served], None] = lambda served: None
+    """After every exchange, with what serves now."""
+    on_refusal: Callable[[Refusal], None] = lambda refusal: None
+    """After every refusal."""
+    on_change: Callable[[], None] = lambda: None
+    """After every look that changed what serves or what is refused."""
+
+
 class Engine:
     """Follows one release folder.
 
@@ -55,10 +67,8 @@ class Engine:
         poll_s: seconds between looks at the pointer.
         max_answer_ms: longest that one text may take when a candidate is tried.
         retry_s: what was refused is tried again after the first figure, in seconds, doubled each time up to
-            the second: a copy may be mended.
-        on_exchange: called after every exchange with what serves now.
-        on_refusal: called after every refusal.
-        on_change: called after every look that changed what serves or what is refused.
+            the second: a copy may be repaired.
+        events: what to call when something changes.
     """
 
     def __init__(
@@ -70,18 +80,14 @@ class Engine:
         poll_s: float = 0.5,
         max_answer_ms: float = 1000.0,
         retry_s: tuple[float, float] = (5.0, 300.0),
-        on_exchange: Callable[[Served], None] = lambda served: None,
-        on_refusal: Callable[[Refusal], None] = lambda refusal: None,
-        on_change: Callable[[], None] = lambda: None,
+        events: EngineEvents | None = None,
     ) -> None:
         self.folder = folder
         self.public_key = public_key
         self.threads = threads
         self.poll_s = poll_s
         self.max_answer_ms = max_answer_ms
-        self._on_exchange = on_exchange
-        self._on_refusal = on_refusal
-        self._on_change = on_change
+        self._events = events or EngineEvents()
         self._looked = threading.Event()
         self._served: Served | None = None
         self._refusal: Refusal | None = None
@@ -93,8 +99,8 @@ class Engine:
         self._first_retry_s, self._last_retry_s = retry_s
         self._retry_s = self._first_retry_s
         self._trim_at = float("inf")
-        # The key is trusted as it was at the start. Whoever can exchange the file could sign anything
-        # with a key of their own; a new key takes a restart, which an operator does.
+        # The key is trusted as it was at the start: whoever can exchange the file could sign anything with
+        # another key. A new key takes a restart, which an operator does.
         self._pinned: bytes | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="release-follower", daemon=True)
@@ -119,7 +125,7 @@ class Engine:
         return self._refusal.reason if self._refusal else "no version has been promoted yet"
 
     def start(self) -> None:
-        """Begin to follow the pointer, in a thread of its own."""
+        """Begin to follow the pointer, in another thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -155,9 +161,9 @@ class Engine:
             return
         before = self._served, self._refusal
         if stamp != self._seen and self._refusal is not None:
-            # A new order: why the former one was refused says nothing about it.
+            # Another pointer: the reason of the former refusal does not hold for it.
             self._refusal = None
-            self._tell()
+            self._report_change()
         self._seen = stamp
         try:
             self._check_key()
@@ -169,18 +175,18 @@ class Engine:
         except Exception:
             # The follower must outlive anything: without it no version would ever be exchanged again.
             log.exception("following the pointer failed")
-            self._refuse(None, "following the pointer failed; the log says more")
+            self._refuse(None, "following the pointer failed; see the log of the endpoint")
         finally:
             self._loading = False
             if cold or before != (self._served, self._refusal):
-                self._tell()
+                self._report_change()
             self._looked.set()
 
-    def _tell(self) -> None:
+    def _report_change(self) -> None:
         try:
-            self._on_change()
+            self._events.on_change()
         except OSError:
-            log.exception("could not tell the other workers what serves here")
+            log.exception("could not share with the other workers what serves here")
 
     def _follow(self, fall_back: bool) -> None:
         history = self.folder.pointers(self.public_key) if fall_back else []
@@ -201,7 +207,7 @@ class Engine:
             self._fall_back()
 
     def _try(self, pointer: Pointer) -> bool:
-        """Follow a pointer if it is good. Says why not by `refusal`."""
+        """Whether a pointer is followed; if it is not, `refusal` has the reason."""
         if pointer.sequence < self._sequence:
             self._refuse(pointer.version, "the pointer is older than one that was followed before")
             return False
@@ -272,7 +278,7 @@ class Engine:
             "version serves",
             extra={"version": served.version, "before": before.version if before else None},
         )
-        self._on_exchange(served)
+        self._events.on_exchange(served)
 
     def _refuse(self, version: int | None, reason: str, detail: str = "") -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -284,7 +290,7 @@ class Engine:
         self._retry_at = time.monotonic() + self._retry_s
         self._refusal = Refusal(version=version, reason=reason, since=now)
         log.error("version refused", extra={"version": version, "reason": reason, "detail": detail})
-        self._on_refusal(self._refusal)
+        self._events.on_refusal(self._refusal)
 
     def _override_expired(self) -> bool:
         served = self._served

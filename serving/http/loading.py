@@ -1,7 +1,7 @@
 """From a version's folder to something that answers: verify, load, warm up, compare with the golden set.
 
-Everything that can be wrong with a version ends here as one `ReleaseRefused`. Does not know which version
-is asked for, nor what serves meanwhile.
+Whatever is wrong with a version becomes one `ReleaseRefused`. Does not know which version is asked for, nor
+what serves meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from serving.store.manifest import BUNDLE_FOLDER, ReleaseManifest, ReleaseRefuse
 
 GOLDEN_FILE = "golden.json"
 MAX_GOLDEN_TOLERANCE = 0.05
-"""Largest tolerance that a golden set may ask for: beyond it, agreement says nothing."""
+"""Largest tolerance that a golden set may ask for: beyond it, agreement proves nothing."""
 WARM_UP_ANSWERS = 5
 """Single answers that are timed before a version may serve."""
 
@@ -29,7 +29,7 @@ log = logging.getLogger("serving")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """A version that answers. Requests hold on to the one that they started with."""
+    """A version that answers. A request keeps the one that it started with."""
 
     bundle: Bundle
     manifest: ReleaseManifest

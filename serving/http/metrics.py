@@ -1,4 +1,4 @@
-"""What `GET /metrics` tells Prometheus. A registry of its own, so that several endpoints fit in a process.
+"""The counters and gauges of `GET /metrics`, in a registry of their own: several endpoints fit in a process.
 
 Names carry their unit; labels come from fixed sets, never from a request.
 """
@@ -13,7 +13,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from serving.store.board import WorkerState, resident_bytes
+from serving.processes import resident_bytes
+from serving.store.board import WorkerState
 
 ROUTES = ("/predict", "/invocations", "/health", "/ready", "/version", "/metrics", "/ping", "/openapi.json")
 """Routes that are counted by name; all others are `other`."""
@@ -29,7 +30,7 @@ class Metrics:
     """Counters and gauges of one endpoint: sums over all workers, and gauges with the label `worker`.
 
     Where a supervisor has set `PROMETHEUS_MULTIPROC_DIR`, the Prometheus client keeps the counters of all
-    workers in files there, and any of them tells the sums.
+    workers in files there, and any of them can add them up.
 
     Args:
         workers: what each worker serves now.
@@ -41,7 +42,7 @@ class Metrics:
         self._folder = os.environ.get(_FOLDER_VARIABLE)
         if self._folder is not None:
             self._shown = CollectorRegistry()
-            MultiProcessCollector(self._shown, self._folder)
+            MultiProcessCollector(self._shown, self._folder)  # type: ignore[no-untyped-call]
         else:
             ProcessCollector(registry=r)
         self._shown.register(_Workers(workers))
@@ -102,7 +103,7 @@ class _Workers(Collector):
             "headgate_worker_up": "1 while the worker runs",
             "headgate_worker_resident_bytes": "Resident set of the worker",
         }
-        families = [GaugeMetricFamily(name, says, labels=["worker"]) for name, says in gauges.items()]
+        families = [GaugeMetricFamily(name, about, labels=["worker"]) for name, about in gauges.items()]
         for worker in self._workers():
             figures = (
                 worker.version or 0,

@@ -1,4 +1,4 @@
-"""What every request and reply goes through: the token, the version header, the clock, the last resort.
+"""What every request and reply goes through: token, version header, clock, and the reply when all else fails.
 
 A plain ASGI layer around the application. Does not know routes' meanings, bodies or models.
 """
@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from serving.http.replies import to_json
+from serving.http.replies import error_reply
 
 VERSION_HEADER = "X-Headgate-Version"
 """Reply header with the version that answered, or `none`."""
@@ -27,12 +27,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 log = logging.getLogger("serving")
 
 
-def error_body(code: str, message: str) -> bytes:
-    """The body of every reply that refuses: `{"error": {"code", "message"}}`."""
-    return to_json({"error": {"code": code, "message": message}})
-
-
-FAILED = error_body("internal", "the endpoint failed; its log says why")
+FAILED = error_reply("internal", "the endpoint failed; see its log")
 """The body of every 500."""
 
 
@@ -83,14 +78,14 @@ class Envelope:
             if self._may_pass(scope):
                 await self._app(scope, receive, send_marked)
             else:
-                body = error_body("unauthorized", "a valid bearer token is needed")
+                body = error_reply("unauthorized", "a valid bearer token is needed")
                 await _reply(send_marked, 401, body, [(b"www-authenticate", b"Bearer")])
         except Exception:
             log.exception("request failed", extra={"status_sent": status})
             if not status:
                 await _reply(send_marked, 500, FAILED)
             elif not complete:
-                raise  # half a reply is out: only closing the connection tells the client
+                raise  # half a reply is out: only closing the connection shows the client that it is broken
         finally:
             self._on_reply(scope["path"], status, time.perf_counter() - begin)
 
@@ -109,7 +104,7 @@ class Envelope:
             return True
         given = [value for key, value in scope["headers"] if key == b"authorization"]
         scheme, _, token = (given[0] if len(given) == 1 else b"").partition(b" ")
-        # Constant time: how long a refusal takes must not tell how much of the token was right.
+        # Constant time: the duration of a refusal must not show how much of the token was right.
         return hmac.compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
 
 

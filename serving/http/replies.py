@@ -1,4 +1,4 @@
-"""Probabilities as replies: which labels a head answers, and how sure it is of them.
+"""Replies: their shapes, which are the schemas of `/openapi.json`, and probabilities as answers.
 
 Does not know HTTP, nor where probabilities come from.
 """
@@ -6,10 +6,12 @@ Does not know HTTP, nor where probabilities come from.
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict  # pydantic reads this one only, before Python 3.12
 
 from model.bundle.answers import decisions
 from model.bundle.card import HeadCard
@@ -21,12 +23,109 @@ DECIMALS = 6
 """Digits of a probability after the point."""
 
 
-def answers(bundle: Bundle, probabilities: Probabilities, everything: bool) -> list[dict[str, Any]]:
-    """One mapping head → answer a text.
+class LabelProbability(TypedDict):
+    """A label and how probable it is."""
 
-    An answer is `{"labels": [{"label", "probability"}, …]}`: exactly one label of a multiclass head, those
-    that apply of a multilabel head (perhaps none), the most probable first. With `everything` it also
-    holds `"probabilities"`: the same for every label.
+    label: str
+    probability: float
+
+
+class HeadAnswer(TypedDict):
+    """What one head answers about one text, the most probable label first."""
+
+    labels: list[LabelProbability]
+    """Multiclass: exactly one label. Multilabel: those that apply, perhaps none."""
+    probabilities: NotRequired[list[LabelProbability]]
+    """Every label, where that was asked for."""
+
+
+class PredictReply(TypedDict):
+    """Reply of `POST /predict`."""
+
+    version: int
+    name: str
+    answers: list[dict[str, HeadAnswer]]
+    """One mapping head → answer a text."""
+
+
+class InvocationsReply(TypedDict):
+    """Reply of `POST /invocations`: MLflow's shape, and the version beside it."""
+
+    predictions: list[dict[str, HeadAnswer]]
+    version: int
+    name: str
+
+
+class ErrorDetail(TypedDict):
+    """Why a request is refused."""
+
+    code: str
+    """One word for programs."""
+    message: str
+    """One sentence for people."""
+
+
+class ErrorReply(TypedDict):
+    """Body of every reply that refuses."""
+
+    error: ErrorDetail
+
+
+class HealthReply(TypedDict):
+    """Reply of `GET /health`."""
+
+    status: str
+
+
+class WorkerReply(TypedDict):
+    """What one of several workers serves."""
+
+    worker: int
+    version: int | None
+    refused: Mapping[str, Any] | None
+
+
+class ReadyReply(TypedDict):
+    """Reply of `GET /ready`, with status 200 or 503."""
+
+    ready: bool
+    name: str
+    version: int | None
+    draining: bool
+    refused: Mapping[str, Any] | None
+    """Version, reason and time of what the pointer asks for and what does not serve."""
+    reason: NotRequired[str]
+    """Why it is not ready."""
+    workers: NotRequired[list[WorkerReply]]
+
+
+class OverrideReply(TypedDict):
+    """Why a version serves whose verdict is not a pass."""
+
+    reason: str
+    by: str
+    expires: str
+    expired: bool
+
+
+class VersionReply(TypedDict):
+    """Reply of `GET /version`: what serves, and on what grounds."""
+
+    name: str
+    version: int
+    sequence: int
+    bundle_sha256: str
+    outcome: str
+    override: OverrideReply | None
+    dataset_fingerprint: str
+    code_digest: str
+    created: str
+    since: str
+    heads: dict[str, list[str]]
+
+
+def answers(bundle: Bundle, probabilities: Probabilities, everything: bool) -> list[dict[str, HeadAnswer]]:
+    """One mapping head → answer a text.
 
     Args:
         bundle: the bundle that answered.
@@ -37,7 +136,7 @@ def answers(bundle: Bundle, probabilities: Probabilities, everything: bool) -> l
         ValueError: a probability is not finite.
     """
     rows = len(next(iter(probabilities.values())))
-    replies: list[dict[str, Any]] = [{} for _ in range(rows)]
+    replies: list[dict[str, HeadAnswer]] = [{} for _ in range(rows)]
     for head, matrix in probabilities.items():
         if not np.isfinite(matrix).all():
             raise ValueError(f"head {head!r} answered a probability that is not finite")
@@ -45,7 +144,7 @@ def answers(bundle: Bundle, probabilities: Probabilities, everything: bool) -> l
         labels, applies = about.labels, _applies(about, matrix)
         order = np.argsort(-matrix, axis=1, kind="stable")
         for reply, row, chosen, ranked in zip(replies, matrix, applies, order, strict=True):
-            answer = {"labels": [_entry(labels, row, i) for i in ranked if chosen[i]]}
+            answer: HeadAnswer = {"labels": [_entry(labels, row, i) for i in ranked if chosen[i]]}
             if everything:
                 answer["probabilities"] = [_entry(labels, row, i) for i in ranked]
             reply[head] = answer
@@ -58,20 +157,60 @@ def _applies(about: HeadCard, matrix: NDArray[np.float32]) -> NDArray[Any]:
     return np.arange(matrix.shape[1]) == chosen[:, None] if about.kind == "multiclass" else chosen
 
 
-def _entry(labels: tuple[str, ...], row: NDArray[np.float32], index: int) -> dict[str, Any]:
+def _entry(labels: tuple[str, ...], row: NDArray[np.float32], index: int) -> LabelProbability:
     return {"label": labels[index], "probability": round(float(row[index]), DECIMALS)}
 
 
 def predict_reply(served: Served, probabilities: Probabilities, everything: bool) -> bytes:
     """JSON of `POST /predict`."""
-    found = answers(served.bundle, probabilities, everything)
-    return to_json({"version": served.version, "name": served.manifest.name, "answers": found})
+    reply: PredictReply = {
+        "version": served.version,
+        "name": served.manifest.name,
+        "answers": answers(served.bundle, probabilities, everything),
+    }
+    return to_json(reply)
 
 
 def invocations_reply(served: Served, probabilities: Probabilities, everything: bool) -> bytes:
-    """JSON of `POST /invocations`: MLflow's shape, and the version beside it."""
-    found = answers(served.bundle, probabilities, everything)
-    return to_json({"predictions": found, "version": served.version, "name": served.manifest.name})
+    """JSON of `POST /invocations`."""
+    reply: InvocationsReply = {
+        "predictions": answers(served.bundle, probabilities, everything),
+        "version": served.version,
+        "name": served.manifest.name,
+    }
+    return to_json(reply)
+
+
+def version_reply(served: Served) -> bytes:
+    """JSON of `GET /version`."""
+    manifest, override = served.manifest, served.manifest.override
+    reply: VersionReply = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "sequence": served.sequence,
+        "bundle_sha256": manifest.bundle_sha256,
+        "outcome": manifest.outcome,
+        "override": None
+        if override is None
+        else {
+            "reason": override.reason,
+            "by": override.by,
+            "expires": override.expires,
+            "expired": override.expired,
+        },
+        "dataset_fingerprint": manifest.dataset_fingerprint,
+        "code_digest": manifest.code_digest,
+        "created": manifest.created,
+        "since": served.since,
+        "heads": {name: list(head.labels) for name, head in served.bundle.card.heads.items()},
+    }
+    return to_json(reply)
+
+
+def error_reply(code: str, message: str) -> bytes:
+    """JSON of every reply that refuses."""
+    reply: ErrorReply = {"error": {"code": code, "message": message}}
+    return to_json(reply)
 
 
 def to_json(value: Any) -> bytes:

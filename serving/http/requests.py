@@ -1,209 +1,209 @@
-"""What a request may look like, and the small refusals for all others.
+"""The bodies of `POST /predict` and `POST /invocations`: pydantic models, checked and documented by FastAPI.
 
-Every refusal is a fixed sentence with figures of our own: nothing that was sent is ever sent back.
-Does not know what is done with the texts.
+Models hold the shape; `checked_texts` holds the limits on what the texts are. Does not know what becomes of
+the texts.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Annotated, Any
 
-from starlette.requests import ClientDisconnect, Request
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    RootModel,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from serving.http.body import Limits, Refused
 
 TEXT_COLUMN = "text"
 """Column that holds the texts in MLflow's formats, unless there is only one."""
+FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+"""MLflow's scoring formats: the field of a body of `POST /invocations` that holds the texts."""
+
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"\S"}
+_ROW: dict[str, Any] = {"type": "object", "properties": {"text": _TEXT}, "required": ["text"]}
+_COLUMN: dict[str, Any] = {"type": "array", "items": _TEXT, "minItems": 1}
+
+Text = Annotated[str, WithJsonSchema(_TEXT)]
+Row = Annotated[dict[str, Any], WithJsonSchema(_ROW)]
+"""One example by column."""
+Texts = Annotated[list[Text], Field(fail_fast=True), WithJsonSchema(_COLUMN)]
+Rows = Annotated[
+    list[Text | Row], Field(fail_fast=True), WithJsonSchema({**_COLUMN, "items": {"anyOf": [_TEXT, _ROW]}})
+]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much one request may hold."""
+class _Body(BaseModel):
+    """JSON types are taken as they are; unknown fields are refused."""
 
-    max_body_bytes: int = 1_048_576
-    """Largest body, in bytes."""
-    max_texts: int = 256
-    """Most texts."""
-    max_chars: int = 20_000
-    """Longest text, in characters."""
-    body_timeout_s: float = 20.0
-    """How long a client may take to send the body, in seconds."""
+    model_config = ConfigDict(strict=True, extra="forbid")
 
-
-class Refused(Exception):
-    """A request that is not answered: status, code and sentence of the reply."""
-
-    def __init__(
-        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        """HTTP status, 4xx or 503."""
-        self.code = code
-        """One word for programs."""
-        self.message = message
-        """One sentence for people."""
-        self.headers = dict(headers or {})
-        """Further reply headers."""
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_fields(cls, raw: Any) -> Any:
+        # Before pydantic looks: it would describe each of the unknown fields of a large body.
+        if isinstance(raw, dict) and not raw.keys() <= cls.model_fields.keys():
+            known = ", ".join(sorted(cls.model_fields))
+            raise PydanticCustomError("unknown_field", "known fields are {known}", {"known": known})
+        return raw
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request asks for."""
+class PredictRequest(_Body):
+    """Texts to answer."""
 
-    texts: list[str]
-    everything: bool
+    texts: Text | Texts
+    """One text or a list of them."""
+    all: bool = False
+    """Give the probability of every label, too."""
+
+    def found(self) -> list[Any]:
+        """The texts, unchecked."""
+        return [self.texts] if isinstance(self.texts, str) else self.texts
+
+
+class Params(_Body):
+    """MLflow's inference parameters."""
+
+    all: bool = False
     """Give the probability of every label, too."""
 
 
-async def read_json(request: Request, limits: Limits) -> dict[str, Any]:
-    """The JSON object in a request's body.
+class _Invocation(_Body):
+    params: Params | None = None
 
-    Raises:
-        Refused: 400, 408, 413, 415 or 422.
-    """
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refused(415, "unsupported_media_type", "send the body as application/json")
-    try:
-        async with asyncio.timeout(limits.body_timeout_s):
-            body = await _read_body(request, limits.max_body_bytes)
-    except TimeoutError:
-        raise Refused(408, "body_too_slow", "the body did not arrive in time") from None
-    except ClientDisconnect:
-        raise Refused(400, "body_incomplete", "the body is incomplete") from None
-    try:
-        payload = json.loads(body.decode("utf-8"), parse_constant=_not_finite)
-    except UnicodeDecodeError:
-        raise Refused(400, "not_utf8", "the body is not UTF-8") from None
-    except (ValueError, RecursionError):
-        raise Refused(
-            400, "not_json", "the body is not JSON (NaN and infinity are not JSON either)"
-        ) from None
-    if not isinstance(payload, dict):
-        raise Refused(422, "not_an_object", "the body must be a JSON object")
-    return payload
+    @property
+    def everything(self) -> bool:
+        """Whether the probability of every label is wanted."""
+        return self.params is not None and self.params.all
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
-    too_large = Refused(
-        413, "body_too_large", f"the body may hold at most {limit} bytes", {"Connection": "close"}
-    )
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
-    return bytes(body)
+class Split(_Body):
+    """A table: the names of its columns, and its rows."""
+
+    columns: Annotated[
+        list[Any],
+        WithJsonSchema(
+            {"type": "array", "items": {"const": TEXT_COLUMN, "type": "string"}, "minItems": 1, "maxItems": 1}
+        ),
+    ]
+    data: Annotated[
+        list[list[Any]],
+        Field(fail_fast=True),
+        WithJsonSchema({"type": "array", "items": {**_COLUMN, "maxItems": 1}, "minItems": 1}),
+    ]
+    index: Any = None
 
 
-def _not_finite(literal: str) -> NoReturn:
-    raise ValueError(literal)
+class SplitInvocation(_Invocation):
+    """`{"dataframe_split": {"columns": ["text"], "data": [["…"], …]}}`."""
+
+    dataframe_split: Split
+
+    def found(self) -> list[Any]:
+        """The texts, unchecked."""
+        columns, data = self.dataframe_split.columns, self.dataframe_split.data
+        if TEXT_COLUMN in columns:
+            place = columns.index(TEXT_COLUMN)
+        elif len(columns) == 1:
+            place = 0
+        else:
+            raise Refused(422, "no_text_column", f'"dataframe_split" needs a column "{TEXT_COLUMN}"')
+        for index, row in enumerate(data):
+            if len(row) != len(columns):
+                raise Refused(422, "wrong_type", f"row {index} must be a list with one value a column")
+        return [row[place] for row in data]
 
 
-def predict_request(payload: Mapping[str, Any], limits: Limits) -> Asked:
-    """`{"texts": "…" | ["…", …], "all": false}`.
+class RecordsInvocation(_Invocation):
+    """`{"dataframe_records": [{"text": "…"}, …]}`."""
 
-    Raises:
-        Refused: 422, naming the field.
-    """
-    _only(payload, {"texts", "all"})
-    if "texts" not in payload:
-        raise Refused(422, "texts_missing", '"texts" is missing: a string or a list of strings')
-    texts = payload["texts"]
-    return Asked(
-        _checked([texts] if isinstance(texts, str) else texts, limits), _flag(payload.get("all", False))
-    )
+    dataframe_records: Rows
+
+    def found(self) -> list[Any]:
+        """The texts, unchecked."""
+        return _of_rows(self.dataframe_records)
 
 
-def invocations_request(payload: Mapping[str, Any], limits: Limits) -> Asked:
-    """MLflow's scoring formats: exactly one of `dataframe_split`, `dataframe_records`, `inputs` and
-    `instances`, and `params` with at most `all`.
+class InstancesInvocation(_Invocation):
+    """`{"instances": ["…", …]}` or `{"instances": [{"text": "…"}, …]}`."""
 
-    Raises:
-        Refused: 422, naming the field.
-    """
-    formats = {
-        "dataframe_split": _split_texts,
-        "dataframe_records": _record_texts,
-        "inputs": _column_texts,
-        "instances": _record_texts,
-    }
-    _only(payload, {*formats, "params"})
-    given = [name for name in formats if name in payload]
-    if len(given) != 1:
-        raise Refused(422, "one_format", f"give exactly one of {', '.join(formats)}")
-    params = payload.get("params")
-    params = {} if params is None else params
-    if not isinstance(params, dict):
-        raise Refused(422, "wrong_type", '"params" must be an object')
-    _only(params, {"all"})
-    texts = formats[given[0]](payload[given[0]], given[0])
-    return Asked(_checked(texts, limits), _flag(params.get("all", False)))
+    instances: Rows
+
+    def found(self) -> list[Any]:
+        """The texts, unchecked."""
+        return _of_rows(self.instances)
 
 
-def _split_texts(value: Any, name: str) -> Any:
-    """`{"columns": ["text"], "data": [["…"], …]}`."""
-    if not isinstance(value, dict) or not {"columns", "data"} <= set(value) <= {"columns", "data", "index"}:
-        raise Refused(422, "wrong_type", f'"{name}" must hold "columns" and "data" (and may hold "index")')
-    columns, data = value["columns"], value["data"]
-    if not isinstance(columns, list) or not isinstance(data, list):
-        raise Refused(422, "wrong_type", f'"columns" and "data" of "{name}" must be lists')
-    if TEXT_COLUMN in columns:
-        place = columns.index(TEXT_COLUMN)
-    elif len(columns) == 1:
-        place = 0
-    else:
-        raise Refused(422, "no_text_column", f'"{name}" needs a column "{TEXT_COLUMN}"')
-    for index, row in enumerate(data):
-        if not isinstance(row, list) or len(row) != len(columns):
-            raise Refused(422, "wrong_type", f"row {index} must be a list with one value a column")
-    return [row[place] for row in data]
+class InputsInvocation(_Invocation):
+    """`{"inputs": "…"}`, or a list as in `instances`, or `{"inputs": {"text": ["…", …]}}`."""
+
+    inputs: Text | Rows | Row
+
+    def found(self) -> list[Any]:
+        """The texts, unchecked."""
+        if isinstance(self.inputs, dict):
+            column = _of_row(self.inputs, 0)
+            return column if isinstance(column, list) else [column]
+        return [self.inputs] if isinstance(self.inputs, str) else _of_rows(self.inputs)
 
 
-def _record_texts(value: Any, name: str) -> Any:
-    """`["…", …]` or `[{"text": "…"}, …]`."""
-    if not isinstance(value, list):
-        raise Refused(422, "wrong_type", f'"{name}" must be a list')
-    return [_of_record(row, index) if isinstance(row, dict) else row for index, row in enumerate(value)]
+def _format(raw: Any) -> str | None:
+    given = [name for name in FORMATS if name in raw] if isinstance(raw, dict) else []
+    return given[0] if len(given) == 1 else None
 
 
-def _column_texts(value: Any, name: str) -> Any:
-    """`"…"`, `["…", …]`, `[{"text": "…"}, …]` or `{"text": ["…", …]}`."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        column = _of_record(value, 0)
-        return [column] if isinstance(column, str) else column
-    return _record_texts(value, name)
+class InvocationsRequest(
+    RootModel[
+        Annotated[
+            Annotated[SplitInvocation, Tag("dataframe_split")]
+            | Annotated[RecordsInvocation, Tag("dataframe_records")]
+            | Annotated[InputsInvocation, Tag("inputs")]
+            | Annotated[InstancesInvocation, Tag("instances")],
+            Discriminator(
+                _format,
+                custom_error_type="one_format",
+                custom_error_message=f"give exactly one of {', '.join(FORMATS)}",
+            ),
+        ]
+    ]
+):
+    """Texts to answer, in one of MLflow's scoring formats."""
 
 
-def _of_record(record: Mapping[str, Any], index: int) -> Any:
-    if TEXT_COLUMN in record:
-        return record[TEXT_COLUMN]
-    if len(record) == 1:
-        return next(iter(record.values()))
+def _of_rows(rows: Sequence[str | dict[str, Any]]) -> list[Any]:
+    return [row if isinstance(row, str) else _of_row(row, index) for index, row in enumerate(rows)]
+
+
+def _of_row(row: Mapping[str, Any], index: int) -> Any:
+    if TEXT_COLUMN in row:
+        return row[TEXT_COLUMN]
+    if len(row) == 1:
+        return next(iter(row.values()))
     raise Refused(422, "no_text_column", f'row {index} needs a field "{TEXT_COLUMN}"')
 
 
-def _checked(texts: Any, limits: Limits) -> list[str]:
-    if not isinstance(texts, list):
-        raise Refused(422, "wrong_type", "texts must be a string or a list of strings")
+def checked_texts(texts: Sequence[Any], limits: Limits) -> list[str]:
+    """The texts of a request, if each of them can be answered.
+
+    Raises:
+        Refused: 422, with the index of the text.
+    """
     if not texts:
         raise Refused(422, "no_texts", "there is no text to answer")
     if len(texts) > limits.max_texts:
         raise Refused(422, "too_many_texts", f"at most {limits.max_texts} texts a request")
-    for index, text in enumerate(texts):
-        _check_text(text, index, limits.max_chars)
-    return texts
+    return [_checked(text, index, limits.max_chars) for index, text in enumerate(texts)]
 
 
-def _check_text(text: Any, index: int, max_chars: int) -> None:
+def _checked(text: Any, index: int, max_chars: int) -> str:
     if not isinstance(text, str):
         raise Refused(422, "wrong_type", f"text {index} is not a string")
     if len(text) > max_chars:
@@ -215,14 +215,30 @@ def _check_text(text: Any, index: int, max_chars: int) -> None:
     except UnicodeEncodeError:
         # JSON can spell half of a surrogate pair (\ud800); tokenizers can't read it.
         raise Refused(422, "not_unicode", f"text {index} holds half of a surrogate pair") from None
+    return text
 
 
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise Refused(422, "wrong_type", '"all" must be true or false')
-    return value
+_FIELDS = frozenset(
+    name
+    for model in (PredictRequest, Params, Split, SplitInvocation, RecordsInvocation, InputsInvocation)
+    for name in (*model.model_fields, "instances")
+)
+_EXPECTED = "Input should be "
 
 
-def _only(payload: Mapping[str, Any], known: Sequence[str] | set[str]) -> None:
-    if not set(payload) <= set(known):
-        raise Refused(422, "unknown_field", f"known fields are {', '.join(sorted(known))}")
+def refusal_of(errors: Sequence[Mapping[str, Any]]) -> Refused:
+    """The refusal for pydantic's errors: names of fields, indices and types, and nothing that was sent."""
+    deepest = max(len(error["loc"]) for error in errors)
+    errors = [error for error in errors if len(error["loc"]) == deepest]
+    first = errors[0]
+    if first["type"] in ("unknown_field", "one_format"):
+        return Refused(422, first["type"], first["msg"])
+    # A place may also hold names of types, and keys that were sent.
+    path = [part for part in first["loc"] if isinstance(part, int) or part in _FIELDS]
+    kept = [part for at, part in enumerate(path) if isinstance(part, int) or part not in path[:at]]
+    place = ".".join(str(part) for part in kept) or "body"
+    if first["type"] == "missing":
+        return Refused(422, f"{path[-1] if path else 'body'}_missing", f'"{place}" is missing')
+    expected = dict.fromkeys(str(e["msg"]).removeprefix(_EXPECTED) for e in errors if _EXPECTED in e["msg"])
+    wanted = f"must be {' or '.join(expected)}" if expected else "is not what /openapi.json describes"
+    return Refused(422, "wrong_type", f'"{place}" {wanted}')

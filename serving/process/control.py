@@ -1,42 +1,44 @@
-"""Starting, finding, asking and stopping an endpoint from another process.
+"""Starting, finding and stopping an endpoint from another process.
 
-An endpoint is known by its state file: process id together with that process's start time, because ids
-are reused and a stranger must never be signalled. Linux only (reads /proc). Does not know what is served.
+An endpoint is known by its state file: process id together with that process's start, so that no other
+process is ever signalled. Does not know what is served.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from model.errors import HeadgateError
-from serving.client import NoAnswer, get
+import psutil
+
+from model.files import locked
+from serving.client import get
+from serving.errors import EndpointError as EndpointError
+from serving.errors import NoAnswer
+from serving.process.job import EndpointJob, endpoint_job, job_file, running_spec, write_job
+from serving.processes import process_start
 from serving.spec import DeploySpec
+from serving.waiting import wait_until
 
 END_S = 5.0
-"""How long an endpoint that does not become ready may take to end before it is killed, in seconds."""
-
-
-class EndpointError(HeadgateError):
-    """The endpoint could not be started, stopped or reached; the message says what to do."""
+"""How long an endpoint that does not become ready, or that was killed, may take to end, in seconds."""
+END_MARGIN_S = 10.0
+"""How much longer than its drain an endpoint may take to end before it is killed, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointState:
-    """What a running endpoint says about itself in its state file."""
+    """What a running endpoint writes into its state file."""
 
     pid: int
     """Process id."""
     start_ticks: int
-    """Start time of that process in clock ticks since boot (`/proc/<pid>/stat`, field 22)."""
+    """Start of that process in clock ticks since boot, by which it differs from a later one with its id."""
     host: str
     """Address that it listens on."""
     port: int
@@ -57,22 +59,11 @@ class EndpointState:
     @property
     def alive(self) -> bool:
         """Whether this very process still runs."""
-        return start_ticks(self.pid) == self.start_ticks
-
-
-def start_ticks(pid: int) -> int | None:
-    """Start time of a running process in clock ticks since boot; None if there is none (or a zombie)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The command, in parentheses, may itself hold spaces and parentheses.
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in ("Z", "X") else int(fields[19])
+        return process_start(self.pid) == self.start_ticks
 
 
 def read_state(state_file: Path) -> EndpointState | None:
-    """What a state file says, whether that endpoint still runs or not; None where there is none.
+    """What a state file holds, whether that endpoint still runs or not; None where there is none.
 
     Raises:
         EndpointError: the file is not one of an endpoint.
@@ -102,7 +93,7 @@ def start(
         releases: release folder of one model.
         public_key: PEM file of the key that releases must be signed with.
         spec: where and how; `start_timeout_s` bounds the wait.
-        state_file: where the endpoint says who it is.
+        state_file: where the endpoint writes its process id and port.
         log_file: its log, appended to.
 
     Raises:
@@ -110,77 +101,72 @@ def start(
     """
     state_file.parent.mkdir(parents=True, exist_ok=True)
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    with _start_lock(state_file):
+    with locked(state_file.with_name(f".{state_file.name}.lock")):
         running = status(state_file)
         if running is not None:
             return running
         state_file.unlink(missing_ok=True)
         log_from = log_file.stat().st_size if log_file.exists() else 0
-        pid = _spawn(serve_command(releases, public_key, spec, state_file), log_file)
-        deadline = time.monotonic() + spec.start_timeout_s
+        pid = _spawn(serve_command(endpoint_job(releases, public_key, spec, state_file)), log_file)
         reason = "it did not begin to listen"
-        while time.monotonic() < deadline:
+
+        def ready() -> EndpointState | None:
+            nonlocal reason
             ended, code = os.waitpid(pid, os.WNOHANG)
             if ended:
-                code = os.waitstatus_to_exitcode(code)
-                said = _last_message(log_file, log_from)
-                raise EndpointError(f"the endpoint ended with exit code {code}: {said} (log: {log_file})")
+                _raise_ended(os.waitstatus_to_exitcode(code), log_file, log_from)
             state = status(state_file)
-            if state is not None:
-                with contextlib.suppress(NoAnswer):
-                    code, body = get(state.url, "/ready", timeout_s=2)
-                    if code == 200:
-                        return state
-                    reason = f"it is not ready: {body.get('reason', 'no reason given')}"
-            time.sleep(0.05)
-        # Our own child, not yet waited for: its id can't have been reused. Asked first, so that its workers
-        # are gone with it and the port is free.
-        os.kill(pid, signal.SIGTERM)
-        asked = time.monotonic()
-        while not os.waitpid(pid, os.WNOHANG)[0]:
-            if time.monotonic() - asked > END_S:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                break
-            time.sleep(0.02)
+            if state is None:
+                return None
+            try:
+                answered, body = get(state.url, "/ready", timeout_s=2)
+            except NoAnswer:
+                return None
+            if answered != 200:
+                reason = f"it is not ready: {body.get('reason', 'no reason given')}"
+            return state if answered == 200 else None
+
+        found = wait_until(ready, timeout_s=spec.start_timeout_s, poll_s=spec.wait_poll_s)
+        if found is not None:
+            return found
+        _end_child(pid, spec.wait_poll_s)
         state_file.unlink(missing_ok=True)
         raise EndpointError(
             f"no version served {spec.start_timeout_s:g} s after the start: {reason} (log: {log_file})"
         )
 
 
-def stop(state_file: Path, wait_s: float = 40.0) -> bool:
+def stop(state_file: Path, wait_s: float | None = None) -> bool:
     """Ask an endpoint to finish what it accepted and end (SIGTERM); after `wait_s` end it (SIGKILL).
 
-    Returns whether one was running.
+    Args:
+        state_file: of the endpoint.
+        wait_s: longest wait for it to end, in seconds; None: its `drain_timeout_s` and `END_MARGIN_S`.
+
+    Returns:
+        Whether one was running.
+
+    Raises:
+        EndpointError: it does not end.
     """
-    state = status(state_file)
-    if state is None:
-        state_file.unlink(missing_ok=True)
-        return False
-    _signal(state, signal.SIGTERM)
-    if not _gone(state, wait_s):
-        _signal(state, signal.SIGKILL)
-        if not _gone(state, 5.0):
-            raise EndpointError(f"the endpoint (process {state.pid}) does not end")
+    state, spec = status(state_file), running_spec(state_file)
+    if state is not None:
+        _signal(state, signal.SIGTERM)
+        patience_s = spec.drain_timeout_s + END_MARGIN_S if wait_s is None else wait_s
+        if not _gone(state, patience_s, spec.wait_poll_s):
+            _signal(state, signal.SIGKILL)
+            if not _gone(state, END_S, spec.wait_poll_s):
+                raise EndpointError(f"the endpoint (process {state.pid}) does not end")
     state_file.unlink(missing_ok=True)
-    return True
+    job_file(state_file).unlink(missing_ok=True)
+    return state is not None
 
 
-def serve_command(releases: Path, public_key: Path, spec: DeploySpec, state_file: Path) -> list[str]:
-    """The command that runs an endpoint in the foreground; all paths absolute."""
-    command = [sys.executable, "-m", "serving", "--releases", str(releases.resolve())]
-    command += ["--public-key", str(public_key.resolve()), "--state-file", str(state_file.resolve())]
-    command += ["--host", spec.host, "--port", str(spec.port), "--threads", str(spec.threads)]
-    command += ["--workers", str(spec.workers)]
-    command += ["--max-batch", str(spec.max_batch), "--batch-wait-ms", str(spec.batch_wait_ms)]
-    command += ["--queue-limit", str(spec.queue_limit), "--max-body-bytes", str(spec.max_body_bytes)]
-    command += ["--max-texts", str(spec.max_texts), "--max-chars", str(spec.max_chars)]
-    command += ["--poll-s", str(spec.poll_s), "--drain-timeout-s", str(spec.drain_timeout_s)]
-    command += ["--max-answer-ms", str(spec.max_answer_ms)]
-    if spec.token_file is not None:
-        command += ["--token-file", str(Path(spec.token_file).expanduser().resolve())]
-    return command
+def serve_command(job: EndpointJob) -> list[str]:
+    """Write the job's file; the command that runs it in the foreground."""
+    path = job_file(job.state_file)
+    write_job(path, job)
+    return [sys.executable, "-m", "serving", str(path)]
 
 
 def _spawn(command: list[str], log_file: Path) -> int:
@@ -204,41 +190,41 @@ def _spawn(command: list[str], log_file: Path) -> int:
         os.close(log)
 
 
-def _last_message(log_file: Path, offset: int) -> str:
+def _raise_ended(code: int, log_file: Path, offset: int) -> NoReturn:
     with log_file.open("rb") as file:
         file.seek(offset)
         lines = file.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    last = lines[-1] if lines else "its log is empty"
+    raise EndpointError(f"the endpoint ended with exit code {code}: {last} (log: {log_file})")
+
+
+def _end_child(pid: int, poll_s: float) -> None:
+    """End a child that was not waited for: its id can't have been reused. Asked before it is killed, so that
+    its workers go with it and the port is free."""
+
+    def ended() -> bool | None:
+        return True if os.waitpid(pid, os.WNOHANG)[0] else None
+
+    os.kill(pid, signal.SIGTERM)
+    if not wait_until(ended, timeout_s=END_S, poll_s=poll_s):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _signal(state: EndpointState, number: signal.Signals) -> None:
-    # A pidfd names the process, not the number: between check and signal nobody can take its place.
     try:
-        descriptor = os.pidfd_open(state.pid)
-    except ProcessLookupError:
-        return
-    try:
+        process = psutil.Process(state.pid)
         if state.alive:
-            signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
+            process.send_signal(number)  # which looks once more whether it is this very process
+    except psutil.NoSuchProcess:
         return
-    finally:
-        os.close(descriptor)
 
 
-def _gone(state: EndpointState, wait_s: float) -> bool:
-    deadline = time.monotonic() + wait_s
-    while state.alive:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(state.pid, os.WNOHANG)  # if it is our child, let it go
-    return True
-
-
-@contextlib.contextmanager
-def _start_lock(state_file: Path) -> Iterator[None]:
-    with state_file.with_name(f".{state_file.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _gone(state: EndpointState, wait_s: float, poll_s: float) -> bool:
+    gone = wait_until(lambda: None if state.alive else True, timeout_s=wait_s, poll_s=poll_s)
+    if gone:
+        try:
+            os.waitpid(state.pid, os.WNOHANG)  # if it is our child, let it go
+        except ChildProcessError:
+            return True
+    return gone is not None

@@ -1,131 +1,106 @@
 """Time a candidate through HTTP before anything is promoted: a private endpoint, an open loop of requests.
 
-The endpoint serves whatever is signed with the key that it was given. Here that is a key made for this one
-measurement, in a temporary folder that goes with it: no other endpoint knows that key, so nothing that is
-signed here can ever serve anywhere else, and the project's key signs nothing that did not pass.
+The endpoint serves what is signed with the key that it was given: a key that is made for this measurement and
+removed with it. No other endpoint trusts that key, so what is signed here serves nowhere else, and the key of
+the project signs nothing that did not pass.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from model.files import file_sha256, write_bytes
-from model.jobs.process import PROJECT_ROOT
-from model.references import BundleRef, TimingRef
-from report.progress import Step
-from serving.client import NoAnswer, get
-from serving.process import control as process
+from model.errors import HeadgateError
+from model.files import file_sha256, read_json, write_json
+from serving.client import get
+from serving.errors import EndpointError, NoAnswer
+from serving.process import control
+from serving.processes import peak_resident_mib
 from serving.spec import DeploySpec
 from serving.store import signing
 from serving.store.manifest import ReleaseManifest, ReleaseRefused
 from serving.store.release_folder import ReleaseFolder
 
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+"""Where the package `serving` is found."""
 TRIAL = {
     "gate": "trial",
     "findings": [{"subject": "trial", "outcome": "pass", "reason": "private, for measuring", "figures": {}}],
 }
 """The verdict under which the private endpoint serves. Worth nothing elsewhere: see the docstring above."""
 PATIENCE_S = 60.0
-"""Added to the length of the schedule before the generator counts as hung."""
+"""Added to the length of the schedule before the generator counts as hung, in seconds."""
+END_S = 15.0
+"""How long the private endpoint may take to end, in seconds."""
 
 
-@task(name="time-http", cache_policy=NO_CACHE)
-def time_http(
-    name: str,
-    shared: BundleRef,
-    *,
-    deploy: DeploySpec,
-    rows: Path,
-    out: Path,
-    requests: int,
-    rate_per_s: float,
-    threads: int,
-    seed: int,
-    logs: Path,
-) -> TimingRef:
-    """Latency through HTTP at the declared rate, and the endpoint's memory."""
-    target = out / "http.json"
-    with Step("time over HTTP", unit="requests") as step:
-        found = measure_http(
-            name,
-            Path(shared.path),
-            deploy=deploy,
-            texts=rows / "test.texts.jsonl",
-            requests=requests,
-            rate_per_s=rate_per_s,
-            threads=threads,
-            seed=seed,
-            log=logs / "http.log",
-        )
-        out.mkdir(parents=True, exist_ok=True)
-        write_bytes(target, json.dumps(found, allow_nan=False).encode())
-        step.outcome = found.get("problem") or f"{requests} requests at {rate_per_s:g}/s"
-    return TimingRef(path=str(target), sha256=file_sha256(target))
+class LoadFailed(HeadgateError):
+    """The generator of requests failed; nothing was measured."""
 
 
-def measure_http(
-    name: str,
-    bundle: Path,
-    *,
-    deploy: DeploySpec,
-    texts: Path,
-    requests: int,
-    rate_per_s: float,
-    threads: int,
-    seed: int,
-    log: Path,
-) -> dict[str, Any]:
-    """What `expectations.gates.http` reads; with `problem` instead of columns where nothing was served.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpTimingJob:
+    """What to time through HTTP, and how."""
 
-    Args:
-        name: project, which the private release is made out to.
-        bundle: folder of the candidate's bundle.
-        deploy: how the real endpoint is started; host, port and token are left aside.
-        texts: JSON lines of the test texts.
-        requests: how many requests, at `rate_per_s`.
-        threads: CPU threads of the model.
-        seed: of the texts drawn.
-        log: where the endpoint logs.
+    name: str
+    """Project, which the private release is made out to."""
+    bundle: Path
+    """Folder of the candidate's bundle."""
+    deploy: DeploySpec
+    """How the real endpoint is started; host, port, threads and token are left aside."""
+    texts: Path
+    """JSON lines of the test texts."""
+    requests: int
+    """How many requests."""
+    rate_per_s: float
+    """Requests a second."""
+    threads: int
+    """CPU threads of the model."""
+    seed: int
+    """Of the texts drawn."""
+    log: Path
+    """Where the endpoint logs."""
+
+
+def measure_http(job: HttpTimingJob) -> dict[str, Any]:
+    """Latency through HTTP at the declared rate and the endpoint's memory, for `expectations.gates.http`.
+
+    Where nothing was served, `problem` stands instead of the columns.
 
     Raises:
-        RuntimeError: the generator of requests failed, which says nothing of the model.
+        LoadFailed: the generator of requests failed, which is no fault of the model.
     """
     spec = dataclasses.replace(
-        deploy,
+        job.deploy,
         host="127.0.0.1",
         port=0,
         token_file=None,
-        threads=threads,
-        max_answer_ms=PATIENCE_S * 1000,  # how slow it is shall be measured, not refused
+        threads=job.threads,
+        max_answer_ms=PATIENCE_S * 1000,  # a slow bundle is to be measured, not refused
     )
-    facts: dict[str, Any] = {"schema_version": 1, "rate_per_s": rate_per_s, "threads": threads}
+    facts: dict[str, Any] = {"schema_version": 1, "rate_per_s": job.rate_per_s, "threads": job.threads}
     with tempfile.TemporaryDirectory(prefix="headgate-trial-") as temporary:
         place = Path(temporary)
         state_file = place / "endpoint.json"
         try:
-            folder, public_key = _private_release(name, bundle, place)
-            state = process.start(folder, public_key, spec, state_file, log)
-        except (process.EndpointError, ReleaseRefused) as error:
+            folder, public_key = _private_release(job.name, job.bundle, place)
+            state = control.start(folder, public_key, spec, state_file, job.log)
+        except (EndpointError, ReleaseRefused) as error:
             return {**facts, "problem": str(error)}
         try:
-            job = {"url": state.url, "texts": str(texts), "requests": requests, "rate_per_s": rate_per_s}
-            found = _run_generator({**job, "seed": seed, "out": str(place / "out.json")}, place)
+            found = _run_generator(job, state.url, place)
             try:
                 served = get(state.url, "/version")[1].get("bundle_sha256")
             except NoAnswer as error:
-                return {**facts, "problem": f"it no longer answers after the requests ({error})"}
-            return {**found, **facts, "bundle_sha256": served, "peak_rss_mb": _peak_mib(state.pid)}
+                return {**facts, "problem": f"it does not answer after the requests ({error})"}
+            return {**found, **facts, "bundle_sha256": served, "peak_rss_mb": peak_resident_mib(state.pid)}
         finally:
-            process.stop(state_file, wait_s=15)
+            control.stop(state_file, wait_s=END_S)
 
 
 def _private_release(name: str, bundle: Path, place: Path) -> tuple[Path, Path]:
@@ -145,35 +120,20 @@ def _private_release(name: str, bundle: Path, place: Path) -> tuple[Path, Path]:
     return folder.path, public_key
 
 
-def _run_generator(job: dict[str, Any], place: Path) -> dict[str, Any]:
-    file = place / "job.json"
-    file.write_text(json.dumps(job), encoding="utf-8")
+def _run_generator(job: HttpTimingJob, url: str, place: Path) -> dict[str, Any]:
+    out = place / "out.json"
+    load = {"url": url, "texts": str(job.texts), "requests": job.requests, "rate_per_s": job.rate_per_s}
+    write_json(place / "load.json", {**load, "seed": job.seed, "out": str(out)})
     # A process of its own: this one's threads would make requests leave late.
     done = subprocess.run(
-        [sys.executable, "-m", "serving.process.load_generator", str(file)],
+        [sys.executable, "-m", "serving.process.load_generator", str(place / "load.json")],
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
-        timeout=job["requests"] / job["rate_per_s"] + PATIENCE_S,
+        timeout=job.requests / job.rate_per_s + PATIENCE_S,
     )
     if done.returncode != 0:
-        raise RuntimeError(
-            f"the generator of requests ended with code {done.returncode}: "
-            f"{(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}"
-        )
-    found: dict[str, Any] = json.loads(Path(job["out"]).read_text(encoding="utf-8"))
+        last = (done.stderr.strip().splitlines() or ["it wrote no reason"])[-1]
+        raise LoadFailed(f"the generator of requests ended with code {done.returncode}: {last}")
+    found: dict[str, Any] = read_json(out)
     return found
-
-
-def _peak_mib(pid: int) -> float:
-    """Peak resident set of the endpoint and its worker processes, in MiB (`VmHWM`)."""
-    total_kib = 0
-    for one in [pid, *_children(pid)]:
-        lines = Path(f"/proc/{one}/status").read_text(encoding="utf-8").splitlines()
-        total_kib += next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    return total_kib / 1024
-
-
-def _children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
-    return [int(child) for child in text.split()]

@@ -32,12 +32,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.files import write_bytes
-from serving.client import NoAnswer, request
+from model.files import read_json, write_json
+from serving.client import request
+from serving.errors import NoAnswer
 from serving.http.middleware import VERSION_HEADER
 
 MOST_AT_ONCE = 256
-"""Most requests under way. Beyond it a request leaves late, which `late_ms` tells."""
+"""Most requests under way. Beyond it a request leaves late, which shows in `late_ms`."""
 PATIENCE_S = 10.0
 """Longest wait for one reply, in seconds."""
 WARM_UP = 5
@@ -59,7 +60,7 @@ class LoadJob:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How one request fared."""
+    """What came of one request."""
 
     late_ms: float
     latency_ms: float
@@ -83,9 +84,9 @@ def offer(
         raise ValueError(
             f"{len(texts)} texts, {job.requests} requests, {job.rate_per_s} a second: expected all above 0"
         )
-    dice, drawn = random.Random(job.seed), list[int]()
+    rng, drawn = random.Random(job.seed), list[int]()
     while len(drawn) < job.requests:
-        drawn += dice.sample(range(len(texts)), min(len(texts), job.requests - len(drawn)))
+        drawn += rng.sample(range(len(texts)), min(len(texts), job.requests - len(drawn)))
     for line in drawn[:WARM_UP]:
         send(texts[line])
     gc.collect()
@@ -137,15 +138,15 @@ def ask_over_http(url: str) -> Callable[[str], tuple[int, str | None]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one job."""
     parser = argparse.ArgumentParser(
-        prog="python -m serving.process.load_generator", description=__doc__.split("\n")[0]
+        prog="python -m serving.process.load_generator", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("job", type=Path, help="job file, JSON")
-    raw: Mapping[str, Any] = json.loads(parser.parse_args(arguments).job.read_text(encoding="utf-8"))
+    raw: Mapping[str, Any] = read_json(parser.parse_args(arguments).job)
     job = LoadJob(**{**raw, "texts": Path(raw["texts"]), "out": Path(raw["out"])})
     # Not splitlines, which also cuts at separators that a JSON string may hold.
     lines = job.texts.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     found = offer(job, [json.loads(line) for line in lines], ask_over_http(job.url))
-    write_bytes(job.out, json.dumps(found, allow_nan=False).encode())
+    write_json(job.out, found, indent=None)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Listening and ending: a socket that is ours or an error, and an end that loses no accepted request.
+"""Listening on an address, and ending without losing an accepted request.
 
 Does not know what is served.
 """
@@ -6,41 +6,37 @@ Does not know what is served.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import errno
 import select
 import socket
-import struct
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from model.errors import HeadgateError
+from serving.errors import PortTaken
 
 LINGER_S = 0.3
 """How long an ending endpoint still accepts, in seconds: clients with open connections learn from
 `Connection: close` that they must make new ones elsewhere, and `/ready` says 503."""
 
+QUIET_S = 0.3
+"""Longest wait for a moment when no connection waits to be accepted, in seconds."""
+
 ARRIVE_S = 0.1
 """How long requests on connections that were accepted last may take to arrive, in seconds."""
 
-
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
-
-
-class PortTaken(HeadgateError):
-    """The address can't be listened on; the message says which and what to do."""
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket bound to `host:port` (port 0: any free one).
 
     Raises:
-        PortTaken: somebody listens there, or the address is not ours to listen on.
+        PortTaken: another process listens there, or the address is not this machine's.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
@@ -66,34 +62,9 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-SO_ATTACH_FILTER = 26
-_DROP_SYN = (
-    (0x30, 0, 0, 13),  # the flags of the TCP header
-    (0x54, 0, 0, 0x12),  # of these, SYN and ACK
-    (0x15, 0, 1, 0x02),  # SYN alone?
-    (0x06, 0, 0, 0),  # then drop
-    (0x06, 0, 0, 0xFFFFFFFF),  # else let it pass
-)
-"""Classic BPF: drops the packet that begins a new connection."""
-
-
-def take_no_more(sock: socket.socket) -> None:
-    """Let nobody new connect to a listening socket, while those that did can still be accepted.
-
-    Between looking whether somebody waits and closing the socket a process may be held up for long, and who
-    connects just then would see a reset. The first packet of a new connection is dropped instead: the client
-    repeats it a second later and is refused. Where the system does not allow it, all stays as it was.
-    """
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN)
-    buffer = ctypes.create_string_buffer(code)
-    program = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(buffer))
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-
-
 class DrainingServer(uvicorn.Server):
-    """uvicorn that, on SIGTERM or SIGINT, first turns clients away politely and then ends with what it
-    accepted answered. A second signal ends it at once.
+    """uvicorn that, on SIGTERM or SIGINT, closes connections as it replies, answers what it accepted, and
+    ends. A second signal ends it at once.
 
     Args:
         app: the ASGI application.
@@ -125,7 +96,7 @@ class DrainingServer(uvicorn.Server):
         self._shared = shared
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections, then say so."""
+        """Accept connections, then call `on_listening`."""
         await super().startup(sockets)
         for sock in sockets or []:
             sock.listen(BACKLOG)  # asyncio has set it to what it accepts in one turn
@@ -133,19 +104,17 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting; let what is on its way on accepted connections arrive; answer it; close."""
-        # Closing a listening socket resets connections that wait to be accepted, and asyncio (3.11) silently
-        # drops those that it accepted a moment ago. So close right after two turns of the event loop in a
-        # row in which nobody knocked: then none waits and none is between accepted and known.
-        if not self._shared:  # the others may go on: then it is for the supervisor
-            for sock in sockets or []:
-                take_no_more(sock)
+        # Closing a listening socket resets connections that nobody accepted yet, so it is closed at a moment
+        # when none waits, if there is one. asyncio (3.11) silently drops those that it accepted a moment ago,
+        # so two turns of its loop go by after the last was accepted.
         listening = [sock.fileno() for sock in sockets or []]
-        quiet_turns = 0
-        while quiet_turns < 2 and not self.force_exit:
-            knocking = select.select(listening, [], [], 0)[0]
-            quiet_turns = 0 if knocking else quiet_turns + 1
-            if quiet_turns < 2:
-                await asyncio.sleep(0)
+        deadline = time.monotonic() + QUIET_S
+        while select.select(listening, [], [], 0)[0] and time.monotonic() < deadline and not self.force_exit:
+            await asyncio.sleep(0)
+        for descriptor in listening:
+            asyncio.get_running_loop().remove_reader(descriptor)
+        for _ in range(2):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         if not self.force_exit:

@@ -19,7 +19,7 @@ from types import FrameType
 
 from prometheus_client import multiprocess
 
-from serving.process.server import LINGER_S, take_no_more
+from serving.process.server import LINGER_S
 from serving.store.board import METRICS_FOLDER, Board
 
 log = logging.getLogger("serving")
@@ -40,7 +40,7 @@ class Supervisor:
     Args:
         command: runs one worker in the foreground; its number is added.
         sock: the listening socket that they share; closed here when they are to end.
-        board: where they tell what they serve.
+        board: where they share what they serve.
         drain_s: how long they may take to end, in seconds.
     """
 
@@ -79,7 +79,8 @@ class Supervisor:
             code = process.poll()
             if code is not None:
                 del self._running[worker]
-                multiprocess.mark_process_dead(process.pid, str(self._board.folder / METRICS_FOLDER))
+                folder = str(self._board.folder / METRICS_FOLDER)
+                multiprocess.mark_process_dead(process.pid, folder)  # type: ignore[no-untyped-call]
                 self._due[worker] = now + self._wait_s(worker, now)
                 log.error("worker ended", extra={"worker": worker, "pid": process.pid, "code": code})
         for worker in sorted(set(self._due) - set(self._running)):
@@ -105,12 +106,11 @@ class Supervisor:
         log.info("worker started", extra={"worker": worker, "pid": self._running[worker].pid})
 
     def _drain(self) -> None:
-        # Our own hold on the socket goes before theirs: it closes for good with the last worker's, which
-        # closes its own in a moment in which nobody knocks.
+        # This process closes the socket before its workers do: then it closes for good with the last worker,
+        # at a moment when nobody connects.
         for process in self._running.values():
             process.send_signal(signal.SIGTERM)
-        time.sleep(0.8 * LINGER_S)  # they still answer for so long; then nobody new may come
-        take_no_more(self._sock)
+        time.sleep(0.8 * LINGER_S)  # they accept for so long
         self._sock.close()
         deadline = time.monotonic() + self._drain_s
         for worker, process in self._running.items():

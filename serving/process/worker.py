@@ -5,21 +5,23 @@ It is the whole endpoint where there is one worker, else one of several that sha
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import dataclasses
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from model.errors import HeadgateError
 from serving.http.app import make_app
 from serving.http.batching import Batcher
-from serving.http.engine import Engine
+from serving.http.body import Limits
+from serving.http.engine import Engine, EngineEvents
 from serving.http.metrics import Metrics
-from serving.http.requests import Limits
-from serving.process.control import start_ticks
+from serving.process.job import EndpointJob
 from serving.process.server import DrainingServer
+from serving.processes import process_start
 from serving.store.board import Board, WorkerState
 from serving.store.release_folder import ReleaseFolder
 
@@ -27,77 +29,96 @@ PR_SET_PDEATHSIG = 1
 """`prctl`: the signal that this process gets when its parent dies."""
 
 
-class OrphanedWorker(Exception):
+class OrphanedWorker(HeadgateError):
     """The supervisor died before this worker began."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker stands among several."""
+
+    number: int
+    """Its number, from 0."""
+    board: Board
+    """Where the workers share what they serve."""
+
+
 def run_worker(
-    options: argparse.Namespace,
+    job: EndpointJob,
     sock: socket.socket,
     token: str | None,
     *,
-    board: Board | None = None,
+    place: Place | None = None,
     on_listening: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer on `sock` until SIGTERM.
 
     Args:
-        options: as parsed by `serving.__main__`.
+        job: what to serve, and how.
         sock: the listening socket.
         token: bearer token that requests must carry, or None.
-        board: where this worker tells the others what it serves; None where it is the only one.
+        place: this worker's among several; None where it is the only one.
         on_listening: called once connections are accepted.
     """
-    number = options.worker or 0
+    number = 0 if place is None else place.number
+    spec = job.deploy
 
     def state() -> WorkerState:
         served, refusal = engine.served, engine.refusal
         return WorkerState(
             worker=number,
             pid=os.getpid(),
-            start_ticks=start_ticks(os.getpid()),
+            start_ticks=process_start(os.getpid()),
             version=served.version if served is not None else None,
             overridden=served is not None and served.manifest.override is not None,
             refused=dataclasses.asdict(refusal) if refusal is not None else None,
         )
 
-    def workers() -> list[WorkerState]:
-        return [state()] if board is None else [state() if w.worker == number else w for w in board.read()]
+    def workers() -> Sequence[WorkerState]:
+        if place is None:
+            return [state()]
+        return [state() if other.worker == number else other for other in place.board.read()]
+
+    def publish() -> None:
+        if place is not None:
+            place.board.write(state())
 
     metrics = Metrics(workers)
     engine = Engine(
-        ReleaseFolder(options.releases, options.name),
-        options.public_key,
-        threads=options.threads,
-        poll_s=options.poll_s,
-        max_answer_ms=options.max_answer_ms,
-        on_exchange=lambda served: metrics.exchange(),
-        on_refusal=lambda refusal: metrics.refusal(),
-        on_change=(lambda: None) if board is None else (lambda: board.write(state())),
+        ReleaseFolder(job.releases, job.name),
+        job.public_key,
+        threads=spec.threads,
+        poll_s=spec.poll_s,
+        max_answer_ms=spec.max_answer_ms,
+        events=EngineEvents(
+            on_exchange=lambda served: metrics.exchange(),
+            on_refusal=lambda refusal: metrics.refusal(),
+            on_change=publish,
+        ),
     )
     batcher = Batcher(
-        max_batch=options.max_batch,
-        wait_ms=options.batch_wait_ms,
-        queue_limit=options.queue_limit,
+        max_batch=spec.max_batch,
+        wait_ms=spec.batch_wait_ms,
+        queue_limit=spec.queue_limit,
         on_batch=lambda texts, seconds: metrics.batch(texts, seconds, batcher.queued_texts),
-    )
-    limits = Limits(
-        max_body_bytes=options.max_body_bytes, max_texts=options.max_texts, max_chars=options.max_chars
     )
     app = make_app(
         engine,
         batcher,
         metrics,
-        limits=limits,
+        limits=Limits(max_body_bytes=spec.max_body_bytes, max_texts=spec.max_texts, max_chars=spec.max_chars),
         token=token,
         draining=lambda: server.draining,
-        workers=None if board is None else workers,
+        workers=None if place is None else workers,
     )
     server = DrainingServer(
-        app, drain_timeout_s=options.drain_timeout_s, on_listening=on_listening, shared=board is not None
+        app,
+        drain_timeout_s=spec.drain_timeout_s,
+        on_listening=on_listening,
+        shared=place is not None,
     )
     engine.start()
-    if board is not None:
+    if place is not None:
         # The others serve already: one that is still loading must not take requests only to refuse them.
         engine.wait_for_first_look()
     server.run(sockets=[sock])

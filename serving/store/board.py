@@ -1,20 +1,19 @@
-"""What each worker of an endpoint serves, told to the others by small files in one folder.
+"""What each worker of an endpoint serves, shared among them by small files in one folder.
 
-Any worker may be asked for `/ready` and `/metrics`, and must speak for all. Does not start workers
+Any worker may be asked for `/ready` and `/metrics`, and answers for all. Does not start workers
 (`serving.process.supervisor`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.files import write_bytes
-from serving.process.control import start_ticks
+from model.files import write_json
+from serving.processes import process_start
 
 METRICS_FOLDER = "metrics"
 """Folder beside the workers' files in which the Prometheus client adds up the counters of all."""
@@ -22,14 +21,14 @@ METRICS_FOLDER = "metrics"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
-    """What one worker says of itself."""
+    """What one worker serves."""
 
     worker: int
     """Its number, from 0; a restarted worker keeps it."""
     pid: int | None
     """Process id; None while it is being started."""
     start_ticks: int | None = None
-    """Start time of that process, by which it is told from a later one with its id."""
+    """Start of that process in clock ticks since boot, by which it differs from a later one with its id."""
     version: int | None = None
     """Version that it serves."""
     overridden: bool = False
@@ -51,12 +50,12 @@ class Board:
         self.count = count
 
     def write(self, state: WorkerState) -> None:
-        """Tell the others.
+        """Replace the file of one worker.
 
         Raises:
             OSError: the folder can't be written.
         """
-        write_bytes(self.folder / f"{state.worker}.json", json.dumps(asdict(state)).encode())
+        write_json(self.folder / f"{state.worker}.json", asdict(state))
 
     def read(self) -> list[WorkerState]:
         """All workers by number; one that died, or is not up yet, serves nothing."""
@@ -67,19 +66,10 @@ class Board:
             state = WorkerState(**json.loads((self.folder / f"{worker}.json").read_bytes()))
         except (OSError, ValueError, TypeError):
             return WorkerState(worker=worker, pid=None)
-        alive = state.pid is not None and start_ticks(state.pid) == state.start_ticks
+        alive = state.pid is not None and process_start(state.pid) == state.start_ticks
         return state if alive else WorkerState(worker=worker, pid=None)
 
 
 def board_folder(state_file: Path) -> Path:
-    """Where the workers of the endpoint with this state file tell each other what they serve."""
+    """Folder of the board of the endpoint with this state file."""
     return state_file.with_suffix(".workers")
-
-
-def resident_bytes(pid: int | None) -> int:
-    """Resident set of a process; 0 where there is none."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")

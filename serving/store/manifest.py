@@ -7,21 +7,22 @@ findings. Does not know how a verdict came about, nor how a bundle is loaded.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-import json
 import math
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from model.errors import HeadgateError
-from model.files import write_bytes
+from model.files import file_sha256, write_bytes
 from serving.store import signing
 from serving.store.override import Override, OverrideProblem, read_override
+from serving.store.signed import MAX_RECORD_BYTES, SignedFormat, canonical, json_object
 
 RELEASE_FILE = "release.json"
 SIGNATURE_FILE = "release.sig"
@@ -32,8 +33,6 @@ BUNDLE_FILES = frozenset({"model.onnx", "tokenizer.json", "card.json", "golden.j
 SCHEMA_VERSION = 2
 """Of what is written. Version 1, without files, configuration and code version, is still read: what serves
 must go on serving when this program is exchanged."""
-
-MAX_MANIFEST_BYTES = 32 * 2**20
 
 
 class ReleaseRefused(HeadgateError):
@@ -82,9 +81,17 @@ class ReleaseManifest:
         Raises:
             ValueError: a figure is NaN or infinite.
         """
-        raw = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "override"}
-        raw["schema_version"] = SCHEMA_VERSION
-        return json.dumps(raw, sort_keys=True, indent=1, allow_nan=False).encode()
+        return canonical({**_FORMAT.fields(self), "schema_version": SCHEMA_VERSION}, indent=1)
+
+
+_FORMAT = SignedFormat(
+    record=ReleaseManifest,
+    purpose="release",
+    file=RELEASE_FILE,
+    error=ReleaseRefused,
+    layout="detached",
+    unsigned=frozenset({"override"}),
+)
 
 
 def verdict_outcome(verdict: Mapping[str, Any]) -> str:
@@ -114,18 +121,22 @@ def write_release(version_dir: Path, manifest: ReleaseManifest, private_key: Pat
         serving.store.signing.KeyProblem: the key can't be used.
         ValueError: a figure is NaN or infinite.
     """
-    data = dataclasses.replace(manifest, files=_digests(version_dir / BUNDLE_FOLDER)).to_bytes()
+    files = _digests(_read(version_dir / BUNDLE_FOLDER / BUNDLE_MANIFEST))
+    data = dataclasses.replace(manifest, files=files).to_bytes()
     write_bytes(version_dir / RELEASE_FILE, data)
     write_bytes(version_dir / SIGNATURE_FILE, signing.sign(data, private_key, "release"))
 
 
-def verify_release(version_dir: Path, public_key: Path, name: str) -> ReleaseManifest:
+def verify_release(
+    version_dir: Path, public_key: Path, name: str, *, version: int | None = None
+) -> ReleaseManifest:
     """The manifest of a version that may serve, every byte of its bundle checked.
 
     Args:
-        version_dir: folder of the version; its own name is the version's number.
+        version_dir: folder of the version.
         public_key: PEM file of the key that releases must be signed with.
         name: registered model that the version must belong to.
+        version: its number; by default the name of its folder.
 
     Raises:
         ReleaseRefused: it may not serve, with the reason.
@@ -135,19 +146,15 @@ def verify_release(version_dir: Path, public_key: Path, name: str) -> ReleaseMan
         # A link could be turned elsewhere between this look and the next.
         if folder.is_symlink():
             raise ReleaseRefused(f"{folder.name}: a link, expected a folder")
-    data = _read(version_dir / RELEASE_FILE, MAX_MANIFEST_BYTES)
-    signature = _read(version_dir / SIGNATURE_FILE, 1024)
-    try:
-        signing.verify(data, signature, public_key, "release")
-    except signing.BadSignature as error:
-        raise ReleaseRefused(f"{RELEASE_FILE}: {error}") from error
+    data = _read(version_dir / RELEASE_FILE)
+    _FORMAT.verify(data, _read(version_dir / SIGNATURE_FILE), public_key)
     manifest = _parse(data)
     if manifest.name != name:
         raise ReleaseRefused(f"{RELEASE_FILE}: signed for another model than the one that serves here")
-    if str(manifest.version) != version_dir.name:
+    if str(manifest.version) != (version_dir.name if version is None else str(version)):
         raise ReleaseRefused(f"{RELEASE_FILE}: signed for version {manifest.version}, not for this folder's")
-    verify_bundle_files(version_dir / BUNDLE_FOLDER, manifest.bundle_sha256)
-    if manifest.files and manifest.files != _digests(version_dir / BUNDLE_FOLDER):
+    digests = verify_bundle_files(version_dir / BUNDLE_FOLDER, manifest.bundle_sha256)
+    if manifest.files and manifest.files != digests:
         raise ReleaseRefused(f"{RELEASE_FILE}: its files are not those of the bundle's {BUNDLE_MANIFEST}")
     if manifest.outcome == "pass":
         return manifest
@@ -165,38 +172,39 @@ def verify_release(version_dir: Path, public_key: Path, name: str) -> ReleaseMan
     return dataclasses.replace(manifest, override=override)
 
 
-def verify_bundle_files(bundle: Path, sha256: str) -> None:
-    """Return if the bundle's manifest has this digest and every file is as the manifest says.
+def verify_bundle_files(bundle: Path, sha256: str) -> dict[str, str]:
+    """File → sha256, once the bundle's manifest has this digest and every file is as the manifest says.
 
     Raises:
         ReleaseRefused: a file is missing, added, altered or not a plain file.
     """
-    data = _read(bundle / BUNDLE_MANIFEST, MAX_MANIFEST_BYTES)
+    data = _read(bundle / BUNDLE_MANIFEST)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ReleaseRefused(f"bundle {BUNDLE_MANIFEST}: its digest is not the one that was approved")
-    raw = _json_object(data, f"bundle {BUNDLE_MANIFEST}")
-    files = raw.get("files")
-    if not isinstance(files, dict) or set(files) != BUNDLE_FILES:
+    digests = _digests(data)
+    if set(digests) != BUNDLE_FILES:
         raise ReleaseRefused(f"bundle {BUNDLE_MANIFEST}: expected exactly the files {sorted(BUNDLE_FILES)}")
     present = {entry.name for entry in bundle.iterdir()}
     if present != BUNDLE_FILES | {BUNDLE_MANIFEST}:
         raise ReleaseRefused("bundle: the folder holds more or fewer files than its manifest names")
-    for file_name, about in files.items():
-        if not isinstance(about, dict) or file_sha256(bundle / file_name) != about.get("sha256"):
-            raise ReleaseRefused(f"bundle {file_name}: its bytes are not the ones that were approved")
+    for file_name, approved in digests.items():
+        with _plain_file(bundle / file_name) as path:
+            if file_sha256(path) != approved:
+                raise ReleaseRefused(f"bundle {file_name}: its bytes are not the ones that were approved")
+    return digests
 
 
-def _digests(bundle: Path) -> dict[str, str]:
-    """File → sha256, as the bundle's own manifest has it."""
-    raw = _json_object(_read(bundle / BUNDLE_MANIFEST, MAX_MANIFEST_BYTES), f"bundle {BUNDLE_MANIFEST}")
-    files = raw.get("files")
+def _digests(data: bytes) -> dict[str, str]:
+    """File → sha256, from the bytes of a bundle's manifest."""
+    files = json_object(data, f"bundle {BUNDLE_MANIFEST}", ReleaseRefused).get("files")
     if not isinstance(files, dict) or not all(isinstance(about, dict) for about in files.values()):
         raise ReleaseRefused(f"bundle {BUNDLE_MANIFEST}: expected the sha256 of every file")
     return {name: str(about.get("sha256")) for name, about in files.items()}
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 of a plain file, as hex.
+@contextlib.contextmanager
+def _plain_file(path: Path) -> Iterator[Path]:
+    """The path of a plain file, to read in the block.
 
     Raises:
         ReleaseRefused: it can't be read, or is a link or anything else than a plain file.
@@ -204,54 +212,26 @@ def file_sha256(path: Path) -> str:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise ReleaseRefused(f"{path.name}: not a plain file")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        yield path
     except OSError as error:
         raise ReleaseRefused(f"{path.name}: can't be read ({error.strerror})") from error
 
 
-def _read(path: Path, limit_bytes: int) -> bytes:
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise ReleaseRefused(f"{path.name}: not a plain file")
-        with path.open("rb") as file:
-            data = file.read(limit_bytes + 1)
-    except OSError as error:
-        raise ReleaseRefused(f"{path.name}: can't be read ({error.strerror})") from error
-    if len(data) > limit_bytes:
-        raise ReleaseRefused(f"{path.name}: larger than {limit_bytes} bytes")
+def _read(path: Path) -> bytes:
+    with _plain_file(path), path.open("rb") as file:
+        data = file.read(MAX_RECORD_BYTES + 1)
+    if len(data) > MAX_RECORD_BYTES:
+        raise ReleaseRefused(f"{path.name}: larger than {MAX_RECORD_BYTES} bytes")
     return data
 
 
-def _not_finite(literal: str) -> NoReturn:
-    raise ValueError(f"{literal} is not a number")
-
-
-def _json_object(data: bytes, what: str) -> dict[str, Any]:
-    try:
-        raw = json.loads(data, parse_constant=_not_finite)
-    except (ValueError, RecursionError) as error:
-        raise ReleaseRefused(f"{what}: not JSON") from error
-    if not isinstance(raw, dict):
-        raise ReleaseRefused(f"{what}: expected a JSON object")
-    return raw
-
-
 def _parse(data: bytes) -> ReleaseManifest:
-    raw = _json_object(data, RELEASE_FILE)
-    schema_version = raw.pop("schema_version", None)
-    if schema_version not in (1, SCHEMA_VERSION):
-        raise ReleaseRefused(f"{RELEASE_FILE}: expected schema version {SCHEMA_VERSION}")
-    kinds: dict[str, type] = {"name": str, "version": int, "sequence": int, "bundle_sha256": str}
-    kinds |= {
-        "verdict": dict,
-        "evidence": dict,
-        "dataset_fingerprint": str,
-        "code_digest": str,
-        "created": str,
-    }
-    if schema_version != 1:
-        kinds |= {"files": dict, "code_version": str, "configuration": dict}
-    if set(raw) != set(kinds) or not all(type(raw[key]) is kind for key, kind in kinds.items()):
-        raise ReleaseRefused(f"{RELEASE_FILE}: expected exactly the fields {sorted(kinds)}, each of its type")
-    return ReleaseManifest(**raw)
+    raw = json_object(data, RELEASE_FILE, ReleaseRefused)
+    match raw.pop("schema_version", None):
+        case 1:
+            raw = {"files": {}, "code_version": "", "configuration": {}} | raw
+        case 2:
+            pass
+        case _:
+            raise ReleaseRefused(f"{RELEASE_FILE}: expected schema version {SCHEMA_VERSION}")
+    return _FORMAT.parse(raw)

@@ -1,21 +1,16 @@
-"""The audited way around a gate: a signed record that says who let a version serve, why and how long.
+"""The audited way around a gate: a signed record of who let a version serve, why and how long.
 
 It stands in a file of its own beside the release manifest, so that the verdict stays as it was judged.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import dataclasses
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from model.errors import HeadgateError
-from model.files import write_bytes
-from serving.store import signing
+from serving.store.signed import SignedFormat
 
 OVERRIDE_FILE = "override.json"
 
@@ -37,13 +32,13 @@ class Override:
     bundle_sha256: str
     """The bytes that it holds for: sha256 of the bundle's `manifest.json`."""
     reason: str
-    """Why, in the words of whoever did it."""
+    """Why, as its author wrote it."""
     by: str
-    """Who did it: a user name."""
+    """User name of its author."""
     created: str
     """When: ISO 8601, UTC."""
     expires: str
-    """When it stops to hold: ISO 8601, UTC."""
+    """When it ends: ISO 8601, UTC."""
 
     @property
     def expired(self) -> bool:
@@ -52,6 +47,9 @@ class Override:
             return datetime.now(UTC) >= datetime.fromisoformat(self.expires)
         except (ValueError, TypeError):
             return True
+
+
+_FORMAT = SignedFormat(record=Override, purpose="override", file=OVERRIDE_FILE, error=OverrideProblem)
 
 
 def write_override(version_dir: Path, override: Override, private_key: Path) -> None:
@@ -65,10 +63,7 @@ def write_override(version_dir: Path, override: Override, private_key: Path) -> 
         raise OverrideProblem("an override needs a reason")
     if override.expired:
         raise OverrideProblem("an override must expire in the future, as an ISO 8601 time with its zone")
-    record = json.dumps(dataclasses.asdict(override), sort_keys=True)
-    signature = signing.sign(record.encode(), private_key, "override")
-    text = json.dumps({"record": record, "signature": base64.b64encode(signature).decode()}, indent=1)
-    write_bytes(version_dir / OVERRIDE_FILE, text.encode())
+    _FORMAT.write(version_dir / OVERRIDE_FILE, override, private_key)
 
 
 def read_override(version_dir: Path, public_key: Path) -> Override | None:
@@ -77,26 +72,7 @@ def read_override(version_dir: Path, public_key: Path) -> Override | None:
     Raises:
         OverrideProblem: there is one, but it is malformed, forged or expired.
     """
-    path = version_dir / OVERRIDE_FILE
-    if not path.exists():
-        return None
-    try:
-        envelope = json.loads(path.read_bytes())
-        record = envelope["record"].encode()
-        signing.verify(record, base64.b64decode(envelope["signature"], validate=True), public_key, "override")
-        override = Override(**json.loads(record))
-    except signing.BadSignature as error:
-        raise OverrideProblem(str(error)) from error
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        binascii.Error,
-    ) as error:
-        raise OverrideProblem(f"{OVERRIDE_FILE} can't be read as a signed override") from error
-    if override.expired:
+    override = _FORMAT.read(version_dir / OVERRIDE_FILE, public_key)
+    if override is not None and override.expired:
         raise OverrideProblem(f"it expired at {override.expires}")
     return override

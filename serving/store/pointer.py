@@ -7,16 +7,11 @@ such. Does not know what a version is made of.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import HeadgateError
-from model.files import write_bytes
-from serving.store import signing
+from serving.store.signed import SignedFormat
 
 POINTER_FILE = "current"
 
@@ -42,6 +37,11 @@ class Pointer:
     """Version that served before."""
 
 
+_FORMAT = SignedFormat(
+    record=Pointer, purpose="pointer", file=POINTER_FILE, error=PointerBroken, layout="inline"
+)
+
+
 def write_pointer(path: Path, pointer: Pointer, private_key: Path) -> None:
     """Exchange the pointer file by rename.
 
@@ -49,10 +49,7 @@ def write_pointer(path: Path, pointer: Pointer, private_key: Path) -> None:
         OSError: it can't be written; the old pointer stays.
         serving.store.signing.KeyProblem: the key can't be used.
     """
-    record = dataclasses.asdict(pointer)
-    signature = signing.sign(_canonical(record), private_key, "pointer")
-    text = json.dumps({**record, "signature": base64.b64encode(signature).decode()}, indent=1)
-    write_bytes(path, text.encode())
+    _FORMAT.write(path, pointer, private_key)
 
 
 def read_pointer(path: Path, public_key: Path, name: str) -> Pointer | None:
@@ -62,30 +59,7 @@ def read_pointer(path: Path, public_key: Path, name: str) -> Pointer | None:
         PointerBroken: there is one, but it is malformed, forged or for another model.
         serving.store.signing.KeyProblem: the public key can't be used.
     """
-    try:
-        with path.open("rb") as file:
-            raw = json.loads(file.read(65_536))
-        signature = base64.b64decode(raw.pop("signature"), validate=True)
-        pointer = Pointer(**raw)
-        signing.verify(_canonical(raw), signature, public_key, "pointer")
-    except FileNotFoundError:
-        return None
-    except signing.BadSignature as error:
-        raise PointerBroken(str(error)) from error
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        binascii.Error,
-    ) as error:
-        raise PointerBroken(f"{POINTER_FILE} can't be read as a signed pointer") from error
-    if pointer.name != name:
+    pointer = _FORMAT.read(path, public_key)
+    if pointer is not None and pointer.name != name:
         raise PointerBroken(f"{POINTER_FILE} was signed for another model than the one that serves here")
     return pointer
-
-
-def _canonical(record: dict[str, object]) -> bytes:
-    return json.dumps(record, sort_keys=True).encode()

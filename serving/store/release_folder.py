@@ -12,16 +12,12 @@ reads needs the public one. Does not know registries, nor how a bundle is loaded
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from model.errors import HeadgateError
 from model.faults import fault
-from model.files import fsync_folder
+from model.files import locked, remove_folder, replacing_folder
 from serving.store import signing
 from serving.store.manifest import (
     BUNDLE_FILES,
@@ -123,8 +119,8 @@ class ReleaseFolder:
             override: lets a version serve whose verdict is not a pass.
 
         Raises:
-            serving.store.manifest.ReleaseRefused: the verdict is not a pass, the bundle is not the one that was
-                judged, or another bundle already stands under this version.
+            serving.store.manifest.ReleaseRefused: the verdict is not a pass, the bundle is not the one that
+                was judged, or another bundle already stands under this version.
             OSError: disk full or not writable; nothing is left behind.
         """
         if manifest.name != self.name:
@@ -134,25 +130,15 @@ class ReleaseFolder:
         with self._locked():
             if target.exists() and self._already_staged(target, manifest, public_key, override is not None):
                 return target
-            staging = self.versions_path / f".staging-{manifest.version}-{secrets.token_hex(4)}"
-            # The last part is the version's number, which is what `verify_release` demands of a folder.
-            copy = staging / str(manifest.version)
-            try:
-                (copy / BUNDLE_FOLDER).mkdir(parents=True)
+            with replacing_folder(target) as copy:
+                (copy / BUNDLE_FOLDER).mkdir()
                 for file_name in sorted(BUNDLE_FILES | {BUNDLE_MANIFEST}):
-                    _copy_synced(bundle / file_name, copy / BUNDLE_FOLDER / file_name)
-                fsync_folder(copy / BUNDLE_FOLDER)
+                    shutil.copyfile(bundle / file_name, copy / BUNDLE_FOLDER / file_name)
                 write_release(copy, manifest, private_key)
                 if override is not None:
                     write_override(copy, override, private_key)
-                verify_release(copy, public_key, self.name)
+                verify_release(copy, public_key, self.name, version=manifest.version)
                 fault("version_copied")
-                if target.exists():
-                    target.rename(staging / "replaced")
-                copy.rename(target)
-                fsync_folder(self.versions_path)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
         return target
 
     def _already_staged(
@@ -182,7 +168,7 @@ class ReleaseFolder:
             manifest = verify_release(self.version_dir(version), public_key, self.name)
             now = self.latest_pointer(public_key)
             if now is not None and now.version == version:
-                return self._mended(now, private_key)
+                return self._rewritten(now, private_key)
             if now is not None and manifest.sequence <= now.approval:
                 raise PromotionRefused(
                     f"version {version} of {self.name!r} (approval {manifest.sequence}) is older than "
@@ -209,7 +195,7 @@ class ReleaseFolder:
                 )
             manifest = verify_release(self.version_dir(target), public_key, self.name)
             if now is not None and now.version == target:
-                return self._mended(now, private_key)
+                return self._rewritten(now, private_key)
             return self._exchange(now, manifest, private_key)
 
     def _exchange(self, now: Pointer | None, manifest: ReleaseManifest, private_key: Path) -> Pointer:
@@ -223,7 +209,7 @@ class ReleaseFolder:
         self._write(pointer, private_key)
         return pointer
 
-    def _mended(self, now: Pointer, private_key: Path) -> Pointer:
+    def _rewritten(self, now: Pointer, private_key: Path) -> Pointer:
         """The last pointer, written again if `current` is not it (damaged, lost or an old one)."""
         try:
             intact = self.pointer(private_key.with_name(signing.PUBLIC_KEY)) == now
@@ -243,33 +229,21 @@ class ReleaseFolder:
         fault("pointer_kept")
 
     def prune(self, keep: int, public_key: Path) -> list[int]:
-        """Remove all but the newest `keep` versions; the one that serves and the one before it stay.
-        Debris of interrupted staging goes too. Returns the versions removed."""
+        """Remove all but the newest `keep` versions, and what interrupted stagings left; gives the versions
+        removed. The version that serves and the one before it stay."""
         with self._locked():
             now = self.latest_pointer(public_key)
             protected = {now.version, now.previous} if now else set()
             removed = [v for v in self.versions()[:-keep] if v not in protected]
             for version in removed:
-                # Renamed first: a half-removed version must not look like a damaged one.
-                doomed = self.versions_path / f".staging-{version}-{secrets.token_hex(4)}"
-                self.version_dir(version).rename(doomed)
-            if self.versions_path.is_dir():
-                for debris in self.versions_path.glob(".staging-*"):
-                    shutil.rmtree(debris, ignore_errors=True)
+                remove_folder(self.version_dir(version))
+            # Under the lock nobody stages, so a process that died left these behind.
+            for unfinished in self.versions_path.glob(".*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
             for old in sorted(self.history_path.glob("[0-9]*"))[:-KEPT_POINTERS]:
                 old.unlink()
             return removed
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
         self.versions_path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-
-def _copy_synced(source: Path, target: Path) -> None:
-    with source.open("rb") as reader, target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer, 2**20)
-        writer.flush()
-        os.fsync(writer.fileno())
+        return locked(self.path / ".lock")

@@ -6,8 +6,6 @@ Does not know what is signed.
 
 from __future__ import annotations
 
-import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Literal
@@ -18,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from model.errors import HeadgateError
 from model.faults import fault
-from model.files import fsync_folder, write_bytes
+from model.files import locked, write_bytes
 
 PRIVATE_KEY = "release.key"
 """File of the private key in a key folder: PEM, PKCS #8, mode 0600."""
@@ -40,7 +38,7 @@ class BadSignature(HeadgateError):
 def ensure_key_pair(folder: Path) -> tuple[Path, Path]:
     """Paths of the (private, public) key in `folder`, both made if the private one is not there yet.
 
-    Several processes may call this at once on an empty folder; all get the same pair.
+    Several processes may call this at once on an empty folder; all get one pair.
 
     Raises:
         KeyProblem: the private key exists but can't be used.
@@ -48,7 +46,9 @@ def ensure_key_pair(folder: Path) -> tuple[Path, Path]:
     private, public = folder / PRIVATE_KEY, folder / PUBLIC_KEY
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not private.exists():
-        _make_private_key(private)
+        with locked(folder / ".lock"):
+            if not private.exists():
+                _make_private_key(private)
     pem = (
         load_private_key(private)
         .public_key()
@@ -63,16 +63,7 @@ def _make_private_key(path: Path) -> None:
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}")
-    write_bytes(beside, pem, mode=0o600)
-    try:
-        # A link, not a rename: it fails if another process was first, and then that one's key holds.
-        os.link(beside, path)
-    except FileExistsError:
-        return
-    finally:
-        beside.unlink()
-    fsync_folder(path.parent)
+    write_bytes(path, pem, mode=0o600)
     fault("key_made")
 
 

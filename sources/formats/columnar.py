@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -12,12 +13,13 @@ import pyarrow.feather
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from sources.errors import BadTable, Problem, UnreadableSource, nearest
+from model.suggestions import did_you_mean
+from sources.errors import BadTable, Problem, UnreadableSource, one_of
 from sources.formats.table import LINE, Table, Wanted
 
 
 def read_parquet(file: Path, name: str, wanted: Wanted) -> Table:
-    """The wanted columns of one Parquet file; the line is the row's number, from 1.
+    """The wanted columns of one Parquet file, which messages call `name`; a line is a row's number, from 1.
 
     Raises:
         UnreadableSource: not Parquet, truncated or damaged.
@@ -27,12 +29,8 @@ def read_parquet(file: Path, name: str, wanted: Wanted) -> Table:
         with pq.ParquetFile(file) as parquet:
             schema = parquet.schema_arrow
             columns = _columns(schema, wanted, name)
-            # Whole row groups; `limit` is meant for trials, where reading one group too many is cheap.
-            table = (
-                parquet.read(columns=columns)
-                if wanted.limit is None
-                else _head(parquet, columns, wanted.limit)
-            )
+            limit = wanted.limit
+            table = parquet.read(columns=columns) if limit is None else _head(parquet, columns, limit)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(name, "Parquet", error) from error
     return from_arrow(table, name, wanted)
@@ -54,7 +52,6 @@ def read_arrow(file: Path, name: str, wanted: Wanted) -> Table:
                 table = stream.read_all()
     except (pa.ArrowException, OSError) as error:
         raise _damaged(name, "Arrow", error) from error
-    _columns(table.schema, wanted, name)
     return from_arrow(table, name, wanted)
 
 
@@ -70,7 +67,7 @@ def from_arrow(table: pa.Table, name: str, wanted: Wanted) -> Table:
     if wanted.limit is not None:
         table = table.slice(0, wanted.limit)
     if table.num_rows == 0:
-        raise BadTable(Problem(file=name, seen="the file has no rows", expected="at least one row"))
+        raise BadTable(Problem("the file has no rows", "at least one row", file=name))
     problems = [bad for column in columns if (bad := _bad_bytes(table, column, name)) is not None]
     if problems:
         raise UnreadableSource(*problems)
@@ -78,61 +75,61 @@ def from_arrow(table: pa.Table, name: str, wanted: Wanted) -> Table:
     lists = set()
     for column in columns:
         cells = table.column(column)
-        if column in wanted.columns:
-            kind = _plain_type(cells.type)
-            is_list = _is_list(kind)
-            inner = _plain_type(kind.value_type) if is_list else kind
-            is_text = pa.types.is_string(inner) or pa.types.is_large_string(inner) or _is_view(inner)
-            if column == wanted.text and (is_list or not (is_text or pa.types.is_null(inner))):
-                problems.append(_bad_type(name, column, cells.type, "strings"))
-                continue
-            if not (is_text or _is_label_type(inner)):
-                problems.append(
-                    _bad_type(name, column, cells.type, "strings, integers, booleans or lists of them")
-                )
-                continue
-            if is_list:
-                lists.add(column)
-                if (row := _null_inside(cells)) is not None:
-                    problems.append(
-                        Problem(
-                            file=name,
-                            line=row,
-                            column=column,
-                            seen="a list holds null",
-                            expected="lists of labels",
-                            advice="Remove it, or make the whole cell null (unlabelled).",
-                        )
-                    )
-                    continue
-            series.append(_strings(cells, column, is_list))
-        elif not pa.types.is_nested(cells.type):
-            series.append(pl.Series(column, pl.from_arrow(cells)))
+        if column not in wanted.columns:
+            if not pa.types.is_nested(cells.type):
+                series.append(pl.Series(column, pl.from_arrow(cells)))
+            continue
+        if (problem := _bad_cells(cells, is_text=column == wanted.text)) is not None:
+            problems.append(replace(problem, file=name, column=column))
+            continue
+        if is_list := _is_list(_plain_type(cells.type)):
+            lists.add(column)
+        series.append(_strings(cells, column, is_list))
     if problems:
         raise BadTable(*problems)
     return Table(frame=pl.DataFrame(series), lists=frozenset(lists))
 
 
+def _bad_cells(cells: pa.ChunkedArray, *, is_text: bool) -> Problem | None:
+    """Why a column can't be read as texts or labels."""
+    kind = _plain_type(cells.type)
+    is_list = _is_list(kind)
+    inner = _plain_type(kind.value_type) if is_list else kind
+    strings = pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_string_view(inner)
+    if is_text:
+        fits, expected = not is_list and (strings or pa.types.is_null(inner)), "strings"
+    else:
+        fits, expected = strings or _is_label_type(inner), "strings, integers, booleans or lists of them"
+    if not fits:
+        advice = "Flatten or convert the column before it is read."
+        return Problem(f"the column's type is {cells.type}", expected, advice)
+    if is_list and (row := _null_inside(cells)) is not None:
+        advice = "Remove it, or make the whole cell null (unlabelled)."
+        return Problem("a list holds null", "lists of labels", advice, line=row)
+    return None
+
+
 def _columns(schema: pa.Schema, wanted: Wanted, name: str) -> list[str]:
     """Columns to read. Raises `BadTable` if one is missing or there twice."""
-    needed = list(dict.fromkeys(wanted.columns))
+    names = schema.names
     problems = [
         Problem(
-            file=name, column=column, seen="there is no such column", advice=nearest(column, schema.names)
+            f"there is no such column{did_you_mean(column, names)}", one_of(names), file=name, column=column
         )
-        for column in needed
-        if column not in schema.names
+        for column in wanted.columns
+        if column not in names
     ]
     problems += [
-        Problem(file=name, column=column, seen="the column is there twice", expected="each column once")
-        for column in sorted({c for c in schema.names if schema.names.count(c) > 1})
+        Problem("the column is there twice", "each column once", file=name, column=column)
+        for column in sorted({c for c in names if names.count(c) > 1})
     ]
     if problems:
         raise BadTable(*problems)
-    return list(schema.names) if wanted.all_columns else needed
+    return list(names) if wanted.all_columns else list(wanted.columns)
 
 
 def _head(parquet: pq.ParquetFile, columns: list[str], limit: int) -> pa.Table:
+    """The first batches that hold `limit` rows."""
     batches, rows = [], 0
     for batch in parquet.iter_batches(columns=columns):
         batches.append(batch)
@@ -152,17 +149,9 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _is_view(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string_view(kind))
-
-
 def _is_label_type(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_null(kind)
-    )
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(is_number or pa.types.is_boolean(kind) or pa.types.is_null(kind))
 
 
 def _null_inside(cells: pa.ChunkedArray) -> int | None:
@@ -178,21 +167,17 @@ def _null_inside(cells: pa.ChunkedArray) -> int | None:
 
 
 def _bad_bytes(table: pa.Table, column: str, name: str) -> Problem | None:
-    """What `validate(full=True)` says of a column, with the row where it names one."""
+    """What `validate(full=True)` finds in a column, with the row where it names one."""
     before = 0
     for chunk in table.column(column).chunks:
         try:
             chunk.validate(full=True)
         except pa.ArrowException as error:
             at = re.search(r"at string index (\d+)", str(error))
-            return Problem(
-                file=name,
-                line=None if at is None else before + int(at.group(1)) + 1,
-                column=column,
-                seen=f"damaged cells ({str(error).splitlines()[0][:160]})",
-                expected="strings in UTF-8",
-                advice="Write the file again from its source.",
-            )
+            seen = f"damaged cells ({str(error).splitlines()[0][:160]})"
+            line = None if at is None else before + int(at.group(1)) + 1
+            advice = "Write the file again from its source."
+            return Problem(seen, "strings in UTF-8", advice, file=name, line=line, column=column)
         before += len(chunk)
     return None
 
@@ -215,22 +200,7 @@ def _strings(cells: pa.ChunkedArray, column: str, is_list: bool) -> pl.Series:
     ).to_series()
 
 
-def _bad_type(name: str, column: str, kind: pa.DataType, expected: str) -> Problem:
-    return Problem(
-        file=name,
-        column=column,
-        seen=f"the column's type is {kind}",
-        expected=expected,
-        advice="Flatten or convert the column before it is read.",
-    )
-
-
 def _damaged(name: str, what: str, error: Exception) -> UnreadableSource:
     reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-    return UnreadableSource(
-        Problem(
-            file=name,
-            seen=f"not a whole {what} file ({reason})",
-            advice="It may be truncated or another format: copy it again, or set `format`.",
-        )
-    )
+    advice = "It may be truncated or another format: copy it again, or set `format`."
+    return UnreadableSource(Problem(f"not a whole {what} file ({reason})", advice=advice, file=name))

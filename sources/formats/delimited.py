@@ -10,30 +10,40 @@ import csv
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
-from sources.errors import BadTable, Problem, nearest, shown
+from model.suggestions import did_you_mean
+from sources.errors import BadTable, Problem, one_of, quoted
 from sources.formats.table import CHUNK_ROWS, LINE, Table, Wanted
 from sources.formats.text_file import open_text
 
 MAX_PROBLEMS = 5
 """Bad rows named before reading stops."""
 
+Row = tuple[int, list[str]]
+"""The line on which a row starts, and its fields."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How a delimited file is written."""
+
+    delimiter: str
+    quoting: bool
+    """Whether `"` quotes cells."""
+    header: bool
+    names: tuple[str, ...]
+    """Names of the columns of a file without a header."""
+
 
 def read_delimited(
-    file: Path,
-    name: str,
-    wanted: Wanted,
-    *,
-    delimiter: str,
-    quoting: bool,
-    header: bool,
-    names: tuple[str, ...],
-    on_rows: Callable[[int], None],
+    file: Path, name: str, wanted: Wanted, dialect: Dialect, on_rows: Callable[[int], None]
 ) -> Table:
-    """The wanted columns of one CSV or TSV file (`.gz` unpacked), `name` being how messages call it.
+    """The wanted columns of one CSV or TSV file (`.gz` unpacked), which messages call `name`.
 
     Raises:
         UnreadableSource: see `sources.formats.text_file`.
@@ -41,23 +51,18 @@ def read_delimited(
             that is not closed or stands in the wrong place. Up to five rows are named.
     """
     with open_text(file, name) as text, _any_cell_size():
-        reader = csv.reader(
-            text,
-            delimiter=delimiter,
-            quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE,
-            strict=True,
-        )
-        rows = _numbered(reader, name)
-        columns = _header(rows, name) if header else list(names)
-        _check_columns(columns, wanted, name, delimiter)
-        kept = columns if wanted.all_columns else list(dict.fromkeys(wanted.columns))
-        positions = [columns.index(column) for column in kept]
-        frames = list(_frames(rows, len(columns), positions, kept, wanted.limit, name, on_rows))
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE
+        rows = _numbered(csv.reader(text, delimiter=dialect.delimiter, quoting=quoting, strict=True), name)
+        columns = _header(rows, name) if dialect.header else list(dialect.names)
+        _check_columns(columns, wanted, name, dialect.delimiter)
+        kept = columns if wanted.all_columns else list(wanted.columns)
+        chunks = _chunks(rows, len(columns), wanted.limit, name)
+        frames = [_frame(chunk, kept, [columns.index(c) for c in kept], on_rows) for chunk in chunks]
     if not frames:
-        seen = "the file has a header but no rows" if header else "the file has no rows"
-        raise BadTable(Problem(file=name, seen=seen, expected="at least one row"))
+        seen = "the file has a header but no rows" if dialect.header else "the file has no rows"
+        raise BadTable(Problem(seen, "at least one row", file=name))
     frame = pl.concat(frames, rechunk=True)
-    # A delimited file cannot tell an empty text from a missing one: it is missing.
+    # In a delimited file an empty text and a missing one look alike: both are missing.
     return Table(frame=frame.with_columns(pl.col(wanted.text).replace("", None)))
 
 
@@ -71,7 +76,7 @@ def _any_cell_size() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _numbered(reader: Iterator[list[str]], name: str) -> Iterator[tuple[int, list[str]]]:
+def _numbered(reader: Iterator[list[str]], name: str) -> Iterator[Row]:
     """Each row that is not a blank line, with the line it starts on."""
     start = 1
     try:
@@ -80,97 +85,75 @@ def _numbered(reader: Iterator[list[str]], name: str) -> Iterator[tuple[int, lis
                 yield start, row
             start = reader.line_num + 1  # type: ignore[attr-defined]
     except csv.Error as error:
-        reason = {
-            "unexpected end of data": 'a cell opened with " is not closed before the end of the file',
-            "',' expected after '\"'": 'something follows the closing " of a cell',
-            "'\t' expected after '\"'": 'something follows the closing " of a cell',
-        }.get(str(error), str(error))
-        raise BadTable(
-            Problem(
-                file=name,
-                line=start,
-                seen=reason,
-                expected='cells quoted as in RFC 4180, a " inside written twice',
-                advice="Mend the row that starts there, or set `quoting: false` if quotes mean nothing.",
-            )
-        ) from error
+        seen = str(error)
+        if seen == "unexpected end of data":
+            seen = 'a cell opened with " is not closed before the end of the file'
+        elif seen.endswith("expected after '\"'"):
+            seen = 'something follows the closing " of a cell'
+        expected = 'cells quoted as in RFC 4180, a " inside written twice'
+        advice = "Correct the row that starts there, or set `quoting: false` if quotes mean nothing."
+        raise BadTable(Problem(seen, expected, advice, file=name, line=start)) from error
 
 
-def _header(rows: Iterator[tuple[int, list[str]]], name: str) -> list[str]:
+def _header(rows: Iterator[Row], name: str) -> list[str]:
     for _, row in rows:
         return row
-    raise BadTable(Problem(file=name, seen="the file holds only blank lines", expected="a header"))
+    raise BadTable(Problem("the file holds only blank lines", "a header", file=name))
 
 
 def _check_columns(columns: list[str], wanted: Wanted, name: str, delimiter: str) -> None:
     problems = []
     for column in sorted({c for c in columns if c and columns.count(c) > 1}):
         places = [str(i) for i, c in enumerate(columns, start=1) if c == column]
+        seen = f"the column stands {len(places)} times in the header (fields {', '.join(places)})"
         problems.append(
-            Problem(
-                file=name,
-                line=1,
-                column=column,
-                seen=f"the column stands {len(places)} times in the header (fields {', '.join(places)})",
-                expected="each column once",
-                advice="Rename or remove one.",
-            )
+            Problem(seen, "each column once", "Rename or remove one.", file=name, line=1, column=column)
         )
-    for column in dict.fromkeys(wanted.columns):
+    other = next((d for d in ",\t;|" if d != delimiter and len(columns) == 1 and d in columns[0]), None)
+    for column in wanted.columns:
         if column in columns:
             continue
-        advice = nearest(column, columns)
-        other = next((d for d in ",\t;|" if d != delimiter and len(columns) == 1 and d in columns[0]), None)
-        if other is not None:
-            advice = (
-                f"The header is a single field that holds {other!r}: the file is separated by that, "
-                f"not by {delimiter!r}; set `format` or convert it."
-            )
-        problems.append(
-            Problem(file=name, line=1, column=column, seen="there is no such column", advice=advice)
-        )
+        seen, expected, advice = "there is no such column", one_of(columns), ""
+        if other is None:
+            seen += did_you_mean(column, columns)
+        else:
+            expected = f"fields separated by {delimiter!r}"
+            advice = f"The header is one field that holds {other!r}: set `format`, or convert the file."
+        problems.append(Problem(seen, expected, advice, file=name, line=1, column=column))
     if problems:
         raise BadTable(*problems)
 
 
-def _frames(
-    rows: Iterator[tuple[int, list[str]]],
-    width: int,
-    positions: list[int],
-    names: list[str],
-    limit: int | None,
-    name: str,
-    on_rows: Callable[[int], None],
-) -> Iterator[pl.DataFrame]:
-    """Chunks of the wanted columns. Rows are split by the C parser; only counting is done here."""
-    lines: list[int] = []
-    cells: list[list[str]] = []
+def _chunks(rows: Iterator[Row], width: int, limit: int | None, name: str) -> Iterator[list[Row]]:
+    """Up to `limit` rows, `CHUNK_ROWS` at a time, each with `width` fields."""
+    chunk: list[Row] = []
     problems: list[Problem] = []
-    done = 0
-    for line, row in rows:
-        if len(row) != width:
-            problems.append(_ragged(line, row, width, name))
+    left = sys.maxsize if limit is None else limit
+    for row in rows:
+        if len(row[1]) != width:
+            problems.append(_ragged(*row, width, name))
             if len(problems) == MAX_PROBLEMS:
                 break
             continue
-        lines.append(line)
-        cells.append(row)
-        if len(lines) == CHUNK_ROWS or (limit is not None and done + len(lines) == limit):
-            yield _frame(lines, cells, positions, names)
-            done += len(lines)
-            on_rows(len(lines))
-            lines, cells = [], []
-            if limit is not None and done == limit:
+        chunk.append(row)
+        if len(chunk) == min(CHUNK_ROWS, left):
+            yield chunk
+            left -= len(chunk)
+            chunk = []
+            if not left:
                 break
     if problems:
         raise BadTable(*problems)
-    if lines:
-        yield _frame(lines, cells, positions, names)
-        on_rows(len(lines))
+    if chunk:
+        yield chunk
 
 
-def _frame(lines: list[int], cells: list[list[str]], positions: list[int], names: list[str]) -> pl.DataFrame:
-    by_column = list(zip(*cells, strict=True))
+def _frame(
+    chunk: list[Row], names: list[str], positions: list[int], on_rows: Callable[[int], None]
+) -> pl.DataFrame:
+    on_rows(len(chunk))
+    lines, rows = zip(*chunk, strict=True)
+    by_column = list(zip(*rows, strict=True))
     columns = [pl.Series(LINE, lines, dtype=pl.Int64)]
     columns += [
         pl.Series(name, by_column[at], dtype=pl.String) for name, at in zip(names, positions, strict=True)
@@ -179,15 +162,9 @@ def _frame(lines: list[int], cells: list[list[str]], positions: list[int], names
 
 
 def _ragged(line: int, row: list[str], width: int, name: str) -> Problem:
-    more = "more" if len(row) > width else "fewer"
-    advice = (
-        "Quote cells that hold the separator." if more == "more" else "Write empty cells for what is missing."
-    )
-    first = f" (the first is {shown(row[0])})" if width == 1 and len(row[0]) < 20 else ""
-    return Problem(
-        file=name,
-        line=line,
-        seen=f"the row has {len(row)} fields{first}",
-        expected=f"{width}, as there are columns",
-        advice=advice,
-    )
+    advice = "Write empty cells for what is missing."
+    if len(row) > width:
+        advice = "Quote cells that hold the separator."
+    first = f" (the first is {quoted(row[0])})" if width == 1 and len(row[0]) < 20 else ""
+    seen = f"the row has {len(row)} fields{first}"
+    return Problem(seen, f"{width}, as there are columns", advice, file=name, line=line)

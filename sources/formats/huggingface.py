@@ -16,6 +16,11 @@ from sources.errors import DataError, Problem, UnreadableSource
 from sources.formats.columnar import from_arrow
 from sources.formats.table import Table, Wanted
 
+OFFLINE = frozenset(
+    ("ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectTimeout")
+)
+"""Types of exceptions, of several libraries, that mean that the hub cannot be reached."""
+
 
 def is_saved(folder: Path) -> bool:
     """Whether `folder` was written by `save_to_disk`."""
@@ -32,22 +37,16 @@ def read_saved(folder: Path, name: str, wanted: Wanted) -> Iterator[tuple[str | 
         BadTable: as `sources.formats.columnar`.
     """
     if not is_saved(folder):
-        raise UnreadableSource(
-            Problem(
-                file=name,
-                seen="not a folder written by save_to_disk (no dataset_dict.json or state.json)",
-                advice="Set `format` to that of the files in it.",
-            )
-        )
+        seen = "not a folder written by save_to_disk (no dataset_dict.json or state.json)"
+        raise UnreadableSource(Problem(seen, advice="Set `format` to that of the files in it.", file=name))
     import datasets  # type: ignore[import-untyped]
 
     try:
         found = datasets.load_from_disk(str(folder))
     except Exception as error:
-        # The library raises whatever its parts raise (JSON, Arrow, OS errors): all mean the same here.
-        raise UnreadableSource(
-            Problem(file=name, seen=f"the saved dataset cannot be opened ({_first_line(error)})")
-        ) from error
+        # The library raises whatever its parts raise (JSON, Arrow, OS errors).
+        seen = f"the saved dataset cannot be opened ({_first_line(error)})"
+        raise UnreadableSource(Problem(seen, file=name)) from error
     yield from _tables(found, name, wanted)
 
 
@@ -76,27 +75,14 @@ def read_hub(
 def _hub_problem(name: str, error: Exception) -> Problem:
     reason = f"{type(error).__name__}: {_first_line(error)}"
     kinds = {cls.__name__ for cause in _causes(error) for cls in type(cause).__mro__}
-    offline = {
-        "ConnectionError",
-        "ConnectError",
-        "OfflineModeIsEnabled",
-        "LocalEntryNotFoundError",
-        "ConnectTimeout",
-    }
-    if kinds & offline:
-        return Problem(
-            file=name,
-            seen=f"the hub cannot be reached ({reason})",
-            advice=(
-                "Check the network and HF_ENDPOINT, or save the dataset with save_to_disk where there "
-                "is a network and set `path` and `format: saved`."
-            ),
+    if kinds & OFFLINE:
+        advice = (
+            "Check the network and HF_ENDPOINT, or save the dataset with save_to_disk where there is a "
+            "network and set `path` and `format: saved`."
         )
-    return Problem(
-        file=name,
-        seen=f"the hub dataset cannot be loaded ({reason})",
-        advice="Check `hub`, `hub_config` and `revision`; datasets that need code to load are refused.",
-    )
+        return Problem(f"the hub cannot be reached ({reason})", advice=advice, file=name)
+    advice = "Check `hub`, `hub_config` and `revision`; datasets that need code to load are refused."
+    return Problem(f"the hub dataset cannot be loaded ({reason})", advice=advice, file=name)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -114,9 +100,9 @@ def _tables(found: Any, name: str, wanted: Wanted) -> Iterator[tuple[str | None,
 
     parts = found if isinstance(found, datasets.DatasetDict) else {None: found}
     if not parts:
-        raise UnreadableSource(Problem(file=name, seen="the dataset holds no split"))
+        raise UnreadableSource(Problem("the dataset holds no split", file=name))
     for split, part in parts.items():
-        shown = f"{name}[{split}]" if split else name
+        place = f"{name}[{split}]" if split else name
         try:
             # Row selections (`select`, `filter`) live in an index beside the table: apply them first.
             part = part.flatten_indices() if part._indices is not None else part
@@ -124,18 +110,17 @@ def _tables(found: Any, name: str, wanted: Wanted) -> Iterator[tuple[str | None,
             columns = [c for c in part.column_names if wanted.all_columns or c in wanted.columns]
             table = pa.table(part.select_columns(columns)[:])
             for column in columns:
-                table = _named(table, column, part.features[column], datasets)
+                table = _with_class_names(table, column, part.features[column], datasets)
         except DataError:
             raise
         except Exception as error:
             # As above: a damaged Arrow file surfaces as many types.
-            raise UnreadableSource(
-                Problem(file=shown, seen=f"the dataset cannot be read ({_first_line(error)})")
-            ) from error
-        yield split, from_arrow(table, shown, wanted)
+            seen = f"the dataset cannot be read ({_first_line(error)})"
+            raise UnreadableSource(Problem(seen, file=place)) from error
+        yield split, from_arrow(table, place, wanted)
 
 
-def _named(table: pa.Table, column: str, feature: Any, datasets: Any) -> pa.Table:
+def _with_class_names(table: pa.Table, column: str, feature: Any, datasets: Any) -> pa.Table:
     """`column` with class names instead of class numbers (-1, the library's "unknown", becomes null)."""
     at = table.schema.get_field_index(column)
     if isinstance(feature, datasets.ClassLabel):

@@ -1,15 +1,18 @@
-"""Read JSON lines: one object a line, numbers kept as written, an absent key the same as null."""
+"""Read JSON lines: one object a line, numbers kept as written, an absent key is null."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from sources.errors import BadCell, BadTable, DataError, Problem, nearest
+from model.suggestions import did_you_mean
+from sources.errors import BadCell, BadTable, Problem, one_of
 from sources.formats.table import CHUNK_ROWS, LINE, Table, Wanted
 from sources.formats.text_file import open_text
 
@@ -45,8 +48,23 @@ _DECODE = json.JSONDecoder(
 ).decode
 
 
-def read_jsonl(file: Path, name: str, wanted: Wanted, *, on_rows: Callable[[int], None]) -> Table:
-    """The wanted columns of one JSONL file (`.gz` unpacked), `name` being how messages call it.
+_KINDS = {JsonNumber: "a number", bool: "a boolean", list: "a list", dict: "an object"}
+"""Types of a cell, as messages call them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Some lines as columns of strings."""
+
+    frame: pl.DataFrame
+    lists: dict[str, int]
+    """Column that holds lists → the first line where it does."""
+    plain: dict[str, int]
+    """Column that holds anything else than lists → the first line where it does."""
+
+
+def read_jsonl(file: Path, name: str, wanted: Wanted, on_rows: Callable[[int], None]) -> Table:
+    """The wanted columns of one JSONL file (`.gz` unpacked), which messages call `name`.
 
     Raises:
         UnreadableSource: see `sources.formats.text_file`.
@@ -54,70 +72,65 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, *, on_rows: Callable[[int]
         BadCell: a text that is no string, or a label that is an object. Up to five lines are named.
     """
     keys: set[str] = set()
-    chunks: list[tuple[pl.DataFrame, dict[str, int], dict[str, int]]] = []
+    chunks: list[_Chunk] = []
     with open_text(file, name) as text:
-        for lines, rows in _chunks(text, name, wanted.limit, keys):
+        for lines, rows in _rows(text, name, wanted.limit):
+            for row in rows:
+                keys.update(row)
             chunks.append(_columns(lines, rows, wanted, keys, name))
             on_rows(len(rows))
     if not chunks:
-        raise BadTable(Problem(file=name, seen="the file has no rows", expected="at least one JSON object"))
-    absent = [column for column in sorted(wanted.must_exist) if column not in keys]
-    if absent:
+        raise BadTable(Problem("the file has no rows", "at least one JSON object", file=name))
+    if absent := sorted(wanted.must_exist - keys):
+        known = sorted(keys)
         raise BadTable(
             *(
                 Problem(
-                    file=name,
-                    column=column,
-                    seen="no line has this key",
-                    advice=nearest(column, sorted(keys)),
+                    f"no line has this key{did_you_mean(key, keys)}", one_of(known), file=name, column=key
                 )
-                for column in absent
+                for key in absent
             )
         )
-    lists = {column: line for _, found, _ in reversed(chunks) for column, line in found.items()}
-    plain = {column: line for _, _, found in reversed(chunks) for column, line in found.items()}
+    lists = {column: line for chunk in reversed(chunks) for column, line in chunk.lists.items()}
+    plain = {column: line for chunk in reversed(chunks) for column, line in chunk.plain.items()}
     if mixed := sorted(set(lists) & set(plain)):
+        seen = "some cells are lists and others are not; the second kind first stands here"
         raise BadCell(
             *(
                 Problem(
-                    file=name,
-                    line=max(lists[column], plain[column]),
-                    column=column,
-                    seen="some cells are lists and others are not: here for the first time the other kind",
-                    expected="one kind in the whole column",
+                    seen, "one kind in the whole column", file=name, line=max(lists[c], plain[c]), column=c
                 )
-                for column in mixed
+                for c in mixed
             )
         )
-    return Table(
-        frame=pl.concat([frame for frame, _, _ in chunks], how="diagonal", rechunk=True),
-        lists=frozenset(lists),
-    )
+    frame = pl.concat([chunk.frame for chunk in chunks], how="diagonal", rechunk=True)
+    return Table(frame=frame, lists=frozenset(lists))
 
 
-def _chunks(
-    text: Iterable[str], name: str, limit: int | None, keys: set[str]
+def _rows(
+    text: Iterable[str], name: str, limit: int | None
 ) -> Iterator[tuple[list[int], list[dict[str, Any]]]]:
+    """Up to `limit` objects with their lines, `CHUNK_ROWS` at a time."""
     lines: list[int] = []
     rows: list[dict[str, Any]] = []
     problems: list[Problem] = []
-    done = 0
+    left = sys.maxsize if limit is None else limit
     for number, line in enumerate(text, start=1):
         if not line.strip(" \t\r\n"):
             continue
-        row = _row(line, number, name, problems)
-        if row is None:
+        row = _object_on(line, number)
+        if isinstance(row, str):
+            problems.append(Problem(row, "one JSON object a line", file=name, line=number))
             if len(problems) == MAX_PROBLEMS:
                 break
             continue
-        keys.update(row)
         lines.append(number)
         rows.append(row)
-        if len(rows) == CHUNK_ROWS or (limit is not None and done + len(rows) == limit):
+        if len(rows) == min(CHUNK_ROWS, left):
             yield lines, rows
-            done += len(rows)
+            left -= len(rows)
             lines, rows = [], []
-            if done == limit:
+            if not left:
                 break
     if problems:
         raise BadTable(*problems)
@@ -125,131 +138,106 @@ def _chunks(
         yield lines, rows
 
 
-def _row(line: str, number: int, name: str, problems: list[Problem]) -> dict[str, Any] | None:
-    """The object on a line; None, and a problem more, if there is none."""
-    seen = ""
+def _object_on(line: str, number: int) -> dict[str, Any] | str:
+    """The object on a line, or what is there instead."""
     try:
         row = _DECODE(line)
-        if isinstance(row, dict):
-            return row
-        seen = "the line is JSON, but not an object"
-        if isinstance(row, list):
-            seen = "the line is a JSON array"
     except json.JSONDecodeError as error:
-        seen = f"not JSON ({error.msg} at character {error.colno})"
         if number == 1 and line.strip() == "[":
-            seen = "the file is one JSON array over several lines"
+            return "the file is one JSON array over several lines"
+        return f"not JSON ({error.msg} at character {error.colno})"
     except _Malformed as error:
-        seen = str(error)
+        return str(error)
     except RecursionError:
-        seen = "nested too deeply"
-    problems.append(Problem(file=name, line=number, seen=seen, expected="one JSON object a line"))
-    return None
+        return "nested too deeply"
+    if isinstance(row, dict):
+        return row
+    return "the line is a JSON array" if isinstance(row, list) else "the line is JSON, but not an object"
 
 
 def _columns(
     lines: list[int], rows: list[dict[str, Any]], wanted: Wanted, keys: set[str], name: str
-) -> tuple[pl.DataFrame, dict[str, int], dict[str, int]]:
-    """One chunk as strings, and which of its columns hold lists, and which hold anything else: each with
-    the first line where it does."""
+) -> _Chunk:
+    """The wanted columns of some lines; of `keys`, those seen so far, all where a filter needs them.
+
+    Raises:
+        BadCell: cells that hold no text or label; the first of each column is named.
+    """
     series = [pl.Series(LINE, lines, dtype=pl.Int64)]
     lists: dict[str, int] = {}
     plain: dict[str, int] = {}
-    errors: list[DataError] = []
-    columns = dict.fromkeys(wanted.columns)
-    if wanted.all_columns:
-        columns |= dict.fromkeys(sorted(keys))
-    for column in columns:
+    problems: list[Problem] = []
+    for column in dict.fromkeys((*wanted.columns, *(sorted(keys) if wanted.all_columns else ()))):
         values = [row.get(column) for row in rows]
         kinds = set(map(type, values))
-        if column == wanted.text:
-            bad = kinds - {str, type(None)}
-        else:
-            bad = set() if column not in wanted.columns else kinds & {dict}
-        if bad:
-            at = next(i for i, value in enumerate(values) if type(value) in bad)
-            expected = (
-                "a string or null" if column == wanted.text else "a string, number, boolean, list or null"
-            )
-            what = {JsonNumber: "a number", bool: "a boolean", list: "a list", dict: "an object"}
-            errors.append(
-                BadCell(
-                    Problem(
-                        file=name,
-                        line=lines[at],
-                        column=column,
-                        seen=f"the cell is {what[type(values[at])]}",
-                        expected=expected,
-                    )
-                )
-            )
-            continue
-        if list in kinds:
-            lists[column] = next(n for n, v in zip(lines, values, strict=True) if type(v) is list)
-        if kinds - {list, type(None)}:
-            plain[column] = next(
-                n for n, v in zip(lines, values, strict=True) if v is not None and type(v) is not list
-            )
-        if kinds - {str, type(None)}:
-            values = [
-                _as_text(value, line, column, name) if column in wanted.columns else _any_text(value)
-                for line, value in zip(lines, values, strict=True)
-            ]
         try:
-            series.append(pl.Series(column, values, dtype=pl.String))
-        except UnicodeEncodeError:
-            at = next(i for i, v in enumerate(values) if v is not None and not _encodable(v))
-            errors.append(
-                BadCell(
-                    Problem(
-                        file=name,
-                        line=lines[at],
-                        column=column,
-                        seen="the cell holds half of a surrogate pair (an escape such as \\ud83d alone)",
-                        expected="Unicode text",
-                        advice="Write the character whole; it was cut in two.",
-                    )
+            _check_kinds(values, kinds, column, wanted)
+            if list in kinds:
+                lists[column] = next(n for n, v in zip(lines, values, strict=True) if type(v) is list)
+            if kinds - {list, type(None)}:
+                others = (
+                    n for n, v in zip(lines, values, strict=True) if v is not None and type(v) is not list
                 )
-            )
-    if errors:
-        raise BadCell(*(problem for error in errors for problem in error.problems))
-    return pl.DataFrame(series), lists, plain
+                plain[column] = next(others)
+            if kinds - {str, type(None)}:
+                values = [_as_text(value, at, column in wanted.columns) for at, value in enumerate(values)]
+            series.append(_strings(column, values))
+        except _BadValue as error:
+            problems.append(replace(error.problem, file=name, line=lines[error.at], column=column))
+    if problems:
+        raise BadCell(*problems)
+    return _Chunk(pl.DataFrame(series), lists, plain)
 
 
-def _as_text(value: Any, line: int, column: str, name: str) -> str | None:
-    """A cell as a string: numbers and booleans as JSON writes them, lists as a JSON array of strings."""
+class _BadValue(Exception):
+    """The value at a position of a column cannot be read."""
+
+    def __init__(self, at: int, seen: str, expected: str, advice: str = "") -> None:
+        super().__init__(at, seen)
+        self.at = at
+        self.problem = Problem(seen, expected, advice)
+
+
+def _check_kinds(values: list[Any], kinds: set[type], column: str, wanted: Wanted) -> None:
+    expected = "a string, number, boolean, list or null"
+    bad = kinds & {dict} if column in wanted.columns else set()
+    if column == wanted.text:
+        bad, expected = kinds - {str, type(None)}, "a string or null"
+    if bad:
+        at = next(i for i, value in enumerate(values) if type(value) in bad)
+        raise _BadValue(at, f"the cell is {_KINDS[type(values[at])]}", expected)
+
+
+def _as_text(value: Any, at: int, is_label: bool) -> str | None:
+    """A cell as a string: numbers and booleans as JSON writes them, lists as a JSON array of strings.
+
+    A cell that only a row filter looks at (not `is_label`) may hold anything.
+    """
     if value is None or type(value) is str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return str(value)
+    if not is_label:
+        return json.dumps(value, ensure_ascii=False)
     labels = []
     for item in value:
         if item is None or isinstance(item, (list, dict)):
-            raise BadCell(
-                Problem(
-                    file=name,
-                    line=line,
-                    column=column,
-                    seen="the list holds " + ("null" if item is None else "a list or an object"),
-                    expected="a list of labels",
-                )
-            )
+            what = "null" if item is None else "a list or an object"
+            raise _BadValue(at, f"the list holds {what}", "a list of labels")
         labels.append(("true" if item else "false") if isinstance(item, bool) else str(item))
     return json.dumps(labels, ensure_ascii=False)
 
 
-def _any_text(value: Any) -> str | None:
-    """A cell that only a row filter may look at, as a string."""
-    if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False)
-    return value if value is None else _as_text(value, 0, "", "")
-
-
-def _encodable(text: str) -> bool:
+def _strings(column: str, values: list[str | None]) -> pl.Series:
     try:
-        text.encode()
+        return pl.Series(column, values, dtype=pl.String)
     except UnicodeEncodeError:
-        return False
-    return True
+        # Strings with half of a surrogate pair have no UTF-8.
+        at = next(
+            i for i, v in enumerate(values) if v is not None and v != v.encode(errors="ignore").decode()
+        )
+        seen = "the cell holds half of a surrogate pair (an escape such as \\ud83d alone)"
+        advice = "Write the whole character: it was cut in two."
+        raise _BadValue(at, seen, "Unicode text", advice) from None

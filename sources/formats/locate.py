@@ -8,12 +8,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, assert_never
 
-from sources.errors import DataError, Problem, UnreadableSource, nearest
+from model.suggestions import did_you_mean
+from sources.errors import DataError, Problem, UnreadableSource, one_of
+from sources.formats.huggingface import is_saved
+from sources.formats.text_file import open_text
+from sources.spec import FileFormat, SourceFormat
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
-ENDINGS = {
+ENDINGS: dict[str, FileFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
@@ -30,17 +35,17 @@ ENDINGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
-    """One file to read."""
+class InputFile:
+    """One file to read, or one folder from `save_to_disk`."""
 
     path: Path
-    shown: str
-    """How it is called in messages and findings: relative to the configuration if it lies below it."""
-    format: str
+    name: str
+    """As messages and findings call it: relative to the configuration if it lies below it."""
+    format: FileFormat | Literal["saved"]
 
 
 class AbsentPath(UnreadableSource):
-    """Nothing is there: what `optional: true` forgives."""
+    """Nothing is there; an `optional` source may be absent."""
 
 
 def expand(path: str, environment: Mapping[str, str] | None = None) -> str:
@@ -54,73 +59,76 @@ def expand(path: str, environment: Mapping[str, str] | None = None) -> str:
     def value_of(match: re.Match[str]) -> str:
         name = match.group(1)
         if not values.get(name):
-            raise AbsentPath(
-                Problem(
-                    file=path,
-                    seen=f"the environment variable {name} is not set",
-                    advice=f"Set it, for instance `export {name}=/path/to/data`, or write the path out.",
-                )
-            )
+            advice = f"Set it, for instance `export {name}=/path/to/data`, or write the path out."
+            raise AbsentPath(Problem(f"the environment variable {name} is not set", advice=advice, file=path))
         return values[name]
 
     return _VARIABLE.sub(value_of, path)
 
 
-def locate(path: str, format: str, base: Path) -> list[Located]:
+def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
     """The files that `path` means, sorted by name, each with its format.
 
-    A folder means all files below it with an ending that is known (or with those of `format`), a glob
-    the files that it matches; hidden files are left out. `base` is what relative paths start from.
+    A folder from `save_to_disk` means itself. Another one means all files below it with an ending that is
+    known (or with those of `format`), a glob the files that it matches; hidden files are left out. Relative
+    paths start from `base`.
 
     Raises:
         AbsentPath: there is no such file or folder, or a variable is not set.
-        UnreadableSource: a folder or glob without such files, or an ending that says no format.
+        UnreadableSource: a folder or glob without such files, or an ending that names no format.
     """
     full = Path(base, expand(path)).expanduser()
+    name = _name(full, base)
     if full.is_dir():
-        if format == "saved":
-            return [Located(path=full, shown=_shown(full, base), format="saved")]
-        inside = sorted(p for p in full.rglob("*") if p.is_file() and not _hidden(p, full))
-        files = [p for p in inside if format_of(p) is not None and format in ("auto", format_of(p))]
+        if format == "saved" or (format == "auto" and is_saved(full)):
+            return [InputFile(path=full, name=name, format="saved")]
+        files = _files_below(full, format)
         if not files:
-            raise UnreadableSource(
-                Problem(
-                    file=_shown(full, base),
-                    seen=f"the folder has no file {_of_format(format)}",
-                    expected=f"at least one ending in {_endings(format)} (or that with .gz)",
-                )
-            )
+            wanted = "a known format" if format == "auto" else f"format {format}"
+            expected = f"at least one ending in {_endings(format)} (or that with .gz)"
+            raise UnreadableSource(Problem(f"the folder has no file of {wanted}", expected, file=name))
     elif full.exists():
         files = [full]
     elif glob.has_magic(str(full)):
         files = sorted(p for p in _matching(full) if p.is_file())
         if not files:
-            raise AbsentPath(Problem(file=_shown(full, base), seen="no file matches the pattern"))
+            raise AbsentPath(Problem("no file matches the pattern", file=name))
     else:
         raise _absent(full, base)
-    found = []
-    problems = []
+    found, problems = [], []
+    advice = "Set the source's `format`."
     for file in files:
-        kind = format if format not in ("auto", "saved") else format_of(file)
-        if kind is None or format == "saved":
-            problems.append(
-                Problem(
-                    file=_shown(file, base),
-                    seen="the file's ending does not say its format"
-                    if kind is None
-                    else "a file, not a folder",
-                    expected=f"one of {_endings('auto')}" if kind is None else "a folder from save_to_disk",
-                    advice="Set the source's `format`.",
-                )
-            )
-        else:
-            found.append(Located(path=file, shown=_shown(file, base), format=kind))
+        name = _name(file, base)
+        match format:
+            case "saved":
+                expected = "a folder from save_to_disk"
+                problems.append(Problem("a file, not a folder", expected, advice, file=name))
+            case "hub":
+                expected = "the dataset's name in `hub` instead of a path"
+                problems.append(Problem("`format: hub` is for hub datasets", expected, file=name))
+            case "auto":
+                if (kind := format_of(file)) is None:
+                    seen = "the file's ending does not name a format"
+                    problems.append(Problem(seen, f"one of {_endings('auto')}", advice, file=name))
+                else:
+                    found.append(InputFile(path=file, name=name, format=kind))
+            case "csv" | "tsv" | "jsonl" | "parquet" | "arrow":
+                found.append(InputFile(path=file, name=name, format=format))
+            case _:
+                assert_never(format)
     if problems:
         raise UnreadableSource(*problems)
     return found
 
 
-def format_of(file: Path) -> str | None:
+def _files_below(folder: Path, format: SourceFormat) -> list[Path]:
+    """The files of the format (`auto`: of any) in `folder` and its sub-folders, without hidden ones."""
+    inside = (p for p in folder.rglob("*") if p.is_file())
+    visible = (p for p in inside if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    return sorted(p for p in visible if format_of(p) is not None and format in ("auto", format_of(p)))
+
+
+def format_of(file: Path) -> FileFormat | None:
     """The format that a file's ending names, `.gz` left aside; None if it names none."""
     name = file.name.lower().removesuffix(".gz")
     return ENDINGS.get(Path(name).suffix)
@@ -132,24 +140,20 @@ def read_lines(path: str, base: Path) -> tuple[str, ...]:
     Raises:
         DataError: missing, not UTF-8, empty, or with a blank line or a label twice.
     """
-    from sources.formats.text_file import open_text
-
     full = Path(base, expand(path)).expanduser()
-    name = _shown(full, base)
+    name = _name(full, base)
     if not full.exists():
         raise _absent(full, base)
     with open_text(full, name) as text:
         lines = text.read().replace("\r\n", "\n").rstrip("\n").split("\n")
-    problems = [
-        Problem(file=name, line=number, seen="a blank line", expected="one label a line")
-        for number, line in enumerate(lines, start=1)
-        if not line.strip()
-    ]
-    problems += [
-        Problem(file=name, line=number, seen=f"the label {line!r} is there twice")
-        for number, line in enumerate(lines, start=1)
-        if line.strip() and line in lines[: number - 1]
-    ]
+    problems = []
+    labels: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            problems.append(Problem("a blank line", "one label a line", file=name, line=number))
+        elif line in labels:
+            problems.append(Problem(f"the label {line!r} is there twice", file=name, line=number))
+        labels.add(line)
     if problems:
         raise DataError(*problems)
     return tuple(lines)
@@ -163,18 +167,15 @@ def _matching(pattern: Path) -> Iterator[Path]:
 
 
 def _absent(full: Path, base: Path) -> AbsentPath:
-    advice = "Check the path; relative ones start from the configuration's folder."
+    beside = []
     if full.parent.is_dir():
         beside = sorted(p.name for p in full.parent.iterdir() if not p.name.startswith("."))
-        advice = f"{nearest(full.name, beside)} {advice}" if beside else advice
-    return AbsentPath(Problem(file=_shown(full, base), seen="there is no such file or folder", advice=advice))
+    seen = f"there is no such file or folder{did_you_mean(full.name, beside)}"
+    advice = "Check the path; relative ones start from the configuration's folder."
+    return AbsentPath(Problem(seen, one_of(beside), advice, file=_name(full, base)))
 
 
-def _hidden(path: Path, below: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(below).parts)
-
-
-def _shown(path: Path, base: Path) -> str:
+def _name(path: Path, base: Path) -> str:
     """`path` from `base` if it lies below it, else as it is."""
     try:
         return path.resolve().relative_to(base.resolve()).as_posix()
@@ -182,9 +183,5 @@ def _shown(path: Path, base: Path) -> str:
         return str(path)
 
 
-def _of_format(format: str) -> str:
-    return "of a known format" if format == "auto" else f"of format {format}"
-
-
-def _endings(format: str) -> str:
+def _endings(format: SourceFormat) -> str:
     return ", ".join(ending for ending, kind in ENDINGS.items() if format in ("auto", kind))

@@ -10,7 +10,7 @@ import polars as pl
 LINE = "__line"
 """Column of a `Table`: physical line where the row starts, or row number, from 1."""
 FILE = "__file"
-"""Column of a table of a whole source: the file as shown to people."""
+"""Column of a table of a whole source: the file as messages call it."""
 GIVEN = "__given"
 """Column of a table of a whole source: the split the row was given by its file or folder, or null."""
 

@@ -1,6 +1,6 @@
 """Open a text file only after all its bytes are known to be UTF-8 without NUL, and unchanged since.
 
-Does not know what is in the lines (`read_delimited`, `read_jsonl`).
+Does not know what is in the lines (`sources.formats.delimited`, `sources.formats.jsonl`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,10 +32,12 @@ _OTHER_ENCODINGS = (
     (b"%PDF", "PDF"),
 )
 
+STILL = "a file that nobody writes to"
+
 
 @contextmanager
-def unchanged(file: Path, shown: str) -> Iterator[None]:
-    """Notice a file that is replaced or written while the block reads it.
+def refuse_if_changed(file: Path, name: str) -> Iterator[None]:
+    """Refuse a file that is replaced or written while the block reads it; messages call it `name`.
 
     Raises:
         UnreadableSource: the file is missing, not readable, or its size, time of change or inode
@@ -45,41 +46,33 @@ def unchanged(file: Path, shown: str) -> Iterator[None]:
     try:
         before = file.stat()
     except OSError as error:
-        raise UnreadableSource(
-            Problem(file=shown, seen=f"cannot be opened ({error.strerror})", expected="a readable file")
-        ) from error
+        seen = f"cannot be opened ({error.strerror})"
+        raise UnreadableSource(Problem(seen, "a readable file", file=name)) from error
     try:
         yield
     except DataError as error:
-        # Half of an old file and half of a new one make no sense together: say so, not what it looks like.
-        if (changed := _change(file, before)) is not None:
-            raise UnreadableSource(replace(changed, file=shown)) from error
+        # Half of an old file and half of a new one make no sense together: the change is the cause.
+        if (changed := _change(file, before, name)) is not None:
+            raise UnreadableSource(changed) from error
         raise
-    if (changed := _change(file, before)) is not None:
-        raise UnreadableSource(replace(changed, file=shown))
+    if (changed := _change(file, before, name)) is not None:
+        raise UnreadableSource(changed)
 
 
-def _change(file: Path, before: os.stat_result) -> Problem | None:
+def _change(file: Path, before: os.stat_result, name: str) -> Problem | None:
     """What became of the file since `before`; None if nothing did."""
     try:
         after = file.stat()
     except OSError:
-        return Problem(seen="vanished while it was read")
-    if (before.st_size, before.st_mtime_ns, before.st_ino) == (
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ino,
-    ):
+        return Problem("vanished while it was read", file=name)
+    if all(getattr(before, f) == getattr(after, f) for f in ("st_size", "st_mtime_ns", "st_ino")):
         return None
-    return Problem(
-        seen=f"changed while it was read ({before.st_size:,} bytes before, {after.st_size:,} after)",
-        expected="a file that nobody writes to",
-        advice="Wait until it is complete, or read a copy.",
-    )
+    seen = f"changed while it was read ({before.st_size:,} bytes before, {after.st_size:,} after)"
+    return Problem(seen, STILL, "Wait until it is complete, or read a copy.", file=name)
 
 
 @contextmanager
-def open_text(file: Path, shown: str) -> Iterator[io.TextIOWrapper]:
+def open_text(file: Path, name: str) -> Iterator[io.TextIOWrapper]:
     """The file as text, `.gz` unpacked, a byte-order mark removed, line ends left as they are.
 
     Raises:
@@ -88,35 +81,26 @@ def open_text(file: Path, shown: str) -> Iterator[io.TextIOWrapper]:
     """
     try:
         with _open_bytes(file) as raw:
-            _check_bytes(raw, shown)
+            _check_bytes(raw, name)
         with _open_bytes(file) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
             yield text
-    except EOFError as error:
-        raise UnreadableSource(
-            Problem(file=shown, seen="the gzip file ends early", advice="Copy or download it again.")
-        ) from error
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise UnreadableSource(
-            Problem(file=shown, seen=f"not a valid gzip file ({error})", advice="Copy or download it again.")
-        ) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        early = isinstance(error, EOFError)
+        seen = "the gzip file ends early" if early else f"not a valid gzip file ({error})"
+        raise UnreadableSource(Problem(seen, advice="Copy or download it again.", file=name)) from error
     except UnicodeDecodeError as error:  # the check above passed, so these are other bytes
-        raise UnreadableSource(
-            Problem(file=shown, seen="changed while it was read", expected="a file that nobody writes to")
-        ) from error
+        raise UnreadableSource(Problem("changed while it was read", STILL, file=name)) from error
     except OSError as error:
-        raise UnreadableSource(
-            Problem(
-                file=shown, seen=f"cannot be read ({error.strerror or error})", expected="a readable file"
-            )
-        ) from error
+        seen = f"cannot be read ({error.strerror or error})"
+        raise UnreadableSource(Problem(seen, "a readable file", file=name)) from error
 
 
 def _open_bytes(file: Path) -> BinaryIO:
     return gzip.open(file, "rb") if file.name.lower().endswith(".gz") else file.open("rb")  # type: ignore[return-value]
 
 
-def _check_bytes(raw: BinaryIO, shown: str) -> None:
-    """Find the first byte that makes the file unreadable, and say where it is."""
+def _check_bytes(raw: BinaryIO, name: str) -> None:
+    """Find the first byte that makes the file unreadable, and where it is."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines_before = 0
     line_start = b""
@@ -124,18 +108,18 @@ def _check_bytes(raw: BinaryIO, shown: str) -> None:
     while True:
         block = raw.read(BLOCK_BYTES)
         if first:
-            _check_start(block, shown)
+            _check_start(block, name)
             first = False
         nul = block.find(b"\0")
         if nul >= 0:
-            raise _bad_byte(line_start + block[:nul], lines_before, shown, "a NUL byte")
+            raise _bad_byte(line_start + block[:nul], lines_before, name, "a NUL byte")
         pending = len(decoder.getstate()[0])
         try:
             decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
             data = line_start + block
             at = len(line_start) - pending + error.start
-            raise _bad_byte(data[:at], lines_before, shown, f"byte 0x{data[at]:02x}, not UTF-8") from error
+            raise _bad_byte(data[:at], lines_before, name, f"byte 0x{data[at]:02x}, not UTF-8") from error
         if not block:
             return
         newline = block.rfind(b"\n")
@@ -143,34 +127,21 @@ def _check_bytes(raw: BinaryIO, shown: str) -> None:
         line_start = block[newline + 1 :] if newline >= 0 else line_start + block
 
 
-def _check_start(block: bytes, shown: str) -> None:
+def _check_start(block: bytes, name: str) -> None:
     """Refuse what is no text file at all by its first bytes."""
     if not block.removeprefix(codecs.BOM_UTF8):
         raise UnreadableSource(
-            Problem(file=shown, seen="the file is empty", advice="Remove it, or write its rows.")
+            Problem("the file is empty", advice="Remove it, or write its rows.", file=name)
         )
     for mark, what in _OTHER_ENCODINGS:
         if block.startswith(mark):
-            raise UnreadableSource(
-                Problem(
-                    file=shown,
-                    line=1,
-                    seen=f"looks like {what}",
-                    expected="text in UTF-8",
-                    advice="Convert it, or set the source's `format`.",
-                )
-            )
+            advice = "Convert it, or set the source's `format`."
+            raise UnreadableSource(Problem(f"looks like {what}", "text in UTF-8", advice, file=name, line=1))
 
 
-def _bad_byte(before: bytes, lines_before: int, shown: str, seen: str) -> UnreadableSource:
+def _bad_byte(before: bytes, lines_before: int, name: str, seen: str) -> UnreadableSource:
     line = lines_before + before.count(b"\n") + 1
     column = len(before) - (before.rfind(b"\n") + 1) + 1
-    return UnreadableSource(
-        Problem(
-            file=shown,
-            line=line,
-            seen=f"{seen} at byte {column} of the line",
-            expected="text in UTF-8",
-            advice="Convert the file, for instance with `iconv -f WINDOWS-1252 -t UTF-8`.",
-        )
-    )
+    seen = f"{seen} at byte {column} of the line"
+    advice = "Convert the file, for instance with `iconv -f WINDOWS-1252 -t UTF-8`."
+    return UnreadableSource(Problem(seen, "text in UTF-8", advice, file=name, line=line))

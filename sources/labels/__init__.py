@@ -1,1 +1,1 @@
-"""Labels: what a cell says, the targets of each head, and the labels that a head has."""
+"""Labels: read cells, find the targets of each head, and resolve the labels that a head has."""

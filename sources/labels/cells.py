@@ -1,8 +1,8 @@
-"""What one cell says: from a string as written to labels. Pure Python, one cell at a time; callers give
-it each distinct cell once. Does not know files, rows or heads.
+"""Read one cell: from a string as written to labels. Pure Python, one cell at a time; callers read each
+distinct cell once. Does not know files, rows or heads.
 
-A missing cell (None) is *unlabelled*: the result is None. A cell that says that no label applies gives
-`()`. An empty string is missing too, unless the target says `empty_means_none`.
+A missing cell (None) is *unlabelled*: the result is None. A cell to which no label applies gives `()`. An
+empty string is missing too, unless the target has `empty_means_none`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import unicodedata
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
-from sources.errors import shown
+from sources.errors import quoted
 from sources.merge.identity import WHITE_SPACE, same_label
 from sources.spec import TargetSpec
 
@@ -25,11 +25,9 @@ class CellError(ValueError):
 
     def __init__(self, seen: str, expected: str, advice: str = "", column: str | None = None) -> None:
         super().__init__(seen, expected, advice, column)
-        self.seen = seen
-        self.expected = expected
-        self.advice = advice
+        self.seen, self.expected, self.advice = seen, expected, advice
         self.column = column
-        """Where the answer is read from several columns: the one whose cell it is."""
+        """Where a target is read from several columns: the one whose cell it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class CellReader:
 
     target: TargetSpec
     is_list: bool
-    """The file itself holds lists in this column (they come as JSON arrays)."""
+    """Whether the file itself holds lists in this column (they come as JSON arrays)."""
     multilabel: bool
     lines: tuple[str, ...] = ()
     """Labels of `labels_file`; a cell then holds indices into it."""
@@ -53,11 +51,11 @@ class CellReader:
     def labels(self, cell: str | None) -> tuple[str, ...] | None:
         """Labels in the cell, sorted, each once; None if it is unlabelled.
 
-        A dropped label is forgotten: the rest stays; a cell of which nothing is left says *no label
-        applies* for multilabel and is unlabelled for multiclass.
+        Dropped labels are left out. Where nothing is left, *no label applies* for multilabel and the cell is
+        unlabelled for multiclass.
 
         Raises:
-            CellError: the cell is not written as the target says, or holds a blank or huge label.
+            CellError: the cell is not written as the target declares, or holds a blank or huge label.
         """
         if cell is None:
             return None
@@ -73,23 +71,31 @@ class CellReader:
 
     def _pieces(self, cell: str) -> list[str]:
         encoding = self.target.encoding
+        if self.is_list and encoding not in ("auto", "list"):
+            raise CellError("the cell is a list", f"a string, since `encoding` is `{encoding}`")
         if self.is_list:
-            if encoding not in ("auto", "list"):
-                raise CellError("the cell is a list", f"a string, as `encoding: {encoding}` says")
             return _array(cell)
-        if encoding == "list":
-            return _array(cell)
-        if encoding == "separator":
-            return cell.split(self.target.separator)
-        if encoding == "letters":
-            return _letters(cell)
-        if self.multilabel and encoding == "auto" and cell[0] == "[" and cell[-1] == "]":
-            raise CellError(
-                "the cell is a string that looks like a list",
-                "one label, as `encoding: auto` reads a column of strings",
-                "Set `encoding: list` for JSON arrays.",
-            )
-        return [cell]
+        match encoding:
+            case "label":
+                return [cell]
+            case "list":
+                return _array(cell)
+            case "separator":
+                return cell.split(self.target.separator)
+            case "letters":
+                return list(unicodedata.normalize("NFC", cell))
+            case "columns":
+                raise CellError("one column with `encoding: columns`", "several 0/1 columns, under `columns`")
+            case "auto":
+                if self.multilabel and cell[0] == "[" and cell[-1] == "]":
+                    raise CellError(
+                        "the cell is a string that looks like a list",
+                        "one label, as `encoding: auto` reads a column of strings",
+                        "Set `encoding: list` for JSON arrays.",
+                    )
+                return [cell]
+            case _:
+                assert_never(encoding)
 
     def _meant(self, piece: str) -> str:
         if self.lines:
@@ -111,7 +117,7 @@ def truth(cell: str | None) -> bool | None:
         return None
     found = _TRUTH.get(cell.casefold())
     if found is None:
-        raise CellError(shown(cell), "0, 1, true or false, or nothing where it is not known")
+        raise CellError(quoted(cell), "0, 1, true or false, or nothing where it is not known")
     return found
 
 
@@ -136,14 +142,10 @@ def _array(cell: str) -> list[str]:
     return found
 
 
-def _letters(cell: str) -> list[str]:
-    return list(unicodedata.normalize("NFC", cell))
-
-
 def _line(piece: str, lines: tuple[str, ...]) -> str:
     expected = f"a line number of the labels file, 0 to {len(lines) - 1}"
     if not (piece.isascii() and piece.isdigit() and piece == str(int(piece[:9]))):
-        raise CellError(shown(piece), expected)
+        raise CellError(quoted(piece), expected)
     if int(piece) >= len(lines):
         raise CellError(f"line number {piece}", expected)
     return lines[int(piece)]
@@ -151,14 +153,8 @@ def _line(piece: str, lines: tuple[str, ...]) -> str:
 
 def _check_label(label: str) -> None:
     if not label.strip(WHITE_SPACE):
-        raise CellError(
-            "a blank label",
-            "labels with at least one visible character",
-            "A doubled or trailing separator leaves one: mend the cell, or `drop` the blank label.",
-        )
+        advice = "A doubled or trailing separator leaves one: correct the cell, or `drop` the blank label."
+        raise CellError("a blank label", "labels with at least one visible character", advice)
     if len(label) > MAX_LABEL_CHARS:
-        raise CellError(
-            f"a label of {len(label):,} characters",
-            f"at most {MAX_LABEL_CHARS}",
-            "Is this the right column?",
-        )
+        seen = f"a label of {len(label):,} characters"
+        raise CellError(seen, f"at most {MAX_LABEL_CHARS}", "Check that this is the column of labels.")

@@ -1,6 +1,6 @@
 """The labels of each head: as listed, or inferred from training rows; refused where they cannot be learned.
 
-Does not know rows, only which answers occur in which split.
+Does not know rows, only which targets occur in which split.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from model.spec import SPLITS, HeadSpec
-from sources.errors import BadLabels, DataError, Problem, raise_together, shown
-from sources.labels.answers import Answer
+from model.spec import SPLITS, HeadSpec, SplitName
+from sources.errors import BadLabels, DataError, Problem, quoted, raise_together
+from sources.labels.target_codes import Target
 from sources.merge.identity import same_label
 
 MAX_LABELS_NAMED = 10
@@ -18,7 +18,7 @@ MAX_LABELS_NAMED = 10
 
 
 def resolve_labels(
-    heads: Mapping[str, HeadSpec], used: Mapping[str, Mapping[str, list[Answer]]]
+    heads: Mapping[str, HeadSpec], used: Mapping[str, Mapping[str, list[Target]]]
 ) -> dict[str, HeadSpec]:
     """The heads with their labels filled in.
 
@@ -27,7 +27,7 @@ def resolve_labels(
 
     Args:
         heads: as configured.
-        used: head → split → distinct answers of its texts.
+        used: head → split → distinct targets of its texts.
 
     Raises:
         BadLabels: a label listed twice; no labelled training row; only one label in training rows of a
@@ -37,65 +37,54 @@ def resolve_labels(
     errors: list[DataError] = []
     for name, head in heads.items():
         try:
-            resolved[name] = _resolve(name, head, used[name])
+            resolved[name] = replace(head, labels=_labels(name, head, used[name]))
         except DataError as error:
             errors.append(error)
     raise_together(errors)
     return resolved
 
 
-def _resolve(name: str, head: HeadSpec, used: Mapping[str, list[Answer]]) -> HeadSpec:
-    seen = {split: {label for a in used.get(split, []) for label in a.positives} for split in SPLITS}
+def _labels(name: str, head: HeadSpec, used: Mapping[str, list[Target]]) -> tuple[str, ...]:
+    seen = {split: {label for t in used.get(split, []) for label in t.positives} for split in SPLITS}
     if not used.get("train"):
+        advice = "Name this head under a source's `heads`, and check the column."
         raise BadLabels(
-            Problem(
-                head=name,
-                seen="no training row is labelled for it",
-                expected="labelled rows in every split",
-                advice="Name this head under a source's `heads`, and check the column.",
-            )
+            Problem("no training row is labelled for it", "labelled rows in every split", advice, head=name)
         )
     labels = tuple(map(same_label, head.labels))
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
-        raise BadLabels(Problem(head=name, seen=f"the label {shown(twice[0])} is listed twice"))
+        raise BadLabels(Problem(f"the label {quoted(twice[0])} is listed twice", head=name))
     if head.kind == "multiclass" and len(seen["train"]) < 2:
-        only = next(iter(seen["train"]), None)
+        only = "".join(f" {quoted(label)}" for label in seen["train"])
+        advice = "A head with a single class has nothing to learn: remove it, or add rows."
         raise BadLabels(
             Problem(
+                f"every training row has the same label{only}",
+                "at least two labels in training rows",
+                advice,
                 head=name,
-                seen=f"every training row has the same label{'' if only is None else ' ' + shown(only)}",
-                expected="at least two labels in training rows",
-                advice="A head with a single class has nothing to learn: remove it, or add rows.",
             )
         )
     if not labels:
-        asked = {
-            label for answers in used.values() for a in answers for label in (*a.missing, *(a.asked or ()))
-        }
-        labels = tuple(sorted(seen["train"] | asked))
+        targets = [target for of_split in used.values() for target in of_split]
+        columns = {label for target in targets for label in (*target.missing, *(target.covered or ()))}
+        labels = tuple(sorted(seen["train"] | columns))
         _refuse_unseen(name, labels, seen)
     if not labels:
-        raise BadLabels(
-            Problem(head=name, seen="no label applies to any training row", expected="at least one label")
-        )
-    return replace(head, labels=labels)
+        raise BadLabels(Problem("no label applies to any training row", "at least one label", head=name))
+    return labels
 
 
-def _refuse_unseen(name: str, labels: tuple[str, ...], seen: Mapping[str, set[str]]) -> None:
+def _refuse_unseen(name: str, labels: tuple[str, ...], seen: Mapping[SplitName, set[str]]) -> None:
     problems = []
-    for split in ("test", "validation"):
-        unseen = sorted(seen[split] - set(labels))
-        if not unseen:
+    splits: tuple[SplitName, ...] = ("test", "validation")
+    for split in splits:
+        if not (unseen := sorted(seen[split] - set(labels))):
             continue
-        listed = ", ".join(map(shown, unseen[:MAX_LABELS_NAMED]))
+        listed = ", ".join(map(quoted, unseen[:MAX_LABELS_NAMED]))
         more = f" and {len(unseen) - MAX_LABELS_NAMED} more" if len(unseen) > MAX_LABELS_NAMED else ""
-        problems.append(
-            Problem(
-                head=name,
-                seen=f"label seen only in {split}: {listed}{more}",
-                expected="every label in training rows, where labels are inferred from",
-                advice="List the head's `labels`, `map` or `drop` the label, or add training rows.",
-            )
-        )
+        expected = "every label in training rows, where labels are inferred from"
+        advice = "List the head's `labels`, `map` or `drop` the label, or add training rows."
+        problems.append(Problem(f"label seen only in {split}: {listed}{more}", expected, advice, head=name))
     if problems:
         raise BadLabels(*problems)

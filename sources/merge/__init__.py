@@ -1,1 +1,1 @@
-"""Merge: one row a text, conflicts, splits, near-duplicates, fingerprints, the rows that are handed on."""
+"""Merge: one row a text, conflicts, splits, near-duplicates, fingerprints, the dataset folder."""

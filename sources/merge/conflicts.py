@@ -1,10 +1,10 @@
-"""What a text's several answers to one head come to: agreeing ones merge, differing ones are settled.
+"""One target for a text that has several for one head: agreeing ones merge, a conflict follows the policy.
 
-Two multilabel answers differ if one says that a label applies and the other that it does not; a label
-that one says nothing about is taken from the other. Two multiclass answers differ if they are not equal.
+Two multilabel targets are in conflict if a label applies in one and does not in the other; a label that
+is unknown in one is taken from the other. Two multiclass targets are in conflict if they are not equal.
 
 A conflict is *within* a source that contradicts itself, or *between* two sources that contradict each
-other; a text may be both.
+other; a text may have both.
 """
 
 from __future__ import annotations
@@ -13,32 +13,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import fsum
+from typing import assert_never
 
 import polars as pl
 
-from model.spec import HeadKind
-from sources.labels.answers import Answer, AnswerBook
+from model.bundle.card import HeadKind
+from sources.labels.target_codes import Target, TargetCodes
 from sources.spec import SplitSpec
+
+FLAGS = ("conflict", "conflict_within", "conflict_between")
+"""Where a text is in conflict for a head: anywhere, within one source, between two sources."""
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
-    """One answer that one source gives to one text, and how often."""
+class WeightedTarget:
+    """One target that one source gives to one text."""
 
-    answer: Answer
+    target: Target
     source: str
     weight: float
-    """Rows with this answer times the source's weight."""
+    """Rows with this target times the source's weight."""
 
 
-def settle(votes: Sequence[Vote], kind: HeadKind, split: SplitSpec) -> tuple[Answer | None, bool]:
-    """(The one answer, or None for unlabelled; whether the votes were in conflict).
+def resolve_conflict(
+    given: Sequence[WeightedTarget], kind: HeadKind, split: SplitSpec
+) -> tuple[Target | None, bool]:
+    """(The text's target, or None for unlabelled; whether those given were in conflict).
 
-    `drop` and `error` leave a text in conflict unlabelled. `majority` takes the heaviest answer
+    `drop` and `error` leave a text in conflict unlabelled. `majority` takes the heaviest target
     (multilabel: label by label); a tie leaves the text (multilabel: that label) unlabelled. `prefer`
-    takes what the first of `split.prefer` that voted says, if it agrees with itself.
+    takes the target of the first of `split.prefer` that gives one, if it does not contradict itself.
     """
-    merged, in_conflict = _merged(votes, kind)
+    merged, in_conflict = _merged(given, kind)
     if not in_conflict:
         return merged, False
     match split.conflicts:
@@ -46,116 +52,102 @@ def settle(votes: Sequence[Vote], kind: HeadKind, split: SplitSpec) -> tuple[Ans
             return merged, True
         case "prefer":
             for source in split.prefer:
-                if own := [vote for vote in votes if vote.source == source]:
-                    answer, still = _merged(own, kind)
-                    return (None if still else answer), True
+                if preferred := [one for one in given if one.source == source]:
+                    target, contradictory = _merged(preferred, kind)
+                    return (None if contradictory else target), True
+            return None, True
+        case "drop" | "error":
             return None, True
         case _:
-            return None, True
+            assert_never(split.conflicts)
 
 
-def _merged(votes: Sequence[Vote], kind: HeadKind) -> tuple[Answer | None, bool]:
-    """The heaviest answer, and whether there was any conflict."""
-    if kind == "multiclass":
-        # fsum: a tie must not depend on the order of votes
-        weights = {
-            answer: fsum(vote.weight for vote in votes if vote.answer == answer)
-            for answer in {vote.answer for vote in votes}
-        }
-        best = max(weights.values())
-        heaviest = [answer for answer, weight in weights.items() if weight == best]
-        return (heaviest[0] if len(heaviest) == 1 else None), len(weights) > 1
-    return _merged_labels(votes)
+def _merged(given: Sequence[WeightedTarget], kind: HeadKind) -> tuple[Target | None, bool]:
+    """The heaviest target, and whether there was any conflict."""
+    if kind == "multilabel":
+        return _merged_labels(given)
+    # fsum: a tie must not depend on the order of what is given
+    weights = {
+        target: fsum(one.weight for one in given if one.target == target)
+        for target in {one.target for one in given}
+    }
+    most = max(weights.values())
+    heaviest = [target for target, weight in weights.items() if weight == most]
+    return (heaviest[0] if len(heaviest) == 1 else None), len(weights) > 1
 
 
-def _merged_labels(votes: Sequence[Vote]) -> tuple[Answer, bool]:
-    """Label by label. Labels that no answer names need no look: no vote says that they apply, and they
-    are known not to as soon as one vote was asked about all labels."""
+def _merged_labels(given: Sequence[WeightedTarget]) -> tuple[Target, bool]:
+    """Label by label. Labels that no target names are left out: none applies, and they are known not to
+    apply as soon as one target covers all labels."""
     named: set[str] = set()
-    for vote in votes:
-        named.update(vote.answer.positives, vote.answer.missing, vote.answer.asked or ())
-    asks = [vote.answer.asked for vote in votes]
-    asked = None if None in asks else tuple(sorted({label for ask in asks for label in ask or ()}))
+    covered: set[str] | None = set()
+    for one in given:
+        named.update(one.target.positives, one.target.missing, one.target.covered or ())
+        covered = None if covered is None or one.target.covered is None else covered | set(one.target.covered)
     positives, missing, in_conflict = [], [], False
     for label in sorted(named):
-        yes = fsum(vote.weight for vote in votes if label in vote.answer.positives)
-        no = fsum(vote.weight for vote in votes if _denies(vote.answer, label))
+        yes = fsum(one.weight for one in given if label in one.target.positives)
+        no = fsum(one.weight for one in given if one.target.denies(label))
         in_conflict |= yes > 0 and no > 0
-        if yes == no:  # nobody knows, or a tie
+        if yes == no:  # known to none, or a tie
             missing.append(label)
         elif yes > no:
             positives.append(label)
-    return Answer(tuple(positives), tuple(missing), asked), in_conflict
+    all_covered = None if covered is None else tuple(sorted(covered))
+    return Target(tuple(positives), tuple(missing), all_covered), in_conflict
 
 
-def _denies(answer: Answer, label: str) -> bool:
-    """Whether the answer says that the label does not apply."""
-    if label in answer.positives or label in answer.missing:
-        return False
-    return answer.asked is None or label in answer.asked
-
-
-def places_of_conflict(votes: Sequence[Vote], kind: HeadKind) -> tuple[bool, bool]:
+def conflict_scope(given: Sequence[WeightedTarget], kind: HeadKind) -> tuple[bool, bool]:
     """(Whether some source contradicts itself; whether two sources contradict each other.)"""
     if kind == "multiclass":
-        by_answer: dict[Answer, set[str]] = {}
-        for vote in votes:
-            by_answer.setdefault(vote.answer, set()).add(vote.source)
-        pairs = list(combinations(by_answer.values(), 2))
+        by_target: dict[Target, set[str]] = {}
+        for one in given:
+            by_target.setdefault(one.target, set()).add(one.source)
+        pairs = list(combinations(by_target.values(), 2))
     else:
         pairs = [
             (
-                {vote.source for vote in votes if label in vote.answer.positives},
-                {vote.source for vote in votes if _denies(vote.answer, label)},
+                {one.source for one in given if label in one.target.positives},
+                {one.source for one in given if one.target.denies(label)},
             )
-            for label in {label for vote in votes for label in vote.answer.positives}
+            for label in {label for one in given for label in one.target.positives}
         ]
-    within = any(one & other for one, other in pairs)
-    return within, any(one and other and len(one | other) > 1 for one, other in pairs)
+    within = any(left & right for left, right in pairs)
+    return within, any(left and right and len(left | right) > 1 for left, right in pairs)
 
 
-def settle_texts(
-    votes: pl.DataFrame, kind: HeadKind, book: AnswerBook, split: SplitSpec, weights: dict[str, float]
+def resolve_conflicts(
+    given: pl.DataFrame, kind: HeadKind, codes: TargetCodes, split: SplitSpec, weights: dict[str, float]
 ) -> pl.DataFrame:
-    """The answer of each text that has several.
+    """The target of each text that has several; equal cases are resolved once, so the cost is that of
+    the distinct ones.
 
     Args:
-        votes: `text_id`, `source`, `answer` (number in `book`), one row an input row.
+        given: `text_id`, `source`, `target` (code in `codes`), one row an input row.
         weights: source → weight of one row.
 
     Returns:
-        `text_id`, `answer` (int32, null = unlabelled), `conflict`, and where it is: `within` a source,
-        `between` sources. Texts with the same votes are settled once, so the cost is that of the
-        distinct votes.
+        `text_id`, `target` (int32, null = unlabelled), and `FLAGS`.
     """
-    ballots = (
-        votes.group_by("text_id", "answer", "source")
+    case = ["target", "source", "rows"]
+    cases = (
+        given.group_by("text_id", "target", "source")
         .agg(pl.len().alias("rows"))
-        .sort("text_id", "answer", "source")
+        .sort("text_id", "target", "source")
         .group_by("text_id", maintain_order=True)
-        .agg("answer", "source", "rows")
+        .agg(case)
+        .with_columns(pl.struct(case).struct.json_encode().alias("key"))
     )
-    key = ["answer", "source", "rows"]
-    spelt = ballots.with_columns(pl.struct(key).struct.json_encode().alias("key"))
-    settled: list[int | None] = []
-    flags: list[tuple[bool, bool, bool]] = []
-    distinct = spelt.unique(subset="key", maintain_order=True).select("key", *key)
+    distinct = cases.unique(subset="key", maintain_order=True).select("key", *case)
+    resolved: list[tuple[int | None, bool, bool, bool]] = []
     for _, numbers, sources, rows in distinct.iter_rows():
-        cast = [
-            Vote(book.answers[number], source, weights[source] * count)
+        one_case = [
+            WeightedTarget(codes.targets[number], source, weights[source] * count)
             for number, source, count in zip(numbers, sources, rows, strict=True)
         ]
-        answer, in_conflict = settle(cast, kind, split)
-        settled.append(None if answer is None else book.number(answer))
-        flags.append((in_conflict, *(places_of_conflict(cast, kind) if in_conflict else (False, False))))
-    found = distinct.select(
-        "key",
-        pl.Series("settled", settled, dtype=pl.Int32),
-        *(
-            pl.Series(name, [flag[at] for flag in flags], dtype=pl.Boolean)
-            for at, name in enumerate(("conflict", "within", "between"))
-        ),
-    )
-    return spelt.join(found, on="key", how="left").select(
-        "text_id", pl.col("settled").alias("answer"), "conflict", "within", "between"
-    )
+        target, in_conflict = resolve_conflict(one_case, kind, split)
+        scope = conflict_scope(one_case, kind) if in_conflict else (False, False)
+        resolved.append((None if target is None else codes.code(target), in_conflict, *scope))
+    schema = {"target": pl.Int32} | dict.fromkeys(FLAGS, pl.Boolean)
+    found = distinct.select("key").hstack(pl.DataFrame(resolved, schema=schema, orient="row"))
+    return cases.select("text_id", "key").join(found, on="key", how="left").drop("key")

@@ -7,29 +7,23 @@ from collections.abc import Mapping
 import polars as pl
 
 from model.spec import HeadSpec
-from sources.labels.targets import columns_of
+from sources.labels.find_targets import columns_of
+from sources.merge.conflicts import FLAGS
+from sources.merge.split import SPLIT_OF
 
 CAP = 1000
-"""Most rows listed a rule; the true total is said beside."""
+"""Most rows listed a rule; the true total stands beside."""
 
-CONFLICT_RULES = {
-    "conflict": "one_answer",
-    "conflict_within": "sources_consistent",
-    "conflict_between": "sources_agree",
-}
-"""Column of conflicting rows → rule that they break."""
-
-SCHEMA = {
-    "rule": pl.String,
-    "source": pl.String,
-    "file": pl.String,
-    "line": pl.Int64,
-    "head": pl.String,
-    "value": pl.String,
-}
+CONFLICT_RULES = dict(zip(FLAGS, ("one_answer", "sources_consistent", "sources_agree"), strict=True))
+"""Flag of conflicting rows → rule that they break."""
+ALWAYS = (
+    *("text_present", "text_not_blank", "single_split", "labels_known", "multiclass_exactly_one"),
+    *CONFLICT_RULES.values(),
+)
+"""Rules that are always checked; `near_duplicates` only where these were looked for."""
 
 
-def find(
+def find_offending_rows(
     rows: pl.DataFrame, heads: Mapping[str, HeadSpec], near: pl.DataFrame | None
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """(Offending rows, at most `CAP` a rule in the order of sources, files and lines; totals by rule).
@@ -38,48 +32,42 @@ def find(
     (value: the unknown label), `multiclass_exactly_one` (value: how many labels), `single_split`,
     `one_answer` (value: the number of labels the row has), `sources_consistent` and `sources_agree` (the
     same rows by where the conflict is: in one source, between two), `near_duplicates` (value: similarity and
-    place of the other text; only where they were looked for).
+    place of the other text).
 
     Args:
-        rows: `Merged.rows`, with splits' codes in `given`.
-        near: what `sources.merge.near_duplicates` found, or None if it was not asked.
+        rows: `sources.merge.join.Merged.rows`.
+        near: what `sources.merge.near_duplicates` found, or None if they were not looked for.
     """
     parts = [
-        _of(rows.filter(pl.col("text").is_null()), "text_present", pl.lit("missing")),
-        _of(rows.filter(pl.col("text") == ""), "text_not_blank", pl.lit("blank")),
-        _of(
-            rows.filter("in_two_splits"),
+        _breaking("text_present", rows.filter(pl.col("text").is_null()), pl.lit("missing")),
+        _breaking("text_not_blank", rows.filter(pl.col("text") == ""), pl.lit("blank")),
+        _breaking(
             "single_split",
-            pl.col("given").replace_strict({0: "train", 1: "validation", 2: "test"}, default="not given"),
+            rows.filter("in_two_splits"),
+            pl.col("given").replace_strict(SPLIT_OF, default="not given"),
         ),
     ]
     for head, spec in heads.items():
         names = columns_of(head)
-        count = pl.col(names.count)
-        parts.append(
-            _of(rows.filter(pl.col(names.unknown).is_not_null()), "labels_known", names.unknown, head)
-        )
+        unknown, count = pl.col(names.unknown_label), pl.col(names.count)
+        labels = count.cast(pl.String) + " labels"
+        parts.append(_breaking("labels_known", rows.filter(unknown.is_not_null()), unknown, head))
         if spec.kind == "multiclass":
             bad = rows.filter(count.is_not_null() & (count != 1))
-            parts.append(_of(bad, "multiclass_exactly_one", count.cast(pl.String) + " labels", head))
-        parts += [
-            _of(rows.filter(f"{column}:{head}"), rule, count.cast(pl.String) + " labels", head)
-            for column, rule in CONFLICT_RULES.items()
-        ]
+            parts.append(_breaking("multiclass_exactly_one", bad, labels, head))
+        for flag, rule in CONFLICT_RULES.items():
+            parts.append(_breaking(rule, rows.filter(f"{flag}:{head}"), labels, head))
+    checked = list(ALWAYS)
     if near is not None:
         parts.append(_near(rows, near))
+        checked.append("near_duplicates")
     found = pl.concat(parts)
-    totals = dict(found.group_by("rule").len().sort("rule").iter_rows())
+    totals = dict(found.group_by("rule").len().iter_rows())
     capped = found.filter(pl.int_range(pl.len()).over("rule") < CAP)
-    every = ["text_present", "text_not_blank", "single_split", "labels_known", "multiclass_exactly_one"]
-    every += CONFLICT_RULES.values()
-    if near is not None:
-        every.append("near_duplicates")
-    return capped, {rule: totals.get(rule, 0) for rule in sorted(every)}
+    return capped, {rule: totals.get(rule, 0) for rule in sorted(checked)}
 
 
-def _of(rows: pl.DataFrame, rule: str, value: pl.Expr | str, head: str | None = None) -> pl.DataFrame:
-    value = pl.col(value) if isinstance(value, str) else value
+def _breaking(rule: str, rows: pl.DataFrame, value: pl.Expr, head: str | None = None) -> pl.DataFrame:
     return rows.select(
         pl.lit(rule).alias("rule"),
         "source",
@@ -108,4 +96,4 @@ def _near(rows: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
         pl.col("line_other"),
         pl.col("other_split"),
     )
-    return _of(joined.sort("source", "file", "line"), "near_duplicates", value)
+    return _breaking("near_duplicates", joined.sort("source", "file", "line"), value)

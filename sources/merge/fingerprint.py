@@ -57,9 +57,9 @@ def dataset_fingerprint(dataset: pl.DataFrame, head_fingerprints: Mapping[str, s
 
 
 def evidence_digest(observations: pl.DataFrame, heads: Mapping[str, HeadSpec], kept: pl.DataFrame) -> str:
-    """A digest of what a dataset folder holds beside its content (places, findings, settings, the columns
-    that are `kept` for slices): a folder is used again only if this is the same too. May change with the
-    engine's version; then the folder is only written anew."""
+    """A digest of what a dataset folder holds beside its content: places, findings, settings, and the columns
+    `kept` for slices. A folder is used again only if this digest is equal too. It may change with the
+    version of polars; then the folder is only written anew."""
     digest = hashlib.sha256(repr(sorted(heads.items())).encode())
     digest.update(observations.hash_rows(seed=17).to_numpy().tobytes())
     if kept.width:

@@ -1,8 +1,8 @@
-"""When two texts, or two labels, are the same: the one definition that everything else uses.
+"""Identity of texts and of labels: the one definition that everything else uses.
 
-Text identity: Unicode NFC, then line ends `\\r\\n` and `\\r` become `\\n`, then white space at both ends
+Identity of texts: Unicode NFC, then line ends `\\r\\n` and `\\r` become `\\n`, then white space at both ends
 (Unicode property White_Space) is removed. Nothing else: case, punctuation, inner white space and
-zero-width characters make a different text. Two labels are the same if they are equal after NFC.
+zero-width characters make a different text. Two labels are one if they are equal after NFC.
 
 `identity` is idempotent: a part of an NFC text is NFC, and white space stays white space under NFC.
 """
@@ -20,8 +20,8 @@ WHITE_SPACE = (
     "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-"""The characters with the Unicode property White_Space, spelt out so that no library's idea of white
-space can move a text's identity."""
+"""The characters with the Unicode property White_Space, spelt out: libraries differ, and a text's identity
+must not depend on one."""
 
 ID_DIGITS = 32
 """Hex digits of a text id: 128 bits, so two of 10^9 texts share one with probability 1e-21."""
@@ -52,12 +52,8 @@ def text_id(identity_of_text: str) -> str:
 def text_ids(identity_texts: pl.Series) -> pl.Series:
     """`text_id` of each identity text; null stays null. SHA-256 runs one text at a time (about 1 µs
     each): engines offer only hashes that change with their version."""
-    ids = pl.Series(
-        identity_texts.name,
-        [None if text is None else text_id(text) for text in identity_texts],
-        dtype=pl.String,
-    )
-    return ids
+    ids = [None if text is None else text_id(text) for text in identity_texts]
+    return pl.Series(identity_texts.name, ids, dtype=pl.String)
 
 
 def same_label(label: str) -> str:
@@ -65,10 +61,10 @@ def same_label(label: str) -> str:
     return unicodedata.normalize("NFC", label)
 
 
-def look_alikes(labels: Iterable[str]) -> list[list[str]]:
+def look_alike_labels(labels: Iterable[str]) -> list[list[str]]:
     """Groups of labels that differ only by case, white space, zero-width or look-alike characters.
 
-    Each group is sorted, and so are the groups. They stay different labels: this only reports them.
+    Each group is sorted, and so are the groups.
     """
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for label in labels:
@@ -77,6 +73,6 @@ def look_alikes(labels: Iterable[str]) -> list[list[str]]:
 
 
 def _folded(label: str) -> str:
-    """`label` without what the eye does not see: for comparing, never for showing."""
+    """`label` without what a reader does not see, for comparisons only."""
     plain = unicodedata.normalize("NFKC", label).translate(_ZERO_WIDTH).translate(_FOLDED).casefold()
     return "".join(plain.replace("_", " ").replace("-", " ").split())

@@ -2,22 +2,23 @@
 
 Texts are compared in lower case with everything but letters and digits as one space, by the Jaccard
 similarity of their character 5-grams (Broder 1997, "On the resemblance and containment of documents").
-The library's min-hashes and bands (Leskovec, Rajaraman, Ullman, "Mining of massive datasets", 3.4) say which
-few texts share a band with any other; only these are paired, and each pair is confirmed on the 5-grams
-themselves, so a listed pair is never a chance collision, while at least 98% of the pairs at the threshold
-become candidates. Of each bucket only the first few texts of the other splits are tried, which the library's
-own queries cannot be told: cost stays linear when thousands of texts are alike.
+Min-hashes and bands (Leskovec, Rajaraman, Ullman, "Mining of massive datasets", 3.4) find the few texts that
+share a band with another one; at least 98% of the pairs at the threshold do. Only these texts are paired, and
+each pair is confirmed on the 5-grams themselves, so a listed pair is never a chance collision. Of each bucket
+only the first few texts of the other splits are tried, so that cost stays linear when thousands of texts are
+alike; the library's own queries have no such limit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from rensa import RMinHash, RMinHashLSH
+from rensa import RMinHash, RMinHashLSH  # type: ignore[import-untyped]
 
 from sources.merge.split import CODES
 
@@ -28,7 +29,7 @@ HASHES = 64
 TRIED = 4
 """Texts of each later split tried for each text of a bucket, those with the smallest ids."""
 ROW_LIMIT = 2_000_000
-"""Most texts that are looked at unless asked: about half a minute and 3 GB for texts of 90 characters."""
+"""Most texts for which `report` looks: about half a minute and 3 GB for texts of 90 characters."""
 _BATCH_CHARS = 250_000
 """Characters hashed at a time: few enough for a processor's cache."""
 _BASE = 0x100000001B3
@@ -128,22 +129,24 @@ def _sharing_a_band(plain: pl.Series, similarity: float, rows: int, seed: int) -
     """Whether each text shares a band of min-hashes with another one."""
     index = RMinHashLSH(similarity, HASHES, HASHES // rows)
     hashed, done = [], 0
-    for grams, bounds in _grams(plain):
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(grams, bounds, HASHES, seed)
+    for matrix, texts in _min_hashes(plain, seed):
         index.insert_matrix(matrix, done)
         hashed.append(matrix)
-        done += len(bounds) - 1
+        done += texts
     flags = [np.array(index.query_duplicate_flags_matrix(matrix), dtype=bool) for matrix in hashed]
     return np.concatenate([np.zeros(0, dtype=bool), *flags])
 
 
 def _signatures(plain: pl.Series, seed: int) -> npt.NDArray[np.uint64]:
     """Min-hashes, (N, HASHES)."""
-    parts = [np.zeros((0, HASHES), dtype=np.uint64)]
+    parts = [np.array(matrix.to_rows(), dtype=np.uint64) for matrix, _ in _min_hashes(plain, seed)]
+    return np.concatenate([np.zeros((0, HASHES), dtype=np.uint64), *parts])
+
+
+def _min_hashes(plain: pl.Series, seed: int) -> Iterator[tuple[Any, int]]:
+    """The library's matrix of min-hashes of a batch of texts, and how many texts."""
     for grams, bounds in _grams(plain):
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(grams, bounds, HASHES, seed)
-        parts.append(np.array(matrix.to_rows(), dtype=np.uint64))
-    return np.concatenate(parts)
+        yield RMinHash.digest_matrix_from_flat_token_hashes(grams, bounds, HASHES, seed), len(bounds) - 1
 
 
 def _rows_per_band(similarity: float) -> int:

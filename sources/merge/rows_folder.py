@@ -6,7 +6,6 @@ Rows keep the dataset's order (sorted by text id) within each split.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from model.files import write_json
 from model.spec import SPLITS, UNLABELLED, HeadSpec
 
 _CHUNK_ROWS = 100_000
@@ -45,19 +45,15 @@ def write_rows(dataset: pl.DataFrame, heads: Mapping[str, HeadSpec], folder: Pat
                 np.save(path, class_targets(part[f"head:{name}"], head.labels))
             else:
                 _write_label_targets(part, name, head.labels, path)
-    about = {
-        "heads": {name: asdict(head) for name, head in heads.items()},
-        "rows": counts,
-        "digest": digests,
-    }
-    (folder / "rows.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+    specs = {name: asdict(head) for name, head in heads.items()}
+    write_json(folder / "rows.json", {"heads": specs, "rows": counts, "digest": digests})
 
 
-def class_targets(answers: pl.Series, labels: tuple[str, ...]) -> npt.NDArray[np.int32]:
+def class_targets(labelled: pl.Series, labels: tuple[str, ...]) -> npt.NDArray[np.int32]:
     """Index of each label, (N,), -1 where it is null."""
     index = {label: i for i, label in enumerate(labels)}
-    found = answers.replace_strict(index, default=None, return_dtype=pl.Int32)
-    return found.fill_null(UNLABELLED).to_numpy().astype(np.int32)
+    codes = labelled.replace_strict(index, default=None, return_dtype=pl.Int32)
+    return codes.fill_null(UNLABELLED).to_numpy().astype(np.int32)
 
 
 def label_targets(positives: pl.Series, unknown: pl.Series, labels: tuple[str, ...]) -> npt.NDArray[np.int8]:

@@ -22,13 +22,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from model.spec import SPLITS
+from model.spec import SPLITS, SplitName
 from sources.errors import BadSplit, Problem
 from sources.merge.identity import text_ids
 from sources.spec import SplitSpec
 
 CODES = {name: code for code, name in enumerate(SPLITS)}
 """Split → code; the larger one wins where a text is given in several."""
+SPLIT_OF = {code: name for name, code in CODES.items()}
+"""Code → split."""
 
 _HASH_DIGITS = 15
 """Hex digits of an id that enter the hash: 60 bits, which fit a signed 64-bit integer."""
@@ -87,18 +89,14 @@ def assign_splits(texts: pl.DataFrame, labelled: Mapping[str, pl.Series], split:
         texts: `text_id`, `given` (int8 code of `CODES`, null = not given), `group` (null = none; groups
             that share a text already carry one name).
         labelled: head → bool per text, whether a row of it has a cell for the head. Cells that were not
-            understood or are in conflict count, so that mending them moves no row.
+            understood or are in conflict count, so that correcting them moves no row.
 
     Raises:
         BadSplit: a split would be empty, or the shares leave nothing for training.
     """
     if split.validation + split.test >= 1:
-        raise BadSplit(
-            Problem(
-                seen=f"split.validation + split.test is {split.validation + split.test:g}",
-                expected="less than 1: the rest is for training",
-            )
-        )
+        seen = f"split.validation + split.test is {split.validation + split.test:g}"
+        raise BadSplit(Problem(seen, "less than 1: the rest is for training"))
     keys = _keys(texts)
     code = _follow_group(texts)
     hashed = unit_hash(keys, split.seed)
@@ -107,34 +105,25 @@ def assign_splits(texts: pl.DataFrame, labelled: Mapping[str, pl.Series], split:
     codes = np.where(given, code.fill_null(0).to_numpy(), by_hash).astype(np.int8)
     codes = _carve(texts, codes, given, keys, labelled, split)
     _refuse_empty(codes, split)
-    names = pl.Series("split", codes).replace_strict(
-        list(CODES.values()), list(CODES), return_dtype=pl.String
-    )
-    return texts.with_columns(names)
+    return texts.with_columns(pl.Series("split", codes).replace_strict(SPLIT_OF, return_dtype=pl.String))
 
 
 def _keys(texts: pl.DataFrame) -> pl.Series:
     """What is hashed: the text's id, or the id of its group's name."""
-    if texts["group"].null_count() == texts.height:
-        return texts["text_id"]
     distinct = texts.select(pl.col("group").drop_nulls().unique())
+    if distinct.height == 0:
+        return texts["text_id"]
     ids = distinct.with_columns(text_ids(distinct["group"]).alias("key"))
-    return (
-        texts.join(ids, on="group", how="left", maintain_order="left")
-        .select(pl.coalesce("key", "text_id"))
-        .to_series()
-    )
+    joined = texts.join(ids, on="group", how="left", maintain_order="left")
+    return joined.select(pl.coalesce("key", "text_id")).to_series()
 
 
 def _follow_group(texts: pl.DataFrame) -> pl.Series:
     """The code given to each text, or to another of its group."""
-    if texts["group"].null_count() == texts.height:
+    grouped = texts.filter(pl.col("group").is_not_null())
+    if grouped.height == 0:
         return texts["given"]
-    of_group = (
-        texts.filter(pl.col("group").is_not_null())
-        .group_by("group")
-        .agg(pl.col("given").max().alias("of_group"))
-    )
+    of_group = grouped.group_by("group").agg(pl.col("given").max().alias("of_group"))
     joined = texts.join(of_group, on="group", how="left", maintain_order="left")
     return joined.select(pl.coalesce("given", "of_group")).to_series()
 
@@ -149,8 +138,8 @@ def _carve(
 ) -> npt.NDArray[np.int8]:
     """Take from given training rows what a head lacks in validation and test."""
     needs = {1: np.zeros(len(codes), dtype=bool), 2: np.zeros(len(codes), dtype=bool)}
-    for has_answer in labelled.values():
-        mask = has_answer.to_numpy()
+    for has_cell in labelled.values():
+        mask = has_cell.to_numpy()
         if (mask & ~given).any():
             continue  # hashed rows of this head fill every split
         for code in (1, 2):
@@ -180,23 +169,17 @@ def _whole_groups(texts: pl.DataFrame, need: npt.NDArray[np.bool_]) -> npt.NDArr
 
 def _refuse_empty(codes: npt.NDArray[np.int8], split: SplitSpec) -> None:
     problems = []
-    for name, code in CODES.items():
-        if (codes == code).any():
-            continue
-        share = {
-            "train": 1 - split.validation - split.test,
-            "validation": split.validation,
-            "test": split.test,
-        }
-        advice = "Give it rows, or leave the rows' split out so that they are split by hash."
-        if share[name] == 0:
-            advice = f"Set `split.{name}` above 0, or give it rows."
-        problems.append(
-            Problem(
-                seen=f"the {name} split is empty ({len(codes):,} texts in all)",
-                expected="rows in every split",
-                advice=advice,
-            )
-        )
+    shares: dict[SplitName, float] = {
+        "train": 1 - split.validation - split.test,
+        "validation": split.validation,
+        "test": split.test,
+    }
+    for name, share in shares.items():
+        if not np.any(codes == CODES[name]):
+            seen = f"the {name} split is empty ({len(codes):,} texts in all)"
+            advice = "Give it rows, or leave the rows' split out so that they are split by hash."
+            if share == 0:
+                advice = f"Set `split.{name}` above 0, or give it rows."
+            problems.append(Problem(seen, "rows in every split", advice))
     if problems:
         raise BadSplit(*problems)

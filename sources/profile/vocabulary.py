@@ -1,11 +1,11 @@
-"""Which words the texts use, as numbers: what the next model's data is compared with.
+"""Which words the texts use, as hashes: the data of the next run is compared with them.
 
 A word is a run of letters (with their marks and digits) in lower case; in scripts that put no space
-between words each letter is one. Numbers are no words. Words are kept as hashes, so that no word of a
-user's text can be read in a bundle; whoever guesses a word can still test whether it was there.
+between words each letter is one. Numbers are no words. Words are kept as hashes, so that a bundle shows no
+word of a user's text; whoever guesses a word can still test whether it is there.
 
-The words of the most common `KEPT_WORDS` are the vocabulary of the training texts. Texts that were not
-trained on hold words outside of it too: their share (`unseen`) is what a later comparison starts from.
+The commonest `KEPT_WORDS` of the training texts are the vocabulary. Validation and test texts hold words
+outside of it: their share (`unseen`) is what a later comparison starts from.
 
 Does not know what the champion's vocabulary was, nor what is too much change.
 """
@@ -61,8 +61,8 @@ def count_words(dataset: pl.DataFrame) -> pl.DataFrame:
 
 
 def hash_words(words: Iterable[str]) -> np.ndarray[Any, np.dtype[np.uint32]]:
-    """First 32 bits (big-endian) of each word's BLAKE2b: the same in every version, unlike an engine's own
-    hash. Of 20,000 known words one in 200,000 unknown ones is mistaken for known."""
+    """First 32 bits (big-endian) of each word's BLAKE2b, which no version of a library changes. With 20,000
+    known words, one in 200,000 unknown ones is taken for known."""
     digests = b"".join(
         hashlib.blake2b(word.encode("utf-8"), digest_size=4, usedforsecurity=False).digest() for word in words
     )
@@ -89,8 +89,8 @@ def profile_vocabulary(counts: pl.DataFrame, rows: Mapping[str, int]) -> dict[st
     for split in SPLITS:
         part = counts.filter(pl.col("split") == split)
         tokens[split] = int(part["tokens"].sum())
-        strange = int(part.filter(~pl.col("word").is_in(kept.implode()))["tokens"].sum())
-        unseen[split] = strange / tokens[split] if tokens[split] else None
+        unknown = int(part.filter(~pl.col("word").is_in(kept.implode()))["tokens"].sum())
+        unseen[split] = unknown / tokens[split] if tokens[split] else None
     return {
         "words": base64.b64encode(kept.to_numpy().astype("<u4").tobytes()).decode("ascii"),
         "texts": {split: min(rows[split], MOST_TEXTS) for split in SPLITS},

@@ -5,35 +5,31 @@
 writes two sources that label different heads and hold some texts in common:
 
 - `reviews.csv`: `text`, `rating` 1–5, `emotions` between `|` (empty: none applies), `split`;
-- `tickets.jsonl`: `text`, `topic`, `emotions` as a list (no key: nobody looked), `split`.
+- `tickets.jsonl`: `text`, `topic`, `emotions` as a list (no key: unlabelled), `split`.
 
-All of it is generated, from phrases written for this project (`sources.quickstart.phrases`). The same seed
-and number of rows give the same bytes on any machine: only `Random.random` is used, whose sequence
-Python guarantees.
+The texts are made of the phrases in `sources.quickstart.phrases`. One seed and one number of rows give equal
+bytes on any machine: only `Random.random` is used, whose sequence Python guarantees.
 
-**How hard it is.** By design no head can be answered perfectly, whatever the model. With the shares below:
+**How hard it is.** No model can answer a head perfectly. With the shares in `sources.quickstart.messages`:
 
-- *topic*: a share 0.03 has no topical clause, where the best guess is the commonest topic (0.20); a share
-  0.15 talks of two topics, and which is meant follows the order in 3 of 4; 0.03 of all answers are
-  replaced by another topic. Ceiling 0.97 · (1 − 0.03·0.80 − 0.15·0.25) ≈ 0.91 accuracy; the commonest
-  topic alone is 0.20.
-- *rating*: the text shows the tone in the clauses for it or, in 0.12, for a neighbouring tone; and 0.12 of
-  annotators answer one off. Ceiling about (1 − 0.12)² ≈ 0.77, and less where a tone is shown by neither
-  judgement nor emotion; the commonest rating alone is 0.24.
-- *emotions*: each true emotion is forgotten in 0.06, each other one added in 0.01, and 0.15 of them are
-  expressed by words that another emotion shares. At a label's share of 0.15 this allows precision 0.94 and
-  recall 0.94·0.15 / (0.94·0.15 + 0.01·0.85) = 0.94, so F1 0.94 if every shared cue is guessed right and
-  0.94 · (1 − 0.15/2) = 0.87 if a coin is tossed for each.
+- *topic*: 0.03 of the texts have no topical clause, where the best guess is the commonest topic (0.20); 0.15
+  name two topics, of which the first is meant in 3 of 4; 0.03 of all labels are replaced by another topic.
+  Ceiling 0.97 · (1 − 0.03·0.80 − 0.15·0.25) ≈ 0.91 accuracy.
+- *rating*: 0.12 of the texts show a neighbouring tone, and 0.12 of the labels are one off. Ceiling about
+  (1 − 0.12)² ≈ 0.77, less where neither judgement nor emotion shows the tone; the commonest rating is 0.24.
+- *emotions*: 0.06 of the true ones are missing and 0.01 of the others are added; 0.15 are expressed by words
+  that another emotion shares. A label with a share of 0.15 allows precision 0.94 and recall
+  0.94·0.15 / (0.94·0.15 + 0.01·0.85) = 0.94, so F1 0.94, or 0.94 · (1 − 0.15/2) = 0.87 where each shared
+  expression is guessed by chance.
 
 A logistic regression on words and word pairs reaches 0.83, 0.71 and 0.82; the packaged encoder with the
 recipe of `configs/quickstart.yaml` about 0.86, 0.73 and 0.86.
 
-**How many test rows.** The gate compares the shared model with a baseline on the same rows. Where their
-answers differ in correctness on a share d of n rows, the difference of accuracies has a standard error
-of sqrt(d/n); to tell "not worse by the margin m" at 95% one-sided with 80% power, n ≥ d·((1.645 + 0.842)/m)².
-Seen were d = 0.12 (rating) and 0.07 (topic): m = 0.03 needs 825 rows if sharing costs nothing, and
-0.12·(2.487/0.021)² = 1,683 if it truly costs 0.009. The default gives each head about that many or more.
-Scoring is cheap and training is not, therefore three in five texts are test rows.
+**How many test rows.** The gate compares the shared model with a baseline on equal rows. If only one of
+them is right on a share d of n rows, the difference of accuracies has a standard error of sqrt(d/n). To show
+"not worse by the margin m" at 95% one-sided with 80% power, n ≥ d·((1.645 + 0.842)/m)². Seen were d = 0.12
+(rating) and 0.07 (topic): m = 0.03 needs 825 rows if sharing costs nothing, and 0.12·(2.487/0.021)² = 1,683
+if it costs 0.009. Scoring is cheap and training is not, so three in five texts are test rows.
 """
 
 from __future__ import annotations
@@ -42,21 +38,21 @@ import argparse
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from model.files import write_bytes
 from sources.quickstart.messages import EMOTIONS, Message, draw_messages, pick
 
-UNANSWERED_SHARE = 0.4
-"""Tickets whose emotions nobody looked at: the key is absent, which is not the same as an empty list."""
+UNLABELLED_SHARE = 0.4
+"""Tickets that are unlabelled for emotions: the key is absent; an empty list means that none applies."""
 CONFLICT_SHARE = 0.02
 """Texts of both sources on which the two sources name different emotions."""
 BLANK_ROWS = 2
-"""Rows of `reviews.csv` without a text: a defect that real exports have, for the data report to name."""
+"""Rows of `reviews.csv` without a text, as real exports have: the data report names them."""
 
 
 def write_sources(out: Path, *, rows: int, seed: int) -> tuple[Path, Path]:
@@ -71,8 +67,8 @@ def write_sources(out: Path, *, rows: int, seed: int) -> tuple[Path, Path]:
     rng = Random(seed + 1)
     out.mkdir(parents=True, exist_ok=True)
     reviews, tickets = out / "reviews.csv", out / "tickets.jsonl"
-    _replace_file(reviews, _reviews_csv(messages))
-    _replace_file(tickets, _tickets_jsonl(messages, rng))
+    write_bytes(reviews, _reviews_csv(messages).encode())
+    write_bytes(tickets, _tickets_jsonl(messages, rng).encode())
     return reviews, tickets
 
 
@@ -93,21 +89,12 @@ def _tickets_jsonl(messages: Sequence[Message], rng: Random) -> str:
         if message.source == "reviews":
             continue
         row: dict[str, object] = {"text": message.text, "topic": message.topic}
-        unanswered, conflict, extra = rng.random(), rng.random(), pick(rng, EMOTIONS)
-        if unanswered >= UNANSWERED_SHARE:
+        unlabelled, conflict, extra = rng.random(), rng.random(), pick(rng, EMOTIONS)
+        if unlabelled >= UNLABELLED_SHARE:
             differs = message.source == "both" and conflict < CONFLICT_SHARE
             row["emotions"] = sorted(set(message.emotions) ^ {extra}) if differs else list(message.emotions)
         lines.append(json.dumps({**row, "split": message.split}, ensure_ascii=False))
     return "".join(f"{line}\n" for line in lines)
-
-
-def _replace_file(path: Path, content: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,9 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("out", type=Path, help="folder to write reviews.csv and tickets.jsonl to")
     parser.add_argument("--rows", type=int, default=5000, help="distinct texts (default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=17, help="seed of everything drawn (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=int, default=17, help="seed of the generator (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.rows < 1:
         parser.error(f"--rows is {options.rows}, expected at least 1")

@@ -1,4 +1,4 @@
-"""The messages of `sources.quickstart.generate`: what a writer means, how the text says so, what annotators answer.
+"""The messages of `sources.quickstart.generate`: what a writer means, the text, the labels of annotators.
 
 Knows the grammar and the shares of everything drawn; does not know files.
 """
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from sources.quickstart import phrases as words
+from sources.quickstart import phrases
 
 Item = TypeVar("Item")
 
 RATINGS = (1, 2, 3, 4, 5)
-TOPICS = tuple(words.EVENTS)
-EMOTIONS = tuple(words.CUES)
+TOPICS = tuple(phrases.EVENTS)
+EMOTIONS = tuple(phrases.CUES)
 
 TOPIC_SHARES = (0.20, 0.15, 0.13, 0.17, 0.10, 0.09, 0.09, 0.07)
 """Of `TOPICS`, in order: the commonest is 0.20 and the rarest 0.07."""
@@ -53,11 +53,10 @@ EMOTION_ADDED = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One text with what its writer meant and what the annotators answered."""
+    """One text with the labels of its annotators."""
 
     text: str
     topic: str
-    """The annotators' answer, as everything below."""
     rating: int
     emotions: tuple[str, ...]
     """In the order of `EMOTIONS`."""
@@ -89,16 +88,16 @@ def expand(rng: Random, phrase: str) -> str:
     """A phrase with each `[a|b]` and `{slot}` replaced by one of its alternatives, spaces tidied."""
     while match := _INNERMOST.search(phrase) or _SLOT.search(phrase):
         named = match.re is _SLOT
-        options = words.SLOTS[match[1]] if named else match[1].split("|")
+        options = phrases.SLOTS[match[1]] if named else match[1].split("|")
         phrase = phrase[: match.start()] + pick(rng, options) + phrase[match.end() :]
     return " ".join(phrase.split())
 
 
 def event_clause(rng: Random, topic: str, tone: int) -> str:
-    """What happened: bad for a low tone, good for a high one, now and then a question."""
+    """What happened: bad for a low tone, good for a high one, in 0.15 a question."""
     bad = {1: 0.95, 2: 0.85, 3: 0.5, 4: 0.2, 5: 0.06}[tone]
     outcome = "ask" if rng.random() < 0.15 else ("bad" if rng.random() < bad else "good")
-    return expand(rng, pick(rng, words.EVENTS[topic][outcome]))
+    return expand(rng, pick(rng, phrases.EVENTS[topic][outcome]))
 
 
 def emotions_felt(rng: Random, tone: int) -> tuple[str, ...]:
@@ -111,10 +110,10 @@ def emotions_felt(rng: Random, tone: int) -> tuple[str, ...]:
 
 def emotion_clause(rng: Random, emotion: str) -> str:
     """Words for an emotion, some of which another emotion shares."""
-    shared = [pair for pair in words.SHARED_CUES if emotion in pair]
+    shared = [pair for pair in phrases.SHARED_CUES if emotion in pair]
     if shared and rng.random() < SHARED_CUE_SHARE:
-        return expand(rng, pick(rng, words.SHARED_CUES[pick(rng, shared)]))
-    return expand(rng, pick(rng, words.CUES[emotion]))
+        return expand(rng, pick(rng, phrases.SHARED_CUES[pick(rng, shared)]))
+    return expand(rng, pick(rng, phrases.CUES[emotion]))
 
 
 def neighbour(rng: Random, tone: int) -> int:
@@ -131,7 +130,7 @@ def misspell(rng: Random, text: str, share: float) -> str:
             continue
         place = 1 + int(rng.random() * (len(word) - 1))
         typed.append(
-            words.SLANG.get(word.lower())
+            phrases.SLANG.get(word.lower())
             or pick(
                 rng,
                 (
@@ -146,12 +145,12 @@ def misspell(rng: Random, text: str, share: float) -> str:
 
 def join_clauses(rng: Random, clauses: Sequence[str], contrast_after: int | None) -> str:
     """One text of several clauses, with one person's habits of case, punctuation and spelling."""
-    habits = (pick(rng, words.LINKS), pick(rng, words.LINKS))
+    habits = (pick(rng, phrases.LINKS), pick(rng, phrases.LINKS))
     text = clauses[0]
     for index, clause in enumerate(clauses[1:]):
-        link = pick(rng, words.CONTRASTS if index == contrast_after else habits)
-        if index == 0 and clauses[0] in words.OPENERS:
-            link = " " if clauses[0].endswith(":") else pick(rng, words.OPENER_LINKS)
+        link = pick(rng, phrases.CONTRASTS if index == contrast_after else habits)
+        if index == 0 and clauses[0] in phrases.OPENERS:
+            link = " " if clauses[0].endswith(":") else pick(rng, phrases.OPENER_LINKS)
         text += link + clause
     text = misspell(rng, text, pick(rng, (0.0, 0.0, 0.0, 0.03, 0.08)))
     habit = rng.random()
@@ -164,24 +163,24 @@ def join_clauses(rng: Random, clauses: Sequence[str], contrast_after: int | None
 
 
 def compose(rng: Random, topic: str, tone: int, felt: Sequence[str], source: str) -> tuple[str, str]:
-    """A text that means these, and the topic that it is about (of two topics, either may be meant)."""
+    """A text, and the topic that it is about (of two topics, either may be meant)."""
     events = [event_clause(rng, topic, tone)]
     meant = topic
     kind = rng.random()
     if kind < VAGUE_SHARE:
-        events = [expand(rng, pick(rng, words.VAGUE))]
+        events = [expand(rng, pick(rng, phrases.VAGUE))]
     elif kind < VAGUE_SHARE + TWO_TOPICS_SHARE:
         other = pick(rng, [name for name in TOPICS if name != topic])
         events.append(event_clause(rng, other, neighbour(rng, tone)))
         meant = other if rng.random() < SECOND_MEANT_SHARE else topic
     shown = neighbour(rng, tone) if rng.random() < TONE_NOISE else tone
-    judgement = [expand(rng, pick(rng, words.EVALUATIONS[shown]))]
+    judgement = [expand(rng, pick(rng, phrases.EVALUATIONS[shown]))]
     if source == "tickets" and rng.random() < 0.4:
         judgement = []
     feelings = [emotion_clause(rng, emotion) for emotion in felt]
     if rng.random() < FALSE_CUE_SHARE:
-        absent = [name for name in words.FALSE_CUES if name not in felt]
-        feelings.append(expand(rng, pick(rng, words.FALSE_CUES[pick(rng, absent)])))
+        absent = [name for name in phrases.FALSE_CUES if name not in felt]
+        feelings.append(expand(rng, pick(rng, phrases.FALSE_CUES[pick(rng, absent)])))
     orders = (
         (events, judgement, feelings),
         (events, feelings, judgement),
@@ -193,19 +192,19 @@ def compose(rng: Random, topic: str, tone: int, felt: Sequence[str], source: str
     clauses = [clause for block in blocks for clause in block]
     if rng.random() < HEDGE_SHARE:
         place = int(rng.random() * len(clauses))
-        clauses[place] = f"{pick(rng, words.HEDGES)} {clauses[place]}"
+        clauses[place] = f"{pick(rng, phrases.HEDGES)} {clauses[place]}"
     turns = tone == 3 and blocks[0] is events and len(clauses) > len(events)
     contrast_after = len(events) - 1 if turns else None
     if rng.random() < CLOSER_SHARE:
-        clauses.append(expand(rng, pick(rng, words.CLOSERS)))
+        clauses.append(expand(rng, pick(rng, phrases.CLOSERS)))
     if rng.random() < OPENER_SHARE:
-        clauses.insert(0, expand(rng, pick(rng, words.OPENERS)))
+        clauses.insert(0, expand(rng, pick(rng, phrases.OPENERS)))
         contrast_after = None if contrast_after is None else contrast_after + 1
     return join_clauses(rng, clauses, contrast_after), meant
 
 
-def answer_emotions(rng: Random, felt: Sequence[str]) -> tuple[str, ...]:
-    """What annotators answer: some emotions forgotten, a few added."""
+def annotated_emotions(rng: Random, felt: Sequence[str]) -> tuple[str, ...]:
+    """The emotions that annotators name: some are missing, a few are added."""
     return tuple(
         name
         for name in EMOTIONS
@@ -214,7 +213,7 @@ def answer_emotions(rng: Random, felt: Sequence[str]) -> tuple[str, ...]:
 
 
 def draw_message(rng: Random) -> Message:
-    """One message with its annotators' answers."""
+    """One message with the labels of its annotators."""
     split = pick(rng, tuple(SPLIT_SHARES), tuple(SPLIT_SHARES.values()))
     source = pick(rng, ("both", "reviews", "tickets"), (IN_BOTH, IN_REVIEWS, 1 - IN_BOTH - IN_REVIEWS))
     tone = pick(rng, RATINGS, TONE_SHARES)
@@ -223,11 +222,11 @@ def draw_message(rng: Random) -> Message:
     if rng.random() < TOPIC_NOISE:
         topic = pick(rng, [name for name in TOPICS if name != topic])
     rating = neighbour(rng, tone) if rng.random() < RATING_NOISE else tone
-    return Message(text, topic, rating, answer_emotions(rng, felt), split, source)
+    return Message(text, topic, rating, annotated_emotions(rng, felt), split, source)
 
 
 def draw_messages(rows: int, seed: int) -> list[Message]:
-    """So many messages of distinct texts (distinct beyond letter case)."""
+    """`rows` messages whose texts differ in more than letter case."""
     rng = Random(seed)
     messages: dict[str, Message] = {}
     while len(messages) < rows:

@@ -9,7 +9,7 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from expectations.data.suspects import Answers, Suspects, find_suspects
+from expectations.data.suspects import Predictions, Suspects, find_suspects
 from expectations.spec import LabelCheck
 from model.bundle.activations import probabilities
 from model.references import LogitsRef, Run
@@ -36,11 +36,11 @@ def check_labels(
     return found
 
 
-def _load(rows: Path, name: str, head: HeadSpec, part: LogitsRef) -> Answers:
+def _load(rows: Path, name: str, head: HeadSpec, part: LogitsRef) -> Predictions:
     targets = open_rows(rows).split(part.split, {name: head}).targets[name]
     logits = np.load(part.logits, mmap_mode="r", allow_pickle=False)
     positions = np.arange(len(targets)) if part.positions is None else np.load(part.positions)
-    return Answers(
+    return Predictions(
         split=part.split,
         positions=positions,
         targets=np.asarray(targets)[positions],

@@ -8,12 +8,13 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from expectations.gates.release import decide as decide_old
+from expectations.gates.release import judge_release
 from expectations.spec import GateRules
 from expectations.verdict import Verdict
 from model.references import Measured
 from model.spec import HeadSpec
 from release.champion import ChampionRef
+from report.progress import Step
 
 
 @task(name="decide", cache_policy=NO_CACHE)
@@ -25,5 +26,13 @@ def decide(
     champion: ChampionRef | None,
     dataset: Path | None = None,
 ) -> Verdict:
-    """Accuracy against the baselines and the champion, on slices, latency, memory: all must pass."""
-    return decide_old.fn(heads, measured, rules, champion=champion, dataset=dataset)
+    """Accuracy against the baselines and the champion, on slices, latency, memory: all must pass.
+
+    Args:
+        dataset: the dataset folder, for `rules.slices`.
+    """
+    bundle = None if champion is None else Path(champion.bundle.path)
+    with Step("decide") as step:
+        verdict = judge_release(heads, measured, rules, champion_bundle=bundle, dataset=dataset)
+        step.outcome = verdict.outcome
+    return verdict

@@ -11,7 +11,7 @@ from expectations.spec import GateRules
 from model.files import file_sha256, write_json
 from model.references import BundleRef, Run, TimingRef
 from report.progress import Step
-from serving.process.http_timing import measure_http
+from serving.process.http_timing import HttpTimingJob, measure_http
 from serving.spec import DeploySpec
 
 
@@ -21,15 +21,17 @@ def time_http(shared: BundleRef, run: Run, gates: GateRules, deploy: DeploySpec)
     target = run.folder / "evidence" / "http.json"
     with Step("time over HTTP", unit="requests") as step:
         found = measure_http(
-            run.name,
-            Path(shared.path),
-            deploy=deploy,
-            texts=run.rows / "test.texts.jsonl",
-            requests=gates.http_requests,
-            rate_per_s=gates.http_rate_per_s,
-            threads=gates.latency_threads,
-            seed=gates.seed,
-            log=run.logs / "http.log",
+            HttpTimingJob(
+                name=run.name,
+                bundle=Path(shared.path),
+                deploy=deploy,
+                texts=run.rows / "test.texts.jsonl",
+                requests=gates.http_requests,
+                rate_per_s=gates.http_rate_per_s,
+                threads=gates.latency_threads,
+                seed=gates.seed,
+                log=run.logs / "http.log",
+            )
         )
         target.parent.mkdir(parents=True, exist_ok=True)
         write_json(target, found, indent=None)

@@ -1,8 +1,8 @@
-"""Ways to get an ungated model into traffic, each tried for real: `python -m tests.campaigns.bypass` (minutes).
+"""Ways to get an ungated model into traffic, each tried against a real endpoint.
 
 Each way gets a project of its own: a home, a registry, keys, version 1 approved and served by an endpoint
 process. After the attack the endpoint is asked for a while, then stopped and started cold and asked again,
-then the flow's own mending runs and it is asked once more. What answers is known by its answers: anything
+then the flow's own repair runs and it is asked once more. What answers is known by its answers: anything
 but an approved version is ungated traffic. `--only TEXT` tries the ways whose name holds it.
 
 Goals: no ungated answer, the approved version answers throughout, and every way has left a trace.
@@ -30,10 +30,13 @@ from tests.support.bypass_world import (
     refused_requests,
     traffic,
 )
-from tests.support.machine import describe_machine
-from tests.support.result import Measure, at_least, at_most, report
+from tests.support.contract import Report, Size, run
+from tests.support.measures import Measure, aligned, at_least, at_most, measure_table
 from tests.support.toy_bundle import NAME
 
+GOAL = "no ungated answer, always an approved one, a trace of each"
+QUICK_S, WHOLE_S = 33, 630
+SIZES = {"every": Size(1, 15, "try one way in so many")}
 WATCH_S = 0.4
 """How long traffic is watched each time; the endpoint looks every 0.02 s."""
 PATIENCE_S = 8.0
@@ -60,7 +63,7 @@ class Tried:
     answered: frozenset[str]
     """Who answered: `version 1`, `version 2`, `UNGATED`, `nobody`."""
     stopped: str
-    """What stopped it, in a sentence; empty if nothing said so."""
+    """What stopped it, in a sentence; empty where no message names it."""
     logged: tuple[str, ...]
     """Where it left a trace: `journal`, `endpoint log`, `/ready`."""
 
@@ -75,7 +78,7 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
 
     Args:
         store: an empty MLflow store to start from (`make_store`).
-        thorough: also restart the endpoint and mend; else it is only asked as it runs.
+        thorough: also restart the endpoint and repair; else it is only asked as it runs.
     """
     with (
         tempfile.TemporaryDirectory(prefix="headgate-bypass-") as temporary,
@@ -85,7 +88,7 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
         pointer = world.folder.pointer_path.read_bytes()
         ATTACKS[way](world)
         moved = _bytes(world.folder.pointer_path) != pointer
-        answered, refusal = _watch(world, waits=moved or not world.told)
+        answered, refusal = _watch(world, waits=moved or not world.refusals)
         logged = {"/ready"} if refusal else set()
         if refused_requests(world):
             logged.add("/metrics")
@@ -95,7 +98,7 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
             seen, again = _watch(world, waits=False)
             answered, refusal = answered | seen, refusal or again
             world.reconcile()
-            answered |= _after_mending(world)
+            answered |= _after_repair(world)
         fresh = [
             entry
             for entry in journal_lines(world)[entries:]
@@ -107,7 +110,7 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
             logged.add("journal")
         if len(log_lines(world)) > lines:
             logged.add("endpoint log")
-        stopped = next(iter(world.told), "") or refusal or (fresh[-1]["detail"] if fresh else "")
+        stopped = next(iter(world.refusals), "") or refusal or (fresh[-1]["detail"] if fresh else "")
         return Tried(way, frozenset(answered), stopped, tuple(sorted(logged)))
 
 
@@ -123,8 +126,8 @@ def _watch(world: World, *, waits: bool) -> tuple[set[str], str]:
     return answered, refused_by_endpoint(world)
 
 
-def _after_mending(world: World) -> set[str]:
-    """Who answers once the flow has mended. What the pointer names must verify now."""
+def _after_repair(world: World) -> set[str]:
+    """Who answers once the flow has repaired the project. What the pointer names must verify now."""
     seen = traffic(world, WATCH_S)
     pointer = world.folder.latest_pointer(world.public_key)
     try:
@@ -136,43 +139,39 @@ def _after_mending(world: World) -> set[str]:
 
 
 def table(tried: list[Tried]) -> str:
-    """Way, what stopped it, where it was logged: one line each."""
+    """Way, who answered, what stopped it, where it was logged."""
     rows = [("way", "answered", "stopped by", "logged in")]
     for one in tried:
         stopped = one.stopped if len(one.stopped) <= 90 else f"{one.stopped[:89]}…"
         rows.append((one.way, ", ".join(sorted(one.answered)), stopped, ", ".join(one.logged) or "NOWHERE"))
-    widths = [max(len(row[at]) for row in rows) for at in range(4)]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    return aligned(rows)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Try the ways and print what stopped them; 0 if none reached traffic and each left a trace."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.campaigns.bypass", description=__doc__.split("\n")[0]
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which ways."""
     parser.add_argument("--only", default="", help="try the ways whose name holds this")
     parser.add_argument("--skip", type=int, default=0, help="leave out so many from the start")
-    given = parser.parse_args(arguments)
-    machine = describe_machine()
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Try the ways."""
     tried = []
     with tempfile.TemporaryDirectory(prefix="headgate-bypass-") as temporary:
         store = make_store(Path(temporary))
-        for way in list(ATTACKS)[given.skip :]:
-            if given.only in way:
+        for way in list(ATTACKS)[options.skip :: options.every]:
+            if options.only in way:
                 tried.append(try_way(way, store))
-                seen = f"{'held' if tried[-1].held else 'BROKEN'}  {way}  [{', '.join(tried[-1].logged)}]"
-                print(f"  {seen}", file=sys.stderr, flush=True)
-    print(table(tried))
+                outcome = "held" if tried[-1].held else "BROKEN"
+                print(f"  {outcome}  {way}  [{', '.join(tried[-1].logged)}]", flush=True)
+    some = bool(options.only or options.skip or options.every > 1)
     measures = [
-        Measure("ways tried", len(tried), "", at_least(30) if not (given.only or given.skip) else None),
+        Measure("ways tried", len(tried), "", at_least(1 if some else 30)),
         Measure("reached traffic", sum("UNGATED" in one.answered for one in tried), "", at_most(0)),
         Measure("left nobody to answer", sum("nobody" in one.answered for one in tried), "", at_most(0)),
         Measure("left no trace", sum(not one.logged for one in tried), "", at_most(0)),
     ]
-    return report("bypass", measures, machine)
+    return Report(measures, f"{table(tried)}\n\n{measure_table(measures)}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

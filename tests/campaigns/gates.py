@@ -1,12 +1,14 @@
-"""The gates judge themselves on a real bundle: it ties with itself, and broken copies of it are rejected.
+"""A sound bundle passes the gates against itself, and copies broken in known ways are rejected.
 
-    python -m tests.campaigns.gates BUNDLE ROWS [--threads 2] [--requests 120]
+    python -m tests.campaigns.gates BUNDLE ROWS
 
-Every copy is a whole bundle on disk (`tests.support.broken_bundles`), scored and timed in processes of its own, as a
-candidate is; the verdict is that of the release gates. A case is right only if the findings that should
-object do, and no other finding fails. (`expectations.gates.selftest` tries more, on arrays, in a second.)
+BUNDLE is the folder of a sound bundle, such as a run's `shared/bundle`, ROWS the rows folder of its dataset;
+without both a toy bundle and its rows are made. Every copy is a whole bundle on disk
+(`tests.support.broken_bundles`), scored and timed in processes of its own, as a candidate is; the verdict is
+that of the release gates. A case is right only if the findings that should object do, and no other finding
+fails. (`expectations.gates.selftest` tries more, on arrays, in a second.)
 
-What a bundle can't be tried with here: floors, slices and the champion are about one model's level.
+Floors, slices and the champion are not tried: they are about one model's level.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from expectations.gates.accuracy import judge_accuracy
 from expectations.gates.latency import judge_latency
@@ -27,6 +31,7 @@ from expectations.gates.selftest import Case
 from expectations.gates.timings import Timings, timings_from_json
 from expectations.spec import GateRules
 from expectations.verdict import Outcome, combine
+from model.bundle.reader import Bundle
 from model.jobs.process import run_model
 from model.spec import HeadSpec
 from tests.support.broken_bundles import (
@@ -38,7 +43,18 @@ from tests.support.broken_bundles import (
     slower,
     weights_zeroed,
 )
+from tests.support.contract import CannotMeasure, Report, Size, run
+from tests.support.measures import Measure, aligned, at_least, at_most, measure_table
+from tests.support.toy_bundle import HEADS, WORDS, write_bundle
 
+GOAL = "every broken copy is rejected for its own fault"
+QUICK_S, WHOLE_S = 11, 60
+SIZES = {"requests": Size(120, 60, "timed requests a bundle (a toy: 60)")}
+TOY_ROWS = 1000
+TOY_RULES = GateRules(
+    resamples=200, latency_threads=1, latency_requests=60, control_tolerance=0.6, margin=0.05, seed=3
+)
+"""A toy answers within milliseconds, beside other work: only gross differences in time count."""
 UNDECIDED = frozenset({"A/A control", "latency vs baselines"})
 """Findings that a noisy machine may leave inconclusive; that is an objection to the machine."""
 MOST_TRIES = 3
@@ -158,35 +174,69 @@ class Bench:
 
 
 def judged_rightly(case: Case) -> bool:
-    """Whether every finding that should object does, and nothing else fails. What noise leaves undecided is
-    an objection to the machine; it is printed, and a quiet machine has none."""
+    """Whether every finding that should object does, and nothing else fails. A finding of `UNDECIDED` may
+    be inconclusive besides."""
     other = {name: outcome for name, outcome in case.objections.items() if name not in case.expected}
     as_expected = all(case.objections.get(name) == outcome for name, outcome in case.expected.items())
     return as_expected and set(other) <= UNDECIDED and "fail" not in other.values()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print each case; 0 if the gates judged all of them rightly, else 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.campaigns.gates", description=__doc__.split("\n")[0]
+def write_toy_rows(folder: Path, bundle: Bundle) -> None:
+    """Test rows whose targets are a toy bundle's own answers, every sixth one wrong."""
+    rng = np.random.default_rng(8)
+    texts = [" ".join(rng.choice(WORDS[4:], rng.integers(2, 9))) for _ in range(TOY_ROWS)]
+    wrong, chances = np.arange(TOY_ROWS) % 6 == 0, bundle.probabilities(texts)
+    folder.mkdir()
+    (folder / "test.texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
+    np.save(folder / "test.weight.npy", np.ones(TOY_ROWS, np.float32))
+    mood = chances["mood"].argmax(axis=1).astype(np.int32)
+    np.save(folder / "test.mood.npy", np.where(wrong, (mood + 1) % 3, mood).astype(np.int32))
+    topics = (chances["topics"] >= 0.5).astype(np.int8)
+    np.save(folder / "test.topics.npy", np.where(wrong[:, None], 1 - topics, topics).astype(np.int8))
+    heads = {name: {"kind": card.kind, "labels": list(card.labels)} for name, card in HEADS.items()}
+    digests = dict.fromkeys(("train", "validation", "test"), "")
+    (folder / "rows.json").write_text(
+        json.dumps({"heads": heads, "rows": {"test": TOY_ROWS}, "digest": digests})
     )
-    parser.add_argument("bundle", type=Path, help="folder of a sound bundle, such as a run's shared/bundle")
-    parser.add_argument("rows", type=Path, help="rows folder of its dataset")
+
+
+def make_toy(place: Path) -> tuple[Path, Path]:
+    """A sound toy bundle that takes a few milliseconds a text, and its rows, below `place`."""
+    write_bundle(place / "fast", seed=3)  # of this seed every label applies to a third of the texts
+    broken_copy(place / "fast", place / "sound", slower("mood", 2))
+    write_toy_rows(place / "rows", Bundle.load(place / "sound", threads=1))
+    return place / "sound", place / "rows"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which bundle is tried."""
+    parser.add_argument("bundle", nargs="?", type=Path, help="folder of a sound bundle (default: a toy)")
+    parser.add_argument("rows", nargs="?", type=Path, help="rows folder of its dataset")
     parser.add_argument("--threads", type=int, default=GateRules().latency_threads, help="CPU threads")
-    parser.add_argument("--requests", type=int, default=120, help="timed requests a bundle")
-    given = parser.parse_args(arguments)
-    rules = GateRules(latency_threads=given.threads, latency_requests=given.requests)
-    with tempfile.TemporaryDirectory(prefix="headgate-selftest-") as temporary:
-        cases = Bench(given.bundle, given.rows, Path(temporary), rules).cases()
-    width = max(len(case.name) for case in cases)
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Judge every case."""
+    if (options.bundle is None) != (options.rows is None):
+        raise CannotMeasure("ROWS is missing: name the rows folder of the bundle's dataset too")
+    rules = GateRules(latency_threads=options.threads, latency_requests=options.requests)
+    with tempfile.TemporaryDirectory(prefix="headgate-gates-") as temporary:
+        place = Path(temporary)
+        bundle, rows = options.bundle, options.rows
+        if bundle is None:
+            (place / "toy").mkdir()
+            (bundle, rows), rules = make_toy(place / "toy"), replace(TOY_RULES, seed=rules.seed)
+        cases = Bench(bundle, rows, place, rules).cases()
+    shown = [("case", "judged", "objections")]
     for case in cases:
         objections = ", ".join(f"{subject} {outcome}" for subject, outcome in case.objections.items())
-        right = "right" if judged_rightly(case) else "WRONG"
-        sys.stdout.write(f"{right}  {case.name:<{width}}  {objections or 'all pass'}\n")
-    wrong = sum(not judged_rightly(case) for case in cases)
-    sys.stdout.write(f"{len(cases)} cases on a real bundle, {wrong} judged wrongly\n")
-    return 1 if wrong else 0
+        shown.append((case.name, "rightly" if judged_rightly(case) else "WRONGLY", objections or "none"))
+    measures = [
+        Measure("cases", len(cases), "", at_least(1)),
+        Measure("judged wrongly", sum(not judged_rightly(case) for case in cases), "", at_most(0)),
+    ]
+    return Report(measures, f"{aligned(shown)}\n\n{measure_table(measures)}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

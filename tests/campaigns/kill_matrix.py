@@ -1,4 +1,4 @@
-"""Every fault point × {kill −9, SIGTERM, exception} × repetitions: does the next start put it right?
+"""A crash at every fault point, by SIGKILL, SIGTERM and an exception: does the next start repair it?
 
     python -m tests.campaigns.kill_matrix                    # all, three times
     python -m tests.campaigns.kill_matrix --third            # one kind of end a point, chosen by --seed, once
@@ -8,7 +8,7 @@
 Each case goes the real way: data are merged, a tiny model is fitted and packaged, a toy candidate is
 registered in MLflow (SQLite), promoted and deployed to a real endpoint. It is ended at the point, started
 again and run to its end. An observer asks the endpoint all the while: only approved, verified versions may
-answer. Exit status 1 if one case does not converge or one reply is not that of a verified version.
+answer.
 """
 
 from __future__ import annotations
@@ -22,31 +22,48 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.faults import POINTS, STEPS
+from tests.support.contract import Report, Size, run
 from tests.support.kill_cases import ENDS, ReleaseCases, Result, quiet
 from tests.support.kill_cases_train import TrainCases
-from tests.support.machine import describe_machine
-from tests.support.result import Measure, at_least, at_most, report
+from tests.support.measures import Measure, aligned, at_least, at_most, measure_table
 
+GOAL = "every case converges, no unverified version answers"
+QUICK_S, WHOLE_S = 40, 1500
+SIZES = {"repeat": Size(3, 1, "repetitions of each case")}
+QUICK_POINTS = (
+    *("store_made", "tokens_made", "bundle_made", "version_registered", "staged", "champion_moved"),
+    *("endpoint_verified", "version_dropped", "version_installed"),
+)
+"""Tried with --quick, each with one kind of end."""
 TRAINING = ("merge", "train")
 """Steps whose cases need torch and no registry."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the cases and print the table; the exit status."""
-    options = _parser().parse_args(arguments)
-    points = [p for p in POINTS if p in (options.points or POINTS) and p in _points_of(options.steps)]
-    cases = chosen(points, repeat=options.repeat, third=options.third, seed=options.seed)
-    machine = describe_machine()
-    begin = time.monotonic()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which cases, and where."""
+    parser.add_argument("--points", nargs="+", choices=POINTS, metavar="POINT", help="only these points")
+    parser.add_argument("--steps", nargs="+", choices=list(STEPS), metavar="STEP", help="only these steps")
+    parser.add_argument("--third", action="store_true", help="of each point one kind of end, once")
+    parser.add_argument("--seed", type=int, default=0, help="which third")
+    parser.add_argument("--folder", type=Path, help="where to work; in memory (/dev/shm) it is faster")
+    parser.add_argument("--verbose", action="store_true", help="a line a case")
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Run the cases; a line a point."""
+    wanted = options.points or (QUICK_POINTS if options.quick else POINTS)
+    of_steps = {point for step in (options.steps or STEPS) for point in STEPS[step]}
+    points = [point for point in POINTS if point in wanted and point in of_steps]
+    third = options.third or options.quick
+    cases = chosen(points, repeat=options.repeat, third=third, seed=options.seed)
     with tempfile.TemporaryDirectory(prefix="headgate-kill-", dir=options.folder) as folder:
         quiet(Path(folder) / "libraries")
-        results = _run(cases, Path(folder), talk=options.verbose)
-    print(table(results))
+        results = _run(cases, Path(folder), verbose=options.verbose)
     for result in results:
         for flaw in result.flaws:
             print(f"{result.point}:{result.kind}: {flaw}")
-    print(f"{time.monotonic() - begin:.0f} s")
-    return report("kill_matrix", measures_of(results), machine)
+    measures = measures_of(results)
+    return Report(measures, f"{table(results)}\n\n{measure_table(measures)}")
 
 
 def chosen(points: Sequence[str], *, repeat: int, third: bool, seed: int) -> list[tuple[str, str, int]]:
@@ -57,7 +74,7 @@ def chosen(points: Sequence[str], *, repeat: int, third: bool, seed: int) -> lis
     return [(point, kind, number) for point in points for kind in ENDS for number in range(repeat)]
 
 
-def _run(cases: Sequence[tuple[str, str, int]], root: Path, *, talk: bool) -> list[Result]:
+def _run(cases: Sequence[tuple[str, str, int]], root: Path, *, verbose: bool) -> list[Result]:
     training = {point for step in TRAINING for point in STEPS[step]}
     results = []
     # The release first: torch, which the training needs, is then not yet in the parent that is forked.
@@ -74,9 +91,9 @@ def _run(cases: Sequence[tuple[str, str, int]], root: Path, *, talk: bool) -> li
             for point, kind, repetition in mine:
                 begin = time.monotonic()
                 results.append(running.run(point, kind, repetition))
-                if talk:
-                    said = "; ".join(results[-1].flaws) or "converged"
-                    print(f"{point}:{kind} {time.monotonic() - begin:.1f} s  {said}", flush=True)
+                if verbose:
+                    outcome = "; ".join(results[-1].flaws) or "converged"
+                    print(f"{point}:{kind} {time.monotonic() - begin:.1f} s  {outcome}", flush=True)
         finally:
             running.close()
     return results
@@ -94,14 +111,7 @@ def table(results: Sequence[Result]) -> str:
             cells.append(f"{good}/{len(of_kind)}" if of_kind else "")
         replies, wrong = sum(r.answers for r in mine), sum(r.unverified for r in mine)
         rows.append((point, *cells, f"{replies:,}", str(wrong)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    return aligned(rows, right=range(1, len(rows[0])))
 
 
 def measures_of(results: Sequence[Result]) -> list[Measure]:
@@ -114,23 +124,5 @@ def measures_of(results: Sequence[Result]) -> list[Measure]:
     ]
 
 
-def _points_of(steps: Sequence[str] | None) -> set[str]:
-    return {point for step in (steps or STEPS) for point in STEPS[step]}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.campaigns.kill_matrix", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--repeat", type=int, default=3, help="repetitions of each case")
-    parser.add_argument("--points", nargs="+", choices=POINTS, metavar="POINT", help="only these points")
-    parser.add_argument("--steps", nargs="+", choices=list(STEPS), metavar="STEP", help="only these steps")
-    parser.add_argument("--third", action="store_true", help="of each point one kind of end, once")
-    parser.add_argument("--seed", type=int, default=0, help="which third")
-    parser.add_argument("--folder", type=Path, help="where to work; in memory (/dev/shm) it is faster")
-    parser.add_argument("--verbose", action="store_true", help="a line a case")
-    return parser
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

@@ -1,7 +1,5 @@
 """Requests that an endpoint must survive: by hand, by Hypothesis, by Schemathesis.
 
-    python -m tests.campaigns.requests [--hypothesis 10000] [--schemathesis 2000]
-
 A real endpoint with a toy model on loopback gets every request written by hand (over 200), JSON and bytes
 that Hypothesis makes up, and what Schemathesis makes of the schema that the endpoint itself serves, valid
 and not. No reply may be a 5xx, echo what was sent, or hold a traceback, a path or an exception; replies
@@ -22,17 +20,23 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
 
 from serving.spec import DeploySpec
+from tests.support.contract import Report, Size, run
 from tests.support.hostile_requests import LEAKS, LIMITS, RAW, by_hand, flaws, send, send_raw
-from tests.support.machine import describe_machine
+from tests.support.measures import Measure, at_least, at_most
 from tests.support.open_endpoint import open_endpoint
-from tests.support.result import Measure, at_least, at_most, report
 
+GOAL = "no 5xx, no echo, no leak"
+QUICK_S, WHOLE_S = 8, 200
+SIZES = {
+    "hypothesis": Size(10_000, 300, "requests by Hypothesis"),
+    "schemathesis": Size(2_000, 100, "requests by Schemathesis"),
+}
 FIELDS = ("texts", "all", "inputs", "instances", "dataframe_split", "dataframe_records", "params")
 INNER_FIELDS = ("texts", "all", "inputs", "text", "columns", "data", "index", "x")
 
 
 @dataclass(slots=True)
-class Told:
+class Replies:
     """What a number of requests came to."""
 
     sent: int = 0
@@ -40,18 +44,22 @@ class Told:
     flaws: Counter[str] = field(default_factory=Counter)
     """What was wrong → how often."""
 
-    def each(self, status: int, found: list[str]) -> None:
+    def count(self, status: int, found: list[str]) -> None:
         """Count one reply."""
         self.sent += 1
         self.statuses[status] += 1
         self.flaws.update(found)
 
 
-def tell(run: Callable[[Callable[[int, list[str]], None]], None]) -> Told:
-    """What `run` came to; it calls what it is given with status and flaws of each reply."""
-    told = Told()
-    run(told.each)
-    return told
+Count = Callable[[int, list[str]], None]
+"""Called with the status and the flaws of each reply."""
+
+
+def counted(send_all: Callable[[Count], None]) -> Replies:
+    """What the requests of `send_all` came to."""
+    replies = Replies()
+    send_all(replies.count)
+    return replies
 
 
 def bodies() -> st.SearchStrategy[tuple[str, bytes]]:
@@ -77,37 +85,39 @@ def bodies() -> st.SearchStrategy[tuple[str, bytes]]:
         | st.fixed_dictionaries({"dataframe_split": split})
     )
     odd = st.dictionaries(st.sampled_from(FIELDS), inner | texts, max_size=3)
-    # Half of them as they should be, but for what stands in their texts; the others bent somewhere.
+    # Half of them as they should be, but for their texts; the others are wrong somewhere.
     payloads = good | good | odd | st.builds(lambda one, other: {**one, **other}, good, odd)
     written = payloads.map(lambda payload: json.dumps(payload).encode())
     raw = st.binary(max_size=60)
     return st.tuples(st.sampled_from(["/predict", "/invocations"]), written | written | written | raw)
 
 
-def hand_cases(url: str, each: Callable[[int, list[str]], None]) -> None:
+def hand_cases(url: str, count_reply: Count) -> None:
     """Send everything that was written by hand."""
     for asked in by_hand():
         status, headers, body = send(url, asked.body, asked.route, asked.method, asked.headers)
-        each(status, flaws(status, headers, body, wanted=asked.status))
+        count_reply(status, flaws(status, headers, body, wanted=asked.status))
     for raw in RAW:
         reply = send_raw(url, raw)
         status = int(reply.split(b" ", 2)[1]) if reply.startswith(b"HTTP/1.1 ") else 0
-        each(status, ["not refused"] * (status not in (400, 413)) + ["leaks"] * bool(LEAKS.search(reply)))
+        count_reply(
+            status, ["not refused"] * (status not in (400, 413)) + ["leaks"] * bool(LEAKS.search(reply))
+        )
 
 
-def hypothesis_cases(url: str, count: int, each: Callable[[int, list[str]], None]) -> None:
-    """Send `count` requests that Hypothesis makes up; the same ones every time."""
+def hypothesis_cases(url: str, count: int, count_reply: Count) -> None:
+    """Send `count` requests that Hypothesis makes up; equal ones in every run."""
 
     @_quietly(count)
     @given(asked=bodies())
-    def run(asked: tuple[str, bytes]) -> None:
+    def send_one(asked: tuple[str, bytes]) -> None:
         status, headers, body = send(url, asked[1], asked[0])
-        each(status, flaws(status, headers, body))
+        count_reply(status, flaws(status, headers, body))
 
-    run()
+    send_one()
 
 
-def schema_cases(url: str, count: int, each: Callable[[int, list[str]], None]) -> None:
+def schema_cases(url: str, count: int, count_reply: Count) -> None:
     """Send `count` requests that Schemathesis makes of the endpoint's own schema: half of them by its
     rules, half against them, over all its routes."""
     import schemathesis
@@ -125,9 +135,9 @@ def schema_cases(url: str, count: int, each: Callable[[int, list[str]], None]) -
         if operation.body:
             for mode in (modes.POSITIVE, modes.NEGATIVE):
                 part = math.ceil(count / with_body / 2)
-                _schema_part(url, operation.as_strategy(generation_mode=mode), part, wanted, each)
+                _schema_part(url, operation.as_strategy(generation_mode=mode), part, wanted, count_reply)
         else:  # there is next to nothing to vary
-            _schema_part(url, operation.as_strategy(), 5, wanted, each)
+            _schema_part(url, operation.as_strategy(), 5, wanted, count_reply)
 
 
 CONFORMANCE = (
@@ -138,12 +148,12 @@ CONFORMANCE = (
 """Checks of Schemathesis that a reply has to pass besides our own."""
 
 
-def _schema_part(url: str, cases: st.SearchStrategy, count: int, wanted: list, each: Callable) -> None:
+def _schema_part(url: str, cases: st.SearchStrategy, count: int, wanted: list, count_reply: Count) -> None:
     from schemathesis.core.failures import FailureGroup
 
     @_quietly(count)
     @given(case=cases)
-    def run(case) -> None:
+    def send_one(case) -> None:
         reply = case.call(base_url=url, timeout=10)
         headers = {key.lower(): ", ".join(values) for key, values in reply.headers.items()}
         found = flaws(reply.status_code, headers, reply.content)
@@ -151,9 +161,9 @@ def _schema_part(url: str, cases: st.SearchStrategy, count: int, wanted: list, e
             case.validate_response(reply, checks=wanted)
         except FailureGroup as group:
             found += [f"{case.method} {case.path}: {failure.title}" for failure in group.exceptions]
-        each(reply.status_code, found)
+        count_reply(reply.status_code, found)
 
-    run()
+    send_one()
 
 
 def _quietly(count: int) -> settings:
@@ -169,49 +179,39 @@ def _quietly(count: int) -> settings:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.campaigns.requests", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--hypothesis", type=int, default=10_000, help="requests by Hypothesis")
-    parser.add_argument("--schemathesis", type=int, default=2_000, help="requests by Schemathesis")
-    options = parser.parse_args(arguments)
-    machine, measures = describe_machine(), []
+def measure(options: argparse.Namespace) -> Report:
+    """All three kinds of requests against one endpoint."""
+    measures: list[Measure] = []
     with open_endpoint(DeploySpec(port=0, threads=1, **LIMITS)) as endpoint:
         url = endpoint.state.url
-        runs = {
-            "by hand": (200, lambda each: hand_cases(url, each)),
+        runs: dict[str, tuple[int, Callable[[Count], None]]] = {
+            "by hand": (200, lambda count: hand_cases(url, count)),
             "by Hypothesis": (
                 options.hypothesis,
-                lambda each: hypothesis_cases(url, options.hypothesis, each),
+                lambda count: hypothesis_cases(url, options.hypothesis, count),
             ),
             "by Schemathesis": (
                 options.schemathesis,
-                lambda each: schema_cases(url, options.schemathesis, each),
+                lambda count: schema_cases(url, options.schemathesis, count),
             ),
         }
-        for name, (least, run) in runs.items():
-            told = tell(run)
-            for flaw, times in told.flaws.most_common(20):
-                print(f"{name}: {flaw}: {times} times", file=sys.stderr)
+        for name, (least, send_all) in runs.items():
+            replies = counted(send_all)
+            for flaw, times in replies.flaws.most_common(20):
+                print(f"{name}: {flaw}: {times} times")
+            failures = sum(n for status, n in replies.statuses.items() if status >= 500)
             measures += [
-                Measure(f"{name}: requests", told.sent, "", at_least(least)),
-                Measure(f"{name}: answered 200", told.statuses[200], ""),
-                Measure(
-                    f"{name}: replies 5xx",
-                    sum(n for status, n in told.statuses.items() if status >= 500),
-                    "",
-                    at_most(0),
-                ),
-                Measure(f"{name}: replies with any other flaw", sum(told.flaws.values()), "", at_most(0)),
+                Measure(f"{name}: requests", replies.sent, "", at_least(least)),
+                Measure(f"{name}: answered 200", replies.statuses[200]),
+                Measure(f"{name}: replies 5xx", failures, "", at_most(0)),
+                Measure(f"{name}: replies with any other flaw", sum(replies.flaws.values()), "", at_most(0)),
             ]
         alive = send(url, b'{"texts": "rain"}')[0]
         measures.append(Measure("status of a plain request afterwards", alive, "", at_most(200)))
-        said = endpoint.log_file.read_text()
-        measures.append(Measure("failures in the log", said.count("request failed"), "", at_most(0)))
-    return report("requests", measures, machine)
+        failures = endpoint.log_file.read_text().count("request failed")
+        measures.append(Measure("failures in the log", failures, "", at_most(0)))
+    return Report(measures)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.gates.accuracy import decide_margin, judge_accuracy, judge_champion
+from expectations.gates.accuracy import judge_accuracy
+from expectations.gates.champion import judge_champion
+from expectations.gates.comparison import decide_margin
 from expectations.gates.head_metrics import confusion, expected_calibration_error, metric_value, per_label
 from expectations.gates.scores import HeadScores, card_heads, load_scores
 from expectations.spec import GateRules

@@ -15,12 +15,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from expectations.data.findings import safe_cell, to_csv
+from expectations.data.check import CheckResult
 from expectations.data.gate import DataVerdict, judge_data
-from expectations.data.results import RuleResult
+from expectations.data.offending_rows import safe_cell, to_csv
 from expectations.data.tables import DatasetError
 from expectations.spec import DataRules, Rule
 from model.spec import SPLITS, HeadSpec
+from report.data_docs import write_data_docs
 
 Heads = dict[str, HeadSpec]
 Write = Callable[..., Path]
@@ -29,9 +30,11 @@ SECRET = "a very private sentence"
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 
 
-def result(judged: DataVerdict, rule: str, head: str | None = None, split: str | None = None) -> RuleResult:
+def result(judged: DataVerdict, rule: str, head: str | None = None, split: str | None = None) -> CheckResult:
     (found,) = [
-        r for r in judged.results if r.rule == rule and r.head == head and (split is None or r.split == split)
+        r
+        for r in judged.results
+        if r.check.rule == rule and r.check.head == head and (split is None or r.check.split == split)
     ]
     return found
 
@@ -42,14 +45,14 @@ def test_sound_data_passes_without_a_finding(
     judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out")
     assert judged.verdict.outcome == "pass" and judged.verdict.gate == "data"
     assert {r.outcome for r in judged.results} == {"met", "not looked at"}
-    assert {r.rule for r in judged.results if r.outcome == "not looked at"} == {
+    assert {r.check.rule for r in judged.results if r.outcome == "not looked at"} == {
         "truncation",
         "drift",
         "language",
         "sources_agree",  # there is one source
     }
-    assert judged.finding_totals == {}
-    assert pq.read_table(judged.findings_parquet).num_rows == 0
+    assert judged.offending_totals == {}
+    assert pq.read_table(judged.offending_parquet).num_rows == 0
 
 
 def _no_text(rows: list[Any], at: int) -> None:
@@ -122,9 +125,9 @@ def test_a_defect_is_tolerated_named_or_stops(
     tolerant = replace(DataRules(), **{rule: Rule(severity="critical", tolerance=0.02)})
     kept = judge_data(dataset, tolerant, heads, tmp_path / "kept")
     said = result(kept, rule, head)
-    assert (said.outcome, said.count) == ("met with defects", broken)
+    assert (said.outcome, said.count) == ("tolerated", broken)
     assert f"letters.csv:{line}" in said.reason and "within the tolerated 2.00%" in said.reason
-    assert kept.finding_totals[rule] == broken
+    assert kept.offending_totals[rule] == broken
     assert not [f for f in kept.verdict.findings if f.outcome == "fail"]
 
     strict = replace(DataRules(), **{rule: Rule(severity="critical", tolerance=0.001)})
@@ -132,7 +135,7 @@ def test_a_defect_is_tolerated_named_or_stops(
     assert result(stopped, rule, head).outcome == "not met"
     assert stopped.verdict.outcome == "fail"
     assert any(reason.startswith(rule) and "0.10%" in reason for reason in stopped.verdict.reasons)
-    found = [f for f in pq.read_table(stopped.findings_parquet).to_pylist() if f["rule"] == rule]
+    found = [f for f in pq.read_table(stopped.offending_parquet).to_pylist() if f["rule"] == rule]
     assert len(found) == broken
     assert (found[0]["source"], found[0]["line"], found[0]["head"]) == ("letters", line, head)
     assert found[0]["value"] == value
@@ -140,6 +143,7 @@ def test_a_defect_is_tolerated_named_or_stops(
     warned = replace(DataRules(), **{rule: Rule(severity="warning", tolerance=0.001)})
     assert judge_data(dataset, warned, heads, tmp_path / "warned").verdict.outcome == "pass"
 
+    write_data_docs(stopped)
     for path in (tmp_path / "stopped").rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
 
@@ -214,7 +218,7 @@ def test_near_duplicates_and_truncation_are_judged_by_their_share(
     judged = judge_data(
         write_dataset(rows, heads, near_duplicates=6), DataRules(), heads, tmp_path / "out", None, tokens
     )
-    assert result(judged, "near_duplicates").outcome == "met with defects"
+    assert result(judged, "near_duplicates").outcome == "tolerated"
     assert result(judged, "near_duplicates").observed == pytest.approx(0.02)
     cut = result(judged, "truncation")
     assert (cut.outcome, cut.observed) == ("not met", pytest.approx(0.3))
@@ -234,13 +238,13 @@ def test_drift_is_named_and_can_stop(
     rules = DataRules(drift=Rule(severity="critical"), drift_min_rows=50, drift_min_tokens=50)
     champion = json.loads((old / "profile.json").read_text())
     judged = judge_data(write_dataset(rows, heads), rules, heads, tmp_path / "out", champion)
-    drifted = [r for r in judged.results if r.rule == "drift" and r.outcome == "not met"]
-    assert {(r.head, r.split) for r in drifted} >= {("topic", "train")}
-    assert {r.head for r in drifted} == {"topic"}
+    drifted = [r for r in judged.results if r.check.rule == "drift" and r.outcome == "not met"]
+    assert {(r.check.head, r.check.split) for r in drifted} >= {("topic", "train")}
+    assert {r.check.head for r in drifted} == {"topic"}
     assert "'trip' 33.3% →" in drifted[0].reason
     assert judged.verdict.outcome == "fail"
     same = judge_data(old, rules, heads, tmp_path / "same", champion)
-    assert {r.outcome for r in same.results if r.rule == "drift"} == {"met"}
+    assert {r.outcome for r in same.results if r.check.rule == "drift"} == {"met"}
 
 
 def test_expectations_of_ones_own(
@@ -277,13 +281,13 @@ def test_expectations_of_ones_own(
         lost,
         lost,
         lost,
-        "met with defects",
+        "tolerated",
         "met",
         "not met",
         "met",
     ]
     assert "did you mean `expect_column_values_to_match_regex`?" in said[2].reason
-    assert "no column 'txt'; did you mean `text`?" in said[3].reason
+    assert "no column 'txt' (did you mean `text`?)" in said[3].reason
     assert "did you mean `regex`?" in said[4].reason
     # Only the misspelt name is critical.
     assert [reason.split(":")[0] for reason in judged.verdict.reasons] == ["extra[2]"]
@@ -324,6 +328,7 @@ def test_everything_written_stays_under_out_and_needs_no_network(
         {"type": "expect_column_distinct_values_to_be_in_set", "kwargs": {"column": "text", "value_set": []}},
     )
     judged = judge_data(dataset, DataRules(extra=extra), strange, tmp_path / "out")
+    write_data_docs(judged)
     assert dict(os.environ) == environment
     assert list(elsewhere.iterdir()) == []
     pages = list((tmp_path / "out").rglob("*.html"))

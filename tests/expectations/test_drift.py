@@ -11,13 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from expectations.data.drift import (
-    Levels,
-    compare,
-    figures,
+from expectations.data.drift import Levels, compare
+from expectations.stats.divergence import (
     jensen_shannon,
-    noise_level,
     population_stability_index,
+    psi_noise,
     rebin,
 )
 
@@ -61,7 +59,7 @@ def test_divergences_are_finite_symmetric_and_zero_only_for_equal_shares(now: li
 @pytest.mark.parametrize("cells", [2, 3, 28, 150])
 def test_noise_is_the_chi_square_quantile(cells: int) -> None:
     exact = (1 / 500 + 1 / 800) * chi2.ppf(0.99, cells - 1)
-    assert noise_level(cells, 500, 800) == pytest.approx(exact, rel=0.02)
+    assert psi_noise(cells, 500, 800) == pytest.approx(exact, rel=0.02)
 
 
 def test_two_samples_of_one_distribution_are_below_the_noise_99_times_of_100() -> None:
@@ -69,7 +67,7 @@ def test_two_samples_of_one_distribution_are_below_the_noise_99_times_of_100() -
     shares = rng.dirichlet(np.full(12, 3.0))
     beyond = [
         population_stability_index(rng.multinomial(400, shares), rng.multinomial(600, shares))
-        > noise_level(12, 400, 600)
+        > psi_noise(12, 400, 600)
         for _ in range(2000)
     ]
     assert 0.002 < np.mean(beyond) < 0.02
@@ -79,7 +77,7 @@ def test_a_first_run_has_nothing_to_compare_with() -> None:
     (drift,) = compare(profile({"a": 500, "b": 500}), None, Levels())
     assert drift.state == "nothing to compare with"
     assert drift.level(Levels()) is None
-    assert figures([drift]) == {}
+    assert drift.figures(Levels()) == ()
 
 
 def test_few_rows_are_not_compared() -> None:

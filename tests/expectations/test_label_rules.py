@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from expectations.data.check import CheckResult
 from expectations.data.gate import judge_data
-from expectations.data.results import RuleResult
 from expectations.spec import DataRules, Rule
 from model.spec import HeadSpec
 
@@ -22,8 +22,12 @@ Write = Callable[..., Path]
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 
 
-def of(judged: Any, rule: str, head: str, split: str | None = None) -> RuleResult:
-    (found,) = [r for r in judged.results if r.rule == rule and r.head == head and split in (None, r.split)]
+def of(judged: Any, rule: str, head: str, split: str | None = None) -> CheckResult:
+    (found,) = [
+        r
+        for r in judged.results
+        if r.check.rule == rule and r.check.head == head and split in (None, r.check.split)
+    ]
     return found
 
 
@@ -62,11 +66,11 @@ def test_skewed_labels_are_named_by_head_and_split(
     missing = of(judged, "labels_in_every_split", "topic", "test")
     assert (missing.outcome, missing.count) == ("not met", 1) and "'other'" in missing.reason
     assert of(judged, "labels_in_every_split", "topic", "validation").outcome == "met"
-    found = pq.read_table(judged.findings_parquet).to_pylist()
+    found = pq.read_table(judged.offending_parquet).to_pylist()
     assert ("labels_in_every_split", "topic", "other (test)") in {
         (f["rule"], f["head"], f["value"]) for f in found
     }
-    assert {r.rule for r in judged.results if r.head == "topic"}.isdisjoint(
+    assert {r.check.rule for r in judged.results if r.check.head == "topic"}.isdisjoint(
         {"label_density", "label_cardinality"}
     )
 
@@ -78,7 +82,7 @@ def test_labels_that_look_alike_are_named(
     heads = {**heads, "topic": written_twice}
     judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out")
     found = of(judged, "look_alike_labels", "topic")
-    assert (found.outcome, found.severity, found.count, found.elements) == ("not met", "warning", 2, 4)
+    assert (found.outcome, found.check.severity, found.count, found.elements) == ("not met", "warning", 2, 4)
     assert "'bill', 'Bill '" in found.reason
     assert of(judged, "look_alike_labels", "mood").outcome == "met"
 
@@ -98,7 +102,7 @@ def test_conflicts_within_and_between_sources_are_told_apart(
     assert of(judged, "sources_consistent", "topic").count == 2
     assert of(judged, "sources_agree", "topic").count == 2
     assert of(judged, "sources_agree", "mood").outcome == "met"
-    found = pq.read_table(judged.findings_parquet).to_pylist()
+    found = pq.read_table(judged.offending_parquet).to_pylist()
     places = {(f["rule"], f["source"], f["line"]) for f in found}
     assert {p for p in places if p[0] != "one_answer"} == {
         ("sources_consistent", "letters", 2),
@@ -127,6 +131,6 @@ def test_a_dataset_from_before_is_judged_as_far_as_it_goes(
     pq.write_table(table.select(kept), dataset / "observations.parquet")
     judged = judge_data(dataset, DataRules(), heads, tmp_path / "out", profile)
     assert judged.verdict.outcome == "pass"
-    skipped = {r.rule for r in judged.results if r.outcome == "not looked at"}
+    skipped = {r.check.rule for r in judged.results if r.outcome == "not looked at"}
     assert skipped >= {"imbalance", "label_entropy", "labelled_share", "sources_consistent", "drift"}
     assert any("the champion's words are not known" in r.reason for r in judged.results)

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from expectations.gates.latency import judge_latency, quantile_bounds, requests_needed
+from expectations.gates.latency import judge_latency
 from expectations.gates.memory import judge_memory
 from expectations.gates.timings import Timings, timings_from_json
 from expectations.spec import GateRules
+from expectations.stats.quantiles import quantile_bounds, requests_needed
 from expectations.verdict import Verdict
 
 RULES = GateRules(resamples=400)

@@ -9,6 +9,7 @@ import pytest
 
 from expectations.data.check import Check
 from expectations.data.drift import Levels, compare
+from expectations.data.rules import RULES
 from expectations.data.suite import build_suite
 from expectations.spec import DataRules, Rule
 from model.spec import HeadSpec
@@ -24,9 +25,26 @@ def only(checks: tuple[Check, ...], rule: str) -> list[Check]:
     return [check for check in checks if check.rule == rule]
 
 
+def test_the_table_holds_every_rule_of_the_configuration_once() -> None:
+    ruled = [field.name for field in fields(DataRules) if isinstance(getattr(DataRules(), field.name), Rule)]
+    assert sorted(entry.name for entry in RULES) == sorted(ruled)
+
+
 def test_every_rule_makes_a_check() -> None:
-    ruled = {field.name for field in fields(DataRules) if isinstance(getattr(DataRules(), field.name), Rule)}
-    assert {check.rule for check in build_suite(DataRules(), HEADS, NOTHING)} == ruled
+    made = {check.rule for check in build_suite(DataRules(), HEADS, NOTHING)}
+    assert made == {entry.name for entry in RULES}
+
+
+def test_an_entry_makes_a_check_for_each_head_and_split_that_it_is_about() -> None:
+    about = {"text": 1, "figure": 1, "drift": 1}
+    for entry in RULES:
+        heads = [head for head, spec in HEADS.items() if entry.kind in (None, spec.kind)]
+        places = [(head, split) for head in heads for split in entry.splits or (None,)]
+        checks = only(build_suite(DataRules(), HEADS, NOTHING), entry.name)
+        assert len(checks) == about.get(entry.about, len(places))
+        if entry.about == "head":
+            assert [(check.head, check.split) for check in checks] == places
+        assert not any("{" in check.expected or "{" in str(check.column) for check in checks)
 
 
 def test_a_multilabel_cell_may_hold_any_number_of_labels() -> None:

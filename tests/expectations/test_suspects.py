@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from expectations.data.suspects import Answers, Suspects, find_suspects
+from expectations.data.suspects import Predictions, Suspects, find_suspects
 from model.spec import HeadSpec
 from report.page import page
 from report.suspects import suspects_section
@@ -20,7 +20,7 @@ HEADS = {
 }
 
 
-def answers_of(dataset: Path, head: str, wrong: list[int], *, seen: bool = False) -> Answers:
+def answers_of(dataset: Path, head: str, wrong: list[int], *, seen: bool = False) -> Predictions:
     """A model that is sure of what is given, except at the training rows in `wrong`."""
     rows = pq.read_table(dataset / "dataset.parquet").filter(
         pq.read_table(dataset / "dataset.parquet")["split"].to_numpy() == "train"
@@ -35,7 +35,7 @@ def answers_of(dataset: Path, head: str, wrong: list[int], *, seen: bool = False
         targets = np.array([[-1, -1] if c is None else [int(x in c) for x in labels] for c in cells])
         chances = np.where(targets == 1, 0.95, 0.05)
         chances[wrong, 0] = 1 - chances[wrong, 0]
-    return Answers(
+    return Predictions(
         split="train", positions=np.arange(len(cells)), targets=targets, probabilities=chances, seen=seen
     )
 

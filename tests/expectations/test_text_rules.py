@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-import expectations.data.language
-from expectations.data.check import Check
+import expectations.data.texts
+from expectations.data.check import Check, CheckResult
 from expectations.data.gate import judge_data
-from expectations.data.language import Languages, look_at_languages
-from expectations.data.results import RuleResult
 from expectations.data.suite import build_suite
 from expectations.data.tables import load_profile, load_tables
+from expectations.data.texts import look_at_languages
 from expectations.spec import DataRules, Rule
 from model.spec import HeadSpec
+from report.data_docs import write_data_docs
 
 Heads = dict[str, HeadSpec]
 Write = Callable[..., Path]
@@ -52,7 +52,16 @@ POLISH = "dzień dobry, gdzie jest moja paczka, bardzo proszę o pomoc z zamówi
 def test_markup_by_kind(text: str, kind: int, rows: list[Any], heads: Heads, write_dataset: Write) -> None:
     rows[3].text = text
     dataset = write_dataset(rows[:8], heads)
-    assert load_tables(dataset, heads, load_profile(dataset)).markup.tolist() == [0, 0, 0, kind, 0, 0, 0, 0]
+    assert load_tables(dataset, heads, load_profile(dataset)).kinds["text_markup"].at.tolist() == [
+        0,
+        0,
+        0,
+        kind,
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_repeats_are_counted_over_all_sources(rows: list[Any], heads: Heads, write_dataset: Write) -> None:
@@ -64,8 +73,8 @@ def test_repeats_are_counted_over_all_sources(rows: list[Any], heads: Heads, wri
     assert repeats.fillna(0).tolist() == [1, 3, 0, 1, 1, 3, 3, 1]
 
 
-def of(judged: Any, rule: str, head: str | None = None) -> RuleResult:
-    (found,) = [r for r in judged.results if r.rule == rule and r.head == head]
+def of(judged: Any, rule: str, head: str | None = None) -> CheckResult:
+    (found,) = [r for r in judged.results if r.check.rule == rule and r.check.head == head]
     return found
 
 
@@ -92,9 +101,9 @@ def test_text_rules_name_kinds_and_rows(
     assert (of(judged, "repeated_text").outcome, of(judged, "repeated_text").count) == ("not met", 3)
     assert "(replacement character 1, control character 1)" in of(judged, "text_quality").reason
     language = of(judged, "language")
-    assert (language.outcome, language.count) == ("met with defects", 1)
+    assert (language.outcome, language.count) == ("tolerated", 1)
     assert "(pl 1)" in language.reason
-    found = pq.read_table(judged.findings_parquet).to_pylist()
+    found = pq.read_table(judged.offending_parquet).to_pylist()
     told = {(f["rule"], f["line"], f["value"]) for f in found}
     assert {
         ("markup", 10, "HTML tag"),
@@ -104,6 +113,7 @@ def test_text_rules_name_kinds_and_rows(
         ("language", 32, "pl"),
         ("text_quality", 42, "control character"),
     } <= told
+    write_data_docs(judged)
     for path in (tmp_path / "out").rglob("*"):
         assert not path.is_file() or b"paczka" not in path.read_bytes(), path
 
@@ -119,9 +129,10 @@ def test_languages_of_a_seeded_sample_that_the_order_of_rows_does_not_change(
     def polish(name: str, order: list[Any], sample: int, seed: int = 17) -> set[str]:
         dataset = write_dataset(order, heads, name=name)
         found = look_at_languages(dataset, ["en"], sample, seed)
-        assert found.unexpected is not None and found.codes is not None
+        assert found.unexpected is not None and found.kinds is not None
         assert found.unexpected.notna().sum() <= sample
-        return {order[at].text for at in (found.codes == "pl").nonzero()[0]}
+        assert found.kinds.names == ("pl",)
+        return {order[at].text for at in (found.kinds.at == 1).nonzero()[0]}
 
     every = polish("all", rows, 1000)
     assert every == {row.text for row in rows if row.text.startswith(POLISH)}
@@ -132,7 +143,7 @@ def test_languages_of_a_seeded_sample_that_the_order_of_rows_does_not_change(
 
 def test_language_is_not_looked_at_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no language is expected" in str(look_at_languages(tmp_path, [], 10, 1).skipped)
-    monkeypatch.setattr(expectations.data.language, "DETECTOR", "no_such_detector")
+    monkeypatch.setattr(expectations.data.texts, "DETECTOR", "no_such_detector")
     absent = look_at_languages(tmp_path, ["en"], 10, 1)
     assert absent.skipped is not None and 'pip install "headgate[language]"' in absent.skipped
     checks = build_suite(DataRules(languages=("en",)), {}, {}, languages=absent)
@@ -148,4 +159,3 @@ def test_a_language_that_the_detector_does_not_know_cannot_be_evaluated(tmp_path
         check for check in build_suite(DataRules(), {}, {}, languages=found) if check.rule == "language"
     )
     assert check.problem == found.problem and check.skipped is None
-    assert Languages().told == ""

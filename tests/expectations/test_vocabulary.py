@@ -20,10 +20,10 @@ from expectations.data.vocabulary import (
     compare_words,
     known_words,
     load_words,
-    noise_of_share,
     unseen_share,
 )
 from expectations.spec import DataRules
+from expectations.stats.divergence import share_noise
 from model.spec import SPLITS, HeadSpec
 
 HEADS = {"topic": HeadSpec(kind="multiclass", labels=("a", "b"))}
@@ -63,7 +63,7 @@ def test_unseen_share_by_hand() -> None:
 def test_noise_by_hand() -> None:
     # Pooled share 0.15 of 400 and 400 texts: 2.326 √(0.15 · 0.85 · (1/400 + 1/400)).
     expected = 2.3263478740408408 * math.sqrt(0.15 * 0.85 / 200)
-    assert noise_of_share(0.2, 0.1, 400, 400) == pytest.approx(expected)
+    assert share_noise(0.2, 0.1, 400, 400) == pytest.approx(expected)
     assert expected == pytest.approx(0.0587, abs=5e-5)
 
 

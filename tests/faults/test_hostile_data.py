@@ -17,7 +17,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from expectations.data.findings import FORMULA_SIGNS
+from expectations.data.offending_rows import FORMULA_SIGNS
 from expectations.verdict import Finding, Verdict
 from tasks.report.publish_artifacts import publish_artifacts
 

@@ -29,6 +29,9 @@ from model.bundle.errors import (
 from model.bundle.reader import Bundle
 from model.errors import BadInput
 from model.export.package import write_manifest
+from tests.support.tiny_encoder import WORDS
+
+VOCABULARY = len(WORDS) + 5
 
 TEXTS = ["sun rain", "cat", "", "tea milk bread soup " * 30, "nothing known here", "Fox! dogs?"]
 
@@ -169,7 +172,7 @@ def test_a_truncated_file_is_refused(copy: Path) -> None:
     with pytest.raises(BundleFileError, match=f"seen {len(raw) - 100} bytes, expected {len(raw)}"):
         Bundle.load(copy, threads=1)
     write_manifest(copy)
-    with pytest.raises(GraphError, match="not a whole ONNX file"):
+    with pytest.raises(GraphError, match="cannot be loaded as an ONNX graph"):
         Bundle.load(copy, threads=1)
 
 
@@ -232,58 +235,63 @@ def test_permuted_labels_are_refused(copy: Path) -> None:
         Bundle.load(copy, threads=1)
 
 
+@pytest.mark.parametrize("kept", ["float32", "int8"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("stored", ["raw", "floats"])
-def test_weights_that_are_not_finite_are_refused(copy: Path, bad: float, stored: str) -> None:
-    """Even in the row of a word that no golden text holds."""
+def test_weights_that_are_not_finite_answer_nothing(
+    tiny_bundles: dict[str, Path], tmp_path: Path, bad: float, kept: str
+) -> None:
+    """Packaging refuses such weights; a bundle that was changed later does not load, and answers nothing."""
+    copy = Path(shutil.copytree(tiny_bundles[kept], tmp_path / "copy"))
 
     def poison(model: onnx.ModelProto) -> None:
-        tensor = max(model.graph.initializer, key=lambda t: t.dims[0] * len(t.dims) if t.dims else 0)
+        floats = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
+        tensor = next(t for t in floats if "head_topic" in t.name and len(t.dims) == 2)
         values = numpy_helper.to_array(tensor).copy()
         values.reshape(-1)[-1] = bad
-        if stored == "raw":
-            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-        else:
-            del tensor.float_data[:]
-            tensor.ClearField("raw_data")
-            tensor.float_data.extend(values.reshape(-1).tolist())
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
     edit_graph(copy, poison)
-    with pytest.raises(GraphError, match="holds values that are not finite"):
-        Bundle.load(copy, threads=1, verify=False)
+    with pytest.raises(NonFiniteOutput, match="head topic"):
+        Bundle.load(copy, threads=1)
+    with pytest.raises(NonFiniteOutput, match="head topic"):
+        Bundle.load(copy, threads=1, verify=False).predict(TEXTS)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_every_scale_of_an_8_bit_weight_is_looked_at(
-    tiny_bundles: dict[str, Path], tmp_path: Path, bad: float
-) -> None:
-    """Whole numbers are always finite; what they are multiplied with may not be."""
-    names = [
-        tensor.name
-        for tensor in onnx.load(tiny_bundles["int8"] / "model.onnx").graph.initializer
-        if "scale" in tensor.name
-    ]
-    assert len(names) >= 8
-    for number, name in enumerate(names):
-        copy = Path(shutil.copytree(tiny_bundles["int8"], tmp_path / str(number)))
+def test_a_word_whose_vector_is_not_finite_is_not_answered(copy: Path) -> None:
+    """No golden text holds the word, so the bundle loads."""
 
-        def poison(model: onnx.ModelProto, name: str = name) -> None:
-            (tensor,) = (t for t in model.graph.initializer if t.name == name)
-            values = numpy_helper.to_array(tensor).copy()
-            values.reshape(-1)[-1] = bad
-            tensor.CopyFrom(numpy_helper.from_array(values, name))
+    def poison(model: onnx.ModelProto) -> None:
+        # One row a token, of which the last is "##s".
+        tensor = next(t for t in model.graph.initializer if list(t.dims[:1]) == [VOCABULARY])
+        values = numpy_helper.to_array(tensor).copy()
+        values[-1] = np.nan
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
-        edit_graph(copy, poison)
-        with pytest.raises(GraphError, match="holds values that are not finite"):
-            Bundle.load(copy, threads=1, verify=False)
+    edit_graph(copy, poison)
+    bundle = Bundle.load(copy, threads=1)
+    assert np.isfinite(bundle.probabilities(["sun"])["topic"]).all()
+    with pytest.raises(NonFiniteOutput):
+        bundle.predict(["suns"])
 
 
-def test_weights_in_another_file_are_refused(copy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["w.bin", "../w.bin", "/absolute", "*/_ORT_MEM_ADDR_/*"])
+def test_weights_in_another_file_are_refused(copy: Path, tmp_path: Path, place: str) -> None:
+    """Every byte that answers is listed in the manifest, and so signed."""
     model = onnx.load(copy / "model.onnx")
     onnx.save(model, copy / "model.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
-    (copy / "w.bin").rename(tmp_path / "w.bin")
+    model = onnx.load(copy / "model.onnx", load_external_data=False)
+    location = str(tmp_path / "w.bin") if place == "/absolute" else place
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = location
+    (copy / "model.onnx").write_bytes(model.SerializeToString())
+    if place != "w.bin":
+        (copy / "w.bin").rename(tmp_path / "w.bin")
     write_manifest(copy)
-    with pytest.raises(GraphError, match="lie in another file"):
+    with pytest.raises(
+        (GraphError, BundleFileError), match=r"cannot be loaded as an ONNX graph|seen 'w.bin'"
+    ):
         Bundle.load(copy, threads=1)
 
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from model.bundle.activations import decide, probabilities
 from model.errors import BadInput
-from model.measure.metrics import metric
-from model.train.calibrate import (
+from model.measure.calibrate import (
     SHRINK_POSITIVES,
     best_temperature,
     best_thresholds,
     calibrate,
     common_threshold,
 )
+from model.measure.metrics import metric
 
 
 def _draw(kind: str, seed: int, rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import helper, numpy_helper
 
+from model.bundle.card import PRECISIONS, Precision
 from model.bundle.reader import Bundle
 from model.errors import BadInput
 from model.export import precision
 from model.export.golden_texts import GOLDEN_TEXTS
 from model.export.graph import OPSET, PARITY, ExportError, export_graph
 from model.export.package import main, package
+from model.export.precision import HeadFigures
 from model.export.quantise import quantise
+from model.export.weights import first_nonfinite
+from model.spec import PackageJob, PackageSpec
 from model.train.network import MultiHeadNetwork, load_fitted
 
 LABELS = {"topic": ("weather", "food", "animal"), "names": ("sun", "tea", "cat", "fox")}
@@ -114,15 +120,8 @@ def test_the_card_tells_where_it_comes_from_and_why_this_precision(tiny_bundles:
 def test_precision_is_chosen_by_what_int8_costs(
     tiny_fitted: Path, tiny_rows: Path, tmp_path: Path, tolerance: float, expected: str
 ) -> None:
-    bundle = package(
-        tiny_fitted,
-        tmp_path / "bundle",
-        name="tiny",
-        rows=tiny_rows,
-        provenance={},
-        int8_tolerance=tolerance,
-        threads=1,
-    )
+    job = PackageJob(fitted=tiny_fitted, out=tmp_path / "bundle", name="tiny", rows=tiny_rows, threads=1)
+    bundle = package(replace(job, package=PackageSpec(int8_tolerance=tolerance)))
     assert bundle.card.precision == expected
     assert "largest loss:" in bundle.card.precision_reason
     assert f"tolerance {tolerance:g}" in bundle.card.precision_reason
@@ -132,13 +131,26 @@ def figures(**values: float) -> dict[str, dict[str, float]]:
     return {head: {"accuracy": value, "rows": 100.0} for head, value in values.items()}
 
 
+def chosen(exact: HeadFigures, rounded: HeadFigures, tolerance: float) -> precision.Choice:
+    return precision.choose(PackageSpec(int8_tolerance=tolerance), {"float32": exact, "int8": rounded})
+
+
 def test_one_head_beyond_the_tolerance_decides_for_float32() -> None:
     exact = figures(a=0.9, b=0.8)
-    assert precision.choose(exact, figures(a=0.896, b=0.9), tolerance=0.005).precision == "int8"
-    refused = precision.choose(exact, figures(a=0.894, b=0.9), tolerance=0.005)
+    assert chosen(exact, figures(a=0.896, b=0.9), 0.005).precision == "int8"
+    refused = chosen(exact, figures(a=0.894, b=0.9), 0.005)
     assert refused.precision == "float32"
     assert "a accuracy 0.9000 in float32, 0.8940 in int8, on 100 validation rows" in refused.reason
-    assert precision.choose(exact, figures(a=0.9), tolerance=0.005).precision == "float32"
+    assert chosen(exact, figures(a=0.9), 0.005).precision == "float32"
+
+
+def test_the_command_takes_its_tolerance_from_the_spec(
+    tiny_fitted: Path, tiny_rows: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    main([str(tiny_fitted), "--out", str(out), "--name", "tiny", "--rows", str(tiny_rows), "--threads", "1"])
+    reason = Bundle.load(out, threads=1).card.precision_reason
+    assert reason.endswith(f"tolerance {PackageSpec().int8_tolerance:g})")
 
 
 @settings(deadline=None)
@@ -146,9 +158,9 @@ def test_one_head_beyond_the_tolerance_decides_for_float32() -> None:
 def test_a_wider_tolerance_never_takes_int8_away(
     exact: float, rounded: float, narrow: float, more: float
 ) -> None:
-    chosen = precision.choose(figures(a=exact), figures(a=rounded), tolerance=narrow).precision
-    wider = precision.choose(figures(a=exact), figures(a=rounded), tolerance=narrow + more).precision
-    assert (chosen, wider) != ("int8", "float32")
+    at_first = chosen(figures(a=exact), figures(a=rounded), narrow).precision
+    wider = chosen(figures(a=exact), figures(a=rounded), narrow + more).precision
+    assert (at_first, wider) != ("int8", "float32")
 
 
 def test_the_validation_sample_is_labelled_bounded_and_the_same_every_time(
@@ -199,16 +211,71 @@ def test_a_training_that_diverged_is_not_packaged(tiny_fitted: Path, tiny_rows: 
     weights = load_file(folder / "weights.safetensors")
     weights["encoder.embeddings.word_embeddings.weight"][-1, 0] = float("nan")
     save_file(weights, folder / "weights.safetensors")
-    with pytest.raises((ExportError, BadInput), match=r"not finite|differs"):
-        package(folder, tmp_path / "bundle", name="tiny", rows=tiny_rows, provenance={}, threads=1)
+    with pytest.raises(ExportError, match=r"not finite|differs"):
+        package(PackageJob(fitted=folder, out=tmp_path / "bundle", name="tiny", rows=tiny_rows, threads=1))
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_weight_is_looked_at(tiny_bundles: dict[str, Path], precision: Precision, bad: float) -> None:
+    """Vectors of rare words and scales of 8-bit weights included, which golden texts may not use."""
+    model = onnx.load(tiny_bundles[precision] / "model.onnx")
+    assert first_nonfinite(model) is None
+    floats = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
+    looked_at = [t for t in floats if np.prod(t.dims) > 1]
+    assert len(looked_at) >= 8
+    for tensor in looked_at:
+        whole = onnx.TensorProto()
+        whole.CopyFrom(tensor)
+        values = numpy_helper.to_array(tensor).copy()
+        values.reshape(-1)[-1] = bad
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+        assert first_nonfinite(model) == tensor.name
+        tensor.CopyFrom(whole)
+
+
+def constant(values: np.ndarray) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(values, "w"))
+
+
+def model_of(*nodes: onnx.NodeProto, **more: Any) -> onnx.ModelProto:
+    return helper.make_model(helper.make_graph(nodes, "g", [], [], **more))
+
+
+NAN_PAIR = np.array([1.0, np.nan], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        (model_of(constant(NAN_PAIR)), "w"),
+        (
+            model_of(helper.make_node("If", ["x"], ["y"], then_branch=model_of(constant(NAN_PAIR)).graph)),
+            "w",
+        ),
+        (
+            helper.make_model(
+                model_of().graph, functions=[helper.make_function("d", "f", [], [], [constant(NAN_PAIR)], [])]
+            ),
+            "w",
+        ),
+        (model_of(initializer=[helper.make_tensor("w", onnx.TensorProto.BFLOAT16, [2], [1.0, np.inf])]), "w"),
+        (model_of(initializer=[helper.make_tensor("w", onnx.TensorProto.FLOAT, [2], [1.0, np.nan])]), "w"),
+        (model_of(constant(np.array([-np.inf], np.float32))), None),  # how graphs write masks
+        (model_of(constant(np.array([np.nan], np.float32))), "w"),
+        (model_of(constant(np.array([1, 2], np.int64))), None),
+    ],
+)
+def test_weights_are_found_wherever_a_graph_keeps_them(model: onnx.ModelProto, found: str | None) -> None:
+    assert first_nonfinite(model) == found
 
 
 def test_a_head_without_calibration_is_named(tiny_fitted: Path, tiny_rows: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_fitted, tmp_path / "fitted"))
     (folder / "calibration.json").write_text('{"topic": {"temperature": 1.0}}')
     with pytest.raises(BadInput, match="no head 'names'"):
-        package(folder, tmp_path / "bundle", name="tiny", rows=tiny_rows, provenance={}, threads=1)
+        package(PackageJob(fitted=folder, out=tmp_path / "bundle", name="tiny", rows=tiny_rows, threads=1))
 
 
 def test_golden_texts_are_sixteen_and_varied() -> None:

@@ -115,12 +115,12 @@ def test_killed_at_any_step_it_resumes_to_the_same_bits(job: FitJob, tmp_path: P
     for stop in (2, 5, 8, 13):
         broken = replace(job, out=str(tmp_path / f"broken{stop}"), train=recipe)
 
-        def tell(event: Mapping[str, Any], stop: int = stop) -> None:
+        def on_event(event: Mapping[str, Any], stop: int = stop) -> None:
             if event["event"] == "step" and event["step"] == stop:
                 raise Killed
 
         with pytest.raises(Killed):
-            fit(broken, tell)
+            fit(broken, on_event)
         assert not (Path(broken.out) / "fit.json").exists()
         torch.manual_seed(999)
         events: list[Mapping[str, Any]] = []
@@ -157,12 +157,12 @@ def test_kill_minus_nine_and_resume(job: FitJob, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_recipe_is_not_taken_up(job: FitJob, tmp_path: Path) -> None:
-    def tell(event: Mapping[str, Any]) -> None:
+    def on_event(event: Mapping[str, Any]) -> None:
         if event["event"] == "step" and event["step"] == 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(job, tell)
+        fit(job, on_event)
     changed = replace(job, train=replace(RECIPE, learning_rate=2e-3))
     fresh = replace(changed, out=str(tmp_path / "fresh"))
     fit(changed, _silent)
@@ -210,7 +210,7 @@ def test_teachers_answer_every_row_and_change_the_student(
     baseline = replace(job, heads={"topic": job.heads["topic"]}, labelled_only=True)
     fit(baseline, _silent)
     files = teach(
-        Path(baseline.out), tiny_rows, tmp_path / "teacher", threads=1, precision="float32", tell=_silent
+        Path(baseline.out), tiny_rows, tmp_path / "teacher", threads=1, precision="float32", on_event=_silent
     )
     logits = np.load(files["topic"])
     assert logits.shape == (120, 3) and logits.dtype == np.float32 and np.isfinite(logits).all()

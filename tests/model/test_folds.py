@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import BadInput
+from model.events import ignore_event
 from model.folds import NO_FOLD, deal_folds, fill_in, write_fold
 from model.rows import open_rows
 from model.spec import BackboneSpec, FitJob, SplitName, TrainSpec
@@ -122,7 +123,7 @@ def test_a_row_is_answered_by_a_model_that_was_fitted_without_it(
             split=split,
             threads=1,
             precision="float32",
-            tell=lambda event: None,
+            on_event=ignore_event,
         )
         return np.load(files["topic"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,16 +11,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.measure.frequencies import label_shares, prior_loss
+from model.spec import HeadSpec, TrainSpec
 from model.train.losses import (
+    Teaching,
     distillation_loss,
     hard_loss,
     head_loss,
     head_scale,
-    label_shares,
     multiclass_loss,
     multilabel_loss,
-    prior_loss,
 )
+
+TWO = HeadSpec(kind="multiclass", labels=("a", "b"))
 
 
 def test_multiclass_by_hand() -> None:
@@ -120,7 +124,7 @@ def test_prior_loss_has_a_floor() -> None:
 def test_a_balanced_head_that_answers_frequencies_loses_its_weight_in_a_mean_batch() -> None:
     targets = np.array([0, 0, 0, 1] * 8, np.int32)
     weights = np.ones(32, np.float32)
-    scale = head_scale("multiclass", targets, weights, 2, weight=1.7, balance=True, batches=4, mixing=0.5)
+    scale = head_scale(replace(TWO, weight=1.7), targets, weights, TrainSpec(mixing_exponent=0.5), batches=4)
     logits = torch.log(torch.tensor([[0.75, 0.25]])).expand(8, 2)
     loss = head_loss(scale, logits, torch.tensor([0, 0, 0, 1] * 2), torch.ones(8))
     assert loss.item() == pytest.approx(1.7, rel=1e-5)
@@ -130,19 +134,19 @@ def test_a_balanced_head_that_answers_frequencies_loses_its_weight_in_a_mean_bat
 def test_mixing_weighs_a_head_by_its_share_of_labelled_rows(mixing: float, factor: float) -> None:
     targets = np.array([0, 1, -1, -1, -1, -1, -1, -1], np.int32)  # a quarter is labelled
     ones = np.ones(8, np.float32)
-    scale = head_scale("multiclass", targets, ones, 2, weight=1.0, balance=False, batches=1, mixing=mixing)
+    recipe = TrainSpec(balance_losses=False, mixing_exponent=mixing)
+    scale = head_scale(TWO, targets, ones, recipe, batches=1)
     loss = head_loss(scale, torch.zeros(8, 2), torch.tensor(targets, dtype=torch.int64), torch.ones(8))
     assert loss.item() == pytest.approx(factor * math.log(2), rel=1e-5)
 
 
 def test_rows_without_a_label_still_learn_from_the_teacher() -> None:
-    scale = head_scale(
-        "multiclass", np.array([0, -1], np.int32), np.ones(2, np.float32), 2,
-        weight=1.0, balance=False, batches=1, mixing=0.0,
-    )  # fmt: skip
+    recipe = TrainSpec(balance_losses=False, mixing_exponent=0.0)
+    scale = head_scale(TWO, np.array([0, -1], np.int32), np.ones(2, np.float32), recipe, batches=1)
     logits = torch.zeros(2, 2, requires_grad=True)
     teacher = torch.tensor([[0.0, 3.0], [0.0, 3.0]])
-    loss = head_loss(scale, logits, torch.tensor([0, -1]), torch.ones(2), teacher=teacher, teacher_share=0.5)
+    teaching = Teaching(teacher, share=0.5)
+    loss = head_loss(scale, logits, torch.tensor([0, -1]), torch.ones(2), teaching=teaching)
     torch.autograd.backward(loss)
     assert logits.grad is not None
     assert logits.grad[1, 1] < 0  # towards the teacher's answer

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from model.rows import open_rows
-from model.spec import BackboneSpec, HeadSpec
+from model.spec import BackboneSpec, HeadSpec, TrainSpec
 from model.train.backbone import load_encoder, resolve
 from model.train.losses import head_loss, head_scale
 from model.train.network import MultiHeadNetwork, describe_network, rebuild_network
@@ -29,6 +29,7 @@ def _network(folder: Path, pooling: str) -> MultiHeadNetwork:
 
 IDS = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0]])
 MASK = (IDS != 0).long()
+UNBALANCED = TrainSpec(balance_losses=False, mixing_exponent=0.5)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "attention"])
@@ -55,13 +56,9 @@ def test_unlabelled_targets_never_change_another_heads_gradient(tiny_backbone: P
         targets = {"type": torch.tensor(targets_of_type), "many": torch.tensor([[1, 0], [0, -1]])}
         total = torch.zeros(())
         for name, head in HEADS.items():
-            scale = head_scale(
-                head.kind, targets["many"].numpy(), torch.ones(2).numpy(), 2,
-                weight=1.0, balance=False, batches=1, mixing=0.5,
-            ) if name == "many" else head_scale(
-                head.kind, torch.tensor([0, 1]).numpy(), torch.ones(2).numpy(), 3,
-                weight=1.0, balance=False, batches=1, mixing=0.5,
-            )  # fmt: skip
+            # The scale comes from all training rows, of which these are a batch.
+            seen = targets["many"] if name == "many" else torch.tensor([0, 1])
+            scale = head_scale(head, seen.numpy(), torch.ones(2).numpy(), UNBALANCED, batches=1)
             total = total + head_loss(scale, logits[name], targets[name], torch.ones(2))
         torch.autograd.backward(total)
         return {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
@@ -74,11 +71,9 @@ def test_unlabelled_targets_never_change_another_heads_gradient(tiny_backbone: P
     def encoder_gradient_of_many_alone() -> dict[str, torch.Tensor]:
         network = _network(tiny_backbone, "attention")
         logits = network(IDS, MASK)["many"]
-        scale = head_scale(
-            "multilabel", torch.tensor([[1, 0], [0, -1]]).numpy(), torch.ones(2).numpy(), 2,
-            weight=1.0, balance=False, batches=1, mixing=0.5,
-        )  # fmt: skip
-        torch.autograd.backward(head_loss(scale, logits, torch.tensor([[1, 0], [0, -1]]), torch.ones(2)))
+        targets = torch.tensor([[1, 0], [0, -1]])
+        scale = head_scale(HEADS["many"], targets.numpy(), torch.ones(2).numpy(), UNBALANCED, batches=1)
+        torch.autograd.backward(head_loss(scale, logits, targets, torch.ones(2)))
         return {n: p.grad for n, p in network.encoder.named_parameters() if p.grad is not None}
 
     for name, gradient in encoder_gradient_of_many_alone().items():

@@ -13,7 +13,7 @@ import pytest
 
 from model.export.package import package
 from model.rows import open_rows
-from model.spec import BackboneSpec, FitJob, TrainSpec
+from model.spec import BackboneSpec, FitJob, PackageJob, TrainSpec
 from model.train.fit import fit
 
 RECIPE = TrainSpec(
@@ -67,9 +67,7 @@ def tuned(rows: Path, backbone: Path, place: Path) -> dict[str, bytes]:
         out=str(place / "fitted"),
     )
     fit(job, _silent)
-    package(
-        place / "fitted", place / "bundle", name="tiny", rows=rows, provenance={}, wanted="auto", threads=1
-    )
+    package(PackageJob(fitted=place / "fitted", out=place / "bundle", name="tiny", rows=rows, threads=1))
     card = json.loads((place / "bundle" / "card.json").read_text())
     found = {name: (place / "fitted" / name).read_bytes() for name in TUNED}
     # Thresholds, temperatures, the precision that was chosen and why, figures on validation rows.

@@ -15,8 +15,8 @@ import pytest
 
 from model.rows import open_rows
 from model.spec import BackboneSpec, FitJob, TrainSpec
+from model.train.device import Processes
 from model.train.fit import fit
-from model.train.processes import Processes
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -69,7 +69,7 @@ def test_two_processes_have_the_losses_of_one(tiny_backbone: Path, tiny_rows: Pa
     )
     assert done.returncode == 0, done.stderr[-3000:]
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [e["event"] for e in events].count("done") == 1, "only the main process tells"
+    assert [e["event"] for e in events].count("done") == 1, "only the main process reports"
     one, two = (json.loads((Path(job.out) / "history.json").read_text()) for job in (alone, both))
     assert len(one["steps"]) == len(two["steps"]) == 16
     for here, there in zip(one["steps"], two["steps"], strict=True):

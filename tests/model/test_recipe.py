@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,27 +16,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from model.measure.frequencies import MOST_LABEL_WEIGHT, label_weights
 from model.rows import open_rows
-from model.spec import BackboneSpec, FitJob, HeadKind, TrainSpec
+from model.spec import BackboneSpec, FitJob, HeadKind, HeadSpec, LossForm, TrainSpec
 from model.train.fit import fit
-from model.train.loop import teacher_share_at
 from model.train.losses import (
-    MOST_LABEL_WEIGHT,
     HeadScale,
-    LossForm,
     LossShape,
     hard_loss,
     head_loss,
     head_scale,
-    label_weights,
     multiclass_loss,
     multilabel_loss,
 )
 from model.train.network import MultiHeadNetwork
+from model.train.objective import teacher_share_at
 from model.train.optimizer import levels_below_top, make_optimizer, plateaus, rate_factor
 
 LN3 = math.log(3)
 ONE = torch.ones(1)
+TWO = HeadSpec(kind="multiclass", labels=("a", "b"))
 
 
 def test_label_smoothing_by_hand() -> None:
@@ -83,7 +82,7 @@ def test_weights_of_rare_labels_by_hand() -> None:
     assert loss.item() == pytest.approx(6 * math.log(2), abs=1e-6)
 
 
-FORMS = st.sampled_from(["cross_entropy", "focal", "asymmetric"])
+FORMS = st.sampled_from(get_args(LossForm))
 
 
 @given(
@@ -137,7 +136,8 @@ def test_two_losses_are_weighed_by_pi() -> None:
     logits = torch.zeros(16, 2)
 
     def loss(weight: float) -> float:
-        scale = head_scale("multiclass", targets, ones, 2, weight=weight, balance=True, batches=1, mixing=0.5)
+        recipe = TrainSpec(mixing_exponent=0.5)
+        scale = head_scale(replace(TWO, weight=weight), targets, ones, recipe, batches=1)
         return head_loss(scale, logits, torch.tensor(targets, dtype=torch.int64), torch.ones(16)).item()
 
     assert 0.3 * loss(1.0) + 0.7 * loss(1.0) == pytest.approx(loss(0.3) + loss(0.7), rel=1e-6)
@@ -154,10 +154,8 @@ def test_teachers_may_count_by_their_heads_rows() -> None:
     targets, ones = np.array([0, 1] + [-1] * 6, np.int32), np.ones(8, np.float32)  # a quarter is labelled
 
     def soft(exponent: float) -> float:
-        return head_scale(
-            "multiclass", targets, ones, 2, weight=1.0, balance=False, batches=1, mixing=0.5,
-            teacher_mixing=exponent,
-        ).soft  # fmt: skip
+        recipe = TrainSpec(balance_losses=False, distillation_mixing=exponent)
+        return head_scale(TWO, targets, ones, recipe, batches=1).soft
 
     assert [soft(0.0), soft(0.5), soft(1.0)] == pytest.approx([1 / 8, 1 / 16, 1 / 32])
 
@@ -204,9 +202,10 @@ def test_lower_layers_learn_more_slowly(tiny_backbone: Path) -> None:
 
     encoder = BertModel.from_pretrained(tiny_backbone, add_pooling_layer=False)
     network = MultiHeadNetwork(encoder, {"a": 2}, pooling="mean", dropout=0.0)
-    optimizer = make_optimizer(
-        network, learning_rate=1.0, head_learning_rate=5.0, weight_decay=0.1, layer_decay=0.5, beta2=0.99
+    recipe = TrainSpec(
+        learning_rate=1.0, head_learning_rate=5.0, weight_decay=0.1, layer_decay=0.5, adam_beta2=0.99
     )
+    optimizer = make_optimizer(network, recipe)
     rate = {id(p): g["peak_lr"] for g in optimizer.param_groups for p in g["params"]}
     rates = {name: rate[id(p)] for name, p in network.named_parameters()}
     assert rates["encoder.encoder.layer.1.output.dense.weight"] == 1.0
@@ -291,13 +290,13 @@ def test_a_training_that_gains_nothing_more_ends_early_and_resumes_alike(
     class Killed(Exception):
         pass
 
-    def tell(event: Mapping[str, Any]) -> None:
+    def on_event(event: Mapping[str, Any]) -> None:
         if event["event"] == "step" and event["step"] == 12:
             raise Killed
 
     broken = replace(job, train=recipe, out=str(tmp_path / "broken"))
     with pytest.raises(Killed):
-        fit(broken, tell)
+        fit(broken, on_event)
     again = fit(broken, _silent)
     assert again["epochs"] == facts["epochs"]
     assert json.loads((Path(broken.out) / "history.json").read_text()) == history

@@ -69,7 +69,7 @@ def test_pickled_arrays_are_refused(copy: Path) -> None:
 
 def test_heads_of_the_job_must_be_the_folders(tiny_rows: Path) -> None:
     other = HeadSpec(kind="multiclass", labels=("food", "weather", "animal"))
-    with pytest.raises(BadInput, match="names and order must be the same"):
+    with pytest.raises(BadInput, match="names and order must be equal"):
         open_rows(tiny_rows, {"topic": other})
     with pytest.raises(BadInput, match="no head 'mood'; it has topic, names"):
         open_rows(tiny_rows, {"mood": other})
@@ -94,9 +94,22 @@ def test_tokens_are_made_once_and_found_again(tiny_backbone: Path, copy: Path, t
     direct = tokenise(part.texts(), load_tokenizer(backbone, 8))
     assert tokens.ids.tolist() == direct.ids.tolist()
     assert tokens.lengths.max() == 8
-    (entry,) = list(cache.iterdir())
+    (entry,) = [path for path in cache.iterdir() if path.is_dir()]
     os.utime(entry / "ids.npy", (1, 1))
     cached_tokens(part, load_tokenizer(backbone, 8), cache)
     assert (entry / "ids.npy").stat().st_mtime == 1  # not written again
     cached_tokens(part, load_tokenizer(backbone, 9), cache)
-    assert len(list(cache.iterdir())) == 2  # another cut is another entry
+    entries = [path for path in cache.iterdir() if path.is_dir()]
+    assert len(entries) == 2  # another cut is another entry
+
+
+def test_tokens_that_a_killed_process_left_half_written_are_made_anew(
+    tiny_backbone: Path, copy: Path, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(resolve(BackboneSpec(name=str(tiny_backbone))), 8)
+    part, cache = open_rows(copy).split("test"), tmp_path / "tokens"
+    whole = cached_tokens(part, tokenizer, cache).ids.tolist()
+    (entry,) = [path for path in cache.iterdir() if path.is_dir()]
+    (entry / ".complete").unlink()
+    (entry / "ids.npy").write_bytes(b"half")
+    assert cached_tokens(part, tokenizer, cache).ids.tolist() == whole

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from model.errors import BadInput
-from model.measure.timing import TimingError, TimingJob, main, read_job, time_bundles
+from model.measure.timed_process import TimingError
+from model.measure.timing import TimingJob, main, read_job, time_bundles
 
 NAMES = {"shared", "baseline:topic", "control"}
 

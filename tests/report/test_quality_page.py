@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
+from expectations.data.check import RuleOutcome
 from expectations.data.gate import judge_data
 from expectations.spec import DataRules
 from expectations.stats.cooccurrence import cooccurrence
@@ -52,6 +53,11 @@ def test_a_badge_has_a_tone_for_what_it_knows() -> None:
     assert 'class="badge good"' in badge("pass")
     assert 'class="badge bad"' in badge("not met")
     assert 'class="badge neutral"' in badge(HOSTILE) and "<img" not in badge(HOSTILE)
+
+
+@pytest.mark.parametrize("outcome", get_args(RuleOutcome))
+def test_every_outcome_of_a_rule_has_a_tone(outcome: RuleOutcome) -> None:
+    assert ("neutral" in badge(outcome)) == (outcome == "not looked at")
 
 
 def test_markup_is_kept() -> None:
@@ -131,7 +137,7 @@ def test_the_page_shows_what_was_found_and_never_a_text(
         "Entropy, bits",
     ):
         assert shown in html, shown
-    text = Path(judged.findings_csv).read_text(encoding="utf-8")
+    text = Path(judged.offending_csv).read_text(encoding="utf-8")
     assert "'=cmd" in text and '"=cmd' not in text
 
 

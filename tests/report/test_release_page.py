@@ -10,7 +10,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from expectations.gates.accuracy import judge_accuracy, judge_champion
+from expectations.gates.accuracy import judge_accuracy
+from expectations.gates.champion import judge_champion
 from expectations.gates.latency import judge_latency
 from expectations.gates.memory import judge_memory
 from expectations.gates.scores import HeadScores

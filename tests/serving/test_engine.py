@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from serving.http.engine import Engine
+from serving.http.engine import Engine, EngineEvents
 from serving.store import signing
 from serving.store.override import Override
 from serving.store.pointer import write_pointer
@@ -49,7 +49,7 @@ def test_staged_but_not_promoted_version_never_serves(shop: Any) -> None:
 def test_bad_candidate_leaves_the_old_one_serving(shop: Any, spoil: Spoil) -> None:
     shop.release(1)
     refused = []
-    engine = engine_of(shop, on_refusal=refused.append)
+    engine = engine_of(shop, events=EngineEvents(on_refusal=refused.append))
     engine.look(cold=True)
     spoil(shop, shop.release(2), 2)
     engine.look()

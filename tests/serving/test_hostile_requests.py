@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 
 from serving import client
-from tests.campaigns.requests import bodies, schema_cases, tell
+from tests.campaigns.requests import bodies, counted, schema_cases
 from tests.support.hostile_requests import CANARY, LEAKS, RAW, Hostile, by_hand, flaws, send, send_raw
 
 HOSTILE = list(by_hand())
@@ -73,9 +73,9 @@ def test_no_json_and_no_bytes_make_it_fail(url: str, asked: tuple[str, bytes]) -
 
 
 def test_what_a_schema_fuzzer_sends_is_answered_as_the_schema_says(url: str) -> None:
-    told = tell(lambda each: schema_cases(url, 60, each))
-    assert told.sent >= 60
-    assert not told.flaws
+    replies = counted(lambda count: schema_cases(url, 60, count))
+    assert replies.sent >= 60
+    assert not replies.flaws
 
 
 def test_a_reply_that_leaks_would_be_seen() -> None:

@@ -14,7 +14,7 @@ import pytest
 from expectations.gates.http import http_timings_from_json, judge_http
 from expectations.spec import GateRules
 from serving.process import http_timing
-from serving.process.http_timing import measure_http
+from serving.process.http_timing import HttpTimingJob, measure_http
 from serving.spec import DeploySpec
 from serving.store.manifest import ReleaseRefused, verify_release
 from serving.store.signing import ensure_key_pair
@@ -30,15 +30,17 @@ def measure(tmp_path: Path, deploy_spec: DeploySpec) -> Callable[[Path], dict[st
 
     def measure(bundle: Path) -> dict[str, Any]:
         return measure_http(
-            "toy",
-            bundle,
-            deploy=deploy_spec,
-            texts=texts,
-            requests=RULES.http_requests,
-            rate_per_s=RULES.http_rate_per_s,
-            threads=RULES.latency_threads,
-            seed=3,
-            log=tmp_path / "http.log",
+            HttpTimingJob(
+                name="toy",
+                bundle=bundle,
+                deploy=deploy_spec,
+                texts=texts,
+                requests=RULES.http_requests,
+                rate_per_s=RULES.http_rate_per_s,
+                threads=RULES.latency_threads,
+                seed=3,
+                log=tmp_path / "http.log",
+            )
         )
 
     return measure

@@ -10,8 +10,10 @@ import urllib.parse
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from serving import client
+from serving.http.requests import InvocationsRequest, PredictRequest
 from tests.support.hostile_requests import CANARY, send
 
 
@@ -117,3 +119,60 @@ def test_replies_on_an_open_connection_do_not_wait_for_acknowledgements(url: str
         times_ms.append((time.perf_counter() - begin) * 1000)
     connection.close()
     assert statistics.median(times_ms) < 30  # 40 and more with Nagle's algorithm on
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "code", "message"),
+    [
+        ("/predict", {"all": True}, "texts_missing", '"texts" is missing'),
+        ("/predict", {"texts": 3}, "wrong_type", '"texts" must be a valid string or a valid list'),
+        ("/predict", {"texts": ["x", 3]}, "wrong_type", '"texts.1" must be a valid string'),
+        ("/predict", {"texts": "x", "all": 1}, "wrong_type", '"all" must be a valid boolean'),
+        ("/predict", {"texts": "x", "zq": 1}, "unknown_field", "known fields are all, texts"),
+        ("/predict", {"texts": []}, "no_texts", "there is no text to answer"),
+        ("/predict", {"texts": ["x", " "]}, "text_blank", "text 1 is blank"),
+        ("/predict", {"texts": ["x"] * 9}, "too_many_texts", "at most 8 texts a request"),
+        ("/predict", {"texts": "y" * 1001}, "text_too_long", "text 0 has more than 1000 characters"),
+        ("/predict", {"texts": "\ud800"}, "not_unicode", "text 0 holds half of a surrogate pair"),
+        (
+            "/invocations",
+            {"inputs": "x", "instances": ["x"]},
+            "one_format",
+            "give exactly one of dataframe_split, dataframe_records, inputs, instances",
+        ),
+        (
+            "/invocations",
+            {"dataframe_split": {"data": [["x"]]}},
+            "columns_missing",
+            '"dataframe_split.columns" is missing',
+        ),
+        ("/invocations", {"instances": ["x", [1]]}, "wrong_type", None),
+        (
+            "/invocations",
+            {"instances": [{"a": "x", "b": "y"}]},
+            "no_text_column",
+            'row 0 needs a field "text"',
+        ),
+        ("/invocations", {"inputs": "x", "params": {"zq": 1}}, "unknown_field", "known fields are all"),
+    ],
+)
+def test_a_refusal_names_the_place_and_what_is_expected(
+    url: str, route: str, body: dict[str, Any], code: str, message: str | None
+) -> None:
+    status, _, reply = client.request(url, "POST", route, body)
+    error = json.loads(reply)["error"]
+    assert (status, error["code"]) == (422, code)
+    assert message in (None, error["message"])
+
+
+def test_a_body_with_thousands_of_flaws_is_refused_as_quickly_as_one_with_a_single_flaw() -> None:
+    """The first flaw is enough: each further one would cost time and memory."""
+    for model, raw in (
+        (PredictRequest, {"texts": [1] * 300_000}),
+        (PredictRequest, {f"{number}": 1 for number in range(100_000)}),
+        (InvocationsRequest, {"instances": [[1]] * 300_000}),
+        (InvocationsRequest, {"dataframe_split": {"columns": ["text"], "data": [1] * 300_000}}),
+    ):
+        with pytest.raises(ValidationError) as error:
+            model.model_validate(raw)
+        assert error.value.error_count() <= 3

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import psutil
 import pytest
 from onnx import numpy_helper
 
 from serving import client
 from serving.process import control as process
-from serving.process.server import listen, take_no_more
+from serving.process.job import OF_THE_DEPLOYMENT, endpoint_job, job_file, read_job
+from serving.processes import process_start
+from serving.spec import DeploySpec
 from tests.support.load import Client
 
 
@@ -47,6 +50,51 @@ def test_starts_once_is_found_and_stops(shop: Any, start: Any, spec: Any) -> Non
         client.get(state.url, "/health")
 
 
+def test_the_job_file_holds_all_that_the_process_reads_and_names_the_project(
+    shop: Any, start: Any, spec: Any
+) -> None:
+    shop.release(1)
+    state = start(spec)
+    state_file = shop.root / "endpoints" / "0.json"
+    wanted = endpoint_job(shop.folder.path, shop.public_key, spec, state_file)
+    assert read_job(job_file(state_file)) == wanted
+    shown = psutil.Process(state.pid).cmdline()
+    assert shown[-3:] == ["-m", "serving", str(state_file.with_suffix(".job"))]
+    process.stop(state_file)
+    assert not job_file(state_file).exists()
+
+
+def test_a_job_differs_by_what_the_process_reads_and_by_nothing_else(shop: Any, spec: Any) -> None:
+    changes: dict[str, Any] = {
+        field.name: {"a": "b"} if field.name == "target_config" else changed(getattr(spec, field.name))
+        for field in dataclasses.fields(DeploySpec)
+    }
+    same = {
+        name
+        for name, value in changes.items()
+        if endpoint_job(
+            shop.folder.path, shop.public_key, dataclasses.replace(spec, **{name: value}), shop.root / "s"
+        )
+        == endpoint_job(shop.folder.path, shop.public_key, spec, shop.root / "s")
+    }
+    assert same == set(OF_THE_DEPLOYMENT)
+    assert read_job(Path(command_of(shop, spec)[-1])).deploy.threads == spec.threads
+
+
+def changed(value: Any) -> Any:
+    """Another value of its type."""
+    if isinstance(value, bool):
+        return not value
+    return "other" if value is None or isinstance(value, str) else value + 1
+
+
+def test_help_describes_the_job_file() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "serving", "--help"], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert '"public_key"' in done.stdout and "--listen-fd" not in done.stdout
+
+
 def test_listens_on_loopback_only(shop: Any, start: Any) -> None:
     shop.release(1)
     assert start().host == "127.0.0.1"
@@ -58,9 +106,7 @@ def test_taken_port_is_one_clear_message(shop: Any, spec: Any) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = process.serve_command(
-            shop.folder.path, shop.public_key, dataclasses.replace(spec, port=port), shop.root / "s.json"
-        )
+        command = command_of(shop, dataclasses.replace(spec, port=port))
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
@@ -76,20 +122,39 @@ def test_taken_port_is_one_clear_message(shop: Any, spec: Any) -> None:
     assert not (shop.root / "s.json").exists()
 
 
+def command_of(shop: Any, spec: Any) -> list[str]:
+    """The command that runs the endpoint of the shop; its job file is written."""
+    job = endpoint_job(shop.folder.path, shop.public_key, spec, shop.root / "s.json")
+    return process.serve_command(job)
+
+
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("change", "reason"),
     [
-        ({"--public-key": "missing.pub"}, "public key"),
-        ({"--token-file": "missing.token"}, "token file"),
-        ({"--threads": "0"}, "expected 1 or more"),
-        ({"--port": "70000"}, "expected a port"),
-        ({"--poll-s": "nan"}, "above 0"),
+        ({"public_key": "missing.pub"}, "public key missing.pub: can't be read"),
+        ({"public_key": None}, "public_key: Input is not a valid path"),
+        ({"releases": ...}, "releases: Field required"),
+        ({"threads": 2}, "threads: Unexpected keyword argument"),
+        ({"deploy": {"token_file": "missing.token"}}, "token file"),
+        ({"deploy": {"threads": 0}}, "deploy.threads: Input should be greater than or equal to 1, seen 0"),
+        ({"deploy": {"port": 70000}}, "deploy.port: Input should be less than or equal to 65535, seen 70000"),
+        ({"deploy": {"poll_s": "nan"}}, "deploy.poll_s: Input should be"),
+        ({"deploy": {"theads": 1}}, "deploy.theads: Unexpected keyword argument"),
+        (None, "job file"),
+        ("{", "Invalid JSON"),
     ],
 )
-def test_wrong_usage_ends_with_2(shop: Any, spec: Any, changes: dict[str, str], reason: str) -> None:
-    command = process.serve_command(shop.folder.path, shop.public_key, spec, shop.root / "s.json")
-    for option, value in changes.items():
-        command += [option, value]
+def test_wrong_usage_ends_with_2(shop: Any, spec: Any, change: Any, reason: str) -> None:
+    *command, path = command_of(shop, spec)
+    raw = json.loads(Path(path).read_text())
+    if isinstance(change, dict):
+        raw = {key: value for key, value in {**raw, **change}.items() if value is not ...}
+        Path(path).write_text(json.dumps(raw))
+    elif change is None:
+        Path(path).unlink()
+    else:
+        Path(path).write_text(change)
+    command.append(path)
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert reason in done.stderr
@@ -105,24 +170,24 @@ def test_start_without_a_good_version_says_why_and_leaves_nothing(shop: Any, spe
     assert process.status(state_file) is None
 
 
-def test_process_of_somebody_else_is_never_signalled(shop: Any) -> None:
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+def test_another_process_with_the_id_of_an_endpoint_is_never_signalled(shop: Any) -> None:
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        ticks = process.start_ticks(stranger.pid)
+        ticks = process_start(other.pid)
         assert ticks is not None
         # The id of an endpoint that is gone, reused by another process.
         state = process.EndpointState(
-            pid=stranger.pid, start_ticks=ticks - 1, host="127.0.0.1", port=1, name="toy", started=""
+            pid=other.pid, start_ticks=ticks - 1, host="127.0.0.1", port=1, name="toy", started=""
         )
         state_file = shop.root / "s.json"
         state_file.write_text(json.dumps(dataclasses.asdict(state)))
         assert process.status(state_file) is None
         assert not process.stop(state_file)
         time.sleep(0.1)
-        assert stranger.poll() is None
+        assert other.poll() is None
     finally:
-        stranger.kill()
-        stranger.wait()
+        other.kill()
+        other.wait()
 
 
 def test_token_is_asked_for_where_one_is_set(shop: Any, start: Any, spec: Any) -> None:
@@ -156,12 +221,7 @@ def test_token_that_others_may_read_is_refused(shop: Any, spec: Any) -> None:
     token_file = shop.root / "token"
     token_file.write_text("a-long-enough-token-4711")
     token_file.chmod(0o644)
-    command = process.serve_command(
-        shop.folder.path,
-        shop.public_key,
-        dataclasses.replace(spec, token_file=str(token_file)),
-        shop.root / "s.json",
-    )
+    command = command_of(shop, dataclasses.replace(spec, token_file=str(token_file)))
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, "0644" in done.stderr) == (2, True)
     assert "4711" not in done.stderr
@@ -282,30 +342,11 @@ def test_failure_inside_the_model_is_a_small_500_and_nothing_more(shop: Any, sta
     assert client.ask(url, "rain")["version"] == 1
 
 
-def test_who_connected_before_the_end_is_answered_and_who_comes_later_is_refused() -> None:
-    sock = listen("127.0.0.1", 0)
-    sock.setblocking(True)
-    before = socket.create_connection(sock.getsockname(), timeout=5)
-    before.sendall(b"asked")
-    take_no_more(sock)
-    later = socket.socket()
-    later.settimeout(0.3)
-    with pytest.raises(TimeoutError):
-        later.connect(sock.getsockname())
-    accepted, _ = sock.accept()
-    assert accepted.recv(5) == b"asked"
-    accepted.sendall(b"told")
-    assert before.recv(4) == b"told"
-    sock.close()
-    for connection in (before, later, accepted):
-        connection.close()
-
-
 def test_ends_on_sigterm_with_every_accepted_request_answered(shop: Any, spec: Any) -> None:
     shop.bundle(1, work=500)
     shop.release(1)
     state_file = shop.root / "s.json"
-    command = process.serve_command(shop.folder.path, shop.public_key, spec, state_file)
+    command = command_of(shop, spec)
     with (shop.root / "log").open("wb") as log:
         endpoint = subprocess.Popen(command, stdout=log, stderr=log)
     try:

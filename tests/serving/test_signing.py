@@ -19,7 +19,7 @@ def test_first_use_makes_a_key_that_only_its_owner_reads(tmp_path: Path) -> None
     before = private.read_bytes(), public.read_bytes()
     assert signing.ensure_key_pair(tmp_path / "keys") == (private, public)
     assert (private.read_bytes(), public.read_bytes()) == before
-    assert {path.name for path in (tmp_path / "keys").iterdir()} == {"release.key", "release.pub"}
+    assert {path.name for path in (tmp_path / "keys").iterdir()} == {".lock", "release.key", "release.pub"}
 
 
 def test_many_first_uses_at_once_agree_on_one_key(tmp_path: Path) -> None:

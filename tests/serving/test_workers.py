@@ -15,7 +15,7 @@ import pytest
 
 from serving import client
 from serving.process import control as process
-from serving.process.control import start_ticks
+from serving.processes import process_start
 from serving.store.board import Board, WorkerState, board_folder
 from tests.support.load import Client
 
@@ -118,7 +118,7 @@ def test_all_end_on_sigterm_with_every_accepted_request_answered(shop: Any, star
     assert not [lost for one in load for lost in one.lost]
     assert {status for one in load for status, _, _ in one.seen} <= {200, 503}
     assert sum(len(one.seen) for one in load) >= 8
-    assert [start_ticks(pid) for pid in children] == [None, None]
+    assert [process_start(pid) for pid in children] == [None, None]
     assert not board_folder(shop.root / "endpoints" / "0.json").exists()
 
 
@@ -130,7 +130,7 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(
     until(lambda: len(pids(shop)) == 2)
     children = pids(shop)
     os.kill(state.pid, signal.SIGKILL)
-    until(lambda: all(start_ticks(pid) is None for pid in children))
+    until(lambda: all(process_start(pid) is None for pid in children))
     with pytest.raises(client.NoAnswer):
         client.get(state.url, "/health")
     # The port is free, and the next start is as good as the first.
@@ -140,7 +140,7 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(
 
 def test_the_board_shows_no_worker_that_is_not_there(tmp_path: Path) -> None:
     board = Board(tmp_path, 4)
-    ticks = start_ticks(os.getpid())
+    ticks = process_start(os.getpid())
     board.write(WorkerState(worker=0, pid=os.getpid(), start_ticks=ticks, version=3))
     # Dead; its id reused by another process; and a file that is none.
     board.write(WorkerState(worker=1, pid=2**22 + 1, start_ticks=1, version=3))

@@ -289,6 +289,16 @@ def test_an_incomplete_folder_is_not_used(folder: Path) -> None:
     assert (other.path / "rows" / "rows.json").is_file()
 
 
+def test_a_folder_whose_names_are_both_taken_is_refused(folder: Path) -> None:
+    one = make(folder)
+    (one.path / "dataset.json").unlink()
+    other = make(folder)
+    (other.path / "dataset.json").unlink()
+    with pytest.raises(OSError, match="the name is taken"):
+        make(folder)
+    assert not (other.path / "dataset.json").exists()
+
+
 def test_nothing_is_left_behind_when_the_disk_is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any, **options: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -318,11 +328,11 @@ def test_weights_and_groups_of_joined_rows(build: Any, tmp_path: Path) -> None:
     assert rows["shared"]["origins"] == [{"source": "a", "line": 2}, {"source": "b", "line": 2}]
 
 
-def test_progress_is_told(folder: Path) -> None:
-    told: list[tuple[str, int]] = []
-    build_dataset({"s": SPEC}, HEADS, SplitSpec(), folder, folder / "data", lambda s, n: told.append((s, n)))
-    assert ("read", 10) in told
-    assert {stage for stage, _ in told} == {"read", "merge", "write"}
+def test_progress_is_reported(folder: Path) -> None:
+    calls: list[tuple[str, int]] = []
+    build_dataset({"s": SPEC}, HEADS, SplitSpec(), folder, folder / "data", lambda s, n: calls.append((s, n)))
+    assert ("read", 10) in calls
+    assert {stage for stage, _ in calls} == {"read", "merge", "write"}
 
 
 def test_look_alike_labels_are_in_the_profile(build: Any, tmp_path: Path) -> None:
@@ -360,8 +370,8 @@ def test_refusals(rows: Any, heads: Any, error: type[DataError], message: str, f
     [
         ({}, HEADS, {}, "no source"),
         ({"s": SPEC}, {}, {}, "no head"),
-        ({"s": SPEC}, HEADS, {"conflicts": "prefer", "prefer": ("t",)}, "names the source 't'"),
-        ({"s": SPEC}, HEADS, {"conflicts": "prefer"}, "prefer is empty"),
+        ({"s": SPEC}, HEADS, {"conflicts": "prefer", "prefer": ("t",)}, "split.prefer: no source 't'"),
+        ({"s": SPEC}, HEADS, {"conflicts": "prefer"}, "split.prefer: it is empty"),
         ({"s": SourceSpec(heads={"mood": "mood"})}, HEADS, {}, "`path` and `hub`"),
         (
             {"s": SourceSpec(path="s.jsonl", heads={"mood": TargetSpec()})},
@@ -383,7 +393,7 @@ def test_an_error_can_travel_between_processes() -> None:
 
     from sources.errors import Problem
 
-    error = BadLabels(Problem(head="h", seen="x"), Problem(seen="y"))
+    error = BadLabels(Problem("x", head="h"), Problem("y"))
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 

@@ -1,4 +1,4 @@
-"""Which files a source means, what they give, and what is said when they cannot be had."""
+"""Which files a source means, what they give, and the message when they cannot be read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sources.errors import BadCell, BadSplit, UnreadableSource
 from sources.formats.locate import expand, locate
 from sources.formats.read import read_source
 from sources.formats.table import FILE, GIVEN, LINE
-from sources.formats.text_file import unchanged
+from sources.formats.text_file import refuse_if_changed
 from sources.spec import SourceSpec
 
 HEAD = {"h": "label"}
@@ -111,7 +111,7 @@ def test_variables() -> None:
     ("path", "message"),
     [
         ("nothing.csv", "no such file or folder"),
-        ("thing.csv", "Did you mean 'things.csv'?"),
+        ("thing.csv", "(did you mean `things.csv`?)"),
         ("d/*.tsv", "no file matches"),
         ("empty", "no file of a known format"),
         ("${HEADGATE_TEST_UNSET}/a.csv", "HEADGATE_TEST_UNSET is not set"),
@@ -190,11 +190,11 @@ def test_a_file_that_changes_while_it_is_read(name: str, change: Any, tmp_path: 
         case ending:
             data = frame.write_csv(separator="\t" if ending == "tsv" else ",").encode()
             file.write_bytes(gzip.compress(data, 1) if name.endswith(".gz") else data)
-    told = []
+    calls = []
 
     def meddle(rows: int) -> None:
-        told.append(rows)
-        if len(told) == 1:  # text files are read in two parts: the second is still to come
+        calls.append(rows)
+        if len(calls) == 1:  # text files are read in two parts: the second is still to come
             change(file)
 
     with pytest.raises(UnreadableSource, match=r"(changed|vanished) while it was read") as e:
@@ -220,17 +220,17 @@ def test_a_file_replaced_by_one_of_the_same_size(tmp_path: Path) -> None:
     write(other, "b")
     stat = file.stat()
     os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    with pytest.raises(UnreadableSource, match="changed"), unchanged(file, "a.csv"):
+    with pytest.raises(UnreadableSource, match="changed"), refuse_if_changed(file, "a.csv"):
         other.rename(file)
 
 
 def test_a_file_that_vanishes(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "a")
-    with pytest.raises(UnreadableSource, match="vanished"), unchanged(tmp_path / "a.csv", "a.csv"):
+    with pytest.raises(UnreadableSource, match="vanished"), refuse_if_changed(tmp_path / "a.csv", "a.csv"):
         (tmp_path / "a.csv").unlink()
 
 
-def test_problems_of_all_sources_are_told_at_once(build: Any, tmp_path: Path) -> None:
+def test_problems_of_all_sources_are_raised_at_once(build: Any, tmp_path: Path) -> None:
     from model.spec import HeadSpec
     from sources.errors import DataError
 
@@ -247,8 +247,8 @@ def test_problems_of_all_sources_are_told_at_once(build: Any, tmp_path: Path) ->
 def test_locate_names_files_from_the_configuration(tmp_path: Path) -> None:
     write(tmp_path / "base" / "in" / "a.csv", "a")
     write(tmp_path / "out.csv", "b")
-    assert locate("in/a.csv", "auto", tmp_path / "base")[0].shown == "in/a.csv"
-    assert locate("../out.csv", "auto", tmp_path / "base")[0].shown.endswith("out.csv")
+    assert locate("in/a.csv", "auto", tmp_path / "base")[0].name == "in/a.csv"
+    assert locate("../out.csv", "auto", tmp_path / "base")[0].name.endswith("out.csv")
 
 
 @pytest.fixture
@@ -291,6 +291,12 @@ def test_a_saved_dataset_without_splits_keeps_its_selection(saved: Path) -> None
     tags = read_source("it", SourceSpec(path="one", heads={"t": "tags"}), saved, lambda n: None).table
     assert tags.lists == {"tags"}
     assert tags.frame["tags"].to_list() == ['["q","p"]', '["q","p"]']
+
+
+def test_a_saved_dataset_below_a_variable(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADGATE_TEST_SAVED", str(saved))
+    spec = SourceSpec(path="${HEADGATE_TEST_SAVED}/one", heads=HEAD)
+    assert [row[3] for row in rows(spec, saved)] == ["g", "e"]
 
 
 def test_an_unknown_split_of_a_saved_dataset(saved: Path) -> None:

@@ -136,7 +136,7 @@ REFUSED = [
         "a.csv",
         b"a,x\n",
         BadTable,
-        ("`names` for a file with a header",),
+        ("names: the file has a header of its own",),
         ONE | {"names": ("text",)},
     ),
     R(
@@ -144,7 +144,7 @@ REFUSED = [
         "a.csv",
         b"text,one\na,x\n",
         BadTable,
-        ("'mny'", "Did you mean 'many'?"),
+        ("heads.mny", "(did you mean `many`?)"),
         {"heads": {"mny": "one"}},
     ),
     R(

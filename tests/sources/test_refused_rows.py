@@ -46,9 +46,9 @@ REFUSED = [
     R("pipes", "a.csv", b"text|one\na|x\n", BadTable, ("'|'",)),
     R("column twice", "a.csv", b"text,one,one\na,x,y\n", BadTable, ("'one'", "2 times", "fields 2, 3")),
     R("unused column twice", "a.csv", b"text,one,z,z\na,x,1,2\n", BadTable, ("'z'", "2 times")),
-    R("misspelt column", "a.csv", b"text,onne\na,x\n", BadTable, ("'one'", "Did you mean 'onne'?")),
-    R("column in other case", "a.csv", b"Text,one\na,x\n", BadTable, ("Did you mean 'Text'?",)),
-    R("column with a blank", "a.csv", b"text, one\na,x\n", BadTable, ("Did you mean ' one'?",)),
+    R("misspelt column", "a.csv", b"text,onne\na,x\n", BadTable, ("'one'", "(did you mean `onne`?)")),
+    R("column in other case", "a.csv", b"Text,one\na,x\n", BadTable, ("(did you mean `Text`?)",)),
+    R("column with a blank", "a.csv", b"text, one\na,x\n", BadTable, ("(did you mean ` one`?)",)),
     R(
         "no text column",
         "a.jsonl",
@@ -57,7 +57,7 @@ REFUSED = [
         ("'text'", "no line has this key"),
     ),
     R("no label key", "a.jsonl", jsonl({"text": "a"}), BadTable, ("'one'", "no line has this key")),
-    R("no Parquet column", "a.parquet", parquet(text=["a"]), BadTable, ("'one'", "There is: 'text'")),
+    R("no Parquet column", "a.parquet", parquet(text=["a"]), BadTable, ("'one'", "expected one of 'text'")),
     R("two columns missing", "a.csv", b"a,b\n1,2\n", BadTable, ("2 problems", "'text'", "'one'")),
     R("no group column", "a.csv", b"text,one\na,x\n", BadTable, ("'author'",), ONE | {"group": "author"}),
     # JSON lines

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.merge.identity import WHITE_SPACE, identity, identity_text, look_alikes, text_id, text_ids
+from sources.merge.identity import WHITE_SPACE, identity, identity_text, look_alike_labels, text_id, text_ids
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -70,7 +70,7 @@ def test_missing_stays_missing() -> None:
 
 def test_look_alike_labels_are_named_and_others_are_not() -> None:
     labels = ["Refund", "refund ", "re\u200bfund", "refuпd", "other", "раy", "pay", "order_id", "order-id"]
-    assert look_alikes(labels) == [
+    assert look_alike_labels(labels) == [
         ["Refund", "refund ", "re\u200bfund"],
         ["order-id", "order_id"],
         ["pay", "раy"],

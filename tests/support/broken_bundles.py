@@ -18,12 +18,13 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from model.bundle.card import SCHEMA_VERSION, card_from_json
 from model.bundle.files import CARD, GOLDEN, LISTED, MANIFEST, MODEL, TOKENIZER
-from model.bundle.reader import Bundle, output_name
+from model.bundle.graph import output_name
+from model.bundle.reader import Bundle
 
 MATRIX = 256
 """Side of the matrices that a slow copy multiplies for nothing."""
 PUSH = 50.0
-"""What is added to logits, and far beyond what any model says."""
+"""What is added to logits, and far beyond the logits of any model."""
 
 Change = Callable[[ModelProto], None]
 
@@ -53,7 +54,7 @@ def broken_copy(bundle: Path, out: Path, change: Change) -> Path:
 
 
 def labels_shuffled(head: str, labels: int) -> Change:
-    """Every answer of the head is told as its neighbour's."""
+    """The head gives each label the logit of its neighbour."""
 
     def change(model: ModelProto) -> None:
         order = numpy_helper.from_array(np.roll(np.arange(labels), 1), _fresh(model, "order"))

@@ -1,7 +1,8 @@
 """Ways past the gates: evidence that is missing, broken, stale or of something else.
 
 Each way writes the evidence files that a run leaves (scores, timings, timings over HTTP) with one thing
-wrong, lets `expectations.gates.release` judge them, registers the candidate with the verdict and tries to promote it.
+wrong, lets `expectations.gates.release` judge them, registers the candidate with the verdict and tries to
+promote it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.gates.release import decide
+from expectations.gates.release import judge_release
 from expectations.spec import GateRules
 from expectations.verdict import NotApproved
 from model.files import FileChanged, file_sha256
@@ -37,11 +38,11 @@ def _answers(seed: int = 3) -> Arrays:
     rng = np.random.default_rng(seed)
     mood = np.random.default_rng(1).integers(0, 3, ROWS).astype(np.int32)
     topics = (np.random.default_rng(2).random((ROWS, 2)) < 0.3).astype(np.int8)
-    said = np.where(rng.random(ROWS) < 0.8, mood, (mood + 1) % 3).astype(np.int32)
+    decided = np.where(rng.random(ROWS) < 0.8, mood, (mood + 1) % 3).astype(np.int32)
     felt = np.where(rng.random((ROWS, 2)) < 0.9, topics, 1 - topics).astype(np.int8)
     return {
         "targets:mood": mood,
-        "decisions:mood": said,
+        "decisions:mood": decided,
         "probabilities:mood": np.full((ROWS, 3), 1 / 3, np.float32),
         "targets:topics": topics,
         "decisions:topics": felt,
@@ -115,10 +116,12 @@ class Evidence:
 def judged(world: World, evidence: Evidence, measured: Measured | None = None) -> None:
     """Judge, register with the verdict whatever it is, and try to promote."""
     with world.refused(ValueError, FileChanged):
-        verdict = decide.fn(SPECS, measured or evidence.written(), evidence.rules, champion=None)
+        verdict = judge_release(
+            SPECS, measured or evidence.written(), evidence.rules, champion_bundle=None, dataset=None
+        )
         made = replace(world.candidate(EVIL), verdict=verdict)
         registered = world.register(made)
-        world.told += verdict.reasons[:1]
+        world.refusals += verdict.reasons[:1]
         with world.refused(NotApproved):
             world.promote(registered, made)
 
@@ -188,7 +191,7 @@ def _other_threads(evidence: Evidence) -> None:
     evidence.timing["threads"] = 8
 
 
-def _threads_not_said(evidence: Evidence) -> None:
+def _threads_not_recorded(evidence: Evidence) -> None:
     del evidence.timing["threads"]
 
 
@@ -261,7 +264,7 @@ WAYS: dict[str, Callable[[World], None]] = {
     "scored on other rows than the baseline": _way(other_rows),
     "targets edited to what the model says": _way(easier_targets),
     "latency measured at other threads": _way(_other_threads),
-    "latency measured at threads that are not said": _way(_threads_not_said),
+    "latency measured at threads that are not recorded": _way(_threads_not_recorded),
     "latency of other bytes": _way(_other_bytes_timed),
     "latency of shorter texts": _way(_other_texts_timed),
     "noisy machine": _way(_noisy_machine),

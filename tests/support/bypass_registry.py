@@ -35,7 +35,7 @@ def _follow(world: World) -> None:
     """What a replica's follower does on its next look, and what it says."""
     seen = sync_once(world.registry, world.folder, world.public_key)
     if seen.state == "refused":
-        world.told.append(f"follower: {seen.reason}")
+        world.refusals.append(f"follower: {seen.reason}")
         # The follower's own log is its output and its state file; what it writes there is this.
         Journal(world.home.journal / f"{NAME}.jsonl").append(
             Entry(event="refused", version=seen.version, detail=f"follower: {seen.reason}")
@@ -216,7 +216,7 @@ def asked_over_http(world: World) -> None:
         ("DELETE", "/version"),
     ):
         status, _, _ = request(world.url, method, route, body)
-        world.told.append(f"{method} {route}: {status}")
+        world.refusals.append(f"{method} {route}: {status}")
         assert 400 <= status < 500, f"{method} {route} answered {status}"
 
 

@@ -59,7 +59,7 @@ class World:
     home: Home
     answers: dict[int, Any] = field(default_factory=dict)
     """Seed → what its bundle answers to `TEXTS`."""
-    told: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
     """Refusals that the attacker met on the way."""
 
     @property
@@ -160,7 +160,7 @@ class World:
         try:
             yield
         except kinds as error:
-            self.told.append(f"{type(error).__name__}: {error}")
+            self.refusals.append(f"{type(error).__name__}: {error}")
 
     def seal(self, bundle: Path) -> str:
         """Rewrite a changed bundle's manifest; its new digest."""

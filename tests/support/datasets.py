@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.spec import SPLITS, HeadSpec
-from sources.merge.identity import look_alikes
+from sources.merge.identity import look_alike_labels
 
 
 @dataclass
@@ -269,7 +269,7 @@ def _write(out: Path, rows: Sequence[Row], heads: Mapping[str, HeadSpec], near: 
         "text_shared_between_splits": sum(len(s) > 1 for s in splits_of.values()),
         "conflicts": {head: sum(len(a[head]) > 1 for a in answers.values()) for head in heads},
         "near_duplicates": near,
-        "look_alike_labels": {head: look_alikes(spec.labels) for head, spec in heads.items()},
+        "look_alike_labels": {head: look_alike_labels(spec.labels) for head, spec in heads.items()},
         "finding_totals": dict(Counter(one["rule"] for one in findings)),
     }
     (out / "profile.json").write_text(json.dumps(profile), encoding="utf-8")

@@ -54,8 +54,8 @@ def in_a_child(work: Callable[[], object], *, log: Path, fault: str = "") -> int
 
 
 def at_once(works: list[Callable[[], object]], *, log: Path) -> list[int]:
-    """Run all of `works` at the same time, each in a process of its own that waits for the others to be
-    there; their exit codes."""
+    """Run all of `works` at once, each in a process of its own that waits until all have started; their exit
+    codes."""
     read, write = os.pipe()
     pids = []
     for work in works:
@@ -86,11 +86,11 @@ def watched(state_file: Path, text: str) -> Iterator[Seen]:
     """Ask the endpoint of `state_file` about `text` all the time, whether it is there or not."""
     seen = Seen()
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder) / "seen.json"
+        report = Path(folder) / "seen.json"
         pid = os.fork()
         if pid == 0:
             try:
-                _watch(state_file, text, told)
+                _watch(state_file, text, report)
             finally:
                 os._exit(0)
         try:
@@ -98,11 +98,11 @@ def watched(state_file: Path, text: str) -> Iterator[Seen]:
         finally:
             os.kill(pid, signal.SIGTERM)
             os.waitpid(pid, 0)
-            raw = json.loads(told.read_text()) if told.is_file() else {"answers": 0, "kinds": []}
+            raw = json.loads(report.read_text()) if report.is_file() else {"answers": 0, "kinds": []}
             seen.answers, seen.kinds = raw["answers"], raw["kinds"]
 
 
-def _watch(state_file: Path, text: str, told: Path) -> None:
+def _watch(state_file: Path, text: str, report: Path) -> None:
     going = True
 
     def stop(number: int, frame: object) -> None:
@@ -122,4 +122,4 @@ def _watch(state_file: Path, text: str, told: Path) -> None:
             kind = {"version": reply["version"], "answer": reply["answers"][0]}
             kinds[json.dumps(kind, sort_keys=True)] = kind
         time.sleep(PAUSE_S)
-    told.write_text(json.dumps({"answers": answers, "kinds": list(kinds.values())}))
+    report.write_text(json.dumps({"answers": answers, "kinds": list(kinds.values())}))

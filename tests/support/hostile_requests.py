@@ -1,6 +1,6 @@
 """Requests that an endpoint must survive, and what a reply to them may look like.
 
-Written by hand; bodies stand in `tests.support.hostile_bodies`. `flaws` says what is wrong with a reply:
+Written by hand, with the bodies of `tests.support.hostile_bodies`. `flaws` lists what is wrong with a reply:
 a failure, a wrong status, an echo, or a word that only a traceback, a path or an exception would bring.
 """
 

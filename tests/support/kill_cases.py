@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.cli.following import run_follower
 from model.faults import STEPS
 from release.home import Home
 from release.moves.reconcile import reconcile
 from release.moves.rollback import roll_back
 from release.registry.candidate import Candidate
 from release.registry.store import tracking_uri
-from release.targets import follower
+from release.targets.follower import FollowJob, followed_registry
 from serving.store.manifest import verify_release
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import PUBLIC_KEY
@@ -146,9 +147,15 @@ class ReleaseCases:
             (folder.version_dir(newest) / "bundle").mkdir(parents=True)
         key = Path(shutil.copyfile(world.home.keys / PUBLIC_KEY, self.root / PUBLIC_KEY))
 
+        job = FollowJob(
+            home=replica,
+            name=NAME,
+            registry=followed_registry(replica, NAME, tracking_uri(world.home), None),
+            public_key=key,
+        )
+
         def look() -> None:
-            arguments = [NAME, "--home", str(replica.root), "--public-key", str(key), "--once"]
-            assert follower.main([*arguments, "--tracking-uri", tracking_uri(world.home)]) == 0
+            assert run_follower(job, once=True) == 0
 
         code = in_a_child(look, log=self.log, fault=f"{point}:{kind}")
         # The follower answers SIGTERM by finishing its look.
@@ -157,7 +164,7 @@ class ReleaseCases:
         if pointer is not None:
             verify_release(folder.version_dir(pointer.version), key, NAME)
         if in_a_child(look, log=self.log) != 0:
-            flaws.append(self._last_words())
+            flaws.append(self._last_line())
         elif folder.pointer(key) != ReleaseFolder(world.home.releases(NAME), NAME).pointer(key):
             flaws.append("the replica does not follow")
         flaws += [f"left behind: {path}" for path in debris(replica)]
@@ -180,15 +187,15 @@ class ReleaseCases:
             code = in_a_child(work, log=self.log, fault=f"{point}:{kind}")
             flaws = _ended(code, point, kind)
             if in_a_child(rerun, log=self.log) != 0:
-                flaws.append(self._last_words())
+                flaws.append(self._last_line())
         return Result(point, kind, tuple(flaws), seen.answers, self._unverified(world, seen))
 
     def _unverified(self, world: World, seen: Seen) -> int:
         """Replies that are not those of a version that passed and whose bundle we know."""
-        told = self.root / "digests.json"
+        file = self.root / "digests.json"
         versions = sorted({kind["version"] for kind in seen.kinds})
-        self._expect(lambda: told.write_text(json.dumps(digests(world, versions))))
-        approved = {int(version): digest for version, digest in json.loads(told.read_text()).items()}
+        self._expect(lambda: file.write_text(json.dumps(digests(world, versions))))
+        approved = {int(version): digest for version, digest in json.loads(file.read_text()).items()}
         wrong = 0
         for kind in seen.kinds:
             expected = world.answers.get(approved.get(kind["version"], ""))
@@ -201,11 +208,11 @@ class ReleaseCases:
 
     def _expect(self, work: Callable[[], object]) -> None:
         if in_a_child(work, log=self.log) != 0:
-            raise RuntimeError(f"a step without a fault failed: {self._last_words()} (log: {self.log})")
+            raise RuntimeError(f"a step without a fault failed: {self._last_line()} (log: {self.log})")
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.is_file() else []
-        return f"the rerun failed: {lines[-1] if lines else 'it said nothing'}"
+        return f"the rerun failed: {lines[-1] if lines else 'nothing was printed'}"
 
 
 def _ended(code: int, point: str, kind: str) -> list[str]:

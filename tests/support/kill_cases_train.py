@@ -122,9 +122,9 @@ class TrainCases:
 
     def _merged(self, rows: Path) -> Path:
         """The dataset's folder, made by a process of its own: polars does not survive a fork."""
-        told = self.root / "dataset.txt"
-        self._expect(lambda: told.write_text(str(self._merge(rows).path)))
-        return Path(told.read_text())
+        file = self.root / "dataset.txt"
+        self._expect(lambda: file.write_text(str(self._merge(rows).path)))
+        return Path(file.read_text())
 
     def _prepare(self) -> None:
         from sources.dataset import open_dataset
@@ -200,14 +200,14 @@ def _whole(dataset: Path) -> None:
 
 
 def _write_csv(path: Path, seed: int = 0) -> None:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     splits: list[SplitName] = ["train", "train", "train", "validation", "test"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "topic", "split"])
         for number in range(150):
-            topic = dice.randrange(3)
-            words = dice.choices(WORDS[4 * topic : 4 * topic + 4], k=5)
+            topic = rng.randrange(3)
+            words = rng.choices(WORDS[4 * topic : 4 * topic + 4], k=5)
             writer.writerow([" ".join(words), HEADS["topic"].labels[topic], splits[number % 5]])
 
 
@@ -223,14 +223,14 @@ def _model_here(
 ) -> dict[str, Any]:
     """As `model.jobs.process.run_model`, in this process."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    told = io.StringIO()
+    printed = io.StringIO()
     if "--threads" not in arguments and arguments[0] in ("teach", "package"):
         arguments = [*arguments, "--threads", "1"]
-    with contextlib.redirect_stdout(told):
+    with contextlib.redirect_stdout(printed):
         code = model_command.main(arguments)
     if code != 0:
         raise ModelProcessError(f"`python -m model {arguments[0]}` ended with code {code}")
-    lines = [line for line in told.getvalue().splitlines() if line.startswith("{")]
+    lines = [line for line in printed.getvalue().splitlines() if line.startswith("{")]
     return json.loads(lines[-1]) if lines else {}
 
 

@@ -30,6 +30,8 @@ class Client(threading.Thread):
         """Status, version, and the probabilities of the moods in their order; none unless 200."""
         self.lost: list[str] = []
         """What became of requests that were accepted and not answered."""
+        self.reset: list[str] = []
+        """New connections that were reset before anything came back: the endpoint did not accept them."""
 
     def end(self) -> None:
         """It is enough; return once the last reply is in."""
@@ -55,12 +57,16 @@ class Client(threading.Thread):
                 connection = self._connection
             except ConnectionRefusedError:
                 return  # nobody listens any more: nothing was accepted
+            reply = None
             try:
                 connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
                 reply = connection.getresponse()
                 raw = json.loads(reply.read())
             except (OSError, http.client.HTTPException) as error:
-                self.lost.append(f"on a {'kept' if kept else 'new'} connection: {error!r}")
+                # `RemoteDisconnected` derives from it, and means that the connection was accepted and closed.
+                refused = type(error) is ConnectionResetError and not kept and reply is None
+                seen = self.reset if refused else self.lost
+                seen.append(f"on a {'kept' if kept else 'new'} connection: {error!r}")
                 connection.close()
                 self._connection = None
                 continue

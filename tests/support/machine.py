@@ -1,6 +1,6 @@
 """The machine that figures were measured on: a figure without its machine means nothing.
 
-Reads what the operating system tells; does not measure anything and imports no library to ask its version.
+Asks the operating system; measures nothing and imports no library to ask its version.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Bundles of a real shape without training: a known encoder, heads of random weights.
 
-For what does not depend on what a model has learnt: time, memory, size. The packaged encoder has its own
-weights; an encoder of DistilBERT's shape gets random ones, since int8 and float32 kernels take the same time
-whatever the numbers are. Packaged by the same code as every release.
+For time, memory and size, which do not depend on what a model has learnt. Packaged as every release is.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from model.export.package import package
-from model.spec import BackboneSpec, HeadSpec
+from model.spec import BackboneSpec, HeadSpec, PackageJob, PackageSpec
 from model.train.backbone import OFFLINE_NAME, load_encoder, resolve
 from model.train.network import MultiHeadNetwork, describe_network
 
@@ -34,10 +32,8 @@ MAX_LENGTH = 128
 
 def texts(count: int, words: int = 24, seed: int = 17) -> list[str]:
     """Sentences of about `words` words, a third more or less: some 32 tokens at 24."""
-    dice = Random(seed)
-    return [
-        " ".join(dice.choices(WORDS, k=dice.randint(words * 2 // 3, words * 4 // 3))) for _ in range(count)
-    ]
+    rng = Random(seed)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(words * 2 // 3, words * 4 // 3))) for _ in range(count)]
 
 
 def some_heads(count: int, labels: int = 8) -> dict[str, HeadSpec]:
@@ -45,6 +41,16 @@ def some_heads(count: int, labels: int = 8) -> dict[str, HeadSpec]:
     names = tuple(f"label {number}" for number in range(labels))
     kinds = ("multiclass", "multilabel")
     return {f"h{at + 1}": HeadSpec(kind=kinds[at % 2], labels=names) for at in range(count)}  # type: ignore[arg-type]
+
+
+def random_encoder(layers: int = 6, hidden: int = 768) -> Any:
+    """An encoder of DistilBERT's form with random weights; by default of its size (66M parameters)."""
+    from transformers import AutoModel, DistilBertConfig
+
+    config = DistilBertConfig(
+        n_layers=layers, dim=hidden, hidden_dim=4 * hidden, n_heads=max(1, hidden // 64)
+    )
+    return AutoModel.from_config(config, attn_implementation="eager")
 
 
 def write_fitted(folder: Path, heads: dict[str, HeadSpec], encoder: Any = None) -> Path:
@@ -111,8 +117,10 @@ def write_rows(folder: Path, heads: dict[str, HeadSpec], rows: int = 24) -> Path
 
 def make_bundle(place: Path, name: str, heads: dict[str, HeadSpec], encoder: Any = None) -> Path:
     """`place/NAME/bundle` in int8, from `place/NAME/fitted`."""
-    logging.disable(logging.INFO)  # fusion and quantiser tell of every node
+    logging.disable(logging.INFO)  # fusion and quantiser log every node
     fitted = write_fitted(place / name / "fitted", heads, encoder)
     rows = write_rows(place / name / "rows", heads)
-    package(fitted, place / name / "bundle", name=name, rows=rows, provenance={}, wanted="int8", threads=2)
-    return place / name / "bundle"
+    int8 = PackageSpec(precision="int8")
+    out = place / name / "bundle"
+    package(PackageJob(fitted=fitted, out=out, name=name, rows=rows, package=int8, threads=2))
+    return out

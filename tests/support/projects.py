@@ -79,7 +79,7 @@ def child_environment(home: Home) -> dict[str, str]:
 def in_a_child(work: Callable[[], object], fault: str = "") -> int:
     """Run `work` in a forked process, with a fault asked for; its exit code (negative: the signal).
 
-    Forked, because importing MLflow takes seconds. The parent must not have opened the same store before.
+    Forked, because importing MLflow takes seconds. The parent must not have opened the store before.
     """
     pid = os.fork()
     if pid == 0:

@@ -1,4 +1,7 @@
-"""Whether a release can be made: version, changelog and schema agree: `python -m tests.support.release_check`."""
+"""Whether a release can be made: version, changelog and schema agree.
+
+python -m tests.support.release_check
+"""
 
 from __future__ import annotations
 

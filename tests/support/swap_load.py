@@ -27,7 +27,7 @@ import numpy as np
 TEXTS = ("hello good day", "late order", "rain", "thanks help", "bad rain early", "sun sun sun good")
 """What is asked, in turn."""
 DECIMALS = 4
-"""Probabilities are told apart by this many digits: batching moves the seventh."""
+"""Digits by which probabilities are compared: batching moves the seventh."""
 
 
 def request_bytes(text: str) -> bytes:
@@ -141,8 +141,8 @@ def main(arguments: list[str] | None = None) -> int:
         began_s=np.concatenate([np.asarray(connection.began_s) for connection in connections]),
         took_ms=np.concatenate([np.asarray(connection.took_ms) for connection in connections]),
     )
-    told = {"replies": [[*reply, count] for reply, count in replies.items()], "failures": failures}
-    options.out.with_suffix(".json").write_text(json.dumps(told))
+    seen = {"replies": [[*reply, count] for reply, count in replies.items()], "failures": failures}
+    options.out.with_suffix(".json").write_text(json.dumps(seen))
     return 0
 
 

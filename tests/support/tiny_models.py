@@ -72,17 +72,21 @@ def tiny_bundles(
     tmp_path_factory: pytest.TempPathFactory, tiny_fitted: Path, tiny_rows: Path
 ) -> dict[str, Path]:
     """The same fitted folder packaged in each precision: `float32` and `int8` → bundle folder."""
+    from model.bundle.card import PRECISIONS
     from model.export.package import package
+    from model.spec import PackageJob, PackageSpec
 
     folder = tmp_path_factory.mktemp("bundles")
-    for kept in ("float32", "int8"):
+    for precision in PRECISIONS:
         package(
-            tiny_fitted,
-            folder / kept,
-            name="tiny",
-            rows=tiny_rows,
-            provenance={"dataset_fingerprint": "f" * 16},
-            wanted=kept,
-            threads=1,
+            PackageJob(
+                fitted=tiny_fitted,
+                out=folder / precision,
+                name="tiny",
+                rows=tiny_rows,
+                provenance={"dataset_fingerprint": "f" * 16},
+                package=PackageSpec(precision=precision),
+                threads=1,
+            )
         )
-    return {kept: folder / kept for kept in ("float32", "int8")}
+    return {precision: folder / precision for precision in PRECISIONS}

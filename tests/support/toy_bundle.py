@@ -21,7 +21,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from model.bundle.card import Card, HeadCard
-from model.bundle.reader import Bundle, output_name
+from model.bundle.graph import output_name
+from model.bundle.reader import Bundle
 from serving.store import signing
 from serving.store.manifest import ReleaseManifest
 from serving.store.pointer import Pointer, write_pointer

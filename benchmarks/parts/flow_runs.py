@@ -1,0 +1,106 @@
+"""Whole runs of `headgate retrain`, each in a process of its own, on a copy of a configuration."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.parts.compared_fits import read_json
+from tests.support.tiny_encoder import WORDS, make_tiny_backbone
+
+DECIDED = (0, 4)
+"""Exit codes of a run that came to a verdict: deployed, or rejected by a gate."""
+HEADGATE = [sys.executable, "-m", "flows.cli.commands"]
+
+
+def copy_of(config: Path, folder: Path, train: Mapping[str, Any] | None = None) -> Path:
+    """The configuration in a folder of its own, on any free port, so that it meets no endpoint that serves.
+
+    `train`: fields of the recipe that are changed.
+    """
+    raw = yaml.safe_load(config.read_text(encoding="utf-8"))
+    raw["deploy"] = {**raw.get("deploy", {}), "port": 0}
+    if train:
+        raw["train"] = {**raw.get("train", {}), **train}
+    copy = folder / config.name
+    copy.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    return copy
+
+
+def tiny_config(folder: Path) -> Path:
+    """For --quick: a project with one head, generated rows and a tiny encoder; its gates look at latency only
+    roughly, so that it is deployed."""
+    make_tiny_backbone(folder / "encoder")
+    splits = ("train",) * 6 + ("validation",) + ("test",) * 3
+    with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "topic", "split"])
+        for number in range(600):
+            first = number * 7919 % len(WORDS)
+            words = [WORDS[(first // 4 * 4 + number // 12**power) % len(WORDS)] for power in range(4)]
+            topic = ("weather", "food", "animal")[first // 4]
+            writer.writerow([" ".join([WORDS[first], *words]), topic, splits[number % 10]])
+    project = {
+        "name": "tiny",
+        "backbone": str(folder / "encoder"),
+        "heads": {"topic": "multiclass"},
+        "sources": {
+            "rows": {
+                "path": str(folder / "rows.csv"),
+                "split_column": "split",
+                "heads": {"topic": "topic"},
+            }
+        },
+        "train": {"epochs": 1, "learning_rate": 3e-3, "max_length": 16, "threads": 1},
+        "package": {"precision": "float32"},
+        "gates": {
+            "latency_threads": 1,
+            "latency_requests": 100,
+            "http_requests": 60,
+            "http_rate_per_s": 60,
+            "max_single_head_ratio": 20,
+            "control_tolerance": 0.95,
+        },
+        "deploy": {"threads": 1},
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(project), encoding="utf-8")
+    return path
+
+
+def retrain(config: Path, home: Path, options: list[str], output: Path | None = None) -> float:
+    """Wall seconds of one run; what it printed goes to the file `output`.
+
+    Raises:
+        RuntimeError: it came to no verdict; the end of its messages is in the message.
+    """
+    print("  headgate retrain …", flush=True)
+    started_s = time.monotonic()
+    command = [*HEADGATE, "retrain", str(config), "--home", str(home), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    seconds = time.monotonic() - started_s
+    if output is not None:
+        output.write_text(done.stdout + done.stderr, encoding="utf-8")
+    if done.returncode not in DECIDED:
+        raise RuntimeError(f"retrain ended with status {done.returncode}: {done.stderr[-2000:]}")
+    return seconds
+
+
+def stop(config: Path, home: Path) -> None:
+    """Stop what the project of `config` serves, if it serves."""
+    name = yaml.safe_load(config.read_text(encoding="utf-8"))["name"]
+    subprocess.run([*HEADGATE, "stop", name, "--home", str(home)], capture_output=True)
+
+
+def fit_seconds(home: Path) -> tuple[float, float]:
+    """Training seconds of the latest shared model and of all baselines together."""
+    shared = max(home.glob("runs/*/shared/fitted/fit.json"))
+    baselines = home.glob("cache/baselines/*/fitted/fit.json")
+    return float(read_json(shared)["seconds"]), sum(float(read_json(path)["seconds"]) for path in baselines)

@@ -1,0 +1,173 @@
+"""One head beside another model on the same rows, and a point estimate beside its limit: one finding each.
+
+Non-inferiority is decided by the *interval*: `pass` if the one-sided lower bound of metric(shared) -
+metric(other) is above -margin, `fail` if the upper bound is below it, else `inconclusive`, with what the rows
+can certify. Knows arrays and rules; does not know files or bundles.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from expectations.gates.head_metrics import compare
+from expectations.gates.scores import HeadScores
+from expectations.spec import GateRules
+from expectations.stats.bootstrap import Comparison
+from expectations.stats.power import certifiable_margin, rows_needed
+from expectations.verdict import Figures, Finding, Outcome
+from model.bundle.card import MetricName
+from model.spec import HeadSpec
+
+
+def decide_margin(lower: float, upper: float, margin: float) -> Outcome:
+    """Non-inferiority from the bounds of a difference; bounds that are not finite fail."""
+    if not (math.isfinite(lower) and math.isfinite(upper)):
+        return "fail"
+    if lower > -margin:
+        return "pass"
+    return "fail" if upper < -margin else "inconclusive"
+
+
+def compared_head(
+    subject: str,
+    head: HeadSpec,
+    shared: HeadScores | None,
+    other: HeadScores | None,
+    rules: GateRules,
+    margin: float,
+    *,
+    against: str,
+) -> Finding:
+    """One head against another model on the same rows: the finding by which it passes or not.
+
+    Args:
+        subject: what the finding is called.
+        other: the answers of the other model, on the same rows.
+        against: how that model is called in sentences: `its baseline`, `the champion`.
+
+    Raises:
+        ValueError: the two were scored on other rows.
+    """
+    metric = head.primary_metric
+    for whose, scores in (("the shared model", shared), (against, other)):
+        if scores is None:
+            reason = f"no answers of {whose} for this head; score the bundle on the test split"
+            return Finding(
+                subject=subject, outcome="inconclusive", reason=reason, figures=_empty(metric, margin)
+            )
+        if not scores.finite:
+            reason = f"{whose} gives probabilities that are not finite numbers; it is broken, retrain it"
+            return Finding(subject=subject, outcome="fail", reason=reason, figures=_empty(metric, margin))
+    assert shared is not None and other is not None
+    _same_rows(subject, shared, other)
+    n = int(shared.labelled.sum())
+    if n == 0:
+        reason = "no test row is labelled for this head; label some or change the split"
+        return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=_empty(metric, margin))
+    compared = compare(
+        shared, other, metric, confidence=rules.confidence, resamples=rules.resamples, seed=rules.seed
+    )
+    outcome = decide_margin(compared.difference.lower, compared.difference.upper, margin)
+    figures = _figures(metric, margin, n, compared, rules, disagreeing=_disagreeing(shared, other))
+    return Finding(
+        subject=subject,
+        outcome=outcome,
+        reason=_reason(outcome, figures, compared, rules, against),
+        figures=figures,
+    )
+
+
+def _same_rows(subject: str, shared: HeadScores, other: HeadScores) -> None:
+    if shared.kind != other.kind or shared.labels != other.labels:
+        raise ValueError(f"{subject}: the two models answer different labels; bring them to one order first")
+    if not np.array_equal(shared.targets, other.targets):
+        raise ValueError(
+            f"{subject}: the two models were scored on different rows ({shared.targets.shape} and "
+            f"{other.targets.shape}, or other targets); score both on the same split"
+        )
+
+
+def _disagreeing(shared: HeadScores, other: HeadScores) -> int:
+    at = shared.labelled
+    differs = shared.decisions[at] != other.decisions[at]
+    if shared.kind == "multilabel":
+        differs = (differs & (shared.targets[at] >= 0)).any(axis=1)
+    return int(np.count_nonzero(differs))
+
+
+def _empty(metric: MetricName, margin: float) -> Figures:
+    absent = ("shared", "baseline", "difference", "lower", "upper")
+    return {"metric": metric, "compare": "difference", **dict.fromkeys(absent), "margin": margin, "n": 0}
+
+
+def _figures(
+    metric: MetricName, margin: float, n: int, compared: Comparison, rules: GateRules, *, disagreeing: int
+) -> Figures:
+    error = compared.difference.standard_error
+    planned = {"confidence": rules.confidence, "power": rules.power}
+    return {
+        "metric": metric,
+        "compare": "difference",
+        "shared": compared.shared.value,
+        "baseline": compared.baseline.value,
+        "difference": compared.difference.value,
+        "lower": compared.difference.lower,
+        "upper": compared.difference.upper,
+        "margin": margin,
+        "n": n,
+        "discordant": disagreeing,
+        "confidence": rules.confidence,
+        "standard_error": error,
+        "certifiable_margin": certifiable_margin(error, **planned),
+        "rows_needed": rows_needed(n, error, margin, **planned),
+        "shared_lower": compared.shared.lower,
+        "shared_upper": compared.shared.upper,
+        "baseline_lower": compared.baseline.lower,
+        "baseline_upper": compared.baseline.upper,
+    }
+
+
+def _reason(outcome: Outcome, figures: Figures, compared: Comparison, rules: GateRules, against: str) -> str:
+    margin, confidence, difference = figures["margin"], f"{rules.confidence:.0%}", compared.difference
+    # Four places where three would round a bound onto the margin that it is compared with.
+    seen = f"{figures['metric']} differs from {against} by {difference.value:+.4f}"
+    if outcome == "pass":
+        return (
+            f"{seen}, surely ({confidence}) by more than {difference.lower:+.4f}; the margin is -{margin:g}"
+        )
+    if not math.isfinite(difference.lower + difference.upper):
+        return f"{seen}, with bounds that are not finite; the figures are broken, score again"
+    if outcome == "fail":
+        return (
+            f"{seen}, surely ({confidence}) by less than {difference.upper:+.4f}, which is worse than the "
+            f"margin -{margin:g}; give this head more weight or data, or keep a model of its own for it"
+        )
+    return (
+        f"{seen}, between {difference.lower:+.4f} and {difference.upper:+.4f}: {figures['n']:,} rows cannot "
+        f"tell whether that is within -{margin:g}; they certify a margin of "
+        f"{figures['certifiable_margin']:.4f} at {rules.power:.0%} power, and the configured margin "
+        f"needs about {figures['rows_needed']:,} rows"
+    )
+
+
+def point_limit(
+    subject: str, metric: str, value: float | int | str | None, limit: float, *, at_least: bool
+) -> Finding:
+    """A point estimate against a floor (`at_least`) or a ceiling; a missing one decides nothing."""
+    word = "at least" if at_least else "at most"
+    figures: Figures = {"metric": metric, "compare": "floor" if at_least else "ceiling", "shared": value}
+    figures["limit"] = limit
+    if not isinstance(value, int | float):
+        reason = (
+            f"{metric} could not be had; expected {word} {limit:g}: is the label or head in the test split?"
+        )
+        return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
+    within = value >= limit if at_least else value <= limit
+    reason = f"{metric} is {value:.4f}, expected {word} {limit:g}"
+    if not (within and math.isfinite(value)):
+        return Finding(
+            subject=subject, outcome="fail", reason=f"{reason}; see the per-label table", figures=figures
+        )
+    return Finding(subject=subject, outcome="pass", reason=reason, figures=figures)

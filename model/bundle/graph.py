@@ -1,0 +1,92 @@
+"""The graph of a bundle: how it is loaded and run, and that it fits the card.
+
+Does not know texts or tokens. Axes: B texts, T tokens, L labels of one head.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime as ort
+
+from .card import Card
+from .errors import GraphError
+from .files import parse_json
+
+INPUTS = ("input_ids", "attention_mask")
+HEADS_ENTRY = "headgate.heads"
+"""Metadata entry of the graph: JSON {head: labels}. It ties the labels to the weights: a card with permuted
+labels does not match it."""
+
+
+def output_name(head: str) -> str:
+    """Name of the graph's output for a head; prefixed, because a head may be called like an input."""
+    return f"head_{head}"
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """How graphs are run here.
+
+    Idle threads do not spin: an idle endpoint, or the bundle whose turn it is not, must leave the cores to
+    others (measured: no slower). No memory is kept for each shape.
+
+    Args:
+        threads: CPU threads of one run.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_mem_pattern = False
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def load_graph(model: Path, card: Card, threads: int) -> ort.InferenceSession:
+    """The graph in the file `model`, checked against the card.
+
+    The runtime reads external weights from the file's own folder only, where `files.check_files` allows no
+    further file: all weights are bytes that the manifest lists.
+
+    Raises:
+        GraphError: it cannot be loaded, or does not fit the card.
+    """
+    try:
+        # By path: from bytes, the runtime keeps a second copy of all weights.
+        session = ort.InferenceSession(model, session_options(threads), providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime has no common base class
+        raise GraphError(f"{model}: cannot be loaded as an ONNX graph: {str(error)[:300]}") from error
+    _check_shapes(model, session, card)
+    _check_labels(model, session, card)
+    return session
+
+
+def _check_shapes(model: Path, session: ort.InferenceSession, card: Card) -> None:
+    inputs = {value.name: value.type for value in session.get_inputs()}
+    if inputs != dict.fromkeys(INPUTS, "tensor(int64)"):
+        raise GraphError(f"{model}: seen inputs {inputs}, expected int64 {' and '.join(INPUTS)}")
+    outputs = {value.name: value for value in session.get_outputs()}
+    for head, described in card.heads.items():
+        output = outputs.pop(output_name(head), None)
+        if output is None:
+            raise GraphError(f"{model}: head {head}: no output {output_name(head)!r} in the graph")
+        width, expected = output.shape[-1], len(described.labels)
+        if len(output.shape) != 2 or width != expected or output.type != "tensor(float)":
+            raise GraphError(
+                f"{model}: head {head}: seen an output of shape {output.shape} and {output.type}, expected "
+                f"(batch, {expected}) and tensor(float), one column a label of the card"
+            )
+    if outputs:
+        raise GraphError(f"{model}: seen outputs {', '.join(sorted(outputs))} that no head of the card has")
+
+
+def _check_labels(model: Path, session: ort.InferenceSession, card: Card) -> None:
+    stored = session.get_modelmeta().custom_metadata_map.get(HEADS_ENTRY, "null")
+    labels = parse_json(stored.encode(), model)
+    for head, described in card.heads.items():
+        if not isinstance(labels, dict) or labels.get(head) != list(described.labels):
+            raise GraphError(
+                f"{model}: head {head}: the card's labels are not those of the graph's metadata, in its order"
+            )

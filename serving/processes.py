@@ -1,0 +1,51 @@
+"""What the system knows about a process: whether it still runs, and its memory.
+
+A process is known by its id together with its start, because ids are reused. Does not start or stop any.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+
+
+def process_start(pid: int) -> int | None:
+    """When a running process started, in clock ticks since boot; None where none runs, or only a zombie.
+
+    Counted from boot, so that a change of the system's clock makes no process another one.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+        since_boot_s = float(process.create_time()) - float(psutil.boot_time())
+    except psutil.NoSuchProcess:
+        return None
+    return round(since_boot_s * os.sysconf("SC_CLK_TCK"))
+
+
+def resident_bytes(pid: int | None) -> int:
+    """Resident set of a process, in bytes; 0 where there is none."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss) if pid is not None else 0
+    except psutil.Error:
+        return 0
+
+
+def peak_resident_mib(pid: int) -> float:
+    """Sum of the peak resident sets of a process and its children, in MiB.
+
+    Raises:
+        psutil.NoSuchProcess: it ended.
+        OSError: one of them ended meanwhile.
+    """
+    family = [pid, *(child.pid for child in psutil.Process(pid).children())]
+    return sum(_peak_kib(one) for one in family) / 1024
+
+
+def _peak_kib(pid: int) -> int:
+    # psutil does not know a process's peak on Linux.
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))

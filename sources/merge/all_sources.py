@@ -1,0 +1,90 @@
+"""Read every source and find its targets: all input rows, the problems of all sources at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from model.spec import HeadSpec
+from sources.errors import BadTable, DataError, Problem, raise_together
+from sources.formats.locate import AbsentPath
+from sources.formats.read import read_source
+from sources.formats.table import Progress
+from sources.labels.find_targets import find_targets
+from sources.labels.target_codes import TargetCodes
+from sources.merge.join import Rows, source_rows
+from sources.spec import SourceSpec, SplitSpec, source_problems, split_problems
+
+
+@dataclass(frozen=True, slots=True)
+class AllSources:
+    """All sources read, targets found."""
+
+    rows: Rows
+    figures: list[dict[str, Any]]
+    """For each source its `name`, `files`, `rows` and, if it is absent and optional, why: `left_out`."""
+
+
+def read_all(
+    sources: Mapping[str, SourceSpec],
+    heads: Mapping[str, HeadSpec],
+    split: SplitSpec,
+    base: Path,
+    progress: Progress,
+) -> AllSources:
+    """The rows of all sources, in the order of the sources' names.
+
+    Raises:
+        DataError: a declaration that contradicts itself, a source that cannot be read, a cell that cannot
+            be understood, no rows or no texts at all.
+    """
+    _check_project(sources, heads, split)
+    codes = {head: TargetCodes() for head in heads}
+    kept = sorted({column for spec in sources.values() for column in spec.keep})
+    frames: list[pl.DataFrame] = []
+    figures: list[dict[str, Any]] = []
+    errors: list[DataError] = []
+    done = 0
+
+    def on_rows(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress("read", done)
+
+    for name, spec in sorted(sources.items()):
+        try:
+            if problems := [Problem(line) for line in source_problems(spec, heads)]:
+                raise BadTable(*problems).of_source(name)
+            raw = read_source(name, spec, base, on_rows)
+            found = find_targets(raw, spec, heads, codes, base)
+            frames.append(source_rows(name, found, spec, heads, kept))
+            figures.append({"name": name, "files": raw.files, "rows": raw.rows_read})
+        except DataError as error:
+            if isinstance(error, AbsentPath) and spec.optional:
+                figures.append({"name": name, "files": 0, "rows": 0, "left_out": str(error)})
+            else:
+                errors.append(error)
+    raise_together(errors)
+    if not frames:
+        raise BadTable(Problem("every source is optional and absent", "at least one source"))
+    rows = pl.concat(frames)
+    if rows["text_id"].null_count() == rows.height:
+        raise BadTable(Problem("every text is missing or blank", "texts in the text column"))
+    weights = {name: spec.weight for name, spec in sources.items()}
+    return AllSources(Rows(frame=rows, codes=codes, weights=weights), figures)
+
+
+def _check_project(
+    sources: Mapping[str, SourceSpec], heads: Mapping[str, HeadSpec], split: SplitSpec
+) -> None:
+    problems = [Problem(f"split.{line}") for line in split_problems(split, sources)]
+    if not sources:
+        problems.append(Problem("there is no source", "at least one"))
+    if not heads:
+        problems.append(Problem("there is no head", "at least one"))
+    if problems:
+        raise BadTable(*problems)

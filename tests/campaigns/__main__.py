@@ -1,0 +1,8 @@
+"""Lists all campaigns; `--quick` runs them."""
+
+import sys
+
+from tests.support.catalogue import main
+
+if __name__ == "__main__":
+    sys.exit(main("tests.campaigns"))

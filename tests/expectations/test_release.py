@@ -1,0 +1,91 @@
+"""All gates on files of evidence: sound evidence passes, evidence that cannot be judged fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from expectations.gates.release import REQUIRED, judge_release
+from expectations.gates.selftest import Evidence, synthetic_evidence
+from expectations.spec import GateRules, SliceRule
+from expectations.verdict import Verdict
+from model.references import Measured, ScoresRef, TimingRef
+
+EVIDENCE: Evidence = synthetic_evidence(rows=2000)
+RULES = GateRules(resamples=400)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Measured:
+    """The synthetic evidence as files; every bundle's digest is its label."""
+    arrays = {
+        f"{kind}:{name}": getattr(scores, kind)
+        for name, scores in EVIDENCE.scores.items()
+        for kind in ("targets", "decisions")
+    }
+    np.savez(tmp_path / "scores.npz", **arrays)
+    labels = ["shared", *(f"baseline:{name}" for name in EVIDENCE.heads)]
+    timings = EVIDENCE.timings
+    columns = {name: getattr(timings, name).tolist() for name in ("block", "bundle", "text", "total_ms")}
+    known = {"peak_rss_mb": timings.peak_rss_mb, "bundle_bytes": timings.bundle_bytes}
+    digests = {label: label for label in labels}
+    write(tmp_path / "timing.json", {"requests": columns, **known, "digest": digests, "threads": 2})
+    requests = {"late_ms": [0.1] * 150, "latency_ms": [8.0] * 150, "status": [200] * 150}
+    served = {"rate_per_s": RULES.http_rate_per_s, "threads": 2, "bundle_sha256": "shared"}
+    write(tmp_path / "http.json", {**requests, "version": ["1"] * 150, **served, "peak_rss_mb": 200.0})
+    scores = tmp_path / "scores.npz"
+    return Measured(
+        scores={
+            label: ScoresRef(path=str(scores), sha256=digest(scores), bundle_sha256=label) for label in labels
+        },
+        timing=reference(tmp_path / "timing.json"),
+        http=reference(tmp_path / "http.json"),
+    )
+
+
+def write(path: Path, content: Mapping[str, object]) -> None:
+    path.write_text(json.dumps(content))
+
+
+def reference(path: Path) -> TimingRef:
+    return TimingRef(path=str(path), sha256=digest(path))
+
+
+def judged(measured: Measured, rules: GateRules = RULES) -> Verdict:
+    return judge_release(EVIDENCE.heads, measured, rules, champion_bundle=None, dataset=None)
+
+
+def test_sound_evidence_passes_every_gate(measured: Measured) -> None:
+    verdict = judged(measured)
+    assert (verdict.gate, verdict.outcome, verdict.reasons) == ("release", "pass", ())
+    subjects = {finding.subject for finding in verdict.findings}
+    assert {*EVIDENCE.heads, "first model", "A/A control", "p95 over HTTP at 25/s", "peak memory"} <= subjects
+    assert "slices" not in REQUIRED
+
+
+def test_evidence_that_was_changed_since_it_was_measured_fails(measured: Measured) -> None:
+    Path(measured.http.path).write_text("{}")
+    verdict = judged(measured)
+    assert verdict.outcome == "fail" and "http.json" in verdict.reasons[0]
+    assert [finding.subject for finding in verdict.findings] == ["evidence"]
+
+
+def test_evidence_that_is_malformed_fails(measured: Measured) -> None:
+    write(Path(measured.timing.path), {"requests": {"block": [0]}})
+    verdict = judged(replace(measured, timing=reference(Path(measured.timing.path))))
+    assert verdict.outcome == "fail" and "the timings lack bundle" in verdict.reasons[0]
+
+
+def test_slices_without_a_dataset_fail(measured: Measured) -> None:
+    verdict = judged(measured, replace(RULES, slices=(SliceRule(column="source", margin=0.1),)))
+    assert verdict.outcome == "fail" and "gates.slices" in verdict.reasons[0]

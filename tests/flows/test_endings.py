@@ -1,0 +1,63 @@
+"""Every ending of a flow has an exit code, a named state and a headline; every kind of error an exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from flows.cli import exit_codes
+from flows.cli.console import headline, show_outcome
+from flows.ending import final_state, state_name
+from flows.outcome import STAGES, Outcome, Stage
+from model.errors import ErrorKind, HeadgateError, foreseen
+
+CODES = {
+    "deployed": 0,
+    "validated": 0,
+    "rolled_back": 0,
+    "swept": 0,
+    "data_rejected": 3,
+    "model_rejected": 4,
+    "deployment_undone": 1,
+}
+"""As the README lists them for schedulers."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_ending_goes_through_state_exit_code_and_terminal(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = Outcome(stage=stage, name="kitchen", reasons=("because",))
+    assert outcome.exit_code == CODES[stage]
+    state = final_state(outcome)
+    assert state.name == state_name(stage) and state.message == "because"
+    assert state.is_failed() == (stage == "deployment_undone"), "a rejection is a completed run"
+    word, sentence, style = headline(stage)
+    assert ("green" in style) == (outcome.exit_code == 0)
+    show_outcome(outcome, home=tmp_path, config=tmp_path / "kitchen.yaml")
+    shown = capsys.readouterr().out
+    assert f"{word}  kitchen: {sentence}" in shown and "because" in shown
+    assert f"exit code {outcome.exit_code}" in shown
+
+
+def test_states_of_different_meaning_have_different_names() -> None:
+    names = {stage: state_name(stage) for stage in STAGES}
+    assert set(names) == set(CODES)
+    assert len({names[stage] for stage in STAGES if not stage.endswith("_rejected")}) == len(STAGES) - 2
+
+
+@pytest.mark.parametrize("kind", get_args(ErrorKind))
+def test_every_kind_of_error_has_an_exit_code(kind: ErrorKind) -> None:
+    class Foreseen(HeadgateError):
+        pass
+
+    Foreseen.kind = kind
+    assert foreseen(Foreseen("x")) == kind
+    assert exit_codes.of_error(kind) == {"usage": 2, "data": 3, "other": 1}[kind]
+
+
+def test_what_nobody_foresaw_keeps_its_traceback() -> None:
+    assert foreseen(KeyError("x")) is None and foreseen("no error") is None
+    assert foreseen(OSError(28, "no space left")) == "other"
