@@ -14,6 +14,10 @@ from model.errors import HeadgateError
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
+Comparison = Literal["difference", "ratio", "control", "budget", "floor", "ceiling"]
+"""How a finding is compared, the figure `compare`: as a difference against a margin, as a ratio or a control
+against a limit, or alone against a budget, a floor or a ceiling."""
+
 Figures = dict[str, float | int | str | None]
 """Named figures behind a finding; `report.verdict_table` says which names a table shows."""
 

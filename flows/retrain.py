@@ -20,6 +20,7 @@ from flows.teachers import teachers
 from model.references import BundleRef, Measured, Run
 from release.registry.candidate import candidate_of
 from release.targets.deploy import refuse_impossible
+from report.release.gather import Release
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
@@ -77,8 +78,11 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         promote(state, name, project.registry, registered, candidate)
         deployed = deploy(state, name, project.registry, project.deploy, registered.version)
 
+    served = {"version": deployed.serving, "url": deployed.url} if deployed and deployed.deployed else {}
+    before = f"version {champion.version} {champion.override}".strip() if champion else ""
+    release = Release(registered=registered.facts, deployed=served, champion=before)
     pages, rows = write_report(
-        run, quality, bundles, measured, verdict, registered, deployed, champion=champion, suspects=suspects
+        run, bundles, measured, verdict, release, quality_pages=quality.pages, suspects=suspects
     )
     log_pages(state, name, project.registry, registered, pages)
     publish_artifacts(name, verdict, rows, pages)
@@ -87,7 +91,7 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         return opened.ended("model_rejected", reasons=verdict.reasons, **known)
     if not deployed.deployed:
         return opened.ended("deployment_undone", reasons=(deployed.reason,), **known)
-    return opened.ended("deployed", deployed={"version": deployed.serving, "url": deployed.url}, **known)
+    return opened.ended("deployed", deployed=served, **known)
 
 
 def _measure(opened: OpenProject, run: Run, bundles: Mapping[str, BundleRef]) -> Measured:

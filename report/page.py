@@ -1,8 +1,8 @@
-"""The look of every report: one self-contained HTML page, with nothing fetched and nothing run.
+"""The look of every report: one self-contained HTML page that fetches nothing and runs nothing.
 
-Whatever is handed in is escaped, unless it is already `Markup` (made here, or by `report.charts.bars`).
-The page forbids scripts and requests by its own content security policy, so that even a mistake in
-escaping could not become active. Does not know what is reported.
+All text is escaped, unless it is `Markup` already (made here, or by `report.charts`). The page's own content
+security policy forbids scripts and requests, so that a mistake in escaping does no harm. Does not know what
+is reported.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ TONES: Mapping[str, str] = {
     **dict.fromkeys(("fail", "not met", "critical", "rejected", "failed"), "bad"),
     **dict.fromkeys(("could not be evaluated", "error"), "broken"),
 }
-"""Outcome → tone of its badge; anything else is neutral. Tones are told apart by a mark, not only by
-colour, so that they survive a black-and-white print."""
+"""Outcome → tone of its badge; anything else is neutral. Each tone has a mark of its own beside its colour,
+for print in black and white."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +39,19 @@ class Section:
     html: Markup
 
     def __html__(self) -> str:
+        """The part as it stands in a page."""
         return str(self.html)
 
 
 def badge(outcome: object, label: object = None) -> Markup:
-    """A small pill: `outcome` sets the tone (see `TONES`) and, without `label`, the words."""
+    """A small pill: `outcome` sets the tone (see `TONES`), `label` the text where it is another one."""
     tone = TONES.get(str(outcome).lower(), "neutral")
     return Markup('<span class="badge {}">{}</span>').format(tone, outcome if label is None else label)
 
 
 def cell_text(value: object) -> Markup:
-    """How a value is written in a table: thousands separated, four significant digits, `–` for none.
-
-    A non-finite number is written as such; it is never left out.
-    """
+    """How a table writes a value: thousands separated, four significant digits, `–` for none; a number that
+    is not finite by its name."""
     if value is None:
         return Markup("–")
     if isinstance(value, bool):
@@ -133,18 +132,21 @@ def subheading(text: object) -> Markup:
 
 def grid(parts: Iterable[object]) -> Markup:
     """Charts or tables side by side, as many as fit."""
-    cards = Markup("\n").join(Markup('<div class="card">{}</div>').format(part) for part in parts)
-    return Markup('<div class="grid">{}</div>').format(cards)
+    return _cards("grid", parts)
 
 
 def columns(parts: Iterable[object]) -> Markup:
     """Charts or tables of very different heights, in columns that are read downwards."""
+    return _cards("columns", parts)
+
+
+def _cards(kind: str, parts: Iterable[object]) -> Markup:
     cards = Markup("\n").join(Markup('<div class="card">{}</div>').format(part) for part in parts)
-    return Markup('<div class="columns">{}</div>').format(cards)
+    return Markup('<div class="{}">{}</div>').format(kind, cards)
 
 
 def folded(summary: object, html: object) -> Markup:
-    """Something long behind a line that opens it; printed only where it was opened."""
+    """Something long behind a line that opens it; printed only where it is open."""
     return Markup("<details><summary>{}</summary>{}</details>").format(summary, html)
 
 
@@ -160,7 +162,7 @@ def page(
     """The whole page as text, to be written as UTF-8.
 
     Args:
-        outcome: the verdict, as a badge beside the title; a badge of one's own as `Markup`.
+        outcome: the verdict, as a badge beside the title; another badge as `Markup`.
         facts: pairs (what, value) shown as tiles under the title.
         footer: last line, such as when and from what the page was made.
     """
@@ -172,9 +174,22 @@ def page(
         outcome=mark,
         facts=[(what, cell_text(value)) for what, value in facts],
         footer=footer,
-        # Our own file, not a user's text: it must not be escaped inside <style>.
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        # A file of this project, not a user's text: it must not be escaped inside <style>.
+        style=Markup(style_sheet()),
     )
+
+
+@lru_cache(maxsize=1)
+def style_sheet() -> str:
+    """Rules of every page, with the colours of pages and charts."""
+    return (TEMPLATES / "page.css").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def palette() -> Mapping[str, str]:
+    """Role of a colour, such as `ink` → its light value `#rrggbb`."""
+    light = style_sheet().partition("@media")[0]
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light))
 
 
 @lru_cache(maxsize=8)

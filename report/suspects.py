@@ -1,4 +1,4 @@
-"""Labels that look wrong as a section of a report: labels, files and lines, never a text."""
+"""Section on labels that look wrong: labels, files and lines, never a text."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from expectations.data.suspects import Suspects
 from report.page import Section, breakable, join, section, table
 
 MOST_SHOWN = 40
-"""Suspicious labels shown, the worst of all heads; up to `label_check.most_rows` a head stand in the CSV."""
+"""Labels shown, the worst of all heads; the CSV holds up to `label_check.most_rows` of each head."""
 
 HOW = {
-    "baseline": "Each row was answered by its head's baseline. It was trained on the training rows and has "
-    "learned their wrong labels too, so that far fewer are found there than there are "
-    "(`label_check: out_of_fold` answers them by models fitted without them).",
-    "out_of_fold": "Training rows were answered by models that were fitted without them, validation and test "
-    "rows by their head's baseline.",
+    "baseline": "The baseline of each head answered all rows. It has learned the wrong labels of its "
+    "training rows too, and finds only a few of them. Set label_check to out_of_fold to find more.",
+    "out_of_fold": "Models that were trained without a training row answered it; the baseline of each head "
+    "answered the validation and test rows.",
 }
-"""Mode → whose answers the labels were held against."""
+"""Mode → which models answered the rows."""
 
 
 def suspects_section(found: Suspects) -> Section:
-    """How many there are a head, and the worst."""
+    """How many labels of each head look wrong, and the worst of all."""
     totals = [
         (
             total.head,
@@ -53,7 +52,7 @@ def suspects_section(found: Suspects) -> Section:
         "Suspicious labels",
         join(
             table(
-                ("Head", "Rows that the model was", "Labels looked at", "Look wrong", "Share"),
+                ("Head", "Rows that the model was", "Labels checked", "Look wrong", "Share"),
                 totals,
                 numeric={2, 3, 4},
             ),
@@ -61,11 +60,13 @@ def suspects_section(found: Suspects) -> Section:
                 headers,
                 rows,
                 numeric={4},
-                caption=f"The worst {len(rows)} of {found.suspected:,}",
+                caption=f"The worst {len(rows):,} of {found.suspected:,}"
+                if len(rows) < found.suspected
+                else f"All {found.suspected:,}",
                 empty="No label looks wrong.",
             ),
         ),
-        lead=f"{HOW[found.mode]} A label looks wrong where the model is sure of another one; the score is "
-        f"its probability of the given answer. No label was changed. {Path(found.csv).name} lists "
-        f"{found.listed:,} of {found.suspected:,}.",
+        lead=f"{HOW[found.mode]} A label looks wrong when the model is sure of another one. The score is the "
+        f"model's probability of the given answer, from 0 to 1. No label was changed. {Path(found.csv).name} "
+        f"lists {found.listed:,} of {found.suspected:,}.",
     )

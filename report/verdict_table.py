@@ -1,16 +1,15 @@
-"""The verdict as rows of a table, the same for the terminal, the report and Prefect's artifacts.
+"""The verdict as rows of a table, for the terminal, the report and Prefect's artifacts alike.
 
-Each finding says in its figures how it is compared (`compare`): as a `difference` against a margin, as a
-`ratio` or `control` against a limit, or alone against a `budget`, `floor` or `ceiling`. Knows the names of
-figures; does not know HTML or rich.
+Knows the names of figures; does not know HTML or rich.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import assert_never, cast
 
-from expectations.verdict import Finding, Verdict
+from expectations.verdict import Comparison, Finding, Verdict
 
 COLUMNS: Mapping[str, str] = {
     "subject": "Head or subject",
@@ -23,11 +22,11 @@ COLUMNS: Mapping[str, str] = {
 }
 """Key of a row → heading of its column."""
 
-WORDS = ("subject", "metric", "verdict")
-"""Columns that hold words; the others hold figures, aligned right."""
+TEXT_COLUMNS = ("subject", "metric", "verdict")
+"""Columns that hold text; the others hold figures, aligned right."""
 
 ABSENT = "–"
-"""What stands for a figure that could not be had or has no meaning in this row."""
+"""Stands for a figure that is missing or has no meaning in this row."""
 
 Row = dict[str, str]
 
@@ -35,29 +34,6 @@ Row = dict[str, str]
 def verdict_rows(verdict: Verdict) -> list[Row]:
     """One row a finding, in the order of the findings; cells are text."""
     return [_row(finding) for finding in verdict.findings]
-
-
-def plain_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows as text with aligned columns, for logs and for output that is no terminal."""
-    widths = {key: max(len(title), *(len(row[key]) for row in rows), 0) for key, title in COLUMNS.items()}
-
-    def line(cells: Mapping[str, str]) -> str:
-        padded = (
-            cells[key].ljust(width) if key in WORDS else cells[key].rjust(width)
-            for key, width in widths.items()
-        )
-        return "  ".join(padded).rstrip()
-
-    rule = "  ".join("-" * width for width in widths.values())
-    return "\n".join([line(COLUMNS), rule, *(line(row) for row in rows)])
-
-
-def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows as a Markdown table."""
-    heading = "| " + " | ".join(COLUMNS.values()) + " |"
-    rule = "|" + "|".join(" --- " if key in WORDS else " ---: " for key in COLUMNS) + "|"
-    lines = ["| " + " | ".join(row[key].replace("|", "\\|") for key in COLUMNS) + " |" for row in rows]
-    return "\n".join([heading, rule, *lines])
 
 
 def figure_text(value: float | int | str | None, unit: str = "") -> str:
@@ -77,27 +53,34 @@ def figure_text(value: float | int | str | None, unit: str = "") -> str:
 
 def _row(finding: Finding) -> Row:
     figures = finding.figures
-    kind, unit = figures.get("compare"), str(figures.get("unit") or "")
+    kind, unit = cast("Comparison | None", figures.get("compare")), str(figures.get("unit") or "")
     row = dict.fromkeys(COLUMNS, ABSENT)
     row |= {"subject": finding.subject, "verdict": finding.outcome}
     row["metric"] = str(figures.get("metric") or ABSENT)
     row["shared"] = figure_text(figures.get("shared"), unit)
     row["baseline"] = figure_text(figures.get("baseline"), unit)
-    if kind == "difference":
-        row["difference"] = _interval(figures, "+.3f")
-        row["margin"] = f"-{figures['margin']:g}"
-    elif kind == "ratio":
-        row["difference"] = _interval(figures, ".2f", "×")
-        row["margin"] = f"≤ {figures['limit']:g}×"
-    elif kind == "control":
-        row["difference"] = _interval(figures, ".2f", "×")
-        row["margin"] = f"1 ± {figures['tolerance']:g}"
-    elif kind == "budget":
-        upper = figures.get("upper")
-        row["difference"] = ABSENT if upper is None else f"at most {figure_text(upper, unit)}"
-        row["margin"] = f"≤ {figures['limit']:,g} {unit}".rstrip()
-    elif kind in ("floor", "ceiling"):
-        row["margin"] = f"{'≥' if kind == 'floor' else '≤'} {figures['limit']:g}"
+    match kind:
+        case None:
+            pass
+        case "difference":
+            row["difference"] = _interval(figures, "+.3f")
+            row["margin"] = f"-{figures['margin']:g}"
+        case "ratio":
+            row["difference"] = _interval(figures, ".2f", "×")
+            row["margin"] = f"≤ {figures['limit']:g}×"
+        case "control":
+            row["difference"] = _interval(figures, ".2f", "×")
+            row["margin"] = f"1 ± {figures['tolerance']:g}"
+        case "budget":
+            upper = figures.get("upper")
+            row["difference"] = ABSENT if upper is None else f"at most {figure_text(upper, unit)}"
+            row["margin"] = f"≤ {figures['limit']:,g} {unit}".rstrip()
+        case "floor":
+            row["margin"] = f"≥ {figures['limit']:g}"
+        case "ceiling":
+            row["margin"] = f"≤ {figures['limit']:g}"
+        case _:
+            assert_never(kind)
     return row
 
 

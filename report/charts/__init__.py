@@ -1,1 +1,1 @@
-"""Charts: figures as SVG, drawn with one style."""
+"""Charts as inline SVG, one kind a module: pure functions of figures that judge nothing."""

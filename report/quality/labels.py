@@ -1,5 +1,5 @@
-"""The page's sections on labels: figures per head and split, how often each label applies beside the
-champion's data, and which labels stand together."""
+"""The quality page's sections on labels: figures of every head and split, how often each label applies, and
+which labels stand together."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from markupsafe import Markup
 
 from expectations.stats.cooccurrence import cooccurrence
 from model.spec import SPLITS
-from report.charts.bars import COLOURS, bar_chart, heat_map
+from report.charts.bars import bar_chart
+from report.charts.chart import BASELINE
+from report.charts.matrix import heat_map
 from report.page import Section, columns, folded, join, section, subheading, table
 
 MOST_LABELS = 30
-"""Labels drawn in a chart; the rest stands in the table."""
+"""Labels in a chart; the table holds all of them."""
 MOST_COOCCURRING = 20
-"""Labels drawn in a heat map."""
+"""Labels in a heat map."""
 CHAMPION = "champion's training rows"
 
 FIGURES = (
@@ -25,7 +27,7 @@ FIGURES = (
     "Split",
     "Labelled",
     "Coverage",
-    "Labels seen",
+    "Labels that apply",
     "Rarest",
     "Imbalance",
     "Entropy, bits",
@@ -49,44 +51,38 @@ def labels_section(profile: Mapping[str, Any], champion: Mapping[str, Any] | Non
     return section(
         "Labels",
         join(*parts),
-        lead="A row may be labelled for one head and not for another. Coverage: share of the split's rows "
-        "that are labelled. Imbalance: rows of the most frequent label by those of the rarest. Entropy of "
-        "the labels that apply, in brackets its share of what equally frequent ones would have. Density: "
-        "share of a head's labels that a row holds.",
+        lead="A row may have labels for one head and none for another. Coverage: share of the split's rows "
+        "that are labelled. Imbalance: rows of the most frequent label divided by rows of the rarest. "
+        "Entropy: how evenly the labels apply; 100% in brackets means that all are equally frequent. "
+        "Density: share of the head's labels that apply to an average row.",
     )
 
 
 def _figures(profile: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
     for head, known in profile["heads"].items():
+        names = (head, Markup('<span class="soft">{}</span>').format(known["kind"]), "")
         for at, (split, figures) in enumerate(known["splits"].items()):
             counts = [count for count in figures["counts"].values() if count]
-            several = known["kind"] == "multilabel"
-            imbalance = figures.get("imbalance")
-            entropy, evenness = figures.get("entropy"), figures.get("normalised_entropy")
+            rows, imbalance = profile["rows"].get(split, 0), figures.get("imbalance")
+            evenness = figures.get("normalised_entropy")
+            even = "" if evenness is None else f" ({min(evenness, 1.0):.0%})"
+            several = figures if known["kind"] == "multilabel" else {}
             yield (
-                (head, Markup('<span class="soft">{}</span>').format(known["kind"]), "")[min(at, 2)],
+                names[min(at, 2)],
                 split,
                 figures["labelled"],
-                _percent(figures["labelled"], profile["rows"].get(split, 0)),
+                f"{figures['labelled'] / rows:.1%}" if rows else None,
                 f"{len(counts)} of {len(figures['counts'])}",
                 min(counts, default=None),
-                None
-                if imbalance is None
-                else f"{imbalance:,.0f}×"
-                if imbalance >= 10
-                else f"{imbalance:.1f}×",
-                _figure(entropy) if evenness is None else f"{entropy or 0:.2f} ({min(evenness, 1.0):.0%})",
-                _figure(figures.get("cardinality")) if several else None,
-                _figure(figures.get("density")) if several else None,
+                None if imbalance is None else f"{imbalance:,.{0 if imbalance >= 10 else 1}f}×",
+                _written(figures.get("entropy"), even),
+                _written(several.get("cardinality")),
+                _written(several.get("density")),
             )
 
 
-def _figure(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
-
-
-def _percent(part: float, whole: float) -> str | None:
-    return f"{part / whole:.1%}" if whole else None
+def _written(value: float | None, more: str = "") -> str | None:
+    return None if value is None else f"{value:.2f}{more}"
 
 
 def _charts(profile: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Iterator[object]:
@@ -105,9 +101,7 @@ def _charts(profile: Mapping[str, Any], champion: Mapping[str, Any] | None) -> I
         heading = f"{head} ({known['kind']})"
         if len(labels) > len(shown):
             heading += f": the {len(shown)} most frequent of {len(labels):,} labels"
-        chart = bar_chart(
-            heading, shown, series, unit="share of labelled rows", colours={CHAMPION: COLOURS[3]}
-        )
+        chart = bar_chart(heading, shown, series, unit="share of labelled rows", roles={CHAMPION: BASELINE})
         rows = [(label, *(counts.get(label, 0) for counts in counted.values())) for label in labels]
         listed = table(("Label", *counted), rows, numeric=set(range(1, len(counted) + 1)), wide={0})
         yield join(chart, folded(f"Rows of all {len(labels):,} labels", listed))
@@ -119,7 +113,7 @@ def _by_frequency(known: Mapping[str, Any]) -> list[str]:
 
 
 def _rates(figures: Mapping[str, Any], labels: Sequence[str]) -> list[float | None]:
-    """Share of the rows that know the label to which it applies; none where no row knows it."""
+    """Label by label, its share of the rows that are labelled for it; none where there are no such rows."""
     known = [figures["labelled"] - figures.get("unknown", {}).get(label, 0) for label in labels]
     counts = [figures["counts"].get(label, 0) for label in labels]
     return [count / rows if rows else None for count, rows in zip(counts, known, strict=True)]
@@ -135,18 +129,13 @@ def together_section(dataset: Path, profile: Mapping[str, Any]) -> Section | Non
         heading = f"{head}: labels on the same text"
         if len(known["labels"]) > len(labels):
             heading += f" (the {len(labels)} most frequent)"
-        charts.append(
-            heat_map(
-                heading,
-                labels,
-                cooccurrence(dataset, head, labels),
-                unit="of the row's texts also have the column's",
-            )
-        )
+        unit = "of the row's texts also have the column's"
+        charts.append(heat_map(heading, labels, cooccurrence(dataset, head, labels), unit=unit))
     if not charts:
         return None
     return section(
         "Labels that stand together",
         columns(charts),
-        lead="In hundredths, over all splits and over texts that know both labels; a dash where none does.",
+        lead="Over all splits. Only texts that are labelled for both labels count; a dash stands where there "
+        "are none.",
     )

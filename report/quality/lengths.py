@@ -1,4 +1,4 @@
-"""The page's section on text lengths, in characters and in the model's tokens."""
+"""The quality page's section on text lengths, in characters and in the model's tokens."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from markupsafe import Markup
 
 from expectations.stats.divergence import rebin
-from report.charts.bars import histogram
+from report.charts.histogram import histogram
 from report.page import Section, grid, join, section, table
 
 
 def lengths_section(
     profile: Mapping[str, Any], champion: Mapping[str, Any] | None, token_lengths: Mapping[str, Any] | None
 ) -> Section:
-    """A table and a histogram of each, with the line at which the model cuts."""
+    """A table and a histogram of each, with a line where the model cuts texts."""
     found = {split: known for split, known in profile["text_chars"].items() if known}
     rows = [
         (split, known["min"], round(known["median"]), round(known["p95"]), known["max"])
@@ -46,9 +46,9 @@ def _tokens(token_lengths: Mapping[str, Any]) -> Markup:
         )
         for split, known in splits.items()
     ]
-    headers = ("Split", "Median", "95% up to", "Longest", f"Over {limit:,}", "Share")
+    headers = ("Split", "Median", "95% up to", "Longest", f"Cut at {limit:,}", "Share cut")
     parts: list[object] = [
-        table(headers, rows, numeric={1, 2, 3, 4, 5}, caption=f"Tokens; the model reads {limit:,}")
+        table(headers, rows, numeric={1, 2, 3, 4, 5}, caption=f"Tokens, of which the model reads {limit:,}")
     ]
     drawn = _histogram(splits)
     if drawn is not None:

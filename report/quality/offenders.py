@@ -1,5 +1,4 @@
-"""The page's section on offending rows: per rule and head how many in truth, and the first of them by
-file and line."""
+"""The quality page's section on offending rows: how many each rule and head has, and the first ones."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from expectations.data.gate import DataVerdict
 from report.page import Section, breakable, columns, join, section, table
 
 MOST_OF_A_RULE = 10
-"""Offending rows listed of one rule and head; up to 1,000 stand in the CSV."""
+"""Rows listed of one rule and head; the CSV holds up to 1,000."""
 MOST_CARDS = 40
 """Pairs of rule and head that are listed."""
 
@@ -39,7 +38,7 @@ def offenders_section(judged: DataVerdict, beside: Path) -> Section:
     heads = Counter(rule for rule, _ in places)
     cards = []
     for (rule, head), listed in list(places.items())[:MOST_CARDS]:
-        # The true total is known a rule; where a rule has several heads, that of one is what was kept.
+        # Totals are exact for a rule. For one of its several heads the kept rows count, at most 1,000.
         total = judged.offending_totals.get(rule, 0) if heads[rule] == 1 else kept[rule, head]
         at_least = heads[rule] > 1 and total < judged.offending_totals.get(rule, 0) and total >= 1000
         of = f"{'at least ' if at_least else ''}{max(total, len(listed)):,}"
@@ -48,8 +47,8 @@ def offenders_section(judged: DataVerdict, beside: Path) -> Section:
         )
         cards.append(_card(caption, listed))
     links = Markup(
-        '<p>All that was kept: <a href="{}">{}</a>, up to 1,000 a rule and head. Great Expectations’ own '
-        'account: <a href="{}">Data Docs</a>.</p>'
+        '<p>Up to 1,000 rows of each rule and head: <a href="{}">{}</a>. The report of Great Expectations: '
+        '<a href="{}">Data Docs</a>.</p>'
     ).format(
         os.path.relpath(judged.offending_csv, beside),
         Path(judged.offending_csv).name,
@@ -58,7 +57,7 @@ def offenders_section(judged: DataVerdict, beside: Path) -> Section:
     if not cards:
         return section("Offending rows", join(table((), [], empty="No offending rows."), links))
     totals = ", ".join(f"{rule} {count:,}" for rule, count in judged.offending_totals.items())
-    return section("Offending rows", join(columns(cards), links), lead=f"In all: {totals}.")
+    return section("Offending rows", join(columns(cards), links), lead=f"All of them: {totals}.")
 
 
 def _card(caption: str, listed: list[Place]) -> Markup:

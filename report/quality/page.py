@@ -1,7 +1,7 @@
-"""The data quality page: what was merged, what was expected of it, and what it looks like.
+"""The data quality page: what was merged, which rules it meets, and what it looks like.
 
-One self-contained page that shows counts, labels, files and lines, and never a text. Everything is escaped.
-This module puts its sections together and tells the expectations; does not judge (`expectations.data.gate`).
+The page shows counts, labels, files and lines, and never a text. This module puts the sections together and
+lists the rules; it does not judge (`expectations.data.gate`).
 """
 
 from __future__ import annotations
@@ -19,21 +19,8 @@ from expectations.data.tables import load_profile
 from expectations.spec import Severity
 from model.files import write_bytes
 from model.spec import SPLITS
-from report.page import (
-    Section,
-    badge,
-    breakable,
-    folded,
-    join,
-    page,
-    paragraph,
-    section,
-    subheading,
-    table,
-)
+from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
 from report.quality.drift import drift_section
-from report.quality.labels import labels_section, together_section
-from report.quality.lengths import lengths_section
 from report.quality.offenders import offenders_section
 from report.quality.sources import sources_section
 
@@ -59,6 +46,9 @@ def write_quality_page(
     Raises:
         expectations.data.tables.DatasetError: the dataset folder has no readable profile.
     """
+    from report.quality.labels import labels_section, together_section  # late: loads matplotlib
+    from report.quality.lengths import lengths_section
+
     profile = load_profile(dataset)
     out.parent.mkdir(parents=True, exist_ok=True)
     together = together_section(dataset, profile)
@@ -75,17 +65,17 @@ def write_quality_page(
     outcome = judged.verdict.outcome
     html = page(
         title,
-        "What was merged from where, what was expected of it, and what was found. Texts are never shown.",
+        "What was merged, which rules it meets, and what it looks like. Texts are never shown.",
         sections,
         outcome=badge(outcome, "data accepted" if outcome == "pass" else "data rejected"),
         facts=[
-            ("rows read", profile["observations"]),
-            ("distinct texts", sum(profile["rows"].values())),
-            *((f"{split} rows", profile["rows"].get(split, 0)) for split in SPLITS),
-            ("sources", len(profile["sources"])),
-            ("heads", len(profile["heads"])),
+            ("Rows read", profile["observations"]),
+            ("Distinct texts", sum(profile["rows"].values())),
+            *((f"{split.capitalize()} rows", profile["rows"].get(split, 0)) for split in SPLITS),
+            ("Sources", len(profile["sources"])),
+            ("Heads", len(profile["heads"])),
         ],
-        footer=f"Made from the merged dataset {dataset.name} by Headgate.",
+        footer=f"Headgate made this page from the merged dataset {dataset.name}.",
     )
     write_bytes(out, html.encode("utf-8"))
     return out
@@ -105,9 +95,9 @@ def _attention(results: Sequence[CheckResult]) -> list[Section]:
         section(
             "What stops this run" if stops else "What to look at",
             _rules(worst),
-            lead="Nothing is trained until these are mended."
+            lead="Nothing is trained until these rules are met."
             if stops
-            else "Reported; they do not stop the run.",
+            else "These rules do not stop the run.",
         )
     ]
 
@@ -132,17 +122,17 @@ def _expectations(judged: DataVerdict) -> Section:
     parts: list[object] = [summary]
     if open_ones:
         broken = any(r.outcome in OUTCOMES[:2] for r in open_ones)
-        parts.append(subheading("Reported" if broken else "Kept within its tolerance"))
+        parts.append(subheading("Warnings" if broken else "Within tolerance"))
         parts.append(_rules(open_ones))
     elif not shown:
-        parts.append(paragraph("Every rule that was looked at is met."))
+        parts.append(paragraph("Every rule that applies is met."))
     if quiet:
-        parts.append(folded(f"{len(quiet):,} rules that are met or were not looked at", _rules(quiet)))
+        parts.append(folded(f"{len(quiet):,} rules that are met or do not apply", _rules(quiet)))
     return section(
         "Expectations",
         join(*parts),
-        lead="Only a critical rule that is not met, or could not be evaluated, stops the run."
-        + (f" The {len(shown):,} above are counted here and not listed again." if shown else ""),
+        lead="A critical rule stops the run when it is not met or could not be evaluated. No other rule does."
+        + (f" The {len(shown):,} rules above count here, and are not listed again." if shown else ""),
     )
 
 
@@ -151,4 +141,4 @@ def _rules(results: Sequence[CheckResult]) -> Markup:
         (badge(r.outcome), r.check.severity, breakable(r.subject), r.check.expected, r.reason)
         for r in results
     ]
-    return table(("Outcome", "Severity", "Rule", "Expected", "Seen"), rows, wide={4})
+    return table(("Outcome", "Severity", "Rule", "Expected", "Seen"), rows, wide={3, 4})

@@ -1,4 +1,4 @@
-"""The page's section on sources: which rows came from which file, and what the sources share.
+"""The quality page's section on sources: which rows came from which file, and what the sources share.
 
 Reads places and counts of a dataset folder, never texts.
 """
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from report.page import Section, breakable, section, table
 
 MOST_FILES = 8
-"""Files listed of a source; the others are summed in one line."""
+"""Files listed of a source; one line sums the others."""
 
 
 def sources_section(dataset: Path, profile: Mapping[str, Any]) -> Section:
@@ -34,7 +34,7 @@ def sources_section(dataset: Path, profile: Mapping[str, Any]) -> Section:
         name = one["name"]
         found = sorted(files.get(name, {}).items())
         if not found:
-            rows.append((name, "left out: it is not there", 0, *[None] * 3, None))
+            rows.append((name, "not found, left out", 0, *[None] * 3, None))
         rest = found[MOST_FILES:]
         shown = [(Path(file).name, counts) for file, counts in found[:MOST_FILES]]
         if rest:
@@ -61,8 +61,8 @@ def sources_section(dataset: Path, profile: Mapping[str, Any]) -> Section:
             numeric={2, 3, 4, 5},
             wide={6},
         ),
-        lead="Rows without a text, or with a blank one, are left out. Equal texts become one row with all "
-        "their labels; “also elsewhere” counts the texts of a source that another source holds too.",
+        lead="Rows without a text are left out, and so are blank texts. Equal texts become one row with all "
+        "their labels. “Also elsewhere” counts the texts of a source that another source holds too.",
     )
 
 

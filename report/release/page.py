@@ -8,25 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from markupsafe import Markup
 
 from expectations.gates.scores import HeadScores
 from expectations.gates.timings import Timings
-from expectations.verdict import Finding, Verdict
+from expectations.verdict import Finding, Outcome, Verdict
 from model.spec import HeadSpec
-from report.charts.release import Row, interval_chart
+from report.charts.intervals import has_intervals, interval_chart
 from report.page import Section, badge, folded, join, page, paragraph, section, subheading, table
-from report.release.sections import data_section, head_sections, latency_section, training_section
-from report.verdict_table import COLUMNS, WORDS, verdict_rows
-
-SAYS = {
-    "pass": "Every gate passed: this version may serve.",
-    "fail": "A gate failed: this version is kept as a candidate and does not serve.",
-    "inconclusive": "The evidence decides nothing: this version is kept as a candidate and does not serve.",
-}
-"""Outcome → what it means, in a sentence."""
+from report.release.data import data_section
+from report.release.heads import head_sections
+from report.release.latency import latency_section
+from report.release.training import training_section
+from report.verdict_table import COLUMNS, TEXT_COLUMNS, verdict_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,18 +79,31 @@ def render_release(report: ReleaseReport) -> str:
     ]
     return page(
         f"{report.name}: release report",
-        SAYS[report.verdict.outcome],
+        meaning(report.verdict.outcome),
         sections,
         outcome=report.verdict.outcome,
         facts=list(_facts(report)),
-        footer=f"Run {report.run}, {report.created}. Made by Headgate from the evidence of this run alone.",
+        footer=f"Run {report.run}, {report.created}. Headgate made this page from this run's evidence alone.",
     )
 
 
+def meaning(outcome: Outcome) -> str:
+    """What a verdict means for the version, in a sentence."""
+    match outcome:
+        case "pass":
+            return "Every gate passed. This version may serve."
+        case "fail":
+            return "A gate failed. This version stays a candidate and does not serve."
+        case "inconclusive":
+            return "The evidence is not enough to decide. This version stays a candidate and does not serve."
+        case _:
+            assert_never(outcome)
+
+
 _INTERVALS = (
-    "Each head on the same test rows: left the metric of both models, right their difference. A head passes "
-    "when the whole interval of the difference lies to the right of its margin, and fails when it lies to "
-    "the left of it."
+    "Both models answer the same test rows. Left: the metric of each model. Right: the difference between "
+    "them. Lines show intervals. A head passes when the whole interval of its difference lies right of the "
+    "margin, and fails when the whole interval lies left of it."
 )
 
 
@@ -113,9 +122,9 @@ def _how_to_read(verdict: Verdict) -> str:
     if not isinstance(confidence, float):
         return "All checks must pass."
     return (
-        f"All checks must pass. Bounds in brackets are one-sided at {confidence:.0%} each, and it is they "
-        "that decide, not the figure before them. That all must pass needs no correction for several tests: "
-        "the whole is wrong at most as often as one of them (intersection–union test: Berger 1982)."
+        "All checks must pass. The bounds in brackets decide, not the figure before them: each bound is "
+        f"one-sided at {confidence:.0%} confidence. Since all checks must pass, several tests need no "
+        "correction (intersection–union test: Berger 1982)."
     )
 
 
@@ -124,13 +133,13 @@ def _verdict(verdict: Verdict) -> Markup:
         [badge(row[key]) if key == "verdict" else row[key] for key in COLUMNS]
         for row in verdict_rows(verdict)
     ]
-    numeric = [at for at, key in enumerate(COLUMNS) if key not in WORDS]
-    shown = table(list(COLUMNS.values()), rows, numeric, empty="No gate looked at anything.")
+    numeric = [at for at, key in enumerate(COLUMNS) if key not in TEXT_COLUMNS]
+    shown = table(list(COLUMNS.values()), rows, numeric, empty="No gate checked anything.")
     open_ones = [finding for finding in verdict.findings if finding.outcome != "pass"]
     passed = [finding for finding in verdict.findings if finding.outcome == "pass"]
     parts: list[object] = [shown]
     if not verdict.findings:
-        parts.append(_reasons_without(verdict))
+        parts += map(paragraph, verdict.reasons)
     if open_ones:
         parts.append(subheading("What did not pass"))
         parts.append(table(["Verdict", "What", "Why it did not pass"], map(_reason, open_ones), wide=[2]))
@@ -144,38 +153,9 @@ def _reason(finding: Finding) -> list[object]:
     return [badge(finding.outcome), finding.subject, finding.reason]
 
 
-def _reasons_without(verdict: Verdict) -> Markup:
-    return join(*(paragraph(reason) for reason in verdict.reasons))
-
-
 def _intervals(verdict: Verdict) -> Markup:
-    rows = [row for finding in verdict.findings if (row := _row(finding)) is not None]
-    return interval_chart(rows) if rows else paragraph("No head could be compared.")
-
-
-def _row(finding: Finding) -> Row | None:
-    """A finding as a line of the interval chart; none if one of its figures is missing."""
-    figures = finding.figures
-
-    def three(value: str, lower: str, upper: str) -> tuple[float, float, float] | None:
-        found = [figures.get(name) for name in (value, lower, upper)]
-        numbers = [float(one) for one in found if isinstance(one, int | float)]
-        return (numbers[0], numbers[1], numbers[2]) if len(numbers) == 3 else None
-
-    shared = three("shared", "shared_lower", "shared_upper")
-    other = three("baseline", "baseline_lower", "baseline_upper")
-    difference, margin = three("difference", "lower", "upper"), figures.get("margin")
-    if shared is None or other is None or difference is None or not isinstance(margin, float):
-        return None
-    return Row(
-        name=finding.subject,
-        metric=f"{figures.get('metric')}, {figures.get('n'):,} rows",
-        shared=shared,
-        other=other,
-        difference=difference,
-        margin=margin,
-        outcome=finding.outcome,
-    )
+    found = [finding for finding in verdict.findings if has_intervals(finding)]
+    return interval_chart(found) if found else paragraph("No head could be compared.")
 
 
 def _provenance(report: ReleaseReport) -> Section:
@@ -185,10 +165,10 @@ def _provenance(report: ReleaseReport) -> Section:
         *_flat(report.provenance),
     ]
     links = [_link(title, path) for title, path in report.pages.items()]
-    parts: list[object] = [table(["What", "Value"], facts, wide=[1], empty="Nothing is known of its making.")]
+    parts: list[object] = [table(["What", "Value"], facts, wide=[1], empty="Nothing was recorded.")]
     parts += [paragraph(link) for link in links]
     return section(
-        "Provenance", join(*parts), lead="What this version was made from, and where to look further."
+        "Provenance", join(*parts), lead="What this version was made from, and the other pages of the run."
     )
 
 

@@ -111,7 +111,7 @@ def test_rows_that_the_model_was_trained_on_are_told_apart(
     assert [(total.seen, total.suspected) for total in found.totals] == [(False, 2), (True, 1)]
     assert sorted(pq.read_table(found.parquet)["seen"].to_pylist()) == [False, False, True]
     html = page("t", "s", [suspects_section(found)])
-    assert "far fewer are found there" in html and "not trained on" in html
+    assert "finds only a few of them" in html and "not trained on" in html
 
 
 def test_nothing_suspicious_is_said(rows: list[Any], write_dataset: Any, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from expectations.verdict import (
     combine,
     verdict_from_json,
 )
-from report.verdict_table import COLUMNS, markdown_table, plain_table, verdict_rows
+from report.verdict_table import COLUMNS, verdict_rows
 
 OUTCOMES: tuple[Outcome, ...] = ("pass", "fail", "inconclusive")
 
@@ -129,16 +129,3 @@ def test_rows_say_what_was_compared() -> None:
         ("0.810", "–", "–", "≥ 0.5", "pass"),
         ("–", "–", "–", "–", "pass"),
     ]
-
-
-def test_the_plain_table_is_aligned() -> None:
-    lines = plain_table(rows()).splitlines()
-    assert len(lines) == 2 + len(rows())
-    at = lines[0].index("Verdict")
-    assert {line[at:] for line in lines[2:]} == {"pass", "fail", "inconclusive"}
-    assert plain_table([]).splitlines()[0].split("  ")[0] == "Head or subject"
-
-
-def test_markdown_escapes_the_bar() -> None:
-    row = {**rows()[0], "subject": "a|b"}
-    assert markdown_table([row]).splitlines()[2].startswith("| a\\|b | accuracy | 0.810 |")

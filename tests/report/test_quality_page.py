@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ET
-from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -17,55 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
+from expectations.data.check import RuleOutcome
 from expectations.data.gate import judge_data
 from expectations.spec import DataRules
 from expectations.stats.cooccurrence import cooccurrence
 from model.spec import SPLITS, HeadSpec
-from report.charts.bars import bar_chart, heat_map, histogram
 from report.page import badge, cell_text, page, section, table
 from report.quality.page import write_quality_page
-
-HOSTILE = "<img src=x onerror=alert(1)>\"'&"
+from tests.support.html import HOSTILE, assert_inert
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-
-
-class Tags(HTMLParser):
-    """Every tag of a page with its attributes, and whether all that need it are closed."""
-
-    VOID = frozenset({"meta", "br", "wbr", "img", "link", "input", "hr"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def tags(html: str) -> Tags:
-    parser = Tags()
-    parser.feed(html)
-    parser.close()
-    assert parser.open == []
-    return parser
-
-
-def assert_inert(html: str) -> None:
-    """No script, no handler, nothing fetched."""
-    for tag, attributes in tags(html).found:
-        assert tag not in {"script", "iframe", "object", "embed", "link", "img", "form", "base"}
-        assert not [name for name in attributes if name.startswith("on") or name == "src"]
-        assert not str(attributes.get("href", "#")).startswith(("http", "//", "javascript"))
 
 
 @given(st.text(max_size=40))
@@ -97,42 +55,13 @@ def test_a_badge_has_a_tone_for_what_it_knows() -> None:
     assert 'class="badge neutral"' in badge(HOSTILE) and "<img" not in badge(HOSTILE)
 
 
+@pytest.mark.parametrize("outcome", get_args(RuleOutcome))
+def test_every_outcome_of_a_rule_has_a_tone(outcome: RuleOutcome) -> None:
+    assert ("neutral" in badge(outcome)) == (outcome == "not looked at")
+
+
 def test_markup_is_kept() -> None:
     assert "<b>x</b>" in page("t", "s", [section("a", Markup("<b>x</b>"))])
-
-
-CHARTS: dict[str, Callable[[], Markup]] = {
-    "bars": lambda: bar_chart(
-        HOSTILE, ["a", HOSTILE], {"now": [0.5, 0.0], HOSTILE: [None, 0.2]}, unit="share of rows"
-    ),
-    "no bars": lambda: bar_chart("empty", [], {}, unit="rows"),
-    "bars of nothing": lambda: bar_chart("zero", ["a"], {"now": [0.0]}, unit="rows"),
-    "histogram": lambda: histogram(
-        HOSTILE, [1, 10, 100], [5, 0], unit="characters", then=([1, 50, 200], [1, 2]), marks={HOSTILE: 20.0}
-    ),
-    "histogram of nothing": lambda: histogram("zero", [1, 2], [0], unit="characters"),
-    "heat map": lambda: heat_map(HOSTILE, ["a", HOSTILE], [[1, 0.4], [0.1, 1]], unit=HOSTILE),
-    "heat map of one": lambda: heat_map("one", ["a"], [[1]], unit="share"),
-}
-
-
-@pytest.mark.parametrize("name", CHARTS)
-def test_a_chart_is_well_formed_titled_and_inert(name: str) -> None:
-    svg = str(CHARTS[name]())
-    root = ET.fromstring(svg)
-    (image,) = root.iter("svg")
-    assert image.get("aria-label")
-    for element in root.iter():
-        for key in ("x", "y", "width", "height"):
-            value = element.get(key)
-            assert value is None or np.isfinite(float(value))
-    assert_inert(svg)
-
-
-def test_bars_are_as_long_as_their_values() -> None:
-    root = ET.fromstring(str(bar_chart("t", ["a", "b"], {"now": [0.4, 0.2]}, unit="share")))
-    first, second = (float(rect.get("width", "")) for rect in root.iter("rect"))
-    assert first == pytest.approx(2 * second, rel=0.01)
 
 
 def test_cooccurrence_by_hand(make_row: Any, write_dataset: Any) -> None:

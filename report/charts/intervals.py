@@ -1,0 +1,86 @@
+"""Intervals of the heads: both models' metric, and beside it the difference against its margin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from expectations.verdict import Finding, Outcome
+from report.charts.chart import BASELINE, BESIDE, SHARED, Chart, chart, colour, marks
+
+LEFT, PANEL, GAP, RIGHT, STEP = 190, 400, 60, 30, 46
+NAMES = {
+    "shared": ("shared", "shared_lower", "shared_upper"),
+    "baseline or champion": ("baseline", "baseline_lower", "baseline_upper"),
+    "difference": ("difference", "lower", "upper"),
+}
+"""Interval → the figures of a finding that hold it, with its bounds."""
+
+
+def has_intervals(finding: Finding) -> bool:
+    """Whether the finding compares two models by a difference, and no figure of it is missing."""
+    names = [name for names in NAMES.values() for name in names]
+    return all(isinstance(finding.figures.get(name), int | float) for name in (*names, "margin"))
+
+
+def interval_chart(findings: Sequence[Finding]) -> Markup:
+    """One line a finding, which `has_intervals`: metrics on the left, the difference on the right."""
+    dashes: dict[str, Any] = {"color": colour("bad"), "linestyle": (0, (2, 2)), "linewidth": 1.5}
+    width, height = LEFT + 2 * PANEL + GAP + RIGHT, STEP * len(findings) + 64
+    with chart("Metrics and differences of the heads", width, height) as drawn:
+        metrics = drawn.axes(LEFT, 24, PANEL + GAP + RIGHT, 40)
+        differences = drawn.axes(LEFT + PANEL + GAP, 24, RIGHT, 40)
+        for at, finding in enumerate(findings):
+            name, figures, margin = finding.subject, finding.figures, float(finding.figures["margin"] or 0)
+            about = f"{figures.get('metric')}, {figures.get('n'):,} rows"
+            where: dict[str, Any] = {"most": 26, "xycoords": BESIDE, "ha": "right"}
+            drawn.write(metrics, name, (0, at), (-14, 7), role="ink", weight="bold", **where)
+            drawn.write(metrics, about, (0, at), (-14, -8), **where)
+            _whisker(drawn, metrics, finding, "shared", at - 0.16)
+            _whisker(drawn, metrics, finding, "baseline or champion", at + 0.18)
+            _whisker(drawn, differences, finding, "difference", at)
+            differences.plot([-margin, -margin], [at - 0.38, at + 0.38], **dashes)
+        for name, role in (("shared", SHARED), ("baseline or champion", BASELINE)):
+            metrics.plot([], [], "o", color=colour(role), markerfacecolor=_face(role), label=name)
+        differences.plot([], [], **dashes, label="margin")
+        differences.axvline(0, color=colour("axis"), linewidth=1.4, zorder=1)
+        for axes, label, style in (
+            (metrics, "metric on the test rows, from 0 to 1", "{:.2f}"),
+            (differences, "shared minus baseline or champion", "{:+.3f}"),
+        ):
+            axes.set(ylim=(len(findings) - 0.5, -0.5), yticks=[], xlabel=label)
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+            axes.grid(axis="x")
+            marks(axes.xaxis, style.format)
+        return drawn.html()
+
+
+def _whisker(drawn: Chart, axes: Axes, finding: Finding, name: str, y: float) -> None:
+    value, lower, upper = (float(finding.figures[figure] or 0) for figure in NAMES[name])
+    role = {"shared": SHARED, "baseline or champion": BASELINE}.get(name) or outcome_role(finding.outcome)
+    axes.plot([lower, upper], [y, y], "|-", color=colour(role), markersize=8)
+    (dot,) = axes.plot(value, y, "o", color=colour(role), markersize=8, markerfacecolor=_face(role))
+    sign = "+" if name == "difference" else ""
+    bounds = f"{value:{sign}.4f} [{lower:{sign}.4f}, {upper:{sign}.4f}]"
+    drawn.hint(dot, f"{finding.subject}, {name}: {bounds}, {finding.outcome}")
+
+
+def _face(role: str) -> str:
+    """Filling of a dot: what the shared model is compared with is hollow, so that both differ in grey."""
+    return colour("paper" if role == BASELINE else role)
+
+
+def outcome_role(outcome: Outcome) -> str:
+    """Role of the colour of an outcome."""
+    match outcome:
+        case "pass":
+            return "good"
+        case "fail":
+            return "bad"
+        case "inconclusive":
+            return "caution"
+        case _:
+            assert_never(outcome)
