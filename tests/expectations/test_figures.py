@@ -40,7 +40,8 @@ def test_each_figure_gets_its_type() -> None:
 
 
 def test_what_is_missing_or_of_another_type_is_none() -> None:
-    found = figures_of(finding(compare="guess", shared="high", difference=math.inf, lower=0, upper=1))
+    odd: dict[str, float | int | str | None] = {"compare": "guess", "shared": "high", "difference": math.inf}
+    found = figures_of(Finding(subject="emotion", outcome="fail", reason="because", figures=odd))
     assert found.comparison is None and found.shared.value is None and found.limit is None
     assert found.difference.whole is None and found.rows is None
 
