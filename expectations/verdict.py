@@ -40,6 +40,7 @@ class Finding:
     """Named figures with their unit in the name; `None` where one could not be had."""
 
     def __post_init__(self) -> None:
+        """Refuse an unknown outcome, and a pass beside a figure that is not finite."""
         if self.outcome not in get_args(Outcome):
             raise ValueError(f"{self.subject}: outcome {self.outcome!r}; expected one of {get_args(Outcome)}")
         if self.outcome == "pass":
@@ -129,6 +130,7 @@ class ApprovedVersion:
     verdict: Verdict
 
     def __post_init__(self) -> None:
+        """Refuse a verdict that is not a pass."""
         if self.verdict.outcome != "pass":
             raise NotApproved(
                 f"version {self.version} of {self.name!r} is not approved: the {self.verdict.gate} "

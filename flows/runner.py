@@ -98,7 +98,8 @@ def _ray(spec: RunnerSpec, stack: ExitStack) -> Any:
 
     if spec.address is not None:
         return RayTaskRunner(address=spec.address)
-    # Some of its ports listen on all interfaces, whatever is configured: only holders of the token are answered.
+    # Some of its ports listen on all interfaces, whatever is configured: only holders of the token are
+    # answered.
     stack.enter_context(_variables({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _ray_token()}))
     # Its sockets need a short path: 107 bytes, of which Ray takes more than half.
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hg-", ignore_cleanup_errors=True))

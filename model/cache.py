@@ -1,4 +1,4 @@
-"""The cache of work by content: a key that stands for all that the work depends on, a folder, complete or not.
+"""Work kept by content: a key that stands for all that the work depends on, and a folder, complete or not.
 
     entry = Cache(home.cache).entry("baselines", key)
     with entry.making() as folder:

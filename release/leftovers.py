@@ -1,7 +1,7 @@
 """Remove files and folders that a process was writing when it died, anywhere in the state folder.
 
-What is being written is called `.NAME.PID` or `.NAME.PID.MORE` (`model.files.unfinished_path`): the number says
-whether its process still runs. Does not know what the files would have become.
+What is being written is called `.NAME.PID` or `.NAME.PID.MORE` (`model.files.unfinished_path`): the number
+says whether its process still runs. Does not know what the files would have become.
 """
 
 from __future__ import annotations

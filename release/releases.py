@@ -1,7 +1,8 @@
 """Everything of one project that a release moves: release folder, registry, keys, journal, one lock.
 
 The pointer of the release folder decides who serves; `align` makes the registry say the same. Whoever
-moves something holds `locked()`. Does not decide what moves (`release.moves.promote`, `.rollback`, `.restore`).
+moves something holds `locked()`. Does not decide what moves (`release.moves.promote`, `.rollback`,
+`.restore`).
 """
 
 from __future__ import annotations

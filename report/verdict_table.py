@@ -1,15 +1,16 @@
 """The verdict as rows of a table, for the terminal, the report and Prefect's artifacts alike.
 
-Knows the names of figures; does not know HTML or rich.
+Does not know HTML or rich.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import assert_never, cast
+from typing import assert_never
 
-from expectations.verdict import Comparison, Finding, Verdict
+from expectations.gates.figures import FindingFigures, Interval, verdict_figures
+from expectations.verdict import Verdict
 
 COLUMNS: Mapping[str, str] = {
     "subject": "Head or subject",
@@ -33,15 +34,13 @@ Row = dict[str, str]
 
 def verdict_rows(verdict: Verdict) -> list[Row]:
     """One row a finding, in the order of the findings; cells are text."""
-    return [_row(finding) for finding in verdict.findings]
+    return [_row(figures) for figures in verdict_figures(verdict)]
 
 
-def figure_text(value: float | int | str | None, unit: str = "") -> str:
+def figure_text(value: float | None, unit: str = "") -> str:
     """A figure as a person reads it: shares with three places, milliseconds with one, MiB whole."""
     if value is None:
         return ABSENT
-    if isinstance(value, str):
-        return value
     if not math.isfinite(value):
         return "not finite"
     if unit == "ms":
@@ -51,45 +50,41 @@ def figure_text(value: float | int | str | None, unit: str = "") -> str:
     return f"{value:.3f}"
 
 
-def _row(finding: Finding) -> Row:
-    figures = finding.figures
-    kind, unit = cast("Comparison | None", figures.get("compare")), str(figures.get("unit") or "")
+def _row(figures: FindingFigures) -> Row:
+    unit, difference, limit = figures.unit, figures.difference, figures.limit
     row = dict.fromkeys(COLUMNS, ABSENT)
-    row |= {"subject": finding.subject, "verdict": finding.outcome}
-    row["metric"] = str(figures.get("metric") or ABSENT)
-    row["shared"] = figure_text(figures.get("shared"), unit)
-    row["baseline"] = figure_text(figures.get("baseline"), unit)
-    match kind:
+    row |= {"subject": figures.subject, "verdict": figures.outcome, "metric": figures.metric or ABSENT}
+    row["shared"] = figure_text(figures.shared.value, unit)
+    row["baseline"] = figure_text(figures.baseline.value, unit)
+    match figures.comparison:
         case None:
             pass
         case "difference":
-            row["difference"] = _interval(figures, "+.3f")
-            row["margin"] = f"-{figures['margin']:g}"
+            row["difference"] = _interval(difference, "+.3f")
+            row["margin"] = f"-{limit:g}"
         case "ratio":
-            row["difference"] = _interval(figures, ".2f", "×")
-            row["margin"] = f"≤ {figures['limit']:g}×"
+            row["difference"] = _interval(difference, ".2f", "×")
+            row["margin"] = f"≤ {limit:g}×"
         case "control":
-            row["difference"] = _interval(figures, ".2f", "×")
-            row["margin"] = f"1 ± {figures['tolerance']:g}"
+            row["difference"] = _interval(difference, ".2f", "×")
+            row["margin"] = f"1 ± {limit:g}"
         case "budget":
-            upper = figures.get("upper")
+            upper = difference.upper
             row["difference"] = ABSENT if upper is None else f"at most {figure_text(upper, unit)}"
-            row["margin"] = f"≤ {figures['limit']:,g} {unit}".rstrip()
+            row["margin"] = f"≤ {limit:,g} {unit}".rstrip()
         case "floor":
-            row["margin"] = f"≥ {figures['limit']:g}"
+            row["margin"] = f"≥ {limit:g}"
         case "ceiling":
-            row["margin"] = f"≤ {figures['limit']:g}"
+            row["margin"] = f"≤ {limit:g}"
         case _:
-            assert_never(kind)
+            assert_never(figures.comparison)
     return row
 
 
-def _interval(figures: Mapping[str, float | int | str | None], style: str, unit: str = "") -> str:
+def _interval(interval: Interval, style: str, unit: str = "") -> str:
     """`-0.004 [-0.011, +0.003]`, without the bracket where there are no bounds."""
-    value, lower, upper = (figures.get(name) for name in ("difference", "lower", "upper"))
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    value, lower, upper = interval.value, interval.lower, interval.upper
+    if value is None or not math.isfinite(value):
         return figure_text(value)
     text = f"{value:{style}}{unit}"
-    if isinstance(lower, int | float) and isinstance(upper, int | float):
-        text += f" [{lower:{style}}, {upper:{style}}]"
-    return text
+    return text if lower is None or upper is None else f"{text} [{lower:{style}}, {upper:{style}}]"

@@ -133,7 +133,8 @@ def _completed(
     """The tables with languages, figures of drift and the share of truncated texts."""
     observations, kinds = tables.frames["observations"], dict(tables.kinds)
     if languages.unexpected is not None and languages.kinds is not None:
-        observations = observations.assign(**{LANGUAGE_COLUMN: languages.unexpected})
+        observations = observations.copy(deep=False)
+        observations[LANGUAGE_COLUMN] = languages.unexpected
         kinds[LANGUAGE_COLUMN] = languages.kinds
     figures, notes = dict(tables.figures), dict(tables.notes)
     for one in comparisons:

@@ -37,6 +37,7 @@ class HeadScores:
     """`(N, L)`, if the file holds them. May hold non-finite values: the gate says so."""
 
     def __post_init__(self) -> None:
+        """Refuse arrays that do not fit each other or the kind."""
         labels, shape = len(self.labels), self.targets.shape
         expected = (shape[0], labels) if self.kind == "multilabel" and shape else shape[:1]
         if shape != expected or self.decisions.shape != shape:

@@ -86,8 +86,8 @@ def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
     """
     if job.code and job.code != code_digest():
         raise OtherCode(
-            f"baseline {job.name}: `model` on {socket.gethostname()} has the digest {code_digest()[:12]}, that "
-            f"of the flow {job.code[:12]}; install the same version of Headgate on all workers of the cluster"
+            f"baseline {job.name}: `model` on {socket.gethostname()} has the digest {code_digest()[:12]}, "
+            f"that of the flow {job.code[:12]}; install one version of Headgate on all workers of the cluster"
         )
     entry = baseline_entry(job, run)
     cached = True

@@ -56,7 +56,8 @@ def package_bundle(job: PackageJob, progress: Progress) -> BundleRef:
 
 
 def describe_bundle(bundle: Path, fitted: Path | None = None) -> BundleRef:
-    """The reference to a bundle folder; `fitted` is the folder that it was packaged from, where it is known."""
+    """The reference to a bundle folder; `fitted` is the folder that it was packaged from, where it is
+    known."""
     card = read_json(bundle / "card.json")
     return BundleRef(
         path=str(bundle),

@@ -32,7 +32,8 @@ def ensure_present(registry: Registry, folder: ReleaseFolder, public_key: Path, 
 
     Raises:
         serving.store.manifest.ReleaseRefused: what the registry has may not serve either.
-        release.registry.client.RegistryProblem: the registry has no signed release of it, or can't be reached.
+        release.registry.client.RegistryProblem: the registry has no signed release of it, or can't be
+            reached.
     """
     target = folder.version_dir(version)
     try:

@@ -1,8 +1,8 @@
 """The one way in which the champion changes: journal that it begins, change the pointer, align the registry,
 journal that it ended.
 
-Promotion, rollback and restoration differ in what changes the pointer and in nothing else. Whoever moves holds
-the lock of the project's releases. Does not decide what moves.
+Promotion, rollback and restoration differ in what changes the pointer and in nothing else. Whoever moves
+holds the lock of the project's releases. Does not decide what moves.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def move(releases: Releases, wanted: Move, change: Callable[[], int | None]) -> 
 
     Args:
         change: moves the pointer and returns what it names then. If it raises before the pointer has moved,
-            the move is journalled as undone. A restoration stays open instead: its version must not serve, and
-            the next start finishes it (`release.moves.unfinished`).
+            the move is journalled as undone. A restoration stays open instead: its version must not serve,
+            and the next start finishes it (`release.moves.unfinished`).
 
     Raises:
         Exception: whatever `change` raises.

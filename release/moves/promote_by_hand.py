@@ -79,8 +79,8 @@ def promote_by_hand(
 
     Raises:
         BadDuration: `expires` can't be read.
-        serving.store.release_folder.PromotionRefused: the verdict is not a pass and no reason was given (or it
-            is, and one was), or a version approved later was promoted already.
+        serving.store.release_folder.PromotionRefused: the verdict is not a pass and no reason was given (or
+            it is, and one was), or a version approved later was promoted already.
         release.registry.judgement.NotJudged: the record of its verdict can't be believed.
         serving.store.manifest.ReleaseRefused: the bundle in the registry is not the one that was judged.
         release.registry.client.RegistryProblem: there is no such version, or the registry can't be reached.

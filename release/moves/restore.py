@@ -22,8 +22,8 @@ def restore(releases: Releases, version: int, reason: str) -> int | None:
     If another version was promoted meanwhile, nothing is done. Call it without the lock.
 
     Raises:
-        release.registry.client.RegistryProblem: the registry can't be reached; the pointer has moved all the same,
-            and `release.moves.reconcile` moves the aliases later.
+        release.registry.client.RegistryProblem: the registry can't be reached; the pointer has moved all
+            the same, and `release.moves.reconcile` moves the aliases later.
     """
     with releases.locked():
         if releases.serving() != version:

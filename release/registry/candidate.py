@@ -61,7 +61,7 @@ def candidate_of(
         dataset_rows=run.provenance["dataset_rows"],
         code_digest=run.provenance["code_digest"],
         params={key: run.provenance[key] for key in ("backbone", "train", "versions")},
-        metrics={**card_figures(card), **verdict_figures(verdict)},
+        metrics={**card_figures(card), **verdict_metrics(verdict)},
         curves=training_curves(read_json(Path(shared.fitted) / "history.json")),
         evidence=gather_evidence(measured, run, gates),
         configuration=gather_configuration(run, gates),
@@ -89,7 +89,7 @@ def card_figures(card: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def verdict_figures(verdict: Verdict) -> dict[str, float]:
+def verdict_metrics(verdict: Verdict) -> dict[str, float]:
     """Figures behind a verdict, named `emotion/difference`; words and missing ones are left out."""
     return {
         f"{finding.subject}/{figure}": value

@@ -114,7 +114,8 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
             fault("run_opened")
             version = _fill_run(registry, home, experiment, run_id, name, candidate)
         except Exception:
-            # If the registry is what failed, this fails too, and `release.moves.reconcile` closes the run later.
+            # If the registry is what failed, this fails too, and `release.moves.reconcile` closes the run
+            # later.
             with contextlib.suppress(Exception):
                 close_run(registry, experiment, run_id, "FAILED")
             raise

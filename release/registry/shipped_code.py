@@ -1,4 +1,4 @@
-"""The code that reads a bundle, as a package with a name of its own, to ship beside it: `model/bundle/` as it is.
+"""The code that reads a bundle, to ship beside it: a copy of `model/bundle/` under a name of its own.
 
 MLflow puts shipped code on `sys.path`: two versions that ship a package of the same name, loaded in one
 process, would both run the first one's code. So the name holds the digest of the code.

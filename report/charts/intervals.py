@@ -8,25 +8,20 @@ from typing import Any, assert_never
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from expectations.verdict import Finding, Outcome
+from expectations.gates.figures import FindingFigures, Interval
+from expectations.verdict import Outcome
 from report.charts.chart import BASELINE, BESIDE, SHARED, Chart, chart, colour, marks
 
 LEFT, PANEL, GAP, RIGHT, STEP = 190, 400, 60, 30, 46
-NAMES = {
-    "shared": ("shared", "shared_lower", "shared_upper"),
-    "baseline or champion": ("baseline", "baseline_lower", "baseline_upper"),
-    "difference": ("difference", "lower", "upper"),
-}
-"""Interval → the figures of a finding that hold it, with its bounds."""
 
 
-def has_intervals(finding: Finding) -> bool:
-    """Whether the finding compares two models by a difference, and no figure of it is missing."""
-    names = [name for names in NAMES.values() for name in names]
-    return all(isinstance(finding.figures.get(name), int | float) for name in (*names, "margin"))
+def has_intervals(figures: FindingFigures) -> bool:
+    """Whether two models are compared by a difference, and no figure of it is missing."""
+    whole = all(one.whole is not None for one in (figures.shared, figures.baseline, figures.difference))
+    return whole and figures.limit is not None
 
 
-def interval_chart(findings: Sequence[Finding]) -> Markup:
+def interval_chart(findings: Sequence[FindingFigures]) -> Markup:
     """One line a finding, which `has_intervals`: metrics on the left, the difference on the right."""
     dashes: dict[str, Any] = {"color": colour("bad"), "linestyle": (0, (2, 2)), "linewidth": 1.5}
     width, height = LEFT + 2 * PANEL + GAP + RIGHT, STEP * len(findings) + 64
@@ -34,14 +29,14 @@ def interval_chart(findings: Sequence[Finding]) -> Markup:
         metrics = drawn.axes(LEFT, 24, PANEL + GAP + RIGHT, 40)
         differences = drawn.axes(LEFT + PANEL + GAP, 24, RIGHT, 40)
         for at, finding in enumerate(findings):
-            name, figures, margin = finding.subject, finding.figures, float(finding.figures["margin"] or 0)
-            about = f"{figures.get('metric')}, {figures.get('n'):,} rows"
+            name, margin = finding.subject, finding.limit or 0.0
+            about = f"{finding.metric}, {finding.rows or 0:,} rows"
             where: dict[str, Any] = {"most": 26, "xycoords": BESIDE, "ha": "right"}
             drawn.write(metrics, name, (0, at), (-14, 7), role="ink", weight="bold", **where)
             drawn.write(metrics, about, (0, at), (-14, -8), **where)
-            _whisker(drawn, metrics, finding, "shared", at - 0.16)
-            _whisker(drawn, metrics, finding, "baseline or champion", at + 0.18)
-            _whisker(drawn, differences, finding, "difference", at)
+            _whisker(drawn, metrics, finding, "shared", finding.shared, at - 0.16)
+            _whisker(drawn, metrics, finding, "baseline or champion", finding.baseline, at + 0.18)
+            _whisker(drawn, differences, finding, "difference", finding.difference, at)
             differences.plot([-margin, -margin], [at - 0.38, at + 0.38], **dashes)
         for name, role in (("shared", SHARED), ("baseline or champion", BASELINE)):
             metrics.plot([], [], "o", color=colour(role), markerfacecolor=_face(role), label=name)
@@ -58,8 +53,10 @@ def interval_chart(findings: Sequence[Finding]) -> Markup:
         return drawn.html()
 
 
-def _whisker(drawn: Chart, axes: Axes, finding: Finding, name: str, y: float) -> None:
-    value, lower, upper = (float(finding.figures[figure] or 0) for figure in NAMES[name])
+def _whisker(
+    drawn: Chart, axes: Axes, finding: FindingFigures, name: str, interval: Interval, y: float
+) -> None:
+    value, lower, upper = interval.whole or (0.0, 0.0, 0.0)
     role = {"shared": SHARED, "baseline or champion": BASELINE}.get(name) or outcome_role(finding.outcome)
     axes.plot([lower, upper], [y, y], "|-", color=colour(role), markersize=8)
     (dot,) = axes.plot(value, y, "o", color=colour(role), markersize=8, markerfacecolor=_face(role))

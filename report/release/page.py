@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from markupsafe import Markup
 
+from expectations.gates.figures import verdict_figures
 from expectations.gates.scores import HeadScores
 from expectations.gates.timings import Timings
 from expectations.verdict import Finding, Outcome, Verdict
@@ -118,8 +119,9 @@ def _facts(report: ReleaseReport) -> Iterator[tuple[object, object]]:
 
 
 def _how_to_read(verdict: Verdict) -> str:
-    confidence = next((f.figures["confidence"] for f in verdict.findings if "confidence" in f.figures), None)
-    if not isinstance(confidence, float):
+    known = (figures.confidence for figures in verdict_figures(verdict))
+    confidence = next((one for one in known if one is not None), None)
+    if confidence is None:
         return "All checks must pass."
     return (
         "All checks must pass. The bounds in brackets decide, not the figure before them: each bound is "
@@ -154,7 +156,7 @@ def _reason(finding: Finding) -> list[object]:
 
 
 def _intervals(verdict: Verdict) -> Markup:
-    found = [finding for finding in verdict.findings if has_intervals(finding)]
+    found = [figures for figures in verdict_figures(verdict) if has_intervals(figures)]
     return interval_chart(found) if found else paragraph("No head could be compared.")
 
 

@@ -22,7 +22,6 @@ from serving.http.metrics import Metrics
 from serving.http.middleware import FAILED, VERSION_HEADER, App, Envelope
 from serving.http.replies import (
     ErrorReply,
-    HealthReply,
     InvocationsReply,
     PredictReply,
     ReadyReply,
@@ -33,7 +32,7 @@ from serving.http.replies import (
     to_json,
     version_reply,
 )
-from serving.http.requests import InvocationsRequest, PredictRequest, checked_texts, refusal_of
+from serving.http.requests import InvocationsRequest, PredictRequest, refusal_of, texts_of
 from serving.store.board import WorkerState
 
 _JSON = "application/json"
@@ -123,13 +122,14 @@ def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits
     @app.post("/predict", responses=_replies(PredictReply, *_REFUSALS), response_model=None)
     async def predict(body: PredictRequest) -> Response:
         """For every text and head: labels with probabilities."""
-        return await answer(checked_texts(body.found(), limits), body.all, predict_reply)
+        return await answer(texts_of(body, limits), body.all, predict_reply)
 
     @app.post("/invocations", responses=_replies(InvocationsReply, *_REFUSALS), response_model=None)
     async def invocations(body: InvocationsRequest) -> Response:
         """The answers of `POST /predict` in MLflow's scoring format."""
         asked = body.root
-        return await answer(checked_texts(asked.found(), limits), asked.everything, invocations_reply)
+        everything = asked.params is not None and asked.params.all
+        return await answer(texts_of(asked, limits), everything, invocations_reply)
 
 
 def _describe(
@@ -141,12 +141,11 @@ def _describe(
 ) -> None:
     """Add the routes that describe the endpoint."""
 
-    @app.get("/health", responses=_replies(HealthReply), response_model=None)
+    @app.get("/health", responses=_replies(dict[str, str]), response_model=None)
     @app.get("/ping", include_in_schema=False, response_model=None)
     async def health() -> Response:
         """Whether the process is alive, whatever it serves."""
-        reply: HealthReply = {"status": "alive"}
-        return Response(to_json(reply), media_type=_JSON)
+        return Response(to_json({"status": "alive"}), media_type=_JSON)
 
     not_ready: _Described = {
         503: {"model": ReadyReply, "description": "Nothing serves, or the endpoint is ending"}

@@ -103,19 +103,20 @@ class BoundedRequest(Request):
         return payload
 
     async def _read(self) -> bytes:
-        limit = self._limits.max_body_bytes
-        too_large = Refused(
-            413, "body_too_large", f"the body may hold at most {limit} bytes", {"Connection": "close"}
-        )
         declared = self._declared.get(b"content-length", b"")
-        if declared.isdigit() and int(declared[:20]) > limit:
-            raise too_large
+        if declared.isdigit():
+            self._check_size(int(declared[:20]))
         body = bytearray()
         async for chunk in self.stream():
             body += chunk
-            if len(body) > limit:
-                raise too_large
+            self._check_size(len(body))
         return bytes(body)
+
+    def _check_size(self, size: int) -> None:
+        limit = self._limits.max_body_bytes
+        if size > limit:
+            message = f"the body may hold at most {limit} bytes"
+            raise Refused(413, "body_too_large", message, {"Connection": "close"})
 
 
 def bounded_route(limits: Limits) -> type[APIRoute]:

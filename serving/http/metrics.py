@@ -50,6 +50,7 @@ class Metrics:
         self._seconds = Histogram(
             "headgate_request_seconds", "From request to reply", ["route"], buckets=_SECONDS, registry=r
         )
+        self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._batch_texts = Histogram("headgate_batch_texts", "Texts a pass", buckets=_TEXTS, registry=r)
         self._batch_seconds = Histogram(
             "headgate_batch_seconds", "Duration of a pass", buckets=_SECONDS, registry=r
@@ -65,9 +66,12 @@ class Metrics:
 
     def reply(self, route: str, status: int, seconds: float) -> None:
         """Count a reply."""
-        route = route if route in ROUTES else "other"
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = route if route in ROUTES else "other", status
+        if key not in self._counted:  # kept, because a look-up by labels takes some µs
+            self._counted[key] = self._requests.labels(key[0], str(status)), self._seconds.labels(key[0])
+        replies, durations = self._counted[key]
+        replies.inc()
+        durations.observe(seconds)
 
     def batch(self, texts: int, seconds: float, queued: int) -> None:
         """Count a forward pass, after which so many texts wait."""

@@ -21,6 +21,7 @@ from serving.http.loading import Served
 
 DECIMALS = 6
 """Digits of a probability after the point."""
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class LabelProbability(TypedDict):
@@ -71,12 +72,6 @@ class ErrorReply(TypedDict):
     error: ErrorDetail
 
 
-class HealthReply(TypedDict):
-    """Reply of `GET /health`."""
-
-    status: str
-
-
 class WorkerReply(TypedDict):
     """What one of several workers serves."""
 
@@ -99,15 +94,6 @@ class ReadyReply(TypedDict):
     workers: NotRequired[list[WorkerReply]]
 
 
-class OverrideReply(TypedDict):
-    """Why a version serves whose verdict is not a pass."""
-
-    reason: str
-    by: str
-    expires: str
-    expired: bool
-
-
 class VersionReply(TypedDict):
     """Reply of `GET /version`: what serves, and on what grounds."""
 
@@ -116,7 +102,8 @@ class VersionReply(TypedDict):
     sequence: int
     bundle_sha256: str
     outcome: str
-    override: OverrideReply | None
+    override: Mapping[str, Any] | None
+    """Reason, author and end of the override by which it serves."""
     dataset_fingerprint: str
     code_digest: str
     created: str
@@ -219,4 +206,4 @@ def to_json(value: Any) -> bytes:
     Raises:
         ValueError: a figure is NaN or infinite.
     """
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()

@@ -1,13 +1,13 @@
 """The bodies of `POST /predict` and `POST /invocations`: pydantic models, checked and documented by FastAPI.
 
-Models hold the shape; `checked_texts` holds the limits on what the texts are. Does not know what becomes of
+Models hold the shape; `texts_of` holds the limits on what the texts are. Does not know what becomes of
 the texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, assert_never
 
 from pydantic import (
     BaseModel,
@@ -57,16 +57,11 @@ class _Body(BaseModel):
 
 
 class PredictRequest(_Body):
-    """Texts to answer."""
+    """One text or a list of them."""
 
     texts: Text | Texts
-    """One text or a list of them."""
     all: bool = False
     """Give the probability of every label, too."""
-
-    def found(self) -> list[Any]:
-        """The texts, unchecked."""
-        return [self.texts] if isinstance(self.texts, str) else self.texts
 
 
 class Params(_Body):
@@ -78,11 +73,6 @@ class Params(_Body):
 
 class _Invocation(_Body):
     params: Params | None = None
-
-    @property
-    def everything(self) -> bool:
-        """Whether the probability of every label is wanted."""
-        return self.params is not None and self.params.all
 
 
 class Split(_Body):
@@ -107,29 +97,11 @@ class SplitInvocation(_Invocation):
 
     dataframe_split: Split
 
-    def found(self) -> list[Any]:
-        """The texts, unchecked."""
-        columns, data = self.dataframe_split.columns, self.dataframe_split.data
-        if TEXT_COLUMN in columns:
-            place = columns.index(TEXT_COLUMN)
-        elif len(columns) == 1:
-            place = 0
-        else:
-            raise Refused(422, "no_text_column", f'"dataframe_split" needs a column "{TEXT_COLUMN}"')
-        for index, row in enumerate(data):
-            if len(row) != len(columns):
-                raise Refused(422, "wrong_type", f"row {index} must be a list with one value a column")
-        return [row[place] for row in data]
-
 
 class RecordsInvocation(_Invocation):
     """`{"dataframe_records": [{"text": "…"}, …]}`."""
 
     dataframe_records: Rows
-
-    def found(self) -> list[Any]:
-        """The texts, unchecked."""
-        return _of_rows(self.dataframe_records)
 
 
 class InstancesInvocation(_Invocation):
@@ -137,22 +109,14 @@ class InstancesInvocation(_Invocation):
 
     instances: Rows
 
-    def found(self) -> list[Any]:
-        """The texts, unchecked."""
-        return _of_rows(self.instances)
-
 
 class InputsInvocation(_Invocation):
     """`{"inputs": "…"}`, or a list as in `instances`, or `{"inputs": {"text": ["…", …]}}`."""
 
     inputs: Text | Rows | Row
 
-    def found(self) -> list[Any]:
-        """The texts, unchecked."""
-        if isinstance(self.inputs, dict):
-            column = _of_row(self.inputs, 0)
-            return column if isinstance(column, list) else [column]
-        return [self.inputs] if isinstance(self.inputs, str) else _of_rows(self.inputs)
+
+Invocation = SplitInvocation | RecordsInvocation | InputsInvocation | InstancesInvocation
 
 
 def _format(raw: Any) -> str | None:
@@ -178,11 +142,38 @@ class InvocationsRequest(
     """Texts to answer, in one of MLflow's scoring formats."""
 
 
-def _of_rows(rows: Sequence[str | dict[str, Any]]) -> list[Any]:
-    return [row if isinstance(row, str) else _of_row(row, index) for index, row in enumerate(rows)]
+def texts_of(body: PredictRequest | Invocation, limits: Limits) -> list[str]:
+    """The texts of a request, if each of them can be answered.
+
+    Raises:
+        Refused: 422, with the index of the text.
+    """
+    match body:
+        case PredictRequest(texts=given) | InputsInvocation(inputs=given):
+            texts = _column(given)
+        case RecordsInvocation(dataframe_records=given) | InstancesInvocation(instances=given):
+            texts = _column(given)
+        case SplitInvocation():
+            texts = _split_column(body.dataframe_split)
+        case _:
+            assert_never(body)
+    if not texts:
+        raise Refused(422, "no_texts", "there is no text to answer")
+    if len(texts) > limits.max_texts:
+        raise Refused(422, "too_many_texts", f"at most {limits.max_texts} texts a request")
+    return [_checked(text, index, limits.max_chars) for index, text in enumerate(texts)]
 
 
-def _of_row(row: Mapping[str, Any], index: int) -> Any:
+def _column(given: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]) -> list[Any]:
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, Mapping):
+        column = _cell(given, 0)
+        return column if isinstance(column, list) else [column]
+    return [row if isinstance(row, str) else _cell(row, index) for index, row in enumerate(given)]
+
+
+def _cell(row: Mapping[str, Any], index: int) -> Any:
     if TEXT_COLUMN in row:
         return row[TEXT_COLUMN]
     if len(row) == 1:
@@ -190,17 +181,14 @@ def _of_row(row: Mapping[str, Any], index: int) -> Any:
     raise Refused(422, "no_text_column", f'row {index} needs a field "{TEXT_COLUMN}"')
 
 
-def checked_texts(texts: Sequence[Any], limits: Limits) -> list[str]:
-    """The texts of a request, if each of them can be answered.
-
-    Raises:
-        Refused: 422, with the index of the text.
-    """
-    if not texts:
-        raise Refused(422, "no_texts", "there is no text to answer")
-    if len(texts) > limits.max_texts:
-        raise Refused(422, "too_many_texts", f"at most {limits.max_texts} texts a request")
-    return [_checked(text, index, limits.max_chars) for index, text in enumerate(texts)]
+def _split_column(split: Split) -> list[Any]:
+    if TEXT_COLUMN not in split.columns and len(split.columns) != 1:
+        raise Refused(422, "no_text_column", f'"dataframe_split" needs a column "{TEXT_COLUMN}"')
+    place = split.columns.index(TEXT_COLUMN) if TEXT_COLUMN in split.columns else 0
+    for index, row in enumerate(split.data):
+        if len(row) != len(split.columns):
+            raise Refused(422, "wrong_type", f"row {index} must be a list with one value a column")
+    return [row[place] for row in split.data]
 
 
 def _checked(text: Any, index: int, max_chars: int) -> str:

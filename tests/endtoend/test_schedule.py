@@ -119,7 +119,7 @@ def _deployments(folder: Path) -> None:
 
 
 def _shadow(folder: Path) -> Path:
-    """A folder with files of a user's whose names are those of our packages; who imports one of them fails."""
+    """A folder with a user's files named like our packages; importing one of them fails."""
     (folder / "model").mkdir(parents=True)
     for file in ("tasks.py", "model/__init__.py"):
         (folder / file).write_text("raise RuntimeError('this is not Headgate')\n", encoding="utf-8")

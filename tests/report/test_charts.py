@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
+from expectations.gates.figures import FindingFigures, figures_of
 from expectations.verdict import Finding, Outcome
 from model.references import SweepPoint
 from report.charts.bars import bar_chart
@@ -33,11 +34,15 @@ MATH = r"$x^2$ a_b \alpha \$5"
 STRANGE = "日本語 \x00\x0b \ud800 🦊\nnext"
 
 
-def finding(outcome: Outcome = "pass", subject: str = HOSTILE) -> Finding:
+def judged(outcome: Outcome = "pass", subject: str = HOSTILE) -> Finding:
     figures = {"shared": 0.8, "shared_lower": 0.78, "shared_upper": 0.82}
     figures |= {"baseline": 0.79, "baseline_lower": 0.77, "baseline_upper": 0.81}
     figures |= {"difference": 0.01, "lower": -0.01, "upper": 0.03, "margin": 0.015, "n": 1800}
     return Finding(subject=subject, outcome=outcome, reason="seen", figures=figures | {"metric": "accuracy"})
+
+
+def finding(outcome: Outcome = "pass", subject: str = HOSTILE) -> FindingFigures:
+    return figures_of(judged(outcome, subject))
 
 
 def point(x: float, y: float) -> SweepPoint:
@@ -175,11 +180,11 @@ def test_every_outcome_has_its_colour(outcome: Outcome) -> None:
 
 
 def test_a_finding_with_a_gap_is_not_drawn() -> None:
-    whole = finding()
-    assert has_intervals(whole)
+    whole = judged()
+    assert has_intervals(figures_of(whole))
     for name in whole.figures:
         gap = replace(whole, figures={**whole.figures, name: None})
-        assert has_intervals(gap) == (name in ("metric", "n"))
+        assert has_intervals(figures_of(gap)) == (name in ("metric", "n"))
 
 
 def test_equal_figures_give_equal_bytes_in_every_process(tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""The figures of a verdict as typed records: what table, page, terminal and MLflow take theirs from.
+
+A gate keeps its figures in `Finding.figures`, by name; here each name gets its type once. Does not know how a
+figure is shown.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast, get_args
+
+from expectations.verdict import Comparison, Finding, Outcome, Verdict
+
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A figure with its bounds, each None where it could not be had."""
+
+    value: float | None
+    lower: float | None
+    upper: float | None
+
+    @property
+    def whole(self) -> tuple[float, float, float] | None:
+        """(Value, lower, upper); None where one of them is missing or not finite."""
+        found = (self.value, self.lower, self.upper)
+        if any(one is None or not math.isfinite(one) for one in found):
+            return None
+        return cast("tuple[float, float, float]", found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingFigures:
+    """The figures of one finding."""
+
+    subject: str
+    """What was looked at, such as a head or `p95 of one request`."""
+    outcome: Outcome
+    comparison: Comparison | None
+    """None where nothing was compared."""
+    metric: str
+    """Name of the metric; empty where there is none."""
+    unit: str
+    """`ms`, `MiB`, …; empty for shares."""
+    shared: Interval
+    """Of the shared model."""
+    baseline: Interval
+    """Of what it is compared with."""
+    difference: Interval
+    """Shared minus baseline, or their ratio."""
+    limit: float | None
+    """Margin, limit, tolerance or budget."""
+    rows: int | None
+    """Test rows behind the metric."""
+    confidence: float | None
+    """Of each one-sided bound, as a share."""
+
+
+def figures_of(finding: Finding) -> FindingFigures:
+    """The figures of a finding."""
+    known = finding.figures
+    compare = known.get("compare")
+
+    def number(*names: str) -> float | None:
+        found = next((known[name] for name in names if known.get(name) is not None), None)
+        return float(found) if isinstance(found, int | float) else None
+
+    rows = known.get("n")
+    return FindingFigures(
+        subject=finding.subject,
+        outcome=finding.outcome,
+        comparison=compare if compare in COMPARISONS else None,
+        metric=str(known.get("metric") or ""),
+        unit=str(known.get("unit") or ""),
+        shared=Interval(value=number("shared"), lower=number("shared_lower"), upper=number("shared_upper")),
+        baseline=Interval(
+            value=number("baseline"), lower=number("baseline_lower"), upper=number("baseline_upper")
+        ),
+        difference=Interval(value=number("difference"), lower=number("lower"), upper=number("upper")),
+        limit=number("margin", "limit", "tolerance"),
+        rows=rows if isinstance(rows, int) else None,
+        confidence=number("confidence"),
+    )
+
+
+def verdict_figures(verdict: Verdict) -> list[FindingFigures]:
+    """The figures of every finding, in their order."""
+    return [figures_of(finding) for finding in verdict.findings]
