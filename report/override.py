@@ -1,4 +1,4 @@
-"""A section of the release report that says by whose override its version serves.
+"""A section of the release report on the override by which its version serves.
 
 The report was written when the version was judged; the section is added to its text later. Does not know
 where the page lies.

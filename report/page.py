@@ -108,7 +108,7 @@ def breakable(name: str) -> Markup:
 
 
 def section(title: str, html: object, *, lead: object = None) -> Section:
-    """A part of the page under a heading; `lead` is a sentence in front of it that says how to read it."""
+    """A part of the page under a heading; `lead` explains how to read it, in front of it."""
     anchor = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "section"
     opening = Markup('<p class="lead">{}</p>\n').format(lead) if lead is not None else Markup("")
     body = Markup('<section id="{}">\n<h2>{}</h2>\n{}{}\n</section>').format(anchor, title, opening, html)

@@ -1,4 +1,4 @@
-"""The release report: one self-contained page that says whether a model may ship, and on what evidence.
+"""The release report: one self-contained page on whether a model may ship, and on what evidence.
 
 Pure: plain data in, HTML out. Holds no text from the data; label names are escaped like everything else.
 Does not know where the files lie (`report.release.gather`).
@@ -28,7 +28,7 @@ from report.verdict_table import COLUMNS, TEXT_COLUMNS, verdict_rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseReport:
-    """Everything that the page shows. What could not be had is left empty, and the page says so."""
+    """Everything that the page shows. What is missing stays empty, and the page names it."""
 
     name: str
     """Project."""

@@ -62,7 +62,7 @@ def test_a_sweep_draws_its_front_and_logs_its_points(
     assert isinstance(outcome, Outcome), outcome
     assert state.name == "Swept" and outcome.stage == "swept" and outcome.exit_code == 0
     page = Path(outcome.pages["Trade-off"]).read_text(encoding="utf-8")
-    assert page.count("<circle") == 3 and "chosen" in page
+    assert page.count("<title>point ") == 3 and "chosen" in page
     assert "please" not in page, "no text of the data may stand on a page"
 
     client = MlflowClient(tracking_uri=tracking_uri(Home(home), None))
