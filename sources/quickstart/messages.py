@@ -11,13 +11,22 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from sources.quickstart import phrases
+from sources.quickstart.phrases import phrase_book
 
 Item = TypeVar("Item")
 
 RATINGS = (1, 2, 3, 4, 5)
-TOPICS = tuple(phrases.EVENTS)
-EMOTIONS = tuple(phrases.CUES)
+TOPICS = (
+    "delivery",
+    "billing",
+    "refund",
+    "quality",
+    "account",
+    "app",
+    "service",
+    "subscription",
+)
+EMOTIONS = ("anger", "disappointment", "worry", "confusion", "surprise", "relief", "gratitude", "joy")
 
 TOPIC_SHARES = (0.20, 0.15, 0.13, 0.17, 0.10, 0.09, 0.09, 0.07)
 """Of `TOPICS`, in order: the commonest is 0.20 and the rarest 0.07."""
@@ -88,7 +97,7 @@ def expand(rng: Random, phrase: str) -> str:
     """A phrase with each `[a|b]` and `{slot}` replaced by one of its alternatives, spaces tidied."""
     while match := _INNERMOST.search(phrase) or _SLOT.search(phrase):
         named = match.re is _SLOT
-        options = phrases.SLOTS[match[1]] if named else match[1].split("|")
+        options = phrase_book().slots[match[1]] if named else match[1].split("|")
         phrase = phrase[: match.start()] + pick(rng, options) + phrase[match.end() :]
     return " ".join(phrase.split())
 
@@ -97,7 +106,7 @@ def event_clause(rng: Random, topic: str, tone: int) -> str:
     """What happened: bad for a low tone, good for a high one, in 0.15 a question."""
     bad = {1: 0.95, 2: 0.85, 3: 0.5, 4: 0.2, 5: 0.06}[tone]
     outcome = "ask" if rng.random() < 0.15 else ("bad" if rng.random() < bad else "good")
-    return expand(rng, pick(rng, phrases.EVENTS[topic][outcome]))
+    return expand(rng, pick(rng, phrase_book().events[topic][outcome]))
 
 
 def emotions_felt(rng: Random, tone: int) -> tuple[str, ...]:
@@ -110,10 +119,10 @@ def emotions_felt(rng: Random, tone: int) -> tuple[str, ...]:
 
 def emotion_clause(rng: Random, emotion: str) -> str:
     """Words for an emotion, some of which another emotion shares."""
-    shared = [pair for pair in phrases.SHARED_CUES if emotion in pair]
+    shared = [pair for pair in phrase_book().shared_cues if emotion in pair]
     if shared and rng.random() < SHARED_CUE_SHARE:
-        return expand(rng, pick(rng, phrases.SHARED_CUES[pick(rng, shared)]))
-    return expand(rng, pick(rng, phrases.CUES[emotion]))
+        return expand(rng, pick(rng, phrase_book().shared_cues[pick(rng, shared)]))
+    return expand(rng, pick(rng, phrase_book().cues[emotion]))
 
 
 def neighbour(rng: Random, tone: int) -> int:
@@ -130,7 +139,7 @@ def misspell(rng: Random, text: str, share: float) -> str:
             continue
         place = 1 + int(rng.random() * (len(word) - 1))
         typed.append(
-            phrases.SLANG.get(word.lower())
+            phrase_book().slang.get(word.lower())
             or pick(
                 rng,
                 (
@@ -145,12 +154,12 @@ def misspell(rng: Random, text: str, share: float) -> str:
 
 def join_clauses(rng: Random, clauses: Sequence[str], contrast_after: int | None) -> str:
     """One text of several clauses, with one person's habits of case, punctuation and spelling."""
-    habits = (pick(rng, phrases.LINKS), pick(rng, phrases.LINKS))
+    habits = (pick(rng, phrase_book().links), pick(rng, phrase_book().links))
     text = clauses[0]
     for index, clause in enumerate(clauses[1:]):
-        link = pick(rng, phrases.CONTRASTS if index == contrast_after else habits)
-        if index == 0 and clauses[0] in phrases.OPENERS:
-            link = " " if clauses[0].endswith(":") else pick(rng, phrases.OPENER_LINKS)
+        link = pick(rng, phrase_book().contrasts if index == contrast_after else habits)
+        if index == 0 and clauses[0] in phrase_book().openers:
+            link = " " if clauses[0].endswith(":") else pick(rng, phrase_book().opener_links)
         text += link + clause
     text = misspell(rng, text, pick(rng, (0.0, 0.0, 0.0, 0.03, 0.08)))
     habit = rng.random()
@@ -168,19 +177,19 @@ def compose(rng: Random, topic: str, tone: int, felt: Sequence[str], source: str
     meant = topic
     kind = rng.random()
     if kind < VAGUE_SHARE:
-        events = [expand(rng, pick(rng, phrases.VAGUE))]
+        events = [expand(rng, pick(rng, phrase_book().vague))]
     elif kind < VAGUE_SHARE + TWO_TOPICS_SHARE:
         other = pick(rng, [name for name in TOPICS if name != topic])
         events.append(event_clause(rng, other, neighbour(rng, tone)))
         meant = other if rng.random() < SECOND_MEANT_SHARE else topic
     shown = neighbour(rng, tone) if rng.random() < TONE_NOISE else tone
-    judgement = [expand(rng, pick(rng, phrases.EVALUATIONS[shown]))]
+    judgement = [expand(rng, pick(rng, phrase_book().evaluations[shown]))]
     if source == "tickets" and rng.random() < 0.4:
         judgement = []
     feelings = [emotion_clause(rng, emotion) for emotion in felt]
     if rng.random() < FALSE_CUE_SHARE:
-        absent = [name for name in phrases.FALSE_CUES if name not in felt]
-        feelings.append(expand(rng, pick(rng, phrases.FALSE_CUES[pick(rng, absent)])))
+        absent = [name for name in phrase_book().false_cues if name not in felt]
+        feelings.append(expand(rng, pick(rng, phrase_book().false_cues[pick(rng, absent)])))
     orders = (
         (events, judgement, feelings),
         (events, feelings, judgement),
@@ -192,13 +201,13 @@ def compose(rng: Random, topic: str, tone: int, felt: Sequence[str], source: str
     clauses = [clause for block in blocks for clause in block]
     if rng.random() < HEDGE_SHARE:
         place = int(rng.random() * len(clauses))
-        clauses[place] = f"{pick(rng, phrases.HEDGES)} {clauses[place]}"
+        clauses[place] = f"{pick(rng, phrase_book().hedges)} {clauses[place]}"
     turns = tone == 3 and blocks[0] is events and len(clauses) > len(events)
     contrast_after = len(events) - 1 if turns else None
     if rng.random() < CLOSER_SHARE:
-        clauses.append(expand(rng, pick(rng, phrases.CLOSERS)))
+        clauses.append(expand(rng, pick(rng, phrase_book().closers)))
     if rng.random() < OPENER_SHARE:
-        clauses.insert(0, expand(rng, pick(rng, phrases.OPENERS)))
+        clauses.insert(0, expand(rng, pick(rng, phrase_book().openers)))
         contrast_after = None if contrast_after is None else contrast_after + 1
     return join_clauses(rng, clauses, contrast_after), meant
 

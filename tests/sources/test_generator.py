@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.quickstart import messages
-from sources.quickstart import phrases as words
 from sources.quickstart.generate import main, write_sources
 from sources.quickstart.messages import EMOTIONS, RATINGS, TOPICS, draw_messages, expand, misspell, pick
+from sources.quickstart.phrases import phrase_book
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +145,17 @@ def test_misspelling_keeps_the_number_of_words(seed: int, share: float) -> None:
 @given(st.integers(0, 2**32))
 def test_every_phrase_expands_to_plain_words(seed: int) -> None:
     rng = Random(seed)
-    phrases = [clause for topic in words.EVENTS.values() for clauses in topic.values() for clause in clauses]
-    for cues in (words.CUES, words.EVALUATIONS, words.SHARED_CUES, words.FALSE_CUES):
+    phrases = [
+        clause for topic in phrase_book().events.values() for clauses in topic.values() for clause in clauses
+    ]
+    for cues in (
+        phrase_book().cues,
+        phrase_book().evaluations,
+        phrase_book().shared_cues,
+        phrase_book().false_cues,
+    ):
         phrases += [clause for clauses in cues.values() for clause in clauses]  # type: ignore[attr-defined]
-    for phrase in (*phrases, *words.OPENERS, *words.CLOSERS, *words.VAGUE):
+    for phrase in (*phrases, *phrase_book().openers, *phrase_book().closers, *phrase_book().vague):
         text = expand(rng, phrase)
         assert text
         assert not set(text) & set("[]{}|")
@@ -177,3 +184,7 @@ def test_nothing_is_left_beside_the_two_files(tmp_path: Path) -> None:
     assert main([str(tmp_path), "--rows", "5"]) == 0
     assert main([str(tmp_path), "--rows", "5"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["reviews.csv", "tickets.jsonl"]
+
+
+def test_topics_and_emotions_are_those_of_the_phrases() -> None:
+    assert tuple(phrase_book().events) == TOPICS and tuple(phrase_book().cues) == EMOTIONS
