@@ -102,10 +102,13 @@ def test_a_deployment_waits_for_all_and_a_bad_version_is_refused_by_all(
         assert all(mood == wanted for one in load for _, seen, mood in one.seen if seen == version)
 
 
-def test_all_end_on_sigterm_with_every_accepted_request_answered(shop: Any, start: Any, spec: Any) -> None:
+def test_all_end_on_sigterm_with_every_accepted_request_answered(
+    shop: Any, start: Any, spec: Any, until: Until
+) -> None:
     shop.bundle(1, work=500)
     shop.release(1)
     state = start(spec)
+    until(lambda: len(pids(shop)) == 2)
     load = [Client(state.url, keep_alive=number % 2 == 0) for number in range(8)]
     for one in load:
         one.start()
