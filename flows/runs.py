@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import socket
-from pathlib import Path
+
+import psutil
 
 from release.home import Home
 from report.progress import LOGGER
@@ -77,7 +77,7 @@ def close_flow_runs() -> list[str]:
             if tag is None or not _left_behind(tag.removeprefix(TAG)):
                 continue
             client.set_flow_run_state(
-                run.id, Crashed(message="its process ended without saying so"), force=True
+                run.id, Crashed(message="its process ended before it could close the run"), force=True
             )
             done.append(f"closed the flow run {run.name}, which its process left open")
     return done
@@ -86,23 +86,19 @@ def close_flow_runs() -> list[str]:
 def end_orphan_servers(home: Home) -> list[str]:
     """End temporary Prefect servers of this home whose flow is gone: they would hold its database."""
     done = []
-    for place in Path("/proc").iterdir():
-        if not place.name.isdigit():
-            continue
+    for process in psutil.process_iter():
         try:
-            # None of ours where it can't be read, or went meanwhile.
-            pairs = (place / "environ").read_bytes().split(b"\0")
-        except OSError:
+            given = process.environ()
+        except (psutil.Error, OSError):
+            continue  # not ours to read, or gone meanwhile
+        if given.get("PREFECT__SERVER_EPHEMERAL") != "1":
             continue
-        given = dict(pair.partition(b"=")[::2] for pair in pairs)
-        if given.get(b"PREFECT__SERVER_EPHEMERAL") != b"1":
+        if given.get("PREFECT_HOME") != str(home.root.resolve() / "prefect"):
             continue
-        if given.get(b"PREFECT_HOME", b"").decode() != str(home.root.resolve() / "prefect"):
-            continue
-        if _gone(given.get(OWNER_VARIABLE.encode(), b"").decode()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(place.name), signal.SIGTERM)
-            done.append(f"ended the Prefect server {place.name}, which a flow left behind")
+        if _gone(given.get(OWNER_VARIABLE, "")):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+            done.append(f"ended the Prefect server {process.pid}, which a flow left behind")
     return done
 
 

@@ -111,6 +111,30 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1, mode: int = 0o
     write_bytes(path, text.encode("utf-8"), mode)
 
 
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line to a file and bring it to the disk, one writer at a time.
+
+    A line that a crash cut short was never acknowledged; it is removed first.
+
+    Raises:
+        OSError: the disk is full or not writable; the file is as it was.
+    """
+    fresh = not path.exists()
+    with locked(path.with_name(f"{path.name}.lock")), path.open("a+b") as file:
+        whole = path.read_bytes().rfind(b"\n") + 1
+        file.truncate(whole)
+        try:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(whole)
+            raise
+    if fresh:
+        fsync_folder(path.parent)
+
+
 def read_json(path: Path) -> Any:
     """What the JSON file says.
 

@@ -6,19 +6,16 @@ half done. Does not know what the events mean (`release.moves.reconcile`).
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from model.errors import HeadgateError
-from model.files import fsync_folder
+from model.files import append_line
 
 Event = Literal[
     "registered",
@@ -80,21 +77,8 @@ class Journal:
         Raises:
             OSError: the disk is full or not writable; the journal is as it was.
         """
-        fresh = not self.path.exists()
         line = json.dumps(_to_json(entry), ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        with self.path.open("a+b") as file, _locked(file.fileno()):
-            whole = _whole_length(self.path)
-            file.truncate(whole)
-            try:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                with contextlib.suppress(OSError):
-                    file.truncate(whole)
-                raise
-        if fresh:
-            fsync_folder(self.path.parent)
+        append_line(self.path, line)
 
     def entries(self) -> list[Entry]:
         """All entries, oldest first. A torn last line is left out.
@@ -129,18 +113,3 @@ def new_operation() -> str:
 
 def _to_json(entry: Entry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in Entry.__slots__}
-
-
-def _whole_length(path: Path) -> int:
-    """Bytes up to and with the last line's end."""
-    data = path.read_bytes()
-    return data.rfind(b"\n") + 1
-
-
-@contextlib.contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

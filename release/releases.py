@@ -8,14 +8,12 @@ moves something holds `locked()`. Does not decide what moves (`release.moves.pro
 from __future__ import annotations
 
 import contextlib
-import secrets
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.faults import fault
-from model.files import locked
+from model.files import locked, remove_folder
 from release.home import Home
 from release.journal import Journal
 from release.keys import key_folder
@@ -78,10 +76,7 @@ class Releases:
         if not self.folder.version_dir(version).exists():
             return  # nothing was staged, not even the folder on a first promotion
         with locked(self.folder.path / ".lock"):
-            doomed = self.folder.versions_path / f".staging-{version}-{secrets.token_hex(4)}"
-            # Renamed first: a half-removed version must not look like a damaged one.
-            self.folder.version_dir(version).rename(doomed)
-            shutil.rmtree(doomed)
+            remove_folder(self.folder.version_dir(version))
 
     def align(self) -> bool:
         """Make the registry agree with the pointer, the champion's alias last; whether anything was changed.

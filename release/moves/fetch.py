@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from model.faults import fault
-from model.files import fsync_folder, locked
+from model.files import fsync_tree, locked, move_folder
 from release.registry.client import Registry
 from serving.store.manifest import (
     BUNDLE_FOLDER,
@@ -54,22 +54,12 @@ def _fetch(registry: Registry, folder: ReleaseFolder, public_key: Path, version:
             if (release / file).is_file():
                 shutil.copyfile(release / file, made / file)
         verify_release(made, public_key, folder.name)
-        for path in (*made.rglob("*"), made):
-            _sync(path)
+        fsync_tree(made)
         fault("version_fetched")
         with locked(folder.path / ".lock"):
             target = folder.version_dir(version)
             if target.exists():
                 target.rename(Path(temporary) / "replaced")
                 fault("version_aside")
-            made.rename(target)
-            fsync_folder(folder.versions_path)
+            move_folder(made, target)
         fault("version_installed")
-
-
-def _sync(path: Path) -> None:
-    if path.is_dir():
-        fsync_folder(path)
-        return
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

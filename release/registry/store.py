@@ -8,16 +8,14 @@ stored.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 from model.errors import HeadgateError
 from model.faults import fault
-from model.files import fsync_folder, locked
+from model.files import locked, replacing_path
 from release.home import Home
 
 STORE_FILE = "store.sqlite"
-_TEMPORARY = ".making-"
 
 
 class StoreProblem(HeadgateError):
@@ -57,10 +55,9 @@ def _uri(store: Path) -> str:
 
 
 def _make(store: Path, artifact_root: Path) -> None:
-    """Called under the lock, so whatever temporary file there is was left by somebody who died."""
-    for left in store.parent.glob(f"{_TEMPORARY}*"):
+    """Call it under the lock: then whatever unfinished store there is was left by a process that died."""
+    for left in store.parent.glob(f".{STORE_FILE}.*"):
         left.unlink()
-    temporary = store.with_name(f"{_TEMPORARY}{os.getpid()}")
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     # MLflow logs each of its sixty migrations.
@@ -68,14 +65,11 @@ def _make(store: Path, artifact_root: Path) -> None:
     level = talkative.level
     talkative.setLevel(logging.WARNING)
     try:
-        made = SqlAlchemyStore(_uri(temporary), str(artifact_root))  # type: ignore[no-untyped-call]
-        made.engine.dispose()
-        SqlAlchemyStore._engine_map.pop(made.db_uri, None)
+        with replacing_path(store) as temporary:
+            made = SqlAlchemyStore(_uri(temporary), str(artifact_root))  # type: ignore[no-untyped-call]
+            made.engine.dispose()
+            SqlAlchemyStore._engine_map.pop(made.db_uri, None)
+            fault("store_written")
     finally:
         talkative.setLevel(level)
-    fault("store_written")
-    with temporary.open("r+b") as file:
-        os.fsync(file.fileno())
-    temporary.rename(store)
-    fsync_folder(store.parent)
     fault("store_made")
