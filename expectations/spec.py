@@ -46,7 +46,8 @@ class DataRules:
     text_not_blank: Rule = _rule("critical", 0.01)
     """No text is empty after white space is trimmed. Blank rows are left out of training."""
     text_length: Rule = _rule("warning", 0.01)
-    """Texts have between `min_chars` and `max_chars` characters."""
+    """Texts have between `min_chars` and `max_chars` characters. (What the model cuts off, in tokens, is
+    `truncation`.)"""
     min_chars: Annotated[int, Range(ge=0)] = 1
     """Shortest text, in characters."""
     max_chars: Annotated[int, Range(ge=1)] = 20_000
@@ -131,7 +132,8 @@ class DataRules:
     language_seed: int = 17
     """Seed of the sample of texts."""
     truncation: Rule = _rule("warning", 0.1)
-    """Few texts are longer than the model reads."""
+    """Few texts are longer than the model reads, `train.max_length` tokens. (`text_length` is about
+    characters.)"""
     drift: Rule = _rule("warning")
     """Labels, text lengths and words are as in the data that the champion was trained on. A first run has
     nothing to compare with. `tolerance` is not used: the levels below are."""

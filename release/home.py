@@ -73,7 +73,7 @@ class Home:
 
     @property
     def projects(self) -> Path:
-        """How each project was deployed last, for commands without a configuration (`release.settings`)."""
+        """How each project was deployed last, for commands without a configuration."""
         return self._folder("projects")
 
     @property

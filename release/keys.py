@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from release.home import Home
-from release.settings import load_settings
+from release.saved_settings import load_settings
 from release.spec import RegistrySpec
 from serving.store.signing import PUBLIC_KEY
 
@@ -24,6 +24,6 @@ def public_key(home: Home, name: str) -> Path:
     """The key that releases of project `name` must be signed with, by its last deployment; there or not.
 
     Raises:
-        release.settings.SettingsBroken: the project's settings can't be read.
+        release.saved_settings.SettingsBroken: the project's settings can't be read.
     """
     return key_folder(home, load_settings(home, name).registry) / PUBLIC_KEY

@@ -79,7 +79,9 @@ class Releases:
             remove_folder(self.folder.version_dir(version))
 
     def align(self) -> bool:
-        """Make the registry agree with the pointer, the champion's alias last; whether anything was changed.
+        """Make the registry agree with the pointer; whether anything was changed.
+
+        The only place that moves the aliases `champion` and `previous`; the champion's goes last.
 
         Raises:
             release.registry.client.RegistryProblem: the registry can't be reached, or lacks the version.

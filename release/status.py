@@ -12,7 +12,7 @@ from typing import Any
 from release.home import Home
 from release.journal import Journal
 from release.keys import public_key as public_key_of
-from release.settings import load_settings, state_file
+from release.saved_settings import load_settings, state_file
 from serving import client
 from serving.process import control as process
 from serving.spec import ENDPOINT

@@ -65,7 +65,8 @@ class DeploySpec:
     poll_s: Annotated[float, Range(gt=0, le=60)] = 0.5
     """Pause between two looks of the endpoint for a new version, in seconds. One look is one `stat`."""
     start_timeout_s: Annotated[float, Range(gt=0)] = 60.0
-    """How long a start or a swap may take before it counts as failed, in seconds."""
+    """How long a start, and also a swap, may take before it counts as failed, in seconds: until the endpoint
+    serves the wanted version."""
     wait_poll_s: Annotated[float, Range(gt=0, le=10)] = 0.05
     """Pause between two looks at an endpoint whose start, swap or end is waited for, in seconds."""
     drain_timeout_s: Annotated[float, Range(gt=0)] = 30.0

@@ -152,6 +152,6 @@ def _run(place: str, path: Path) -> ModuleType:
         line = _line(error, path)
         raise CustomRulesError(
             f"{place}: {path}{f', line {line}' if line else ''}: {type(error).__name__} while it was loaded "
-            f"({error}); mend the file"
+            f"({error}); correct the file"
         ) from error
     return module

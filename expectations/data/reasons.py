@@ -73,7 +73,7 @@ def _elements(result: CheckResult, tables: Tables, example: tuple[str, str] | No
     field = f"expectations.{check.rule}" + ("" if check.rule.startswith("extra") else ".tolerance")
     return replace(
         result,
-        reason=f"{seen}; at most {check.tolerance:.2%} are tolerated: mend them, or raise {field}",
+        reason=f"{seen}; at most {check.tolerance:.2%} are tolerated: correct them, or raise {field}",
     )
 
 

@@ -58,6 +58,19 @@ class FindingFigures:
     confidence: float | None
     """Of each one-sided bound, as a share."""
 
+    def numbers(self) -> dict[str, float]:
+        """The figures that are there, by name: what MLflow keeps as metrics."""
+        found = {
+            "limit": self.limit,
+            "rows": None if self.rows is None else float(self.rows),
+            "confidence": self.confidence,
+        }
+        for name, one in (("shared", self.shared), ("baseline", self.baseline)):
+            found |= {name: one.value, f"{name}_lower": one.lower, f"{name}_upper": one.upper}
+        apart = self.difference
+        found |= {"difference": apart.value, "lower": apart.lower, "upper": apart.upper}
+        return {name: value for name, value in found.items() if value is not None}
+
 
 def figures_of(finding: Finding) -> FindingFigures:
     """The figures of a finding."""

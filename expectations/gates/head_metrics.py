@@ -1,7 +1,8 @@
 """The metrics of one head of a scores file, and the paired comparison of two models.
 
-The figures themselves come from `model.measure.metrics`, which also chooses the epoch. Knows `HeadScores`;
-does not judge.
+Figures of one model come from `model.measure.metrics`, which also chooses the epoch. `compare` needs them
+with bounds: from counts of cells (`expectations.stats.bootstrap`) or right rows (`expectations.stats.paired`);
+`tests/model/test_every_metric.py` holds both equal to `model.measure.metrics`. Does not judge.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from model.spec import MetricName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelFigures:
+class LabelMetrics:
     """The figures of one label."""
 
     label: str
@@ -89,11 +90,11 @@ def metric_value(scores: HeadScores, metric: MetricName) -> float:
     return metrics.metric(metric, scores.kind, scores.decisions, scores.targets, len(scores.labels))
 
 
-def per_label(scores: HeadScores) -> list[LabelFigures]:
+def per_label(scores: HeadScores) -> list[LabelMetrics]:
     """Precision, recall and F1 of each label, in the order of the labels."""
     found = metrics.per_label(scores.kind, scores.decisions, scores.targets, len(scores.labels))
     return [
-        LabelFigures(
+        LabelMetrics(
             label=label,
             precision=float(found.precision[at]),
             recall=float(found.recall[at]),

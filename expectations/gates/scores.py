@@ -74,14 +74,6 @@ class HeadScores:
         """Whether every probability is a finite number; true where there are none to look at."""
         return self.probabilities is None or bool(np.isfinite(self.probabilities).all())
 
-    def right(self) -> NDArray[np.bool_]:
-        """`(n,)` over the labelled rows: whether the answer is right; multilabel: for all known labels."""
-        at = self.labelled
-        targets, decisions = self.targets[at], self.decisions[at]
-        if self.kind == "multiclass":
-            return np.asarray(targets == decisions)
-        return np.asarray(((targets == decisions) | (targets < 0)).all(axis=1))
-
     def indicators(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """`(n, L)` targets (1, 0, -1 unknown) and decisions (1, 0) over the labelled rows."""
         at = self.labelled

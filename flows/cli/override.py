@@ -8,7 +8,7 @@ from model.files import write_bytes
 from release.home import Home
 from release.registry.client import open_registry
 from release.registry.register import attach
-from release.settings import load_settings
+from release.saved_settings import load_settings
 from report.override import add_override
 from serving.store.override import Override
 

@@ -16,6 +16,7 @@ class StrictLoader(yaml.SafeLoader):
     booleans of YAML 1.2: `off` is a mode and `no` is a label, not False."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping, or an error at the key that stands twice."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)

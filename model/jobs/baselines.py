@@ -18,7 +18,7 @@ from ..files import read_json
 from ..references import BundleRef, FittedRef, Run
 from ..spec import FitJob, HeadSpec, PackageSpec, SplitName, TrainSpec
 from .fit import fit_job
-from .package import PackageJob, describe_bundle, package_bundle
+from .package import Packaging, describe_bundle, package_bundle
 from .process import run_model
 from .progress import Progress
 
@@ -117,7 +117,7 @@ def package_baseline(
     fitted = Path(baseline.folder) / "fitted"
     with entry.making() as folder:
         if folder is not None:
-            job = PackageJob(
+            job = Packaging(
                 fitted=fitted,
                 out=folder / "bundle",
                 name=f"baseline-{name}",

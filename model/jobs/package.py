@@ -18,7 +18,7 @@ from .progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PackageJob:
+class Packaging:
     """One packaging."""
 
     fitted: Path
@@ -36,7 +36,7 @@ class PackageJob:
     """Profile of the data that travels in the bundle."""
 
 
-def package_bundle(job: PackageJob, progress: Progress) -> BundleRef:
+def package_bundle(job: Packaging, progress: Progress) -> BundleRef:
     """Export a fitted model to a bundle; precision `auto` is chosen on validation rows.
 
     Raises:

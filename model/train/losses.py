@@ -214,6 +214,9 @@ def head_scale(
 ) -> HeadScale:
     """The scale of one head over an epoch of `batches` batches.
 
+    Every form is scaled by plain cross-entropy, so a focal or asymmetric loss begins below its head's weight
+    (decision 26).
+
     Args:
         targets: (N,) or (N, L_h) of all training rows, -1 where unlabelled.
         row_weights: (N,).

@@ -21,7 +21,7 @@ from release.journal import Entry
 from release.moves.promote import promote_overridden, promote_version
 from release.registry.judgement import Judgement, NotJudged, read_judgement
 from release.releases import Releases, open_releases
-from release.settings import load_settings
+from release.saved_settings import load_settings
 from release.targets.deploy import DeployOutcome, deploy_version
 from serving.store.manifest import ReleaseRefused, verify_bundle_files
 from serving.store.override import Override

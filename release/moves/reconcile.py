@@ -16,7 +16,7 @@ from release.moves.unfinished import finish_moves
 from release.registry.client import RegistryProblem
 from release.registry.run import close_abandoned_runs
 from release.releases import Releases, open_releases
-from release.settings import state_file
+from release.saved_settings import state_file
 from release.spec import RegistrySpec
 from release.targets.deploy import deploy_version
 from serving.process import control as process

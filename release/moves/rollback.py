@@ -12,7 +12,7 @@ from release.moves.move import Move, move
 from release.moves.unfinished import finish_moves
 from release.registry.client import RegistryProblem
 from release.releases import Releases, open_releases
-from release.settings import load_settings, state_file
+from release.saved_settings import load_settings, state_file
 from release.targets.deploy import DeployOutcome, confirm_deployment, deploy_to_target
 from serving.process import control
 from serving.spec import ENDPOINT

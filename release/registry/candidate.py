@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from expectations.gates.figures import verdict_figures
 from expectations.spec import GateRules
 from expectations.verdict import Verdict
 from model.files import read_json
@@ -90,12 +91,11 @@ def card_figures(card: Mapping[str, Any]) -> dict[str, float]:
 
 
 def verdict_metrics(verdict: Verdict) -> dict[str, float]:
-    """Figures behind a verdict, named `emotion/difference`; words and missing ones are left out."""
+    """Figures behind a verdict, named `emotion/difference`; missing ones are left out."""
     return {
-        f"{finding.subject}/{figure}": value
-        for finding in verdict.findings
-        for figure, value in finding.figures.items()
-        if isinstance(value, int | float)
+        f"{figures.subject}/{name}": value
+        for figures in verdict_figures(verdict)
+        for name, value in figures.numbers().items()
     }
 
 

@@ -28,7 +28,7 @@ from release.home import Home
 from release.moves.promote_by_hand import promote_by_hand
 from release.moves.rollback import roll_back
 from release.releases import open_releases
-from release.settings import Settings, load_settings, save_settings, state_file
+from release.saved_settings import Settings, load_settings, save_settings, state_file
 from release.targets.deploy import DeployOutcome, deploy_version
 from serving import client
 from serving.process import control as process

@@ -16,7 +16,7 @@ from release.moves.restore import restore
 from release.registry.deploy_clients import deploy_client
 from release.registry.judgement import NotJudged
 from release.releases import Releases, open_releases
-from release.settings import Settings, endpoint_log, load_settings, save_settings, state_file
+from release.saved_settings import Settings, endpoint_log, load_settings, save_settings, state_file
 from release.spec import RegistrySpec
 from release.targets import plugin
 from release.targets.golden import WrongAnswers, confirm

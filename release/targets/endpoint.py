@@ -13,7 +13,7 @@ from typing import Any
 from model.errors import HeadgateError
 from release.home import Home
 from release.keys import key_folder
-from release.settings import endpoint_log, load_settings, state_file
+from release.saved_settings import endpoint_log, load_settings, state_file
 from serving import client
 from serving.process import control as process
 from serving.spec import ENDPOINT

@@ -28,7 +28,7 @@ from release.leftovers import remove_leftovers
 from release.moves.fetch import ensure_present
 from release.registry.client import Registry, RegistryProblem
 from release.registry.store import tracking_uri
-from release.settings import load_settings
+from release.saved_settings import load_settings
 from release.spec import RegistrySpec
 from serving.store.manifest import ReleaseRefused
 from serving.store.pointer import Pointer, PointerBroken, read_pointer

@@ -19,10 +19,10 @@ from expectations.verdict import Finding, Outcome, Verdict
 from model.spec import HeadSpec
 from report.charts.intervals import has_intervals, interval_chart
 from report.page import Section, badge, folded, join, page, paragraph, section, subheading, table
-from report.release.data import data_section
-from report.release.heads import head_sections
-from report.release.latency import latency_section
-from report.release.training import training_section
+from report.release.data_section import data_section
+from report.release.heads_section import head_sections
+from report.release.latency_section import latency_section
+from report.release.training_section import training_section
 from report.verdict_table import COLUMNS, TEXT_COLUMNS, verdict_rows
 
 

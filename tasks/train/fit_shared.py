@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from model.jobs import fit
-from model.jobs.package import PackageJob, package_bundle
+from model.jobs.package import Packaging, package_bundle
 from model.references import BundleRef, Run
 from model.spec import PackageSpec
 from report.progress import Step
@@ -26,7 +26,7 @@ def fit_shared(run: Run, teachers: Mapping[str, str], package: PackageSpec) -> B
     """
     with Step("shared model", unit="steps") as step:
         fitted = fit.fit_shared(run, teachers, step)
-    job = PackageJob(
+    job = Packaging(
         fitted=fitted,
         out=fitted.with_name("bundle"),
         name=run.name,

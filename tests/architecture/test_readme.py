@@ -93,3 +93,13 @@ def test_a_shown_command_can_be_run(page: str, command: str) -> None:
     for word in rest:
         if re.fullmatch(r"(configs|tests|docs|benchmarks)/[\w./-]+", word):
             assert (ROOT / word).exists() or ">" in rest, f"{page}: {command}: {word} is not there"
+
+
+@pytest.mark.parametrize(
+    "page", ["docs/architecture.md", "CONTRIBUTING.md", "README.md", "benchmarks/README.md"]
+)
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    rooms = "flows|tasks|report|release|sources|expectations|serving|model|tests|benchmarks|configs|docs"
+    for path in re.findall(rf"`((?:{rooms})/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), f"{page} names {path}"

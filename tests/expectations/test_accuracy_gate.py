@@ -16,6 +16,7 @@ from expectations.gates.comparison import decide_margin
 from expectations.gates.head_metrics import confusion, expected_calibration_error, metric_value, per_label
 from expectations.gates.scores import HeadScores, card_heads, load_scores
 from expectations.spec import GateRules
+from model.measure.metrics import right_rows
 from model.spec import HeadSpec
 
 RULES = GateRules(resamples=400)
@@ -214,7 +215,8 @@ def test_a_champion_with_other_labels_is_compared_by_name(tmp_path: Path) -> Non
     card = {"heads": {"topic": {"kind": "multiclass", "labels": ["c", "x", "a"], "temperature": 1.3}}}
     scores = load_scores(file, HEADS, card_heads(card))["topic"]
     assert scores.decisions.tolist() == [0, -1, 2, -1, 2]
-    assert scores.right().tolist() == [True, False, True, False]
+    right = right_rows(scores.kind, scores.decisions, scores.targets)
+    assert right.tolist() == [True, False, True, False]
     same = load_scores(file, HEADS)["topic"]
     assert same.decisions.tolist() == [2, 1, 0, 1, 0] and same.probabilities is not None
     verdict = judge_champion({"topic": scores}, {"topic": scores}, RULES, HEADS, card_heads(card))

@@ -37,6 +37,12 @@ def test_each_figure_gets_its_type() -> None:
     assert found.shared.whole == (0.8, 0.78, 0.82) and found.difference.whole == (-0.01, -0.02, 0.0)
     assert found.baseline.value == 0.81 and found.baseline.whole is None, "its bounds are missing"
     assert (found.limit, found.rows, found.confidence) == (0.03, 400, 0.95)
+    numbers = found.numbers()
+    assert numbers == {
+        **{name: FIGURES[name] for name in FIGURES if isinstance(FIGURES[name], float) and name != "margin"},
+        "limit": 0.03,
+        "rows": 400.0,
+    }
 
 
 def test_what_is_missing_or_of_another_type_is_none() -> None:

@@ -77,3 +77,26 @@ def test_a_sweep_draws_its_front_and_logs_its_points(
     assert all(0 <= run.data.metrics["validation.tone"] <= 1 for run in children)
     assert sum(run.data.tags["headgate.chosen"] == "true" for run in children) == 1
     assert not list(home.rglob("sweep/*/fitted")), "weights of the points are not kept"
+
+
+def test_a_sweep_finds_custom_rules_beside_its_configuration(
+    config: Path, tmp_path: Path, prefect_harness: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the current folder: the rule rejects the data, so that nothing is trained."""
+    from flows.sweep import sweep
+
+    (tmp_path / "rules.py").write_text(
+        "def expect_no_tea(rows):\n    return ~rows['text'].str.contains('tea')\n", encoding="utf-8"
+    )
+    project = yaml.safe_load(config.read_text(encoding="utf-8"))
+    project["expectations"] |= {
+        "modules": ["rules.py"],
+        "extra": [{"type": "expect_no_tea", "severity": "critical"}],
+    }
+    config.write_text(yaml.safe_dump(project), encoding="utf-8")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    state = sweep(config, home=tmp_path / "home", return_state=True)  # type: ignore[call-overload]
+    assert state.name == "Rejected", state.message
+    assert "extra[0]: critical, not met" in state.message

@@ -31,7 +31,7 @@ from release.registry.client import open_registry
 from release.registry.register import register_version
 from release.registry.store import STORE_FILE, tracking_uri
 from release.releases import open_releases
-from release.settings import Settings, save_settings, state_file
+from release.saved_settings import Settings, save_settings, state_file
 from release.spec import RegistrySpec
 from release.status import read_status
 from release.targets.deploy import deploy_version
@@ -72,7 +72,7 @@ def assert_right(home: Home) -> int | None:
     assert not [path.name for path in releases.folder.path.glob("**/.staging-*")]
     ours = (path for path in home.root.rglob(".*") if "mlflow" not in path.parts)
     assert not [path.name for path in ours if BEING_WRITTEN.fullmatch(path.name)]
-    assert reconcile(home, "toy", SPEC) == (), "a second start finds nothing to mend"
+    assert reconcile(home, "toy", SPEC) == (), "a second start finds nothing to do"
     return champion
 
 

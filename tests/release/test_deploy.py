@@ -21,7 +21,7 @@ from release.registry.candidate import Candidate
 from release.registry.client import VERDICT_TAG, open_registry
 from release.registry.register import RegisteredVersion, register_version
 from release.releases import open_releases
-from release.settings import load_settings, state_file
+from release.saved_settings import load_settings, state_file
 from release.spec import RegistrySpec
 from release.status import read_status
 from release.targets.deploy import PortTaken, deploy_version, refuse_taken_port

@@ -34,7 +34,7 @@ from release.registry.judgement import (
 )
 from release.registry.register import RegisteredVersion, register_version
 from release.releases import open_releases
-from release.settings import Settings, save_settings
+from release.saved_settings import Settings, save_settings
 from release.spec import RegistrySpec
 from release.status import read_status
 from serving.client import get

@@ -29,7 +29,7 @@ from release.registry.client import open_registry
 from release.registry.deploy_clients import TargetUnknown
 from release.registry.register import register_version
 from release.releases import open_releases
-from release.settings import Settings, save_settings, state_file
+from release.saved_settings import Settings, save_settings, state_file
 from release.spec import RegistrySpec
 from release.status import read_status
 from release.targets.deploy import refuse_impossible

@@ -1,7 +1,7 @@
 """Ways into traffic through the registry, the journal and the endpoint's own routes.
 
 Any MLflow client may set aliases and tags and write artifacts; whoever reaches the port may ask the
-endpoint; whoever reaches the home may write its journal. The follower, which a replica runs, and `mend`,
+endpoint; whoever reaches the home may write its journal. The follower, which a replica runs, and `reconcile`,
 which every start of the flow runs, are asked to act on what the attacker left.
 """
 
@@ -19,7 +19,7 @@ from release.journal import Entry, Journal
 from release.moves.rollback import RollbackRefused, roll_back
 from release.registry.client import BUNDLE_TAG, VERDICT_TAG
 from release.registry.register import BundleChanged
-from release.settings import state_file
+from release.saved_settings import state_file
 from release.targets.follower import sync_once
 from serving.client import request
 from serving.process import control as process

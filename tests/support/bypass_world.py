@@ -31,7 +31,7 @@ from release.registry.client import Registry, open_registry
 from release.registry.register import RegisteredVersion, register_version
 from release.registry.store import STORE_FILE, tracking_uri
 from release.releases import Releases, open_releases
-from release.settings import endpoint_log, state_file
+from release.saved_settings import endpoint_log, state_file
 from release.spec import RegistrySpec
 from release.targets.deploy import deploy_version
 from release.targets.endpoint import EndpointDown, start

@@ -17,7 +17,7 @@ HEADING = re.compile(r"^## (?P<version>[0-9]+\.[0-9]+\.[0-9]+) \((?P<date>[0-9-]
 
 
 def problems(root: Path = ROOT) -> list[str]:
-    """What has to be mended before a release, one line each."""
+    """What has to be put right before a release, one line each."""
     from flows.config.load import json_schema
 
     found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from model.references import Run
 from model.spec import BackboneSpec, HeadSpec, TrainSpec
@@ -17,6 +18,7 @@ def make_run(
     backbone: BackboneSpec | None = None,
     train: TrainSpec | None = None,
     cache: Path | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Run:
     """A run whose files lie below `folder`; by default its cache does, too."""
     return Run(
@@ -34,5 +36,5 @@ def make_run(
         train=train or TrainSpec(),
         encoder_sha256="e",
         texts_sha256="t",
-        provenance={},
+        provenance=provenance or {},
     )

@@ -22,7 +22,7 @@ from release.registry.client import BUNDLE_TAG, VERDICT_TAG, open_registry
 from release.registry.register import attach, register_version
 from release.registry.store import STORE_FILE, tracking_uri
 from release.releases import Releases, open_releases
-from release.settings import state_file
+from release.saved_settings import state_file
 from release.spec import RegistrySpec
 from release.targets.deploy import DeployOutcome, deploy_version
 from serving.client import ask
@@ -171,7 +171,7 @@ def check(world: World) -> int | None:
     _nothing_open(releases)
     left = [str(path) for path in debris(world.home)]
     assert not left, f"left behind: {left}"
-    assert reconcile(world.home, NAME, SPEC) == (), "a second start finds something to mend"
+    assert reconcile(world.home, NAME, SPEC) == (), "a second start finds something to do"
     return champion
 
 

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import numpy as np
 from markupsafe import Markup
 
-from expectations.gates.head_metrics import LabelFigures, confusion, expected_calibration_error, per_label
+from expectations.gates.head_metrics import LabelMetrics, confusion, expected_calibration_error, per_label
 from expectations.gates.scores import HeadScores
 from model.spec import HeadSpec
 from report.charts.bars import bar_chart
@@ -123,7 +123,7 @@ def _label_table(scores: HeadScores, baseline: HeadScores | None) -> Markup:
     return table(["Label", "Test rows", *figures, "F1 difference"], rows, range(1, 9))
 
 
-def _figures(label: LabelFigures | None) -> list[str | None]:
+def _figures(label: LabelMetrics | None) -> list[str | None]:
     if label is None:
         return [None] * 3
     return [f"{value:.3f}" for value in (label.precision, label.recall, label.f1)]
