@@ -1,7 +1,7 @@
 """The metrics of one head of a scores file, and the paired comparison of two models.
 
 Figures of one model come from `model.measure.metrics`, which also chooses the epoch. `compare` needs them
-with bounds: from counts of cells (`expectations.stats.bootstrap`) or right rows (`expectations.stats.paired`);
+with bounds: from counts of cells (`expectations.stats.bootstrap`) or rows (`expectations.stats.paired`);
 `tests/model/test_every_metric.py` holds both equal to `model.measure.metrics`. Does not judge.
 """
 
