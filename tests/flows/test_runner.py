@@ -78,7 +78,7 @@ def test_a_worker_with_other_code_is_refused(
         run = make_run(tmp_path, tmp_path, project.heads, backbone=project.backbone, train=project.train)
         return fit_baseline(BaselineJob(name="topic", rows=tmp_path, fingerprint="f", code="f" * 64), run)
 
-    with pytest.raises(OtherCode, match="that of the flow ffffffffffff; install the same version"):
+    with pytest.raises(OtherCode, match="that of the flow ffffffffffff; install one version"):
         one()
     assert not (tmp_path / "cache").exists()
 
