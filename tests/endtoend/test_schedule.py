@@ -215,6 +215,9 @@ def test_a_schedule_produces_runs_and_a_worker_executes_one_to_its_end(server: S
     assert accepted[0]["state"]["name"] == "Accepted", log
     assert accepted[0]["auto_scheduled"]
     assert list((server.folder / "home" / "reports").glob("*/quality.html"))
+    logged = server.ask("/logs/filter", logs={"flow_run_id": {"any_": [accepted[0]["id"]]}})
+    lines = [entry["message"] for entry in logged]
+    assert any("✓ merge sources" in line for line in lines), "the steps belong to the run's own log"
 
 
 def _champion(home: Home, profile: dict[str, Any], folder: Path) -> None:
