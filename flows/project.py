@@ -13,7 +13,7 @@ from flows.config.load import load_project
 from flows.config.schema import Project
 from flows.ending import final_state
 from flows.outcome import Outcome, Stage
-from flows.runs import log_to_prefect, mark_flow_run
+from flows.prefect_runs import log_to_prefect, mark_flow_run
 from flows.state_folder import config_home, prepare
 from release.home import Home
 

@@ -14,8 +14,8 @@ from prefect.client.schemas.objects import State
 
 from flows.baselines import fit_baselines
 from flows.label_check import search_labels
+from flows.prefect_runs import close_flow_runs
 from flows.project import OpenProject, open_project
-from flows.runs import close_flow_runs
 from flows.teachers import teachers
 from model.references import BundleRef, Measured, Run
 from release.registry.candidate import candidate_of

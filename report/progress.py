@@ -27,7 +27,7 @@ _live = threading.Lock()
 
 
 LOGGER = "headgate"
-"""Logger that steps go to without a terminal; Prefect keeps its lines with the run (`flows.runs`)."""
+"""Logger that steps go to without a terminal; Prefect keeps its lines with the run (`flows.prefect_runs`)."""
 
 
 def print_line(line: str) -> None:

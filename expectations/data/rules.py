@@ -1,8 +1,10 @@
 """The table of data rules, one entry a field of `DataRules`: its column, and what is expected there.
 
-To add a rule, add a field to `DataRules` and an entry here. An entry is pure data: `expectations.data.suite`
-makes a check of it for each head and split that it is about. No label name and no text stands in an entry:
-labels may come from the data, and Great Expectations writes what it is given into its pages unescaped.
+To add a rule, add a field to `DataRules` and an entry here; one that looks at texts in a new way also needs
+its pattern in `expectations.data.texts` and its column in `expectations.data.tables`. An entry is pure data:
+`expectations.data.suite` makes a check of it for each head and split that it is about. No label name and no
+text stands in an entry: labels may come from the data, and Great Expectations writes what it is given into
+its pages unescaped.
 """
 
 from __future__ import annotations

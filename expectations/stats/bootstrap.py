@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,15 +168,18 @@ def _counts(targets: Cells, answers: Cells, average: Average) -> NDArray[np.int3
     F1 = 2 TP / (answered + true); a share of cells = right / known.
     """
     known, true, positive = targets >= 0, targets == 1, answers == 1
-    if average == "cells":
-        return np.stack([(known & (true == positive)).sum(axis=1), known.sum(axis=1)], axis=1).astype(
-            np.int32
-        )
     above = 2 * (true & positive).astype(np.int32)
     below = true.astype(np.int32) + (positive & known)
-    if average == "micro":
-        return np.stack([above.sum(axis=1), below.sum(axis=1)], axis=1).astype(np.int32)
-    return np.concatenate([above, below], axis=1)
+    match average:
+        case "macro":
+            return np.concatenate([above, below], axis=1)
+        case "micro":
+            parts = [above.sum(axis=1), below.sum(axis=1)]
+        case "cells":
+            parts = [(known & (true == positive)).sum(axis=1), known.sum(axis=1)]
+        case _:
+            assert_never(average)
+    return np.stack(parts, axis=1).astype(np.int32)
 
 
 def _mean_ratio(totals: Reals) -> Floats:

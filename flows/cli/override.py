@@ -10,9 +10,8 @@ from release.registry.client import open_registry
 from release.registry.register import attach
 from release.saved_settings import load_settings
 from report.override import add_override
+from report.release.gather import REPORT_FILE
 from serving.store.override import Override
-
-REPORT_FILE = "release.html"
 
 
 def show_override(home: Home, run: str, override: Override) -> Path | None:

@@ -27,8 +27,8 @@ def run_flow(
     console.print("  starting Prefect …", style="dim")
     from prefect import tags
 
+    from flows.prefect_runs import end_orphan_servers, own_temporary_server, process_tag
     from flows.retrain import retrain
-    from flows.runs import end_orphan_servers, own_temporary_server, process_tag
     from flows.sweep import sweep
     from flows.validate import validate
     from release.home import Home

@@ -19,6 +19,9 @@ from model.files import read_json, write_bytes
 from model.references import BundleRef, Measured, Run
 from report.suspects import suspects_section
 
+REPORT_FILE = "release.html"
+"""Name of the release page in the folder of a run's reports."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
@@ -82,6 +85,6 @@ def write_report(
         pages={title: os.path.relpath(path, run.reports) for title, path in pages.items()},
         suspects=None if suspects is None else suspects_section(suspects),
     )
-    page = run.reports / "release.html"
+    page = run.reports / REPORT_FILE
     write_bytes(page, render_release(report).encode())
     return {"Report": str(page), **pages}

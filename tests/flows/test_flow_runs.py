@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Running
 
 import tasks
-from flows.runs import (
+from flows.prefect_runs import (
     OWNER_VARIABLE,
     close_flow_runs,
     end_orphan_servers,

@@ -16,8 +16,8 @@ from flows.baselines import fit_all, fit_baselines
 from flows.config.load import load_project
 from flows.config.messages import ConfigError
 from flows.config.schema import Project
+from flows.prefect_runs import process_tag
 from flows.runner import EXTRAS, RunnerSpec, started
-from flows.runs import process_tag
 from model.jobs.baselines import BaselineJob, OtherCode
 from model.references import FittedRef, Run
 from release.home import Home
