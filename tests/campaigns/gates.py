@@ -58,7 +58,7 @@ TOY_RULES = GateRules(
 UNDECIDED = frozenset({"A/A control", "latency vs baselines"})
 """Findings that a noisy machine may leave inconclusive; that is an objection to the machine."""
 MOST_TRIES = 3
-"""How often the sound bundle is timed until the machine is quiet enough to say that it ties."""
+"""How often a bundle is timed until the machine is quiet enough to decide."""
 PRODUCT_MS = 0.25
 """What one useless product takes at the least, in milliseconds, on any machine that this runs on."""
 
@@ -110,9 +110,13 @@ class Bench:
         wanted_ms = 1.5 * self._limit(self.rules.max_latency_ratio) * len(self.heads) * alone_ms
         products = max(4, round(wanted_ms / PRODUCT_MS))
         copy = self._copy("slow", slower(next(iter(self.heads)), products))
-        timings = self._time("slow", copy)
         expected: dict[str, Outcome] = {"latency vs baselines": "fail"}
-        return self._judged("a sleep in the predictor", expected, self._score("slow", copy), timings)
+        scores = self._score("slow", copy)
+        for _ in range(MOST_TRIES):
+            case = self._judged("a sleep in the predictor", expected, scores, self._time("slow", copy))
+            if "inconclusive" not in case.objections.values():
+                break  # else the machine was too busy to tell: it is timed again, as the sound bundle is
+        return case
 
     def _heavy(self) -> Case:
         """Twice the memory, or as much as it takes to be over the limit."""
