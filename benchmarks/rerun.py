@@ -22,7 +22,7 @@ from tests.support.contract import Report, Size, run
 from tests.support.measures import Measure, at_most
 
 GOAL = "the second run takes at most half of the first"
-QUICK_S, WHOLE_S = 55, 520
+QUICK_S, WHOLE_S = 78, 520
 SIZES = {"runs": Size(2, 1, "runs; the figures are of the first two")}
 
 

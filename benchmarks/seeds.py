@@ -38,7 +38,7 @@ from tests.support.measures import (
 )
 
 GOAL = "those of --goal-mean and --goal-head; for feelings 0 and -0.01"
-QUICK_S, WHOLE_S = 55, 6000
+QUICK_S, WHOLE_S = 73, 6000
 SIZES = {"seeds": Size((17, 18, 19), (17,), "seeds of the trainings")}
 RESULT = "result.json"
 """In the folder of a seed: what its run gave; written last."""
