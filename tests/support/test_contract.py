@@ -21,7 +21,7 @@ MOST_LINES = 3500
 """Of Python in `benchmarks/`."""
 
 WHOLE_FLOW_S = {"benchmarks.rerun": 80, "benchmarks.seeds": 80}
-"""Quick runs that are over the limit: each is one whole flow, whose processes alone take more than a minute."""
+"""Quick runs over the limit: each is one whole flow, whose processes alone take more than a minute."""
 
 
 def python(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
