@@ -48,4 +48,5 @@ def peak_resident_mib(pid: int) -> float:
 def _peak_kib(pid: int) -> int:
     # psutil does not know a process's peak on Linux.
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    # A process that has just ended has no memory any more.
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)

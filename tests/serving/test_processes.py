@@ -18,7 +18,8 @@ def test_the_start_is_the_one_that_the_kernel_keeps() -> None:
     """In the unit of version 0.1, whose state files and tags stay comparable."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     assert process_start(os.getpid()) == int(fields[19])
-    assert process_start(os.getppid()) != process_start(os.getpid())
+    first = process_start(1)  # as old as the system; a parent may have started in the tick of its child
+    assert first is not None and first < int(fields[19])
 
 
 def test_no_process_and_a_zombie_have_no_start() -> None:
@@ -33,6 +34,14 @@ def test_no_process_and_a_zombie_have_no_start() -> None:
 def test_memory_of_a_process() -> None:
     assert 2**20 < resident_bytes(os.getpid()) <= peak_resident_mib(os.getpid()) * 2**20
     assert resident_bytes(None) == resident_bytes(2**22 + 1) == 0
+
+
+def test_a_child_that_has_just_ended_has_no_memory() -> None:
+    """It is a child still, until somebody asks how it ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    assert wait_until(lambda: process_start(ended.pid) is None or None, timeout_s=10, poll_s=0.01)
+    assert peak_resident_mib(os.getpid()) > 1
+    assert ended.wait() == 0
 
 
 def test_waiting_ends_with_what_is_found_or_with_nothing() -> None:
