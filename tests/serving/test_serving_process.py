@@ -394,11 +394,3 @@ def test_overload_is_answered_with_503_and_when_to_return(shop: Any, start: Any,
     assert {status for status, _ in replies} == {200, 503}
     assert all(int(headers["retry-after"]) >= 1 for status, headers in replies if status == 503)
     assert client.ask(url, "rain")["version"] == 1
-
-
-def test_endpoint_needs_nothing_heavy() -> None:
-    heavy = ["torch", "transformers", "prefect", "mlflow", "pandas", "great_expectations", "scipy", "pyarrow"]
-    code = f"import sys, serving.__main__; print([name for name in {heavy} if name in sys.modules])"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"

@@ -388,15 +388,6 @@ def test_declarations_that_make_no_sense(
         build_dataset(sources, heads, SplitSpec(**split), folder, folder / "data")
 
 
-def test_an_error_can_travel_between_processes() -> None:
-    import pickle
-
-    from sources.errors import Problem
-
-    error = BadLabels(Problem("x", head="h"), Problem("y"))
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)
-
-
 def test_two_builds_at_once_agree(folder: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
