@@ -66,10 +66,10 @@ def _row(figures: FindingFigures) -> Row:
             row["margin"] = f"-{limit:g}"
         case "better":
             row["difference"] = _interval(difference, "+.3f")
-            row["margin"] = "> 0"
+            row["margin"] = f"> {limit:g}"
         case "not_worse":
             row["difference"] = _interval(difference, "+.3f")
-            row["margin"] = "not < 0"
+            row["margin"] = f"not < {limit:g}"
         case "ratio":
             row["difference"] = _interval(difference, ".2f", "×")
             row["margin"] = f"≤ {limit:g}×"

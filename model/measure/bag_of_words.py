@@ -7,8 +7,6 @@ L labels, V features.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from itertools import compress, islice
 from typing import Any, assert_never
 
@@ -17,13 +15,13 @@ from numpy.typing import NDArray
 
 from ..bundle import activations
 from ..rows import RowsFolder
-from ..spec import UNLABELLED, HeadSpec
+from ..spec import SPLITS, UNLABELLED, HeadSpec
 from .calibrate import calibrate
 from .majority import majority_answer, repeated
 from .metrics import Ints
 
 MOST_ROWS = 50_000
-"""Training rows used: of more, evenly spaced ones. A linear model gains little from more, and stays cheap."""
+"""Training rows used: of more, evenly spaced ones."""
 MOST_FEATURES = 50_000
 """The most frequent words and pairs of words, V."""
 INVERSE_PENALTY = 5.0
@@ -38,36 +36,40 @@ LOOKED_AT = 2_000
 
 
 def bag_of_words_answers(rows: RowsFolder, name: str, head: HeadSpec) -> Ints:
-    """Decisions for all N test rows: (N,) or (N, L).
+    """Decisions for all N test rows: (N,) or (N, L); where training rows hold no word, the majority answer.
 
     Raises:
         BadInput: the rows are damaged.
     """
     heads = {name: head}
-    train, validation, test = (rows.split(s, heads) for s in ("train", "validation", "test"))
-    used = _used(train.labelled(name))
-    texts = list(compress(train.texts(), used.tolist()))
+    train, validation, test = (rows.split(split, heads) for split in SPLITS)
+    used = _used(train.labelled(name) & (np.asarray(train.weights) > 0))
     targets, weights = np.asarray(train.targets[name])[used], np.asarray(train.weights)[used]
-    if not (weights > 0).any() or not any(text.strip() for text in texts):
-        return repeated(
-            majority_answer(head.primary_metric, head.kind, targets, len(head.labels)), test.count
-        )
+    texts = list(compress(train.texts(), used.tolist()))
     vectors = _vectorizer(texts)
     try:
         counted = vectors.fit_transform(texts)
-    except ValueError:  # no word at all, or none that is frequent enough
-        return repeated(
-            majority_answer(head.primary_metric, head.kind, targets, len(head.labels)), test.count
-        )
+    except ValueError:
+        answer = majority_answer(head.primary_metric, head.kind, targets, len(head.labels))
+        return repeated(answer, test.count)
+    cells = _cells(head, targets)
     match head.kind:
         case "multiclass":
-            return _likeliest(counted, targets, weights, vectors.transform(test.texts()))
+            (logits,) = _logits(counted, cells, weights, [vectors.transform(test.texts())])
+            return activations.decide(head.kind, logits)
         case "multilabel":
             parts = [vectors.transform(part.texts()) for part in (validation, test)]
-            for_validation, for_test = _logits(counted, targets, weights, parts)
+            for_validation, for_test = _logits(counted, cells, weights, parts)
             return _decided(head, for_validation, np.asarray(validation.targets[name]), for_test)
         case _:
             assert_never(head.kind)
+
+
+def _cells(head: HeadSpec, targets: Ints) -> Ints:
+    """(N, L) of 1, 0 and -1: one question a label, for both kinds of head."""
+    if head.kind == "multilabel":
+        return targets
+    return np.asarray(targets[:, None] == np.arange(len(head.labels)), dtype=np.int8)
 
 
 def _used(labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -94,31 +96,15 @@ def _vectorizer(texts: list[str]) -> Any:
         sublinear_tf=True,
         min_df=2 if len(texts) >= 200 else 1,
         max_features=MOST_FEATURES,
-        dtype=np.float32,
     )
-
-
-def _regression(features: Any, targets: Ints, weights: NDArray[Any]) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    with warnings.catch_warnings():
-        # A step more would not change what is answered: the reference is a rough one.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=INVERSE_PENALTY, tol=1e-3, max_iter=50).fit(features, targets, weights)
-
-
-def _likeliest(features: Any, targets: Ints, weights: NDArray[Any], asked: Any) -> Ints:
-    """(N,) label indices for the rows that are asked for."""
-    if len(np.unique(targets)) == 1:
-        return np.full(asked.shape[0], targets[0], dtype=np.int32)
-    return np.asarray(_regression(features, targets, weights).predict(asked), dtype=np.int32)
 
 
 def _logits(
     features: Any, targets: Ints, weights: NDArray[Any], parts: list[Any]
-) -> Iterator[NDArray[np.float64]]:
+) -> list[NDArray[np.float64]]:
     """(N, L) logits of each part: one regression a label, on the rows where it is known."""
+    from sklearn.linear_model import LogisticRegression
+
     found = [np.empty((part.shape[0], targets.shape[1])) for part in parts]
     for label in range(targets.shape[1]):
         known = targets[:, label] != UNLABELLED
@@ -127,10 +113,12 @@ def _logits(
             for logits in found:
                 logits[:, label] = CERTAIN if cells.any() else -CERTAIN
             continue
-        fitted = _regression(features if known.all() else features[known], cells, weights[known])
+        # Other solvers stop by the gradient of the mean loss, which for a rare label is small from the start.
+        model = LogisticRegression(C=INVERSE_PENALTY, solver="liblinear", tol=1e-2, random_state=0)
+        model.fit(features if known.all() else features[known], cells, sample_weight=weights[known])
         for logits, part in zip(found, parts, strict=True):
-            logits[:, label] = fitted.decision_function(part)
-    yield from found
+            logits[:, label] = model.decision_function(part)
+    return found
 
 
 def _decided(
