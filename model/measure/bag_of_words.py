@@ -86,12 +86,12 @@ def _vectorizer(texts: list[str]) -> Any:
     """Words and pairs of words, or runs of characters where words do not stand apart."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    seen = list(islice(texts, LOOKED_AT))
-    blanks = sum(sum(map(str.isspace, text.strip())) for text in seen)
+    seen = [text.strip() for text in islice(texts, LOOKED_AT)]
+    blanks = sum(sum(map(str.isspace, text)) for text in seen)
     words = blanks >= FEWEST_BLANKS * sum(map(len, seen))
     return TfidfVectorizer(
         analyzer="word" if words else "char",
-        token_pattern=r"\w+|[^\w\s]",
+        token_pattern=r"\w+|[^\w\s]" if words else None,
         ngram_range=(1, 2) if words else (1, 3),
         sublinear_tf=True,
         min_df=2 if len(texts) >= 200 else 1,
