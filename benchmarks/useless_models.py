@@ -2,8 +2,9 @@
 
 Useless: made answers (one answer always, at random, right answers on the wrong rows, a label lost) beside a
 baseline that is as useless, so that no relative gate objects; each is drawn with several seeds. Sound: TF-IDF
-with logistic regression on real corpora, whole and on a tenth of their training rows, which is weaker than a
-fine-tuned encoder. Only the gates of accuracy, references and labels judge, with a wide margin.
+with logistic regression on real corpora, on all and on a third of their training rows, which is weaker than
+a fine-tuned encoder. A label counts as lost from 11 test rows; with fewer it is named and passes. Only
+the gates of accuracy, references and labels judge, with a wide margin.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ SIZES = {
     "rows": Size((300, 1000, 3000), (1000,), "test rows of a useless model"),
 }
 RULES = GateRules(margin=0.1, resamples=400)
+FEWEST_LOST = 11
+"""Test rows of a label that is never answered from which the gate is certain."""
 Numbers = NDArray[np.integer[Any]]
 
 
@@ -65,7 +68,7 @@ def measure(options: argparse.Namespace) -> Report:
     held, sound = [], 0
     with working_folder(None) as place:
         for name, head, rows in real_heads(place):
-            for share in (1.0, 0.1):
+            for share in (1.0, 1 / 3):
                 sound += 1
                 targets, answers = sound_answers(rows, head, share)
                 verdict = judged(head, targets, answers, answers, answers)
@@ -127,7 +130,7 @@ def useless(rows: int, seed: int) -> Iterator[tuple[str, HeadSpec, tuple[Numbers
         yield f"{name}: drawn evenly", head, (targets, even[0], even[1])
     head = HeadSpec(kind="multiclass", labels=tuple("abcd"))
     targets = rng.choice(4, rows, p=(0.5, 0.3, 0.16, 0.04)).astype(np.int32)
-    if (targets == 3).sum() >= 11:
+    if (targets == 3).sum() >= FEWEST_LOST:
         lost = np.where(targets == 3, 0, targets).astype(np.int32)
         yield "a rare label lost", head, (targets, lost, lost)
     many = HeadSpec(kind="multilabel", labels=tuple("abcdef"))
@@ -139,6 +142,8 @@ def useless(rows: int, seed: int) -> Iterator[tuple[str, HeadSpec, tuple[Numbers
         ("drawn by frequency", (rng.random(cells.shape) < cells.mean(0)).astype(np.int8)),
         ("a label lost", np.where(np.arange(6) == 5, 0, cells).astype(np.int8)),
     ):
+        if what == "a label lost" and cells[:, 5].sum() < FEWEST_LOST:
+            continue
         yield f"6 labels: {what}", many, (cells, answers, answers)
 
 

@@ -27,6 +27,9 @@ STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 UNWRAPPED_COLUMNS = 140
 """Width of output that is no terminal."""
 
+NARROWEST = {"Subject": 12, "Margin": 7}
+"""Heading of a column that may be wrapped → its least width, so that no word is cut."""
+
 PLAIN_COLUMNS = 80
 """Width of the verdict table where the output is no terminal: log files are read on one."""
 
@@ -174,7 +177,8 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
             Text(heading),
             justify="left" if first in ("Subject", "Metric", "Verdict") else "right",
             overflow="fold",
-            no_wrap=first not in ("Subject", "Margin"),
+            no_wrap=first not in NARROWEST,
+            min_width=NARROWEST.get(first),
         )
     for cells in rows:
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))

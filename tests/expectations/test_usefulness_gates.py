@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from expectations.gates.accuracy import judge_accuracy
 from expectations.gates.scores import HeadScores
 from expectations.gates.usefulness.labels import judge_labels
 from expectations.gates.usefulness.references import Answers, judge_references, wanted_references
@@ -176,3 +177,13 @@ def test_a_remark_survives_the_file_and_older_files_have_none() -> None:
     for finding in raw["findings"]:
         del finding["remark"]
     assert verdict_from_json(raw).remarks == ()
+
+
+def test_a_floor_on_a_label_without_test_rows_decides_nothing() -> None:
+    """Its F1 is unknown, not 0."""
+    sound = scores(np.arange(300) % 2, np.arange(300) % 2, ("a", "b", "c"))
+    head = HeadSpec(kind="multiclass", labels=("a", "b", "c"))
+    rules = replace(RULES, label_floors={"h": {"c": 0.5, "a": 0.5}})
+    *_, none, fine = judge_accuracy({"h": sound}, {"h": sound}, rules, {"h": head}).findings
+    assert (none.subject, none.outcome) == ("h floor of c", "inconclusive")
+    assert fine.outcome == "pass"

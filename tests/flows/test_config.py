@@ -103,6 +103,18 @@ schedules: {}
         ("heads: {intent: {kind: multiclass, labels: [a, b, a]}}", "a label is listed twice"),
         ("heads: {}", "heads: "),
         ("gates: {margins: {intnet: 0.1}}", "gates.margins.intnet: no such head"),
+        ("gates: {allow_unanswered: {intnet: [a]}}", "gates.allow_unanswered.intnet: no such head"),
+        (
+            "{heads: {intent: {kind: multiclass, labels: [bill, trip]}}, "
+            "gates: {allow_unanswered: {intent: [trop]}}}",
+            'no label "trop" (did you mean `trip`?); expected one of bill, trip',
+        ),
+        (
+            "{heads: {intent: {kind: multiclass, labels: [bill, trip]}}, "
+            "gates: {label_floors: {intent: {bil: 0.5}}}}",
+            'gates.label_floors.intent: no label "bil"',
+        ),
+        ("gates: {references: {majority: warn}}", "gates.references.majority"),
         ("split: {prefer: [tikets]}", "split.prefer: no source 'tikets' (did you mean `tickets`?)"),
         ("deploy: {port: 99999}", "deploy.port"),
         ("deploy: {threads: 4}", "deploy.threads: 4, but gates.latency_threads is 2"),
