@@ -54,8 +54,11 @@ def surely_found(counts: LabelCounts, confidence: float) -> bool:
     """Whether the recall is certainly above the share at which the label is answered.
 
     Fisher's exact test, one-sided (Fisher 1935, "The Logic of Inductive Inference"): given how many rows have
-    the label and for how many it is answered, so many hits or more are too unlikely by chance.
+    the label and for how many it is answered, so many hits or more are too unlikely by chance. A label that
+    all rows have, and for which all are answered, is found: there is no row on which chance could show.
     """
+    if counts.hits == counts.rows:
+        return counts.rows > 0
     by_chance = hypergeom.sf(counts.hits - 1, counts.rows, counts.support, counts.answered)
     return counts.hits > 0 and bool(by_chance <= 1 - confidence)
 
