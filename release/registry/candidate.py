@@ -114,12 +114,13 @@ def gather_configuration(run: Run, rules: GateRules) -> dict[str, Any]:
 
 
 def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str, Any]:
-    """Digests of the scores and timings, machine, threads, counts and seeds. The figures themselves, with
-    the rows behind each, are in the verdict's findings."""
+    """Digests of the scores, answers of references and timings, machine, threads, counts and seeds. The
+    figures themselves, with the rows behind each, are in the verdict's findings."""
     timing = read_json(Path(measured.timing.path))
     return {
         "scores": {label: scores.sha256 for label, scores in measured.scores.items()},
         "scored_bundles": {label: scores.bundle_sha256 for label, scores in measured.scores.items()},
+        "references": {head: answers.sha256 for head, answers in measured.references.items()},
         "timing": measured.timing.sha256,
         "http": measured.http.sha256,
         "machine": timing["machine"],

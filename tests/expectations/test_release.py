@@ -13,9 +13,10 @@ import pytest
 
 from expectations.gates.release import REQUIRED, judge_release
 from expectations.gates.selftest import Evidence, synthetic_evidence
-from expectations.spec import GateRules, SliceRule
+from expectations.spec import GateRules, ReferenceRules, SliceRule
 from expectations.verdict import Verdict
-from model.references import Measured, ScoresRef, TimingRef
+from model.measure.majority import majority_answer, repeated
+from model.references import AnswersRef, Measured, ScoresRef, TimingRef
 
 EVIDENCE: Evidence = synthetic_evidence(rows=2000)
 RULES = GateRules(resamples=400)
@@ -44,12 +45,30 @@ def measured(tmp_path: Path) -> Measured:
     served = {"rate_per_s": RULES.http_rate_per_s, "threads": 2, "bundle_sha256": "shared"}
     write(tmp_path / "http.json", {**requests, "version": ["1"] * 150, **served, "peak_rss_mb": 200.0})
     scores = tmp_path / "scores.npz"
+    references = {}
+    for name, sound in EVIDENCE.scores.items():
+        answer = majority_answer(
+            EVIDENCE.heads[name].primary_metric, sound.kind, sound.targets, len(sound.labels)
+        )
+        np.savez(
+            tmp_path / f"{name}.npz",
+            allow_pickle=False,
+            **{
+                "targets": sound.targets,
+                "decisions:majority": repeated(answer, len(sound.targets)),
+                "decisions:bag_of_words": sound.decisions,
+            },
+        )
+        references[name] = AnswersRef(
+            path=str(tmp_path / f"{name}.npz"), sha256=digest(tmp_path / f"{name}.npz")
+        )
     return Measured(
         scores={
             label: ScoresRef(path=str(scores), sha256=digest(scores), bundle_sha256=label) for label in labels
         },
         timing=reference(tmp_path / "timing.json"),
         http=reference(tmp_path / "http.json"),
+        references=references,
     )
 
 
@@ -78,6 +97,29 @@ def test_evidence_that_was_changed_since_it_was_measured_fails(measured: Measure
     verdict = judged(measured)
     assert verdict.outcome == "fail" and "http.json" in verdict.reasons[0]
     assert [finding.subject for finding in verdict.findings] == ["evidence"]
+
+
+def test_answers_of_references_that_were_changed_or_are_of_other_rows_fail(measured: Measured) -> None:
+    path = Path(measured.references["topic"].path)
+    with np.load(path) as arrays:
+        fewer = {name: array[:100] for name, array in arrays.items()}
+    np.savez(path, allow_pickle=False, **fewer)
+    verdict = judged(measured)
+    assert verdict.outcome == "fail" and "topic.npz" in verdict.reasons[0]
+    moved = {**measured.references, "topic": AnswersRef(path=str(path), sha256=digest(path))}
+    verdict = judged(replace(measured, references=moved))
+    assert verdict.outcome == "fail" and "different rows" in verdict.reasons[0]
+
+
+def test_evidence_without_references_decides_nothing_unless_they_are_off(measured: Measured) -> None:
+    bare = replace(measured, references={})
+    verdict = judged(bare)
+    open_ones = {finding.subject for finding in verdict.findings if finding.outcome == "inconclusive"}
+    assert open_ones == {
+        f"{head} vs {what}" for head in EVIDENCE.heads for what in ("majority", "bag of words")
+    }
+    off = replace(RULES, references=ReferenceRules(majority="off", bag_of_words="off"))
+    assert judged(bare, off).outcome == "pass"
 
 
 def test_evidence_that_is_malformed_fails(measured: Measured) -> None:

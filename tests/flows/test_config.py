@@ -10,6 +10,9 @@ import yaml
 
 from flows.config.load import json_schema, load_project
 from flows.config.messages import ConfigError
+from flows.project import OpenProject
+from model.spec import HeadSpec
+from release.home import Home
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALLEST = """
@@ -103,6 +106,18 @@ schedules: {}
         ("heads: {intent: {kind: multiclass, labels: [a, b, a]}}", "a label is listed twice"),
         ("heads: {}", "heads: "),
         ("gates: {margins: {intnet: 0.1}}", "gates.margins.intnet: no such head"),
+        ("gates: {allow_unanswered: {intnet: [a]}}", "gates.allow_unanswered.intnet: no such head"),
+        (
+            "{heads: {intent: {kind: multiclass, labels: [bill, trip]}}, "
+            "gates: {allow_unanswered: {intent: [trop]}}}",
+            'no label "trop" (did you mean `trip`?); expected one of bill, trip',
+        ),
+        (
+            "{heads: {intent: {kind: multiclass, labels: [bill, trip]}}, "
+            "gates: {label_floors: {intent: {bil: 0.5}}}}",
+            'gates.label_floors.intent: no label "bil"',
+        ),
+        ("gates: {references: {majority: warn}}", "gates.references.majority"),
         ("split: {prefer: [tikets]}", "split.prefer: no source 'tikets' (did you mean `tickets`?)"),
         ("deploy: {port: 99999}", "deploy.port"),
         ("deploy: {threads: 4}", "deploy.threads: 4, but gates.latency_threads is 2"),
@@ -187,3 +202,18 @@ def test_a_label_check_is_switched_on_by_a_word_or_in_full(tmp_path: Path) -> No
     path.write_text(base + "label_check: out_of_folds\n")
     with pytest.raises(ConfigError, match=r"label_check\.mode: saw \"out_of_folds\", expected"):
         load_project(path)
+
+
+def test_labels_that_the_gates_name_are_checked_when_the_data_are_known(tmp_path: Path) -> None:
+    """Labels of a head may be inferred: then the configuration alone cannot tell."""
+    path = tmp_path / "project.yaml"
+    path.write_text(
+        "name: kitchen\nheads: {intent: multiclass}\nsources: {a: {path: a.csv, heads: {intent: x}}}\n"
+        "gates: {allow_unanswered: {intent: [trop]}}\n"
+    )
+    opened = OpenProject(project=load_project(path), home=Home(tmp_path), config=path)
+    opened.check_labels({"intent": HeadSpec(kind="multiclass", labels=("bill", "trop"))})
+    with pytest.raises(
+        ConfigError, match=r"allow_unanswered.intent: no label \"trop\" \(did you mean `trip`"
+    ):
+        opened.check_labels({"intent": HeadSpec(kind="multiclass", labels=("bill", "trip"))})

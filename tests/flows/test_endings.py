@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from rich.console import Console
 
 from flows.cli import exit_codes
-from flows.cli.console import headline, show_outcome
+from flows.cli.console import headline, show_outcome, verdict_table
 from flows.ending import final_state, state_name
 from flows.outcome import STAGES, Outcome, Stage
 from model.errors import ErrorKind, HeadgateError, foreseen
@@ -40,6 +42,42 @@ def test_an_ending_goes_through_state_exit_code_and_terminal(
     shown = capsys.readouterr().out
     assert f"{word}  kitchen: {sentence}" in shown and "because" in shown
     assert f"exit code {outcome.exit_code}" in shown
+
+
+REMARKS = ("labels: a long remark " + "of many words " * 12, "drift: 'a' 23.8% → 0.0%")
+
+
+def test_remarks_are_shown_one_a_line_whatever_the_ending(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = Outcome(stage="deployed", name="kitchen", remarks=REMARKS)
+    show_outcome(outcome, home=tmp_path, config=tmp_path / "kitchen.yaml")
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("2 remarks:")
+    assert [line.strip() for line in lines[at + 1 : at + 3]] == [f"• {one.strip()}" for one in REMARKS]
+    assert final_state(outcome).message.startswith("every gate passed; remarks: labels: a long")
+
+
+ROW = {
+    "subject": "emotions vs bag of words",
+    "metric": "macro_f1",
+    "shared": "0.863",
+    "baseline": "0.865",
+    "difference": "-0.003 [-0.008, +0.003]",
+    "margin": "≤ 2,048 MiB",
+    "verdict": "inconclusive",
+}
+
+
+@pytest.mark.parametrize("columns", [72, 80, 140])
+def test_the_verdict_table_fits_the_terminal(columns: int) -> None:
+    console = Console(width=columns, file=io.StringIO(), force_terminal=True, color_system=None)
+    rows = [ROW, {**ROW, "subject": "threads", "metric": "–", "baseline": "–", "difference": "–"}]
+    console.print(verdict_table(rows, columns))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, shown.splitlines())) <= columns
+    for cell in ("0.863", "0.865", "-0.003", "[-0.008, +0.003]", "inconclusive", "macro_f1"):
+        assert cell in shown, f"{cell} is cut:\n{shown}"
 
 
 def test_states_of_different_meaning_have_different_names() -> None:

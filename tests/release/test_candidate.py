@@ -7,7 +7,7 @@ from pathlib import Path
 
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict
-from model.references import BundleRef, Measured, ScoresRef, TimingRef
+from model.references import AnswersRef, BundleRef, Measured, ScoresRef, TimingRef
 from model.spec import HeadSpec
 from release.registry.candidate import candidate_of, training_curves
 from tests.support.runs import make_run
@@ -53,6 +53,7 @@ def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_pat
         scores={"shared": ScoresRef(path="s.npz", sha256="1", bundle_sha256="b")},
         timing=TimingRef(path=str(timing), sha256="2"),
         http=TimingRef(path="http.json", sha256="3"),
+        references={"topic": AnswersRef(path="topic.npz", sha256="4")},
     )
     made = candidate_of(run, shared, verdict, dataset=tmp_path / "data", measured=measured, gates=GateRules())
     assert made.metrics == {
@@ -64,6 +65,7 @@ def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_pat
     }
     assert made.curves["train/loss"] == [(1, 0.9), (2, 0.5)]
     assert (made.bundle_sha256, made.run_name, made.code_digest) == ("b", "run", "c")
+    assert made.evidence["references"] == {"topic": "4"}
     assert made.evidence["scored_bundles"] == {"shared": "b"} and made.evidence["machine"] == {"cpu": "x"}
     assert made.configuration["heads"]["topic"]["kind"] == "multiclass"
 

@@ -17,7 +17,7 @@ from expectations.gates.memory import judge_memory
 from expectations.gates.scores import HeadScores
 from expectations.gates.selftest import synthetic_evidence
 from expectations.spec import GateRules
-from expectations.verdict import Outcome, Verdict, combine
+from expectations.verdict import Finding, Outcome, Verdict, combine
 from model.spec import HeadSpec
 from report.page import badge
 from report.release.page import ReleaseReport, meaning, render_release
@@ -277,3 +277,25 @@ def test_a_page_of_nine_heads_stays_small() -> None:
         histories={"shared": history(list(heads)), **{f"baseline:{h}": history([h]) for h in heads}},
     )
     assert len(render_release(many).encode()) < 3_000_000
+
+
+def test_figures_of_a_label_without_test_rows_are_a_dash_and_remarks_are_shown() -> None:
+    given = report()
+    emotion = given.shared["emotion"]
+    targets, decisions = emotion.targets.copy(), emotion.decisions.copy()
+    targets[:, 27] = 0  # no test row, and answered somewhere
+    decisions[:, 26] = 0  # rows, and never answered
+    shared = {**given.shared, "emotion": replace(emotion, targets=targets, decisions=decisions)}
+    baselines = {**given.baselines, "emotion": replace(given.baselines["emotion"], targets=targets)}
+    remark = "too few test rows to tell whether 'feeling 9' is found"
+    said = Finding(subject="emotion labels", outcome="pass", reason="fine", remark=remark)
+    verdict = Verdict(gate="release", findings=(*given.verdict.findings, said))
+    page = render_release(replace(given, shared=shared, baselines=baselines, verdict=verdict))
+    rows = {
+        cells[0]: cells[1:]
+        for row in re.findall(r"<tr>(.*?)</tr>", page)
+        if len(cells := re.findall(r"<td[^>]*>(.*?)</td>", row)) == 9
+    }
+    assert rows["feeling 27"] == ["0", *["–"] * 7]
+    assert rows["feeling 26"][1:4] == ["–", "0.000", "0.000"]
+    assert "<h3>Remarks</h3>" in page and remark.replace("'", "&#39;") in page

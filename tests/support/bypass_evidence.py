@@ -20,7 +20,7 @@ from expectations.gates.release import judge_release
 from expectations.spec import GateRules
 from expectations.verdict import NotApproved
 from model.files import FileChanged, file_sha256
-from model.references import Measured, ScoresRef, TimingRef
+from model.references import AnswersRef, Measured, ScoresRef, TimingRef
 from model.spec import HeadSpec
 from tests.support.bypass_world import EVIL, World
 from tests.support.toy_bundle import HEADS
@@ -47,6 +47,18 @@ def _answers(seed: int = 3) -> Arrays:
         "targets:topics": topics,
         "decisions:topics": felt,
         "probabilities:topics": np.full((ROWS, 2), 0.5, np.float32),
+    }
+
+
+def _cheap(name: str) -> Arrays:
+    """Answers of the references for one head, worse than the bundle's."""
+    targets = _answers()[f"targets:{name}"]
+    worse = _answers()[f"decisions:{name}"]
+    worse[:300] = 0
+    return {
+        "targets": targets,
+        "decisions:majority": np.zeros_like(targets),
+        "decisions:bag_of_words": worse,
     }
 
 
@@ -95,6 +107,7 @@ class Evidence:
         self.timing = _timings(self.digests)
         self.http = _http(self.digests["shared"])
         self.rules = RULES
+        self.references = {name: _cheap(name) for name in SPECS}
 
     def written(self) -> Measured:
         """Write the files and refer to them as the flow's tasks do."""
@@ -110,7 +123,12 @@ class Evidence:
             path = self.folder / f"{name}.json"
             path.write_text(json.dumps(content))
             refs[name] = TimingRef(path=str(path), sha256=file_sha256(path))
-        return Measured(scores=scores, timing=refs["timing"], http=refs["http"])
+        answers = {}
+        for name, arrays in self.references.items():
+            path = self.folder / f"reference-{name}.npz"
+            np.savez(path, **arrays)  # type: ignore[arg-type]
+            answers[name] = AnswersRef(path=str(path), sha256=file_sha256(path))
+        return Measured(scores=scores, timing=refs["timing"], http=refs["http"], references=answers)
 
 
 def judged(world: World, evidence: Evidence, measured: Measured | None = None) -> None:
@@ -185,6 +203,32 @@ def easier_targets(evidence: Evidence) -> None:
     """As many rows, their targets edited to what the model says."""
     shared = evidence.scores["shared"]
     shared["targets:mood"] = shared["decisions:mood"].copy()
+
+
+def _no_references(evidence: Evidence) -> None:
+    evidence.references = {}
+
+
+def _says_nothing(evidence: Evidence) -> None:
+    """Model and baselines answer one thing always: as good as each other, and of no use."""
+    for arrays in evidence.scores.values():
+        arrays["decisions:mood"] = np.zeros_like(arrays["decisions:mood"])
+
+
+def _rare_label_lost(evidence: Evidence) -> None:
+    """Model and baselines never answer one of the labels."""
+    for arrays in evidence.scores.values():
+        arrays["decisions:topics"][:, 1] = 0
+
+
+def references_edited(world: World) -> None:
+    """The bag of words is made worse between measuring and judging."""
+    evidence = Evidence(world)
+    measured = evidence.written()
+    worse = {**evidence.references["mood"]}
+    worse["decisions:bag_of_words"] = np.zeros_like(worse["decisions:bag_of_words"])
+    np.savez(measured.references["mood"].path, **worse)  # type: ignore[arg-type]
+    judged(world, evidence, measured)
 
 
 def _other_threads(evidence: Evidence) -> None:
@@ -273,6 +317,10 @@ WAYS: dict[str, Callable[[World], None]] = {
     "HTTP at a slower rate than declared": _way(_http_slower_rate),
     "HTTP not measured": _way(_http_not_measured),
     "infinite limit in the rules": _way(infinite_limit),
+    "no answers of the references": _way(_no_references),
+    "one answer always, by model and baseline": _way(_says_nothing),
+    "a label never answered, by model and baseline": _way(_rare_label_lost),
+    "references edited after answering": references_edited,
     "scores edited after scoring": edited_after_scoring,
     "timings edited after timing": timings_edited,
 }
