@@ -88,10 +88,11 @@ class Bundle:
         """
         loaded = load_tokenizer(tokenizer, card.max_length, model.with_name(TOKENIZER))
         session = load_graph(model, card, threads or len(os.sched_getaffinity(0)))
-        return cls(card, TokenReader(loaded, card.max_length), session, "")
+        tokens = TokenReader(loaded, card.max_length, card.text_preparation)
+        return cls(card, tokens, session, "")
 
     def encode(self, texts: Sequence[str]) -> Encoding:
-        """Tokenise texts as one batch, (B, T).
+        """Prepare and tokenise texts as one batch, (B, T).
 
         Raises:
             TextError: one is not a string or holds a lone surrogate; the message gives its index.

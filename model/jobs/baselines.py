@@ -101,6 +101,7 @@ def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
                 rows=str(job.rows),
                 out=str(folder / "fitted"),
                 labelled_only=True,
+                encoder_sha256=run.encoder_sha256,
             )
             fit_job(fit, run.logs / f"fit-{job.name}.log", progress)
         else:

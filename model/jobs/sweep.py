@@ -45,7 +45,14 @@ def fit_point(number: int, shares: Mapping[str, float], run: Run, progress: Prog
     with entry.making(resume=True) as folder:
         if folder is not None:
             out = folder / "fitted"
-            job = FitJob(heads=heads, backbone=run.backbone, train=recipe, rows=str(run.rows), out=str(out))
+            job = FitJob(
+                heads=heads,
+                backbone=run.backbone,
+                train=recipe,
+                rows=str(run.rows),
+                out=str(out),
+                encoder_sha256=run.encoder_sha256,
+            )
             fit_job(job, run.logs / f"sweep-{number}.log", progress)
             facts: dict[str, Any] = read_json(out / "fit.json")
             metrics = {name: facts["validation"][name][head.primary_metric] for name, head in heads.items()}
