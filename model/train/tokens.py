@@ -19,6 +19,7 @@ from ..bundle.tokens import TokenReader
 from ..cache import CacheEntry
 from ..code import code_digest
 from ..digest import digest
+from ..errors import BadInput
 from ..faults import fault
 from ..rows import SplitRows
 
@@ -62,7 +63,13 @@ class Tokens:
 
 
 def tokenise(texts: Iterable[str], tokenizer: Tokenizer) -> Tokens:
-    """Token ids of all texts, prepared and cut as in the bundle."""
+    """Token ids of all texts, prepared and cut as in the bundle.
+
+    Raises:
+        BadInput: the tokenizer does not cut.
+    """
+    if tokenizer.truncation is None:
+        raise BadInput("tokenizer.json: seen no truncation, expected one at max_length; fit again")
     reader = TokenReader(tokenizer, tokenizer.truncation["max_length"])
     ids: list[NDArray[np.int32]] = []
     lengths: list[int] = [0]
