@@ -53,6 +53,8 @@ HEADS = {
     "topic": HeadSpec(kind="multiclass", labels=TOPICS),
     "names": HeadSpec(kind="multilabel", labels=NAMES),
 }
+TINY: dict[str, tuple[Precision, ...]] = {"wordpiece": ("float32", "int8"), "unigram": ("float32",)}
+"""Tokenizer of a tiny encoder → precisions of its bundles."""
 TOLERANCE: dict[Precision, float] = {"float32": 2e-6, "int8": 5e-3}
 """Largest difference of a probability that counts as the same answer, rounding to six decimals included: by
 other texts in the batch the last bits change, in int8 at times a step of an activation."""
@@ -74,6 +76,11 @@ class Contender:
     """Forms in which texts are sent over HTTP, beside as they were typed."""
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which encoders."""
+    parser.add_argument("--only", choices=[*TINY, OFFLINE_NAME], help="one encoder instead of all")
+
+
 def measure(options: argparse.Namespace) -> Report:
     """Make texts, dataset and bundles, and send each text all ways."""
     texts = odd_texts(options.texts, longest=options.longest)
@@ -81,7 +88,8 @@ def measure(options: argparse.Namespace) -> Report:
         place = Path(temporary)
         rows = merge(texts, place)
         measures = about_merging(texts, rows)
-        for contender in contenders(place, rows, quick=options.quick):
+        names = [*TINY, *([] if options.quick else [OFFLINE_NAME])]
+        for contender in contenders(place, rows, [options.only] if options.only else names):
             measures += compare(contender, texts, rows, place / contender.name)
     return Report(measures)
 
@@ -118,19 +126,20 @@ def about_merging(texts: Sequence[str], rows: Path) -> list[Measure]:
     ]
 
 
-def contenders(place: Path, rows: Path, *, quick: bool) -> list[Contender]:
+def contenders(place: Path, rows: Path, encoders: Sequence[str]) -> list[Contender]:
     """The bundles that are compared."""
     found = []
-    for kind, precisions in (("wordpiece", ("float32", "int8")), ("unigram", ("float32",))):
+    for kind, precisions in TINY.items():
+        if kind not in encoders:
+            continue
         encoder = make_tiny_backbone(place / kind / "encoder", tokenizer=kind)
         raw = {name: {"kind": head.kind, "labels": list(head.labels)} for name, head in HEADS.items()}
         fitted = make_tiny_fitted(place / kind / "fitted", encoder, raw)
         for precision in precisions:
-            bundle = _packaged(fitted, place / kind / precision, rows, precision)  # type: ignore[arg-type]
-            found.append(
-                Contender(f"{kind} {precision}", precision, bundle, str(encoder), 48, ("NFC", "NFD"))  # type: ignore[arg-type]
-            )
-    if not quick:
+            bundle = _packaged(fitted, place / kind / precision, rows, precision)
+            name = f"{kind} {precision}"
+            found.append(Contender(name, precision, bundle, str(encoder), 48, ("NFC", "NFD")))
+    if OFFLINE_NAME in encoders:
         fitted = write_fitted(place / OFFLINE_NAME / "fitted", HEADS)
         bundle = _packaged(fitted, place / OFFLINE_NAME / "int8", rows, "int8")
         found.append(Contender("packaged int8", "int8", bundle, OFFLINE_NAME, MAX_LENGTH, ()))

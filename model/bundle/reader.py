@@ -5,7 +5,7 @@ The package `model.bundle` runs alone with numpy, onnxruntime and tokenizers. A 
     model.onnx      int64 inputs `input_ids`, `attention_mask` (B, T); one float32 output `head_NAME` (B, L) a
                     head, its logits; the metadata entry `headgate.heads` repeats the labels in order
     tokenizer.json  cuts at the card's `max_length`; its padding entry names the padding token
-    card.json       heads, labels, thresholds, metrics, provenance (`card`)
+    card.json       heads, labels, thresholds, how texts are prepared, metrics, provenance (`card`)
     golden.json     {"texts": […], "probabilities": {head: [[…]]}, "tolerance": x}
     manifest.json   {"schema_version": 1, "files": {name: {"sha256": hex, "bytes": n}}}
 

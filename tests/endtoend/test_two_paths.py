@@ -37,6 +37,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.bundle.activations import decide
@@ -52,7 +54,7 @@ from serving import client
 from serving.http.replies import answers as replies
 from serving.spec import DeploySpec
 from sources.merge.rows_folder import write_rows
-from tests.support.odd_texts import CONTROLS, INVISIBLE, odd_texts
+from tests.support.odd_texts import CONTROLS, INVISIBLE, MARKS, odd_texts
 from tests.support.open_endpoint import open_bundle
 from tests.support.tiny_encoder import make_tiny_backbone
 from tests.support.tiny_models import make_tiny_bundles, make_tiny_fitted
@@ -70,6 +72,9 @@ TEXTS = [
     for text in odd_texts(260, seed=3, longest=900)
     if prepared(text) and not any("\ud800" <= character < "\ue000" for character in text)
 ]
+ANY = st.text(
+    st.characters(exclude_categories=["Cs"]) | st.sampled_from([*MARKS, *INVISIBLE, *WHITE_SPACE, "e", "["])
+)
 Answers = dict[str, NDArray[Any]]
 
 
@@ -187,6 +192,23 @@ def test_form_makes_no_difference(way: Way, form: Any) -> None:
     ids = way.bundle.encode([prepared(text) for text in TEXTS]).input_ids
     assert (way.bundle.encode(texts).input_ids == ids).all()
     same(way, asked(way, texts), way.scores)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=ANY)
+def test_any_text_is_answered_in_any_form_as_its_row_is(way: Way, text: str) -> None:
+    forms = [text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD")), f"\r\n{text}\u3000"]
+    row = prepared(text)
+    if not row:
+        assert client.request(way.url, "POST", "/predict", {"texts": forms})[0] == 422
+        return
+    judged = way.bundle.probabilities([row])
+    four = {f"probabilities:{head}": np.repeat(rows, 4, 0) for head, rows in judged.items()}
+    four |= {
+        f"decisions:{head}": decisions(way.bundle.card.heads[head], np.repeat(rows, 4, 0))
+        for head, rows in judged.items()
+    }
+    same(way, asked(way, forms), four)
 
 
 def test_ends_are_blank_for_merging_and_endpoint_alike(way: Way) -> None:
