@@ -37,6 +37,7 @@ class Run:
     backbone: BackboneSpec
     train: TrainSpec
     encoder_sha256: str
+    """Digest of every file of the encoder that a training may read (`ResolvedBackbone.files_sha256`)."""
     texts_sha256: str
     """Digest of the training texts in their order."""
     provenance: Mapping[str, Any]

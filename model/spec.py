@@ -283,6 +283,9 @@ class FitJob:
     """Head → `.npy` file of teacher logits (N_train, L_h), float32, one row a training row."""
     labelled_only: bool = False
     """Train only on rows that at least one of `heads` labels (baselines), not on all."""
+    encoder_sha256: str = ""
+    """Digest that the encoder's files must have (`ResolvedBackbone.files_sha256`): it may have been exchanged
+    since the job was made, or be another one on another machine. Empty: not checked."""
 
 
 def head_from_json(raw: Mapping[str, Any]) -> HeadSpec:

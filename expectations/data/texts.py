@@ -102,9 +102,9 @@ def look_at_texts(file: pq.ParquetFile) -> Texts:
     for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=["text", "text_id"]):
         text = batch.column("text")
         there = pc.is_valid(text)
-        empty = pc.equal(pc.utf8_trim_whitespace(text), "")
-        # Blank after the normalisation that defines a text's identity: it then has no identity.
-        nothing = pc.and_(there, pc.or_(pc.fill_null(empty, True), pc.is_null(batch.column("text_id"))))
+        # Blank is what merging and the endpoint call so: a text without identity. Libraries count other
+        # characters as white space.
+        nothing = pc.and_(there, pc.is_null(batch.column("text_id")))
         present.append(there.to_numpy(zero_copy_only=False))
         blank.append(nothing.to_numpy(zero_copy_only=False))
         damage.append(_kinds(text, DAMAGE))

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from .errors import CardError
+from .texts import PREPARATION, PREPARATIONS, TextPreparation
 
 SCHEMA_VERSION = 1
 
@@ -55,6 +56,8 @@ class Card:
     """`float32` or `int8` weights."""
     precision_reason: str
     """Why this precision, with figures."""
+    text_preparation: TextPreparation = PREPARATION
+    """How texts become those that are tokenised (`texts`)."""
     metrics: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Where measured (`validation`, …) → head → name → figure, finite."""
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -78,12 +81,14 @@ def card_from_json(raw: Any, *, where: str) -> Card:
         CardError: a field is missing, unknown or out of bounds; all such fields are named at once.
     """
     reader = _Reader(where)
-    body = reader.mapping(raw, "", required=CARD_FIELDS - {"data_profile"}, known=CARD_FIELDS)
+    body = reader.mapping(raw, "", required=CARD_FIELDS - OPTIONAL, known=CARD_FIELDS)
     reader.check(body.get("schema_version") == SCHEMA_VERSION, "schema_version", body, f"{SCHEMA_VERSION}")
     reader.check(_text(body.get("name")), "name", body, "a name")
     reader.check(_count(body.get("max_length"), 2), "max_length", body, "a whole number from 2 on")
     reader.check(body.get("precision") in PRECISIONS, "precision", body, " or ".join(PRECISIONS))
     reader.check(_text(body.get("precision_reason")), "precision_reason", body, "a sentence")
+    preparation = body.get("text_preparation", "as_given")  # a card that does not say is older than the field
+    reader.check(preparation in PREPARATIONS, "text_preparation", body, " or ".join(PREPARATIONS))
     for part in ("metrics", "provenance", *(["data_profile"] if "data_profile" in body else [])):
         reader.check(isinstance(body.get(part), Mapping), part, body, "an object")
     heads = body.get("heads")
@@ -99,6 +104,7 @@ def card_from_json(raw: Any, *, where: str) -> Card:
         max_length=body["max_length"],
         precision=body["precision"],
         precision_reason=body["precision_reason"],
+        text_preparation=preparation,
         metrics=body["metrics"],
         provenance=dict(body["provenance"]),
         data_profile=body.get("data_profile"),
@@ -107,8 +113,9 @@ def card_from_json(raw: Any, *, where: str) -> Card:
 
 CARD_FIELDS = {
     *("schema_version", "name", "heads", "max_length", "precision", "precision_reason"),
-    *("metrics", "provenance", "data_profile"),
+    *("text_preparation", "metrics", "provenance", "data_profile"),
 }
+OPTIONAL = {"text_preparation", "data_profile"}
 
 
 def _head(reader: _Reader, name: str, raw: Any) -> HeadCard | None:

@@ -5,7 +5,7 @@ The package `model.bundle` runs alone with numpy, onnxruntime and tokenizers. A 
     model.onnx      int64 inputs `input_ids`, `attention_mask` (B, T); one float32 output `head_NAME` (B, L) a
                     head, its logits; the metadata entry `headgate.heads` repeats the labels in order
     tokenizer.json  cuts at the card's `max_length`; its padding entry names the padding token
-    card.json       heads, labels, thresholds, metrics, provenance (`card`)
+    card.json       heads, labels, thresholds, how texts are prepared, metrics, provenance (`card`)
     golden.json     {"texts": […], "probabilities": {head: [[…]]}, "tolerance": x}
     manifest.json   {"schema_version": 1, "files": {name: {"sha256": hex, "bytes": n}}}
 
@@ -88,10 +88,11 @@ class Bundle:
         """
         loaded = load_tokenizer(tokenizer, card.max_length, model.with_name(TOKENIZER))
         session = load_graph(model, card, threads or len(os.sched_getaffinity(0)))
-        return cls(card, TokenReader(loaded, card.max_length), session, "")
+        tokens = TokenReader(loaded, card.max_length, card.text_preparation)
+        return cls(card, tokens, session, "")
 
     def encode(self, texts: Sequence[str]) -> Encoding:
-        """Tokenise texts as one batch, (B, T).
+        """Prepare and tokenise texts as one batch, (B, T).
 
         Raises:
             TextError: one is not a string or holds a lone surrogate; the message gives its index.

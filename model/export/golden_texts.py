@@ -25,6 +25,7 @@ GOLDEN_TEXTS = (
     "UPPER CASE, lower case, MiXeD cAsE and tabs\tand\nlines",
     'http://example.org/a?b=c&d=%20e <b>not bold</b> {"key": [1, 2, 3]} C:\\path\\file.txt',
     "n\u200bo w\u200bi\u200bd\u200bt\u200bh e\u0301 é ﬁ ½ ١٢٣ \u202eright to left\u202c",
+    "\ufeff a\u0323\u0302\u0301 \u1100\u1161\u11a8 \u212b [SEP] </s><mask>\r\ntwo\rlines\u2028\u3000",
     "Pneumonoultramicroscopicsilicovolcanoconiosis" * 3,
     "The library opens early on weekdays, and most people come to read the papers, to borrow a book or "
     "to sit by the window for a while. Upstairs there is a room with maps of the valley, some of them older "
@@ -34,7 +35,7 @@ GOLDEN_TEXTS = (
     "caretaker counts the chairs, writes a number in a green book, and walks home along the river, where "
     "the boats knock against each other in the dark and the bakery is already warming its ovens.",
 )
-"""Sixteen texts. Changing one changes the golden answers of bundles made from then on, of no other."""
+"""Seventeen texts. Changing one changes the golden answers of bundles made from then on, of no other."""
 
 TOLERANCE: Mapping[Precision, float] = {"float32": 1e-4, "int8": 0.05}
 """Precision → largest difference of a probability that counts as the same answer.

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import tempfile
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +143,7 @@ def _provenance(job: PackageJob, model: FittedModel, graph: Graph) -> dict[str, 
         **job.provenance,
         "torch_parity": graph.difference,
         "graph_fused": graph.fused,
+        "unicode": unicodedata.unidata_version,
         "fit": model.fit,
         "backbone": model.description["backbone"],
     }

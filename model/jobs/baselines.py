@@ -77,6 +77,17 @@ def baseline_entry(job: BaselineJob, run: Run) -> CacheEntry:
     return Cache(run.cache).entry("baselines", baseline_key(run.heads[job.name], job.fingerprint, run))
 
 
+def bundle_entry(baseline: FittedRef, precision: str) -> CacheEntry:
+    """Where a baseline's bundle of a precision is kept: in the baseline's folder."""
+    return Cache(Path(baseline.folder)).entry("bundles", precision)
+
+
+def teacher_entry(baseline: FittedRef, rows: Path, run: Run, split: SplitName) -> CacheEntry:
+    """Where a baseline's logits for the rows of a split are kept."""
+    key = digest("teacher", Path(baseline.folder).name, split_sha256(rows, split), code_digest())
+    return Cache(run.cache).entry("teachers", key)
+
+
 def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
     """A single-head model with the recipe of the run, found in the cache or trained into it.
 
@@ -101,6 +112,7 @@ def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
                 rows=str(job.rows),
                 out=str(folder / "fitted"),
                 labelled_only=True,
+                encoder_sha256=run.encoder_sha256,
             )
             fit_job(fit, run.logs / f"fit-{job.name}.log", progress)
         else:
@@ -113,7 +125,7 @@ def package_baseline(
     name: str, baseline: FittedRef, run: Run, precision: str, progress: Progress
 ) -> BundleRef:
     """The baseline as a bundle of the shared model's precision, from the cache where it has one."""
-    entry = Cache(Path(baseline.folder)).entry("bundles", precision)
+    entry = bundle_entry(baseline, precision)
     fitted = Path(baseline.folder) / "fitted"
     with entry.making() as folder:
         if folder is not None:
@@ -138,8 +150,7 @@ def answer_rows(
     name: str, baseline: FittedRef, rows: Path, run: Run, progress: Progress, split: SplitName = "train"
 ) -> str:
     """The baseline's logits for every row of a split, labelled there or not: path of the `.npy` file."""
-    key = digest("teacher", Path(baseline.folder).name, split_sha256(rows, split), code_digest())
-    entry = Cache(run.cache).entry("teachers", key)
+    entry = teacher_entry(baseline, rows, run, split)
     with entry.making() as folder:
         if folder is not None:
             done = run_model(

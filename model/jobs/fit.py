@@ -48,6 +48,7 @@ def fit_shared(run: Run, teachers: Mapping[str, str], progress: Progress) -> Pat
         rows=str(run.rows),
         out=str(fitted),
         teachers=dict(teachers),
+        encoder_sha256=run.encoder_sha256,
     )
     fit_job(job, run.logs / "fit-shared.log", progress)
     return fitted

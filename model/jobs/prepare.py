@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bundle.tokens import TokenReader
 from ..spec import SPLITS, BackboneSpec, TrainSpec
 
 LONGEST_MEASURED = 8192
@@ -40,7 +41,8 @@ def token_lengths(tokenizer: Any, texts: Path, max_length: int) -> dict[str, Any
     """Percentiles and a histogram of text lengths in tokens, before anything is cut."""
     with texts.open(encoding="utf-8") as lines:
         sample = [json.loads(line) for line, _ in zip(lines, range(MOST_TEXTS_MEASURED), strict=False)]
-    lengths = np.array([len(encoding.ids) for encoding in tokenizer.encode_batch_fast(sample)] or [0])
+    reader = TokenReader(tokenizer, LONGEST_MEASURED)
+    lengths = np.array([len(ids) for ids in reader.ids(sample)] or [0])
     # Evenly spaced on a logarithmic axis, equal for all splits and runs.
     edges = np.unique(np.geomspace(1, LONGEST_MEASURED + 1, HISTOGRAM_BINS + 1).round().astype(int))
     counts, _ = np.histogram(np.maximum(lengths, 1), bins=edges)

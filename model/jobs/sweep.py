@@ -11,14 +11,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..cache import Cache
+from ..cache import Cache, CacheEntry
 from ..code import code_digest
 from ..digest import digest
 from ..files import read_json, write_json
 from ..references import Run, SweepPoint
-from ..spec import FitJob, HeadSpec
+from ..spec import FitJob, HeadSpec, TrainSpec
 from .fit import fit_job
 from .progress import Progress
+
+
+def point_entry(heads: Mapping[str, HeadSpec], run: Run) -> CacheEntry:
+    """Where the point with these heads' weights is kept."""
+    made_of = (dict(heads), dict(run.head_fingerprints), run.backbone, run.encoder_sha256, _recipe(run))
+    return Cache(run.cache).entry("sweep", digest("sweep", *made_of, code_digest()))
+
+
+def _recipe(run: Run) -> TrainSpec:
+    return replace(run.train, distillation=0.0)
 
 
 def fit_point(number: int, shares: Mapping[str, float], run: Run, progress: Progress) -> SweepPoint:
@@ -29,23 +39,18 @@ def fit_point(number: int, shares: Mapping[str, float], run: Run, progress: Prog
     total = sum(head.weight for head in run.heads.values())
     weights = {name: shares[name] * total for name in run.heads}
     heads: dict[str, HeadSpec] = {n: replace(h, weight=weights[n]) for n, h in run.heads.items()}
-    recipe = replace(run.train, distillation=0.0)
-    key = digest(
-        *(
-            "sweep",
-            heads,
-            dict(run.head_fingerprints),
-            run.backbone,
-            run.encoder_sha256,
-            recipe,
-            code_digest(),
-        )
-    )
-    entry = Cache(run.cache).entry("sweep", key)
+    recipe, entry = _recipe(run), point_entry(heads, run)
     with entry.making(resume=True) as folder:
         if folder is not None:
             out = folder / "fitted"
-            job = FitJob(heads=heads, backbone=run.backbone, train=recipe, rows=str(run.rows), out=str(out))
+            job = FitJob(
+                heads=heads,
+                backbone=run.backbone,
+                train=recipe,
+                rows=str(run.rows),
+                out=str(out),
+                encoder_sha256=run.encoder_sha256,
+            )
             fit_job(job, run.logs / f"sweep-{number}.log", progress)
             facts: dict[str, Any] = read_json(out / "fit.json")
             metrics = {name: facts["validation"][name][head.primary_metric] for name, head in heads.items()}

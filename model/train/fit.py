@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 from ..code import code_digest
 from ..digest import digest
-from ..errors import BadInput
+from ..errors import BackboneError, BadInput
 from ..events import OnEvent, ignore_event, print_event
 from ..faults import fault
 from ..files import file_sha256, write_bytes, write_json
@@ -80,6 +80,12 @@ def fit(job: FitJob, on_event: OnEvent) -> dict[str, Any]:
     (out / "fit.json").unlink(missing_ok=True)
     rows = open_rows(Path(job.rows), job.heads)
     backbone = resolve(job.backbone)
+    if job.encoder_sha256 not in ("", backbone.files_sha256):
+        raise BackboneError(
+            f"backbone {backbone.name!r}: its files have the digest {backbone.files_sha256[:12]}, expected "
+            f"{job.encoder_sha256[:12]}, that of the run: the encoder was exchanged meanwhile, or is another "
+            "one on this machine; run again with the same files everywhere"
+        )
     compute = choose_compute(recipe.precision, recipe.threads)
     torch.manual_seed(recipe.seed)
     encoder = load_encoder(backbone, attn_implementation=compute.attention)
@@ -106,6 +112,7 @@ def fit(job: FitJob, on_event: OnEvent) -> dict[str, Any]:
         "name": backbone.name,
         "revision": backbone.revision,
         "sha256": backbone.sha256,
+        "files_sha256": backbone.files_sha256,
         "layers": backbone.layers,
     }
     _write_model(job, network, tokenizer, data.pad_id, identity)
@@ -164,7 +171,7 @@ def _training_key(job: FitJob, rows: RowsFolder, backbone: ResolvedBackbone) -> 
     """Digest of all that a training depends on: a checkpoint of another training must not be resumed."""
     job_here = {k: v for k, v in asdict(job).items() if k not in ("out", "rows")}
     targets = [file_sha256(rows.folder / f"train.{name}.npy") for name in sorted(job.heads)]
-    return digest("training", job_here, rows.texts_sha256, targets, backbone.sha256, code_digest())
+    return digest("training", job_here, rows.texts_sha256, targets, backbone.files_sha256, code_digest())
 
 
 def _calibrate(

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.tokens import TokenReader
 from ..cache import CacheEntry
+from ..code import code_digest
 from ..digest import digest
+from ..errors import BadInput
 from ..faults import fault
 from ..rows import SplitRows
 
@@ -60,13 +63,20 @@ class Tokens:
 
 
 def tokenise(texts: Iterable[str], tokenizer: Tokenizer) -> Tokens:
-    """Token ids of all texts, cut as the tokenizer is set to."""
+    """Token ids of all texts, prepared and cut as in the bundle.
+
+    Raises:
+        BadInput: the tokenizer does not cut.
+    """
+    if tokenizer.truncation is None:
+        raise BadInput("tokenizer.json: seen no truncation, expected one at max_length; fit again")
+    reader = TokenReader(tokenizer, tokenizer.truncation["max_length"])
     ids: list[NDArray[np.int32]] = []
     lengths: list[int] = [0]
     for part in _parts(iter(texts)):
-        for encoding in tokenizer.encode_batch_fast(part):
-            ids.append(np.asarray(encoding.ids, dtype=np.int32))
-            lengths.append(len(encoding.ids))
+        for found in reader.ids(part):
+            ids.append(np.asarray(found, dtype=np.int32))
+            lengths.append(len(found))
     flat = np.concatenate(ids) if ids else np.zeros(0, np.int32)
     return Tokens(flat, np.cumsum(lengths, dtype=np.int64))
 
@@ -74,9 +84,10 @@ def tokenise(texts: Iterable[str], tokenizer: Tokenizer) -> Tokens:
 def cached_tokens(rows: SplitRows, tokenizer: Tokenizer, cache: Path) -> Tokens:
     """The split's tokens from the folder `cache`, made there first where they are absent.
 
-    The key holds the texts' digest and the tokenizer's whole description, its cut included.
+    The key holds the texts' digest, the tokenizer's whole description, its cut included, and the code that
+    prepares texts.
     """
-    entry = CacheEntry(cache / digest("tokens", rows.texts_sha256, tokenizer.to_str())[:32])
+    entry = CacheEntry(cache / digest("tokens", rows.texts_sha256, tokenizer.to_str(), code_digest())[:32])
     if not entry.complete:
         with entry.making() as folder:
             if folder is not None:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from model.bundle.texts import WHITE_SPACE
 from serving.http.body import Limits, Refused
 
 TEXT_COLUMN = "text"
@@ -28,7 +29,7 @@ TEXT_COLUMN = "text"
 FORMATS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 """MLflow's scoring formats: the field of a body of `POST /invocations` that holds the texts."""
 
-_TEXT: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"\S"}
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": f"[^{WHITE_SPACE}]"}
 _ROW: dict[str, Any] = {"type": "object", "properties": {"text": _TEXT}, "required": ["text"]}
 _COLUMN: dict[str, Any] = {"type": "array", "items": _TEXT, "minItems": 1}
 
@@ -196,7 +197,7 @@ def _checked(text: Any, index: int, max_chars: int) -> str:
         raise Refused(422, "wrong_type", f"text {index} is not a string")
     if len(text) > max_chars:
         raise Refused(422, "text_too_long", f"text {index} has more than {max_chars} characters")
-    if not text.strip():
+    if not text.strip(WHITE_SPACE):
         raise Refused(422, "text_blank", f"text {index} is blank")
     try:
         text.encode("utf-8")

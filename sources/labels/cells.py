@@ -12,8 +12,9 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from model.bundle.texts import WHITE_SPACE
 from sources.errors import quoted
-from sources.merge.identity import WHITE_SPACE, same_label
+from sources.merge.identity import same_label
 from sources.spec import TargetSpec
 
 MAX_LABEL_CHARS = 300

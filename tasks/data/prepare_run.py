@@ -42,7 +42,7 @@ def prepare_run(
     fault("run_folder_made")
     with Step("find the encoder") as step:
         encoder, tokens = measure_tokens(backbone, train, rows)
-        step.outcome = f"{backbone.name}, sha256 {encoder.sha256[:12]}…"
+        step.outcome = f"{backbone.name}, sha256 {encoder.files_sha256[:12]}…"
     profile = read_json(Path(data.path) / "profile.json")
     write_json(folder / "profile.json", {**profile, "tokens": tokens})
     return Run(
@@ -58,14 +58,19 @@ def prepare_run(
         head_fingerprints=dict(data.head_fingerprints),
         backbone=backbone,
         train=train,
-        encoder_sha256=encoder.sha256,
+        encoder_sha256=encoder.files_sha256,
         texts_sha256=split_sha256(rows, "train"),
         provenance={
             "dataset_fingerprint": data.fingerprint,
             "dataset_rows": dict(data.rows),
             "code_digest": code_digest(),
             "configuration_sha256": file_sha256(config),
-            "backbone": {**asdict(backbone), "sha256": encoder.sha256, "revision": encoder.revision},
+            "backbone": {
+                **asdict(backbone),
+                "sha256": encoder.sha256,
+                "files_sha256": encoder.files_sha256,
+                "revision": encoder.revision,
+            },
             "train": asdict(train),
             "created": now.isoformat(timespec="seconds"),
             "run": run_id,

@@ -18,14 +18,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from model.bundle.texts import WHITE_SPACE, prepared
 from model.spec import HeadSpec
 from sources.dataset import build_dataset
 from sources.errors import DataError
-from sources.merge.identity import WHITE_SPACE, identity_text
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
-TEXTS = st.text(CHARACTERS, min_size=1, max_size=12).filter(lambda t: identity_text(t) != "")
+TEXTS = st.text(CHARACTERS, min_size=1, max_size=12).filter(lambda t: prepared(t) != "")
 LABELS = st.text(CHARACTERS, min_size=1, max_size=8).filter(lambda t: t.strip(WHITE_SPACE) != "")
 PLAIN = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\t\r\n"), min_size=1, max_size=8
@@ -37,7 +37,7 @@ Table = list[tuple[str, str, list[str]]]
 
 def tables(texts: st.SearchStrategy[str], labels: st.SearchStrategy[str]) -> st.SearchStrategy[Table]:
     row = st.tuples(texts, labels, st.lists(labels, max_size=3))
-    return st.lists(row, min_size=1, max_size=6, unique_by=lambda r: identity_text(r[0]))
+    return st.lists(row, min_size=1, max_size=6, unique_by=lambda r: prepared(r[0]))
 
 
 def write_csv(path: Path, table: Table, **dialect: Any) -> None:
@@ -140,7 +140,7 @@ def test_any_table_merges_to_itself(name: str, table: Table) -> None:
     assume(not any(text.startswith("filler") for text, _, _ in table))
     with tempfile.TemporaryDirectory() as folder:
         found = merged(Path(folder), name, table)
-    assert found == {identity_text(t): (nfc(one), sorted(set(map(nfc, many)))) for t, one, many in table}
+    assert found == {prepared(t): (nfc(one), sorted(set(map(nfc, many)))) for t, one, many in table}
 
 
 @SLOW
@@ -148,7 +148,7 @@ def test_any_table_merges_to_itself(name: str, table: Table) -> None:
 def test_any_unquoted_table_merges_to_itself(table: Table) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = merged(Path(folder), "plain.tsv", table)
-    assert found == {identity_text(t): (nfc(one), sorted(set(map(nfc, many)))) for t, one, many in table}
+    assert found == {prepared(t): (nfc(one), sorted(set(map(nfc, many)))) for t, one, many in table}
 
 
 ROW = st.fixed_dictionaries(

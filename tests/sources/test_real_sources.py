@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from model.bundle.texts import prepared
 from model.spec import HeadSpec
-from sources.merge.identity import identity_text
 from sources.spec import SourceSpec, TargetSpec
 
 ROOT = os.environ.get("HEADGATE_DATA", "")
@@ -39,7 +39,7 @@ def test_goemotions(build: Any) -> None:
             raw_labels[text].add(ids)
             raw_where[text].add(split)
             same = identities.setdefault(
-                text, text if text.isascii() and text == text.strip() else identity_text(text)
+                text, text if text.isascii() and text == text.strip() else prepared(text)
             )
             where[same].add(split)
             labels[same].add(",".join(sorted(ids.split(","))))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.merge.identity import WHITE_SPACE, identity, identity_text, look_alike_labels, text_id, text_ids
+from model.bundle.texts import WHITE_SPACE, prepared
+from sources.merge.identity import identity, look_alike_labels, text_id, text_ids
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -27,7 +28,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     ],
 )
 def test_same_text(one: str, other: str) -> None:
-    assert identity_text(one) == identity_text(other)
+    assert prepared(one) == prepared(other)
 
 
 @pytest.mark.parametrize(
@@ -35,13 +36,13 @@ def test_same_text(one: str, other: str) -> None:
     [("a", "A"), ("a b", "a  b"), ("a", "a."), ("a", "a\u200b"), ("a\n\nb", "a\nb"), ("ﬁ", "fi"), ("a", "а")],
 )
 def test_different_text(one: str, other: str) -> None:
-    assert identity_text(one) != identity_text(other)
+    assert prepared(one) != prepared(other)
 
 
 @given(TEXTS)
 def test_identity_is_idempotent(text: str) -> None:
-    once = identity_text(text)
-    assert identity_text(once) == once
+    once = prepared(text)
+    assert prepared(once) == once
     assert "\r" not in once
     assert once == once.strip(WHITE_SPACE)
 
@@ -49,7 +50,7 @@ def test_identity_is_idempotent(text: str) -> None:
 @given(st.text(st.characters(max_codepoint=0x24FF, exclude_categories=["Cs", "Cn"]), max_size=30))
 def test_identity_is_what_python_says(text: str) -> None:
     expected = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n").strip(WHITE_SPACE)
-    assert identity_text(text) == expected
+    assert prepared(text) == expected
 
 
 def test_white_space_is_the_unicode_property() -> None:

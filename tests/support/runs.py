@@ -19,6 +19,7 @@ def make_run(
     train: TrainSpec | None = None,
     cache: Path | None = None,
     provenance: Mapping[str, Any] | None = None,
+    encoder_sha256: str = "",
 ) -> Run:
     """A run whose files lie below `folder`; by default its cache does, too."""
     return Run(
@@ -34,7 +35,7 @@ def make_run(
         head_fingerprints=dict.fromkeys(heads, "f"),
         backbone=backbone or BackboneSpec(),
         train=train or TrainSpec(),
-        encoder_sha256="e",
+        encoder_sha256=encoder_sha256,
         texts_sha256="t",
         provenance=provenance or {},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import save_file
@@ -39,32 +40,7 @@ def make_rows() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def tiny_fitted(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Path:
     """A fitted folder as `fit` writes it, with random heads instead of trained ones."""
-    import torch
-    from transformers import BertModel
-
-    from model.spec import head_from_json
-    from model.train.network import MultiHeadNetwork, describe_network
-
-    folder = tmp_path_factory.mktemp("fitted")
-    heads = {name: head_from_json(head) for name, head in TINY_HEADS.items()}
-    encoder = BertModel.from_pretrained(tiny_backbone, add_pooling_layer=False)
-    torch.manual_seed(5)
-    network = MultiHeadNetwork(
-        encoder, {name: len(head.labels) for name, head in heads.items()}, pooling="mean", dropout=0.1
-    )
-    for layer in network.heads.values():
-        torch.nn.init.normal_(layer.weight, std=1.0)
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
-    description = describe_network(network, heads, max_length=48, pad_token_id=0, backbone={"name": "tiny"})
-    calibration = {"topic": {"temperature": 1.5}, "names": {"temperature": 0.8, "thresholds": [0.4] * 4}}
-    for name, value in {
-        "network.json": description,
-        "calibration.json": calibration,
-        "fit.json": {"seconds": 1.0},
-    }.items():
-        (folder / name).write_text(json.dumps(value))
-    (folder / "tokenizer.json").write_bytes((tiny_backbone / "tokenizer.json").read_bytes())
-    return folder
+    return make_tiny_fitted(tmp_path_factory.mktemp("fitted"), tiny_backbone)
 
 
 @pytest.fixture(scope="session")
@@ -72,18 +48,62 @@ def tiny_bundles(
     tmp_path_factory: pytest.TempPathFactory, tiny_fitted: Path, tiny_rows: Path
 ) -> dict[str, Path]:
     """The same fitted folder packaged in each precision: `float32` and `int8` → bundle folder."""
+    return make_tiny_bundles(tmp_path_factory.mktemp("bundles"), tiny_fitted, tiny_rows)
+
+
+def make_tiny_fitted(folder: Path, backbone: Path, heads: dict[str, dict[str, Any]] = TINY_HEADS) -> Path:
+    """A fitted folder on an encoder, with random heads."""
+    import torch
+    from transformers import BertModel
+
+    from model.spec import BackboneSpec, head_from_json
+    from model.train.backbone import load_tokenizer, resolve
+    from model.train.network import MultiHeadNetwork, describe_network
+
+    folder.mkdir(parents=True, exist_ok=True)
+    specs = {name: head_from_json(head) for name, head in heads.items()}
+    encoder = BertModel.from_pretrained(backbone, add_pooling_layer=False)
+    torch.manual_seed(5)
+    network = MultiHeadNetwork(
+        encoder, {name: len(head.labels) for name, head in specs.items()}, pooling="mean", dropout=0.1
+    )
+    for layer in network.heads.values():
+        torch.nn.init.normal_(layer.weight, std=1.0)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights.safetensors")
+    pad_id = encoder.config.pad_token_id
+    description = describe_network(
+        network, specs, max_length=48, pad_token_id=pad_id, backbone={"name": "tiny"}
+    )
+    calibration = {
+        name: {"temperature": 1.5}
+        if head.kind == "multiclass"
+        else {"temperature": 0.8, "thresholds": [0.4] * len(head.labels)}
+        for name, head in specs.items()
+    }
+    for name, value in {
+        "network.json": description,
+        "calibration.json": calibration,
+        "fit.json": {"seconds": 1.0},
+    }.items():
+        (folder / name).write_text(json.dumps(value))
+    tokenizer = load_tokenizer(resolve(BackboneSpec(name=str(backbone))), 48)
+    (folder / "tokenizer.json").write_bytes(tokenizer.to_str().encode())
+    return folder
+
+
+def make_tiny_bundles(folder: Path, fitted: Path, rows: Path) -> dict[str, Path]:
+    """Precision → bundle folder below `folder`."""
     from model.bundle.card import PRECISIONS
     from model.export.package import package
     from model.spec import PackageJob, PackageSpec
 
-    folder = tmp_path_factory.mktemp("bundles")
     for precision in PRECISIONS:
         package(
             PackageJob(
-                fitted=tiny_fitted,
+                fitted=fitted,
                 out=folder / precision,
                 name="tiny",
-                rows=tiny_rows,
+                rows=rows,
                 provenance={"dataset_fingerprint": "f" * 16},
                 package=PackageSpec(precision=precision),
                 threads=1,
