@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from expectations.seen_texts import DATASET_TABLE, seen_bytes
-from model.files import file_sha256, read_json
+from model.files import file_sha256
 from model.jobs.package import describe_bundle
 from model.references import BundleRef, SeenRef
 from release.home import Home
 from release.keys import public_key as public_key_of
 from serving.store.manifest import ReleaseManifest, verify_release, verify_seen
 from serving.store.release_folder import ReleaseFolder
+from sources.dataset import content_fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +73,13 @@ def _seen(home: Home, version_dir: Path, manifest: ReleaseManifest) -> SeenRef |
     listed = verify_seen(version_dir, manifest)
     if listed is not None:
         return SeenRef(path=str(listed), sha256=manifest.seen_sha256)
+    if not manifest.dataset_fingerprint:
+        return None
     for folder in sorted(home.data.glob(f"{manifest.dataset_fingerprint[:16]}*")):
-        if not manifest.dataset_fingerprint or not _is_whole(folder, manifest.dataset_fingerprint):
+        # The fingerprint was signed; what lies there now must still have it.
+        if content_fingerprint(folder) != manifest.dataset_fingerprint:
             continue
         if manifest.seen_sha256 in ("", hashlib.sha256(seen_bytes(folder)).hexdigest()):
             table = folder / DATASET_TABLE
             return SeenRef(path=str(table), sha256=file_sha256(table))
     return None
-
-
-def _is_whole(folder: Path, fingerprint: str) -> bool:
-    """Whether the dataset of this fingerprint lies in the folder."""
-    try:
-        return bool(read_json(folder / "dataset.json")["fingerprint"] == fingerprint)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from expectations.gates.figures import verdict_figures
-from expectations.seen_texts import write_seen
 from expectations.spec import GateRules
 from expectations.verdict import Verdict
 from model.files import read_json
@@ -61,6 +60,8 @@ def candidate_of(
     Raises:
         OSError: a file of the run or the dataset's table cannot be read.
     """
+    from expectations.seen_texts import write_seen  # late: loads pyarrow, which no other move needs
+
     card = read_json(Path(shared.path) / "card.json")
     seen = write_seen(dataset, run.folder / SEEN_FILE)
     return Candidate(

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from expectations.seen_texts import load_seen, write_seen
@@ -30,8 +32,8 @@ from release.targets.follower import sync_once
 from serving.spec import DeploySpec
 from serving.store.manifest import SEEN_EVIDENCE, SEEN_FILE, ReleaseRefused, verify_release
 from serving.store.release_folder import ReleaseFolder
-from sources.dataset import build_dataset
-from sources.spec import SourceSpec, SplitSpec
+from sources.dataset import DatasetRef, build_dataset
+from sources.spec import SourceSpec, SplitSpec, TargetSpec
 
 SPEC = RegistrySpec()
 Make = Callable[..., Candidate]
@@ -61,6 +63,19 @@ def kept(home: Home, version: int) -> Path:
 def ids(made: ChampionRef) -> list[int]:
     assert made.seen is not None
     return load_seen(made.seen).tolist()
+
+
+def merged(folder: Path, home: Home, rows: int = 200) -> DatasetRef:
+    """A dataset in the home, with a multiclass and a multilabel head, groups and unlabelled rows."""
+    lines = [
+        f"message {at},{['a', 'b', ''][at % 3]},{['x|y', '', 'y'][at % 3]},g{at // 3 if at % 2 else ''}"
+        for at in range(rows)
+    ]
+    (folder / "rows.csv").write_text("\n".join(["text,mood,tags,who", *lines]))
+    tags = TargetSpec(column="tags", encoding="separator", separator="|", empty_means_none=True)
+    source = SourceSpec(path="rows.csv", heads={"mood": "mood", "tags": tags}, group="who")
+    heads = {"mood": HeadSpec(kind="multiclass"), "tags": HeadSpec(kind="multilabel")}
+    return build_dataset({"rows": source}, heads, SplitSpec(), folder, home.data)
 
 
 def test_the_list_is_registered_signed_and_staged_beside_the_bundle(home: Home, candidate: Make) -> None:
@@ -167,12 +182,7 @@ def test_a_version_of_an_older_headgate_serves_without_a_list(home: Home, candid
 def test_without_a_list_the_dataset_tells_as_long_as_it_is_kept(
     home: Home, candidate: Make, tmp_path: Path
 ) -> None:
-    (tmp_path / "rows.csv").write_text(
-        "\n".join(["text,mood", *(f"message {at},{'ab'[at % 2]}" for at in range(200))])
-    )
-    source = SourceSpec(path="rows.csv", heads={"mood": "mood"})
-    heads = {"mood": HeadSpec(kind="multiclass")}
-    data = build_dataset({"rows": source}, heads, SplitSpec(), tmp_path, home.data)
+    data = merged(tmp_path, home)
     expected = load_seen(write_seen(data.path, tmp_path / "list")).tolist()
     old = replace(candidate(1), seen=None, evidence={"threads": 1}, dataset_fingerprint=data.fingerprint)
     ship(home, old)
@@ -182,8 +192,25 @@ def test_without_a_list_the_dataset_tells_as_long_as_it_is_kept(
     version = ship(home, other)
     kept(home, version).unlink()
     assert champion(home).seen is None
-    (data.path / "dataset.json").unlink()
-    open_releases(home, "toy", SPEC)
+
+
+@pytest.mark.parametrize("change", ["a row moved", "no table", "no description", "another's"])
+def test_a_dataset_that_was_changed_tells_nothing(
+    change: str, home: Home, candidate: Make, tmp_path: Path
+) -> None:
+    """Whoever may write there must not choose which rows the champion is compared on."""
+    data = merged(tmp_path, home)
+    ship(home, replace(candidate(1), seen=None, evidence={}, dataset_fingerprint=data.fingerprint))
+    assert champion(home).seen is not None
+    table = data.path / "dataset.parquet"
+    if change == "a row moved":
+        rows = pq.read_table(table).to_pylist()
+        next(row for row in rows if row["split"] == "train")["split"] = "test"
+        pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(table)), table)
+    elif change == "another's":
+        shutil.copy(merged(tmp_path, home, rows=100).path / "dataset.parquet", table)
+    else:
+        (table if change == "no table" else data.path / "dataset.json").unlink()
     assert champion(home).seen is None
 
 
