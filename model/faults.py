@@ -26,8 +26,16 @@ STEPS: dict[str, tuple[str, ...]] = {
         *("scores_written", "scores_made"),
     ),
     "register": (
-        *("experiment_made", "run_opened", "figures_logged", "verdict_logged", "files_logged"),
-        *("dataset_logged", "model_opened", "model_saved", "model_logged", "model_closed"),
+        *("experiment_made", "run_opened", "figures_logged", "verdict_logged"),
+        *(
+            "seen_texts_logged",
+            "files_logged",
+            "dataset_logged",
+            "model_opened",
+            "model_saved",
+            "model_logged",
+            "model_closed",
+        ),
         *("model_named", "version_registered", "version_tagged", "judgement_logged", "run_closed"),
         *("registration_journalled", "pages_logged"),
     ),

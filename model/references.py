@@ -114,6 +114,15 @@ class ScoresRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenRef:
+    """The texts that a model was trained and calibrated on, by their ids (`expectations.seen_texts`)."""
+
+    path: str
+    """File of ids, or the `dataset.parquet` that they are read from."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimingRef:
     """Raw timings: of several bundles, interleaved in one run, or of requests over HTTP."""
 

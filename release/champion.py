@@ -6,17 +6,22 @@ ship. Does not change anything.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from expectations.seen_texts import DATASET_TABLE, seen_bytes
+from model.files import file_sha256
 from model.jobs.package import describe_bundle
-from model.references import BundleRef
+from model.references import BundleRef, SeenRef
 from release.home import Home
 from release.keys import public_key as public_key_of
-from serving.store.manifest import verify_release
+from serving.store.manifest import ReleaseManifest, verify_release, verify_seen
 from serving.store.release_folder import ReleaseFolder
+from sources.dataset import content_fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +33,8 @@ class ChampionRef:
     bundle: BundleRef
     profile: Mapping[str, Any]
     """Profile of the data that it was trained on; empty if its bundle carries none."""
+    seen: SeenRef | None = None
+    """The texts that it was trained on; none where that is not known."""
     override: str = ""
     """By whose override it serves, until when and why; empty where it passed its gates."""
 
@@ -36,7 +43,8 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
     """The version that the release folder points at, verified; None before the first deployment.
 
     Raises:
-        serving.store.manifest.ReleaseRefused: the version that is pointed at was changed since it was signed.
+        serving.store.manifest.ReleaseRefused: the version that is pointed at, or the list of the texts that
+            it was trained on, was changed since it was signed.
     """
     public_key = public_key_of(home, name)
     folder = ReleaseFolder(home.releases(name), name)
@@ -46,7 +54,8 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
     if pointer is None or not folder.version_dir(pointer.version).is_dir():
         return None  # never deployed, or withdrawn since
     where = folder.version_dir(pointer.version)
-    override = verify_release(where, public_key, name).override
+    manifest = verify_release(where, public_key, name)
+    override = manifest.override
     return ChampionRef(
         version=pointer.version,
         bundle=describe_bundle(where / "bundle"),
@@ -54,4 +63,23 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
         if override is None
         else f"by override of {override.by} until {override.expires}: {override.reason}",
         profile=json.loads((where / "bundle" / "card.json").read_text()).get("data_profile") or {},
+        seen=_seen(home, where, manifest),
     )
+
+
+def _seen(home: Home, version_dir: Path, manifest: ReleaseManifest) -> SeenRef | None:
+    """The texts that a version was trained on: its own list, else, where an older Headgate made it or the
+    list is lost, its dataset's table, as long as that is kept."""
+    listed = verify_seen(version_dir, manifest)
+    if listed is not None:
+        return SeenRef(path=str(listed), sha256=manifest.seen_sha256)
+    if not manifest.dataset_fingerprint:
+        return None
+    for folder in sorted(home.data.glob(f"{manifest.dataset_fingerprint[:16]}*")):
+        # The fingerprint was signed; what lies there now must still have it.
+        if content_fingerprint(folder) != manifest.dataset_fingerprint:
+            continue
+        if manifest.seen_sha256 in ("", hashlib.sha256(seen_bytes(folder)).hexdigest()):
+            table = folder / DATASET_TABLE
+            return SeenRef(path=str(table), sha256=file_sha256(table))
+    return None

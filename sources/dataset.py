@@ -134,6 +134,19 @@ def open_dataset(path: Path) -> DatasetRef:
     return _reference(path, read_json(path / "dataset.json"))
 
 
+def content_fingerprint(path: Path) -> str:
+    """The fingerprint of what a dataset folder holds now, computed from its table; empty where there is no
+    whole dataset."""
+    try:
+        about = read_json(path / "dataset.json")
+        heads = {name: head_from_json(head) for name, head in about["heads"].items()}
+        table = pl.read_parquet(path / "dataset.parquet")
+        of_heads = {name: head_fingerprint(table, name, head) for name, head in heads.items()}
+        return dataset_fingerprint(table, of_heads)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError):
+        return ""
+
+
 def _reference(path: Path, about: Mapping[str, Any]) -> DatasetRef:
     return DatasetRef(
         path=path,

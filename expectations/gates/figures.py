@@ -55,6 +55,8 @@ class FindingFigures:
     """Margin, limit, tolerance or budget."""
     rows: int | None
     """Test rows behind the metric."""
+    left_out: int | None
+    """Test rows that are not compared because the other model was trained on them."""
     confidence: float | None
     """Of each one-sided bound, as a share."""
 
@@ -63,6 +65,7 @@ class FindingFigures:
         found = {
             "limit": self.limit,
             "rows": None if self.rows is None else float(self.rows),
+            "left_out": None if self.left_out is None else float(self.left_out),
             "confidence": self.confidence,
         }
         for name, one in (("shared", self.shared), ("baseline", self.baseline)):
@@ -81,7 +84,7 @@ def figures_of(finding: Finding) -> FindingFigures:
         found = next((known[name] for name in names if known.get(name) is not None), None)
         return float(found) if isinstance(found, int | float) else None
 
-    rows = known.get("n")
+    rows, left_out = known.get("n"), known.get("left_out")
     return FindingFigures(
         subject=finding.subject,
         outcome=finding.outcome,
@@ -95,6 +98,7 @@ def figures_of(finding: Finding) -> FindingFigures:
         difference=Interval(value=number("difference"), lower=number("lower"), upper=number("upper")),
         limit=number("margin", "limit", "tolerance"),
         rows=rows if isinstance(rows, int) else None,
+        left_out=left_out if isinstance(left_out, int) else None,
         confidence=number("confidence"),
     )
 

@@ -18,10 +18,11 @@ from expectations.gates.slices import judge_slices
 from expectations.gates.timings import timings_from_json
 from expectations.gates.usefulness.labels import judge_labels
 from expectations.gates.usefulness.references import Answers, judge_references, load_reference_answers
+from expectations.seen_texts import load_seen, refuse_own_overlap, seen_test_rows
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict, combine
 from model.files import FileChanged, read_json, unchanged
-from model.references import AnswersRef, Measured, ScoresRef, TimingRef
+from model.references import AnswersRef, Measured, ScoresRef, SeenRef, TimingRef
 from model.spec import HeadSpec
 
 REQUIRED = ("accuracy", "labels", "champion", "latency", "http", "memory")
@@ -36,6 +37,7 @@ def judge_release(
     *,
     champion_bundle: Path | None,
     dataset: Path | None,
+    champion_seen: SeenRef | None = None,
 ) -> Verdict:
     """Accuracy against the baselines, cheap references and the champion, label by label and on slices;
     latency, memory: all must pass.
@@ -45,13 +47,20 @@ def judge_release(
 
     Args:
         champion_bundle: folder of the bundle that serves; none before the first deployment.
-        dataset: the dataset folder, for `rules.slices`.
+        dataset: the dataset folder whose test rows were scored; without it slices can't be judged, and which
+            rows the champion has seen is not known.
+        champion_seen: the texts that the champion was trained on; none where that is not known.
     """
     try:
-        return combine(
-            _verdicts(heads, measured, rules, champion_bundle=champion_bundle, dataset=dataset),
-            required=REQUIRED,
+        verdicts = _verdicts(
+            heads,
+            measured,
+            rules,
+            champion_bundle=champion_bundle,
+            dataset=dataset,
+            champion_seen=champion_seen,
         )
+        return combine(verdicts, required=REQUIRED)
     except (ValueError, FileChanged) as error:
         finding = Finding(subject="evidence", outcome="fail", reason=str(error))
         return Verdict(gate="release", findings=(finding,))
@@ -64,16 +73,21 @@ def _verdicts(
     *,
     champion_bundle: Path | None,
     dataset: Path | None,
+    champion_seen: SeenRef | None,
 ) -> list[Verdict]:
     scores = measured.scores
     shared = load_scores(_file(scores["shared"]), heads)
     baselines: dict[str, HeadScores] = {}
     for head, spec in heads.items():
         baselines |= load_scores(_file(scores[f"baseline:{head}"]), {head: spec})
-    champions, champion_heads = None, None
+    if dataset is not None:
+        refuse_own_overlap(dataset / "rows", {one.targets.shape[0] for one in shared.values()})
+    champions, champion_heads, seen = None, None, None
     if champion_bundle is not None:
         champion_heads = card_heads(read_json(champion_bundle / "card.json"))
         champions = load_scores(_file(scores["champion"]), heads, champion_heads)
+        if champion_seen is not None and dataset is not None:
+            seen = seen_test_rows(dataset, load_seen(champion_seen))
     timings = timings_from_json(read_json(_file(measured.timing)))
     http = http_timings_from_json(read_json(_file(measured.http)))
     digests = {label: one.bundle_sha256 for label, one in scores.items()}
@@ -81,7 +95,7 @@ def _verdicts(
         judge_accuracy(shared, baselines, rules, heads),
         *judge_references(shared, _references(heads, measured), rules, heads),
         judge_labels(shared, rules, heads),
-        judge_champion(shared, champions, rules, heads, champion_heads),
+        judge_champion(shared, champions, rules, heads, champion_heads, seen=seen),
         *judge_slices(shared, baselines, rules, heads, dataset),
         judge_latency(timings, rules, list(heads), digests),
         judge_http(http, rules, digests["shared"]),

@@ -6,7 +6,7 @@ Knows the scores file that `python -m model score` writes. Does not judge.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,42 @@ class HeadScores:
     def finite(self) -> bool:
         """Whether every probability is a finite number; true where there are none to look at."""
         return self.probabilities is None or bool(np.isfinite(self.probabilities).all())
+
+    def without(self, rows: NDArray[np.bool_]) -> HeadScores:
+        """The same answers with the targets of `rows` (N,) taken away: they count as unlabelled.
+
+        Raises:
+            ValueError: there are other rows.
+        """
+        if rows.shape != self.targets.shape[:1]:
+            raise ValueError(
+                f"{rows.size:,} test rows are known, but {self.targets.shape[0]:,} were scored; score on the "
+                "dataset that is judged"
+            )
+        targets = self.targets.copy()
+        targets[rows] = UNLABELLED
+        return replace(self, targets=targets)
+
+    def of_labels(self, kept: NDArray[np.bool_]) -> HeadScores:
+        """The answers on the labels that are `kept` (L,) alone. In a multiclass head rows of other labels
+        become unlabelled, and answers of other labels become -1."""
+        labels = tuple(label for label, keep in zip(self.labels, kept.tolist(), strict=True) if keep)
+        targets, decisions = self.targets, self.decisions
+        if self.kind == "multilabel":
+            targets, decisions = targets[:, kept], decisions[:, kept]
+        else:
+            # One place more at the end: index -1 stays -1.
+            moved = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1).astype(np.int32)
+            targets, decisions = moved[targets], moved[decisions]
+        probabilities = None if self.probabilities is None else self.probabilities[:, kept]
+        return replace(self, labels=labels, targets=targets, decisions=decisions, probabilities=probabilities)
+
+    @property
+    def occurring(self) -> NDArray[np.bool_]:
+        """(L,) labels that truly apply to at least one row."""
+        if self.kind == "multilabel":
+            return np.asarray((self.targets == 1).any(axis=0))
+        return np.bincount(self.targets[self.targets >= 0], minlength=len(self.labels)) > 0
 
     def indicators(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """`(n, L)` targets (1, 0, -1 unknown) and decisions (1, 0) over the labelled rows."""

@@ -1,4 +1,5 @@
-"""Bring an approved version from the registry into a release folder, verified before it counts.
+"""Bring an approved version, or its list of seen texts, from the registry into a release folder, verified
+before it counts.
 
 Needs the public key only: what is fetched was signed when it was promoted.
 """
@@ -12,13 +13,15 @@ from pathlib import Path
 
 from model.faults import fault
 from model.files import fsync_tree, locked, move_folder
-from release.registry.client import Registry
+from release.registry.client import Registry, RegistryProblem
 from serving.store.manifest import (
     BUNDLE_FOLDER,
     RELEASE_FILE,
     SIGNATURE_FILE,
     ReleaseRefused,
+    keep_seen,
     verify_release,
+    verify_seen,
 )
 from serving.store.override import OVERRIDE_FILE
 from serving.store.release_folder import ReleaseFolder
@@ -40,6 +43,32 @@ def ensure_present(registry: Registry, folder: ReleaseFolder, public_key: Path, 
         verify_release(target, public_key, folder.name)
     except ReleaseRefused:
         _fetch(registry, folder, public_key, version)
+
+
+def ensure_seen(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> bool:
+    """Fetch the list of the texts that a version was trained on, where it is lost or damaged; whether it was.
+
+    The registry's list counts only if its bytes are those that were signed with the version; without it the
+    folder stays as it is, and whoever needs the list finds out.
+
+    Raises:
+        serving.store.manifest.ReleaseRefused: the version itself does not verify.
+    """
+    where = folder.version_dir(version)
+    manifest = verify_release(where, public_key, folder.name)
+    try:
+        if not manifest.seen_sha256 or verify_seen(where, manifest) is not None:
+            return False
+    except ReleaseRefused:
+        pass  # damaged: replaced below, if it can be
+    with tempfile.TemporaryDirectory(prefix=f"{INCOMING}{os.getpid()}.", dir=folder.path) as temporary:
+        try:
+            fetched = registry.download_seen(version, Path(temporary))
+            with locked(folder.path / ".lock"):
+                keep_seen(where, manifest, fetched)
+        except (RegistryProblem, ReleaseRefused):
+            return False
+    return True
 
 
 def _fetch(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> None:

@@ -7,6 +7,7 @@ for. Whether the endpoint then serves it is for `release.targets.deploy`.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -32,6 +33,9 @@ from serving.store.manifest import (
 )
 from serving.store.override import OVERRIDE_FILE, Override
 from serving.store.release_folder import PromotionRefused
+
+PROMOTING = ".promoting."
+"""Prefix of the temporary folder of a promotion, followed by the process's id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +187,14 @@ def _manifest(
 
 
 def _stage(releases: Releases, manifest: ReleaseManifest, bundle: Path, override: Override | None) -> None:
-    staged = releases.folder.stage(bundle, manifest, releases.private_key, override)
+    with tempfile.TemporaryDirectory(
+        prefix=f"{PROMOTING}{os.getpid()}.", dir=releases.home.cache
+    ) as temporary:
+        # From the registry, where a promotion by hand, days later, has to take it from, too.
+        seen = None
+        if manifest.seen_sha256:
+            seen = releases.registry.download_seen(manifest.version, Path(temporary))
+        staged = releases.folder.stage(bundle, manifest, releases.private_key, override, seen=seen)
     fault("staged")
     files = [staged / file for file in (RELEASE_FILE, SIGNATURE_FILE)]
     releases.registry.log_release(

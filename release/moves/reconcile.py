@@ -10,7 +10,7 @@ from model.faults import fault
 from release.home import Home
 from release.journal import Entry
 from release.leftovers import remove_leftovers
-from release.moves.fetch import ensure_present
+from release.moves.fetch import ensure_present, ensure_seen
 from release.moves.restore import restore_locked
 from release.moves.unfinished import finish_moves
 from release.registry.client import RegistryProblem
@@ -91,6 +91,8 @@ def _verified(releases: Releases) -> list[str]:
     else:
         # Also writes `current` again where it was damaged or put back.
         releases.folder.roll_back(releases.private_key, pointer.version)
+        if ensure_seen(releases.registry, releases.folder, releases.public_key, pointer.version):
+            done.append(f"the list of texts that version {pointer.version} was trained on was fetched again")
     return done
 
 

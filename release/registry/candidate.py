@@ -15,6 +15,7 @@ from expectations.spec import GateRules
 from expectations.verdict import Verdict
 from model.files import read_json
 from model.references import BundleRef, Measured, Run
+from serving.store.manifest import SEEN_EVIDENCE, SEEN_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class Candidate:
     """Name → figure. One that is not finite is left out and named in a tag."""
     curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     """Name → (step, value) points of the training."""
+    seen: Path | None = None
+    """List of the texts that it was trained on, named `SEEN_FILE`; its sha256 is in the evidence."""
     files: Sequence[Path] = ()
     """Further files to keep with the run."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -50,8 +53,17 @@ class Candidate:
 def candidate_of(
     run: Run, shared: BundleRef, verdict: Verdict, *, dataset: Path, measured: Measured, gates: GateRules
 ) -> Candidate:
-    """The shared model of a run of the flow, with its training curves and the figures of its verdict."""
+    """The shared model of a run of the flow, with its training curves and the figures of its verdict.
+
+    Writes the list of the texts that it was trained on into the run's folder.
+
+    Raises:
+        OSError: a file of the run or the dataset's table cannot be read.
+    """
+    from expectations.seen_texts import write_seen  # late: loads pyarrow, which no other move needs
+
     card = read_json(Path(shared.path) / "card.json")
+    seen = write_seen(dataset, run.folder / SEEN_FILE)
     return Candidate(
         bundle=Path(shared.path),
         bundle_sha256=shared.sha256,
@@ -64,7 +76,8 @@ def candidate_of(
         params={key: run.provenance[key] for key in ("backbone", "train", "versions")},
         metrics={**card_figures(card), **verdict_metrics(verdict)},
         curves=training_curves(read_json(Path(shared.fitted) / "history.json")),
-        evidence=gather_evidence(measured, run, gates),
+        seen=Path(seen.path),
+        evidence={**gather_evidence(measured, run, gates), SEEN_EVIDENCE: seen.sha256},
         configuration=gather_configuration(run, gates),
     )
 

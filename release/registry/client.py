@@ -16,6 +16,7 @@ from model.faults import fault
 from release.home import Home
 from release.registry.store import tracking_uri
 from release.spec import RegistrySpec
+from serving.store.manifest import SEEN_FILE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,6 +32,8 @@ SEQUENCE_TAG = "headgate.sequence"
 
 RELEASE_PATH = "release"
 """Artifact folder of the run with the signed release manifest of its version."""
+SEEN_PATH = "seen_texts"
+"""Artifact folder of the run with the ids of the texts that its model was trained on."""
 
 
 class RegistryProblem(HeadgateError):
@@ -139,6 +142,21 @@ class Registry:
                 self.client.log_artifact(run_id, str(file), RELEASE_PATH)
                 if file is not files[-1]:
                     fault("manifest_logged")
+
+    def log_seen(self, run_id: str, file: Path) -> None:
+        """Keep the list of the texts that a version was trained on with its run."""
+        self.client.log_artifact(run_id, str(file), SEEN_PATH)
+
+    def download_seen(self, version: int, into: Path) -> Path:
+        """The list of the texts that a version was trained on, copied below `into`. Whether it is the one
+        that was judged is for the caller.
+
+        Raises:
+            RegistryProblem: it is not there, or the registry can't be reached.
+        """
+        with self.asked(f"download the list of texts that version {version} was trained on"):
+            run_id = self.client.get_model_version(self.model, str(version)).run_id or ""
+            return Path(self.client.download_artifacts(run_id, f"{SEEN_PATH}/{SEEN_FILE}", str(into)))
 
     def download_model(self, version: int, into: Path) -> Path:
         """Folder of a version's whole MLflow model, copied below `into`.

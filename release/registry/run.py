@@ -119,9 +119,12 @@ def log_figures(registry: Registry, run_id: str, candidate: Candidate) -> None:
 
 
 def log_files(registry: Registry, run_id: str, candidate: Candidate) -> None:
-    """The verdict and further files."""
+    """The verdict, the list of the texts that the model was trained on, and further files."""
     registry.client.log_text(run_id, json.dumps(candidate.verdict.to_json(), indent=1), "verdict.json")
     fault("verdict_logged")
+    if candidate.seen is not None:
+        registry.log_seen(run_id, candidate.seen)
+    fault("seen_texts_logged")
     for file in candidate.files:
         registry.client.log_artifact(run_id, str(file), "files")
     fault("files_logged")

@@ -36,10 +36,12 @@ def write_quality_page(
     title: str = "Data quality",
     champion_profile: Mapping[str, Any] | None = None,
     token_lengths: Mapping[str, Any] | None = None,
+    champion_rows: str = "",
 ) -> Path:
     """Write the page to the file `out` and return it.
 
     Args:
+        champion_rows: what is to be said of test rows that the champion was trained on.
         champion_profile: profile of the data that the champion was trained on, shown beside.
         token_lengths: as for `judge_data`.
 
@@ -54,6 +56,7 @@ def write_quality_page(
     together = together_section(dataset, profile)
     sections = [
         *_attention(judged.results),
+        *([section("Test rows that the champion knows", paragraph(champion_rows))] if champion_rows else []),
         sources_section(dataset, profile),
         _expectations(judged),
         labels_section(profile, champion_profile),

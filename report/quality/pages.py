@@ -19,7 +19,8 @@ class Quality:
 
     verdict: Verdict
     warnings: tuple[str, ...]
-    """Remarks: rules of lesser severity that are not met, and defects within their tolerance."""
+    """Rules of lesser severity that are not met, defects within their tolerance, and test rows that the
+    champion was trained on."""
     pages: Mapping[str, str]
     """Title → file: the data quality report, Data Docs."""
     findings: str
@@ -38,6 +39,7 @@ def write_quality(
     name: str,
     champion_profile: Mapping[str, Any] | None,
     token_lengths: Mapping[str, Any] | None,
+    champion_rows: str = "",
 ) -> Quality:
     """Write the pages into the folder `reports`; arguments as for `write_quality_page`."""
     page = write_quality_page(
@@ -47,11 +49,15 @@ def write_quality(
         title=f"Data quality: {name}",
         champion_profile=champion_profile,
         token_lengths=token_lengths,
+        champion_rows=champion_rows,
     )
     looked_at = [result for result in judged.results if result.looked_at]
     return Quality(
         verdict=judged.verdict,
-        warnings=tuple(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met" and not r.stops),
+        warnings=(
+            *(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met" and not r.stops),
+            *([f"test rows: {champion_rows}"] if champion_rows else []),
+        ),
         pages={"Data quality": str(page), "Data Docs": str(write_data_docs(judged))},
         findings=judged.offending_parquet,
         drifted=tuple(

@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from markupsafe import Markup
 
+from expectations.gates.champion import TEST_ROWS
 from expectations.gates.figures import verdict_figures
 from expectations.gates.scores import HeadScores
 from expectations.gates.timings import Timings
@@ -116,6 +117,9 @@ def _facts(report: ReleaseReport) -> Iterator[tuple[object, object]]:
     yield "Registered", f"version {report.registered['version']}" if report.registered else "nothing"
     yield "Deployed", f"version {report.deployed['version']}" if report.deployed else "nothing"
     yield "Champion before", report.champion or "none"
+    for figures in verdict_figures(report.verdict):
+        if figures.subject == TEST_ROWS:
+            yield "Compared with it on test rows", figures.metric
     for split, rows in dict(report.profile.get("rows") or {}).items():
         yield f"{split.capitalize()} rows", rows
 

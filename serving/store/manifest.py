@@ -30,6 +30,10 @@ BUNDLE_FOLDER = "bundle"
 BUNDLE_MANIFEST = "manifest.json"
 BUNDLE_FILES = frozenset({"model.onnx", "tokenizer.json", "card.json", "golden.json"})
 """What every bundle holds besides its manifest. Anything else in the folder is refused."""
+SEEN_FILE = "seen_texts.u64"
+"""Beside the bundle: ids of the texts that the version was trained on. A replica does without."""
+SEEN_EVIDENCE = "seen_texts_sha256"
+"""Entry of the evidence with that file's sha256."""
 SCHEMA_VERSION = 2
 """Of what is written. Version 1, without files, configuration and code version, is still read: what serves
 must go on serving when this program is exchanged."""
@@ -74,6 +78,11 @@ class ReleaseManifest:
     def outcome(self) -> str:
         """`pass`, `fail` or `inconclusive`, from the findings; the stored word is not read."""
         return verdict_outcome(self.verdict)
+
+    @property
+    def seen_sha256(self) -> str:
+        """sha256 of `SEEN_FILE`; empty where the version was made without it."""
+        return str(self.evidence.get(SEEN_EVIDENCE, ""))
 
     def to_bytes(self) -> bytes:
         """The JSON that is signed and written.
@@ -192,6 +201,40 @@ def verify_bundle_files(bundle: Path, sha256: str) -> dict[str, str]:
             if file_sha256(path) != approved:
                 raise ReleaseRefused(f"bundle {file_name}: its bytes are not the ones that were approved")
     return digests
+
+
+def verify_seen(version_dir: Path, manifest: ReleaseManifest) -> Path | None:
+    """The version's `SEEN_FILE`, its bytes checked; None where it is not there or was never signed.
+
+    Serving does not need it, so `verify_release` does not look: a list that is lost or damaged takes no
+    endpoint down, and replicas go without.
+
+    Raises:
+        ReleaseRefused: its bytes are not those that were signed, or it is no plain file.
+    """
+    path = version_dir / SEEN_FILE
+    if not manifest.seen_sha256 or not (path.exists() or path.is_symlink()):
+        return None
+    with _plain_file(path):
+        if file_sha256(path) != manifest.seen_sha256:
+            raise ReleaseRefused(
+                f"{SEEN_FILE}: its bytes are not the ones that were signed; remove it, and the next run "
+                "fetches it again"
+            )
+    return path
+
+
+def keep_seen(version_dir: Path, manifest: ReleaseManifest, file: Path) -> None:
+    """Put a `SEEN_FILE` beside the bundle of a version, readable for its owner only.
+
+    Raises:
+        ReleaseRefused: its bytes are not those that the manifest's evidence names.
+        OSError: it can't be written; a former one stays.
+    """
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != manifest.seen_sha256:
+        raise ReleaseRefused(f"{SEEN_FILE}: its bytes are not the ones that were judged; somebody changed it")
+    write_bytes(version_dir / SEEN_FILE, data, mode=0o600)
 
 
 def _digests(data: bytes) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The release folder: verified bundles on local disk and a pointer to the one that serves.
 
-    <folder>/versions/<version>/bundle/…, release.json, release.sig[, override.json]
+    <folder>/versions/<version>/bundle/…, release.json, release.sig[, override.json, seen_texts.u64]
     <folder>/current            the signed pointer, exchanged by rename
     <folder>/pointers/<sequence>  every pointer there was: history, and the way back if `current` breaks
     <folder>/.lock              held while anything here is changed
@@ -25,6 +25,7 @@ from serving.store.manifest import (
     BUNDLE_MANIFEST,
     ReleaseManifest,
     ReleaseRefused,
+    keep_seen,
     verify_release,
     write_release,
 )
@@ -105,7 +106,13 @@ class ReleaseFolder:
         return list(reversed(stack))
 
     def stage(
-        self, bundle: Path, manifest: ReleaseManifest, private_key: Path, override: Override | None = None
+        self,
+        bundle: Path,
+        manifest: ReleaseManifest,
+        private_key: Path,
+        override: Override | None = None,
+        *,
+        seen: Path | None = None,
     ) -> Path:
         """Put a version beside the others, complete, verified and synced, without serving it yet.
 
@@ -117,10 +124,11 @@ class ReleaseFolder:
             manifest: what to sign. Its verdict must be a pass unless `override` is given.
             private_key: PEM file; its public half must lie beside it (see `signing.ensure_key_pair`).
             override: lets a version serve whose verdict is not a pass.
+            seen: file with the ids of the texts that it was trained on, as the manifest's evidence names it.
 
         Raises:
-            serving.store.manifest.ReleaseRefused: the verdict is not a pass, the bundle is not the one that
-                was judged, or another bundle already stands under this version.
+            serving.store.manifest.ReleaseRefused: the verdict is not a pass, the bundle or `seen` is not the
+                one that was judged, or another bundle already stands under this version.
             OSError: disk full or not writable; nothing is left behind.
         """
         if manifest.name != self.name:
@@ -129,6 +137,8 @@ class ReleaseFolder:
         public_key = private_key.with_name(signing.PUBLIC_KEY)
         with self._locked():
             if target.exists() and self._already_staged(target, manifest, public_key, override is not None):
+                if seen is not None:
+                    keep_seen(target, manifest, seen)
                 return target
             with replacing_folder(target) as copy:
                 (copy / BUNDLE_FOLDER).mkdir()
@@ -137,6 +147,8 @@ class ReleaseFolder:
                 write_release(copy, manifest, private_key)
                 if override is not None:
                     write_override(copy, override, private_key)
+                if seen is not None:
+                    keep_seen(copy, manifest, seen)
                 verify_release(copy, public_key, self.name, version=manifest.version)
                 fault("version_copied")
         return target

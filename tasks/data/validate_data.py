@@ -9,10 +9,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from expectations.data.gate import judge_data
+from expectations.seen_texts import count_seen_test_rows
 from expectations.spec import DataRules
 from model.references import Run
 from release.champion import ChampionRef
-from report.progress import Step
+from report.progress import Step, print_line
 from report.quality.pages import Quality, write_quality
 from sources.dataset import DatasetRef
 
@@ -21,7 +22,8 @@ from sources.dataset import DatasetRef
 def validate_data(
     data: DatasetRef, run: Run, rules: DataRules, *, champion: ChampionRef | None, base: Path | None = None
 ) -> Quality:
-    """The data gate's verdict, with the data quality report, Data Docs and offending rows written.
+    """The data gate's verdict, with the data quality report, Data Docs and offending rows written; and before
+    anything is trained, how many test rows the champion was trained on.
 
     Args:
         base: the configuration's folder, which `expectations.modules` start from.
@@ -32,6 +34,9 @@ def validate_data(
     """
     tokens = json.loads(run.profile.read_text())["tokens"]
     before = champion.profile or None if champion else None
+    rows = ""
+    if champion is not None and champion.seen is not None:
+        rows = count_seen_test_rows(Path(data.path), champion.seen, data.heads).remark()
     with Step("judge the data") as step:
         judged = judge_data(
             Path(data.path),
@@ -49,7 +54,10 @@ def validate_data(
             name=run.name,
             champion_profile=before,
             token_lengths=tokens,
+            champion_rows=rows,
         )
         remarks = len(quality.warnings)
         step.outcome = f"{quality.verdict.outcome}: {quality.looked_at} expectations, {remarks} with remarks"
+    if rows:
+        print_line(f"  {rows}")
     return quality

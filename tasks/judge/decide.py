@@ -29,10 +29,12 @@ def decide(
     """Accuracy against the baselines and the champion, on slices, latency, memory: all must pass.
 
     Args:
-        dataset: the dataset folder, for `rules.slices`.
+        dataset: the dataset folder, for `rules.slices` and for the test rows that the champion has seen.
     """
-    bundle = None if champion is None else Path(champion.bundle.path)
+    bundle, seen = (None, None) if champion is None else (Path(champion.bundle.path), champion.seen)
     with Step("decide") as step:
-        verdict = judge_release(heads, measured, rules, champion_bundle=bundle, dataset=dataset)
+        verdict = judge_release(
+            heads, measured, rules, champion_bundle=bundle, dataset=dataset, champion_seen=seen
+        )
         step.outcome = verdict.outcome
     return verdict

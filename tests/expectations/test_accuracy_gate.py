@@ -183,7 +183,8 @@ def test_the_first_model_passes_the_champions_gate_by_rule() -> None:
 
 
 def test_a_worse_model_than_the_champion_does_not_ship() -> None:
-    verdict = judge_champion({"topic": answers(wrong=100)}, {"topic": answers()}, RULES, HEADS)
+    new = np.zeros(2000, dtype=np.bool_)
+    verdict = judge_champion({"topic": answers(wrong=100)}, {"topic": answers()}, RULES, HEADS, seen=new)
     assert verdict.outcome == "fail"
     assert "the champion" in verdict.reasons[0]
     assert judge_champion({"topic": answers()}, {"topic": answers(wrong=100)}, RULES, HEADS).outcome == "pass"

@@ -148,3 +148,11 @@ def test_who_teaches_is_no_part_of_a_baseline(tmp_path: Path) -> None:
     }
     assert len(keys) == 1
     assert keys != {key(replace(plain, epochs=4))}
+
+
+def test_a_baseline_of_rows_that_moved_between_the_splits_is_another_one(tmp_path: Path) -> None:
+    """The fingerprint holds the head's rows with their splits, so a cached baseline never saw today's test
+    rows."""
+    head = HeadSpec(kind="multiclass", labels=("a", "b"))
+    run = make_run(tmp_path, tmp_path, {"a": head})
+    assert baseline_key(head, "before", run) != baseline_key(head, "after", run)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict
+from model.files import file_sha256
 from model.references import AnswersRef, BundleRef, Measured, ScoresRef, TimingRef
 from model.spec import HeadSpec
 from release.registry.candidate import candidate_of, training_curves
+from serving.store.manifest import SEEN_EVIDENCE, SEEN_FILE
 from tests.support.runs import make_run
 
 HISTORY = {
@@ -22,6 +27,8 @@ CARD = {"metrics": {"validation": {"topic": {"accuracy": 0.8}}}}
 def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_path: Path) -> None:
     for name, content in (("card.json", CARD), ("history.json", HISTORY)):
         (tmp_path / name).write_text(json.dumps(content))
+    ids = {"text_id": [f"{number:032x}" for number in range(3)], "split": ["test", "train", "validation"]}
+    pq.write_table(pa.table(ids), tmp_path / "dataset.parquet")
     timing = tmp_path / "timing.json"
     timing.write_text(json.dumps({"machine": {"cpu": "x"}, "threads": 2}))
     heads = {"topic": HeadSpec(kind="multiclass", labels=("a", "b"))}
@@ -55,7 +62,8 @@ def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_pat
         http=TimingRef(path="http.json", sha256="3"),
         references={"topic": AnswersRef(path="topic.npz", sha256="4")},
     )
-    made = candidate_of(run, shared, verdict, dataset=tmp_path / "data", measured=measured, gates=GateRules())
+    run.folder.mkdir(parents=True)
+    made = candidate_of(run, shared, verdict, dataset=tmp_path, measured=measured, gates=GateRules())
     assert made.metrics == {
         "validation/topic/accuracy": 0.8,
         "topic/shared": 0.8,
@@ -67,6 +75,7 @@ def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_pat
     assert (made.bundle_sha256, made.run_name, made.code_digest) == ("b", "run", "c")
     assert made.evidence["references"] == {"topic": "4"}
     assert made.evidence["scored_bundles"] == {"shared": "b"} and made.evidence["machine"] == {"cpu": "x"}
+    assert made.seen == run.folder / SEEN_FILE and made.evidence[SEEN_EVIDENCE] == file_sha256(made.seen)
     assert made.configuration["heads"]["topic"]["kind"] == "multiclass"
 
 

@@ -11,8 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from expectations.seen_texts import MAGIC
 from expectations.verdict import ApprovedVersion, Finding, Outcome, Verdict
 from model.bundle.reader import Bundle
+from model.files import file_sha256
 from release.home import Home
 from release.leftovers import BEING_WRITTEN, LIBRARIES
 from release.moves.promote import promote_version
@@ -28,7 +32,7 @@ from release.targets.deploy import DeployOutcome, deploy_version
 from serving.client import ask
 from serving.process import control as process
 from serving.spec import DeploySpec
-from serving.store.manifest import verify_release
+from serving.store.manifest import SEEN_EVIDENCE, SEEN_FILE, verify_release, verify_seen
 from tests.support.toy_bundle import NAME, write_bundle, write_bundle_manifest
 
 SPEC = RegistrySpec()
@@ -46,6 +50,9 @@ def toy_candidate(root: Path, seed: int, outcome: Outcome = "pass") -> Candidate
     page.write_text("<p>a report</p>")
     dataset = root / "dataset"
     dataset.mkdir(exist_ok=True)
+    seen = root / "seen" / str(seed) / SEEN_FILE
+    seen.parent.mkdir(parents=True, exist_ok=True)
+    seen.write_bytes(MAGIC + np.arange(seed, seed + 15, dtype="<u8").tobytes())
     return Candidate(
         bundle=folder,
         bundle_sha256=write_bundle(folder, seed),
@@ -59,6 +66,8 @@ def toy_candidate(root: Path, seed: int, outcome: Outcome = "pass") -> Candidate
         metrics={"mood/accuracy": 0.9},
         curves={"train/loss": [(1, 0.7), (2, 0.5)]},
         files=(page,),
+        seen=seen,
+        evidence={"threads": 1, SEEN_EVIDENCE: file_sha256(seen)},
     )
 
 
@@ -134,7 +143,13 @@ def ship(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> DeployOu
         name=NAME, version=registered.version, bundle_sha256=made.bundle_sha256, verdict=made.verdict
     )
     promote_version(
-        world.home, NAME, SPEC, approved, bundle=made.bundle, evidence={"threads": 1}, configuration={"a": 1}
+        world.home,
+        NAME,
+        SPEC,
+        approved,
+        bundle=made.bundle,
+        evidence=made.evidence,
+        configuration={"a": 1},
     )
     outcome = deploy_version(world.home, NAME, SPEC, deploy, registered.version)
     attach(open_registry(world.home, NAME, SPEC), registered.run_id, list(made.files))
@@ -161,8 +176,10 @@ def check(world: World) -> int | None:
     assert champion == releases.serving(), f"alias {champion}, pointer {releases.serving()}"
     if champion is not None:
         assert pointed is not None and pointed.pointer == releases.folder.pointer_path.read_text()
-        manifest = verify_release(releases.folder.version_dir(champion), releases.public_key, NAME)
+        where = releases.folder.version_dir(champion)
+        manifest = verify_release(where, releases.public_key, NAME)
         assert manifest.outcome == "pass"
+        assert verify_seen(where, manifest) is not None, "the list of its texts is gone"
         running = process.status(world.state_file)
         if running is not None:
             reply = ask(running.url, [TEXT], everything=True)
