@@ -5,6 +5,7 @@ Imports torch and transformers when it is made, not before.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -12,16 +13,23 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 WORDS = ["sun", "rain", "wind", "snow", "tea", "milk", "bread", "soup", "cat", "dog", "hen", "fox"]
 
 
-def make_tiny_backbone(folder: Path, *, layers: int = 2) -> Path:
-    """Write the encoder into `folder`, as `BackboneSpec.name` takes it, and return the folder."""
+def make_tiny_backbone(
+    folder: Path, *, layers: int = 2, words: Sequence[str] = WORDS, keeps_accents: bool = False
+) -> Path:
+    """Write the encoder into `folder`, as `BackboneSpec.name` takes it, and return the folder.
+
+    Args:
+        words: what it knows; every other word is unknown to it.
+        keeps_accents: `é` is another letter than `e`; else accents are taken off before words are looked up.
+    """
     import torch
     from safetensors.torch import save_file
     from transformers import BertConfig, BertModel
 
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, "##s"])}
+    vocabulary = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words, "##s"])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=not keeps_accents)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
