@@ -199,6 +199,20 @@ class SliceRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceRules:
+    """What each head is held beside, to see whether it is of any use: two cheap models of the same rows."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    majority: Literal["on", "off"] = "on"
+    """One constant answer, the best for the head's metric that the training labels allow. A head must be
+    certainly better."""
+    bag_of_words: Literal["fail", "warn", "off"] = "fail"
+    """TF-IDF with logistic regression. `fail`: a head that is certainly worse fails. `warn`: it is named. One
+    that may be worse is named in either case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
     """When a trained model may ship."""
 
@@ -220,6 +234,12 @@ class GateRules:
     """Head → lowest acceptable value of its metric on the test rows (point estimate)."""
     label_floors: dict[str, dict[str, Share]] = field(default_factory=dict)
     """Head → label → lowest acceptable F1 of that label on the test rows (point estimate)."""
+    references: ReferenceRules = ReferenceRules()
+    """Cheap models that each head is held beside."""
+    allow_unanswered: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Head → labels that the model need not find. Any other label with test rows fails if it is never
+    answered, or hardly oftener on its own rows than on others, where its rows are enough to be certain: 11
+    rows of a label that is never answered. With fewer rows it is named."""
     max_calibration_error: dict[str, Share] = field(default_factory=dict)
     """Head → largest expected calibration error on the test rows (15 bins)."""
     slices: tuple[SliceRule, ...] = ()

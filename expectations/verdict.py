@@ -14,9 +14,10 @@ from model.errors import HeadgateError
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
-Comparison = Literal["difference", "ratio", "control", "budget", "floor", "ceiling"]
-"""How a finding is compared, the figure `compare`: as a difference against a margin, as a ratio or a control
-against a limit, or alone against a budget, a floor or a ceiling."""
+Comparison = Literal["difference", "better", "not_worse", "ratio", "control", "budget", "floor", "ceiling"]
+"""How a finding is compared, the figure `compare`: as a difference against a margin, which must be certainly
+above 0 (`better`) or not certainly below 0 (`not_worse`), as a ratio or a control against a limit, or alone
+against a budget, a floor or a ceiling."""
 
 Figures = dict[str, float | int | str | None]
 """Named figures behind a finding; `report.verdict_table` says which names a table shows."""
@@ -38,6 +39,8 @@ class Finding:
     """One sentence: what was seen, what was expected, and, unless it passed, what to do."""
     figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
     """Named figures with their unit in the name; `None` where one could not be had."""
+    remark: str = ""
+    """What a person should know although it does not decide: one sentence, shown beside any outcome."""
 
     def __post_init__(self) -> None:
         """Refuse an unknown outcome, and a pass beside a figure that is not finite."""
@@ -56,7 +59,8 @@ class Verdict:
     """The outcome of a gate with the evidence behind it."""
 
     gate: str
-    """`data`, `accuracy`, `champion`, `slices`, `latency`, `http`, `memory`, or `release` for all of them."""
+    """`data`, `accuracy`, `references`, `labels`, `champion`, `slices`, `latency`, `http`, `memory`, or
+    `release` for all of them."""
     findings: tuple[Finding, ...]
 
     @property
@@ -75,6 +79,11 @@ class Verdict:
         if not self.findings:
             return (f"the {self.gate} gate looked at nothing, which is never a pass",)
         return tuple(f"{f.subject}: {f.reason}" for f in self.findings if f.outcome != "pass")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know beside the outcome, one sentence a finding that has a remark."""
+        return tuple(f"{f.subject}: {f.remark}" for f in self.findings if f.remark)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: gate, outcome, findings. Figures that are not finite become their names, since JSON

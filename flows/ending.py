@@ -38,6 +38,8 @@ def final_state(outcome: Outcome) -> State[Outcome]:
 
     A deployment that had to be undone is a failed run: something is broken that a person must see.
     """
-    message = "; ".join(outcome.reasons)[:2000] or "every gate passed"
+    message = "; ".join(outcome.reasons) or "every gate passed"
+    if outcome.remarks:
+        message += f"; remarks: {'; '.join(outcome.remarks)}"
     make = Failed if outcome.stage == "deployment_undone" else Completed
-    return make(name=state_name(outcome.stage), message=message, data=outcome)
+    return make(name=state_name(outcome.stage), message=message[:2000], data=outcome)

@@ -38,7 +38,9 @@ class Outcome:
     name: str
     """Project."""
     reasons: tuple[str, ...] = ()
-    """Why it was rejected or undone; warnings where it was not."""
+    """Why it was rejected or undone."""
+    remarks: tuple[str, ...] = ()
+    """What did not decide and a person should know: of the data, then of the gates."""
     rows: tuple[Mapping[str, Any], ...] = ()
     """Rows of the verdict table (`report.verdict_table`)."""
     registered: Mapping[str, Any] = field(default_factory=dict)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prefect.client.schemas.objects import State
 
+from flows.config.checks import unknown_labels
 from flows.config.load import load_project
+from flows.config.messages import ConfigError
 from flows.config.schema import Project
 from flows.ending import final_state
 from flows.outcome import Outcome, Stage
 from flows.prefect_runs import log_to_prefect, mark_flow_run
 from flows.state_folder import config_home, prepare
+from model.spec import HeadSpec
 from release.home import Home
 
 
@@ -33,6 +37,18 @@ class OpenProject:
     def base(self) -> Path:
         """The configuration's folder, which relative paths in it start from."""
         return self.config.resolve().parent
+
+    def check_labels(self, heads: Mapping[str, HeadSpec]) -> None:
+        """Refuse gates that name a label which the data do not have, before anything is trained.
+
+        Args:
+            heads: labels filled in.
+
+        Raises:
+            flows.config.messages.ConfigError: a label is unknown.
+        """
+        if found := list(unknown_labels(heads, self.project.gates)):
+            raise ConfigError(self.config, found)
 
     def ended(self, stage: Stage, **known: Any) -> State[Outcome]:
         """The final state of the flow. `known` are fields of `flows.outcome.Outcome`."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from expectations.gates.usefulness.references import wanted_references
 from flows.baselines import fit_baselines
 from flows.label_check import search_labels
 from flows.prefect_runs import close_flow_runs
@@ -24,6 +25,7 @@ from report.release.gather import Release
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
+from tasks.judge.answer_cheaply import answer_cheaply
 from tasks.judge.decide import decide
 from tasks.judge.find_champion import find_champion
 from tasks.judge.score import score
@@ -54,11 +56,14 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     close_flow_runs()
     reconcile(state, name, project.registry, project.deploy)
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
+    opened.check_labels(data.heads)
     champion = find_champion(state, name)
     run = prepare_run(name, data, project.backbone, project.train, config=config, home=state)
     quality = validate_data(data, run, project.data_rules, champion=champion, base=opened.base)
     if quality.verdict.outcome == "fail":
-        return opened.ended("data_rejected", reasons=quality.verdict.reasons, pages=quality.pages)
+        return opened.ended(
+            "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages
+        )
 
     baselines = fit_baselines(project, run)
     suspects = search_labels(project, data.path, run, baselines)
@@ -86,7 +91,8 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     )
     log_pages(state, name, project.registry, registered, pages)
     publish_artifacts(name, verdict, rows, pages)
-    known = {"rows": rows, "registered": registered.facts, "pages": pages}
+    remarks = (*quality.warnings, *verdict.remarks)
+    known = {"rows": rows, "registered": registered.facts, "pages": pages, "remarks": remarks}
     if deployed is None:
         return opened.ended("model_rejected", reasons=verdict.reasons, **known)
     if not deployed.deployed:
@@ -95,10 +101,12 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
 
 
 def _measure(opened: OpenProject, run: Run, bundles: Mapping[str, BundleRef]) -> Measured:
-    """Scores of every bundle, then the latency of all of them and of the shared one through HTTP, one after
-    another on a quiet machine."""
+    """Scores of every bundle and answers of the cheap references, then the latency of all bundles and of the
+    shared one through HTTP, one after another on a quiet machine."""
     gates = opened.project.gates
     scores = {label: score(label, bundle, run, gates.latency_threads) for label, bundle in bundles.items()}
+    wanted = wanted_references(gates)
+    references = {head: answer_cheaply(head, run, wanted) for head in run.heads} if wanted else {}
     timing = time_bundles(bundles, run, gates)
     http = time_http(bundles["shared"], run, gates, opened.project.deploy)
-    return Measured(scores=scores, timing=timing, http=http)
+    return Measured(scores=scores, timing=timing, http=http, references=references)

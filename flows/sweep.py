@@ -42,7 +42,9 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
     champion = find_champion(state, project.name)
     quality = validate_data(data, run, project.data_rules, champion=champion, base=opened.base)
     if quality.verdict.outcome == "fail":
-        return opened.ended("data_rejected", reasons=quality.verdict.reasons, pages=quality.pages)
+        return opened.ended(
+            "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages
+        )
     grid = loss_shares(list(run.heads), points)
     found = [fit_sweep_point(number, shares, run) for number, shares in enumerate(grid, start=1)]
     metrics = {name: head.primary_metric for name, head in run.heads.items()}
@@ -57,5 +59,6 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
             f"heads.{name}.weight: {best.weights[name]:.3g} gives {metric} {best.metrics[name]:.3f}"
             for name, metric in metrics.items()
         ),
+        remarks=quality.warnings,
         pages={"Trade-off": str(page), "MLflow run": parent},
     )

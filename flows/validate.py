@@ -30,11 +30,14 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     opened = open_project(config, home, backbone)
     project, state = opened.project, opened.home
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
+    opened.check_labels(data.heads)
     champion = find_champion(state, project.name)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
     quality = validate_data(data, run, project.data_rules, champion=champion, base=opened.base)
     if quality.drifted:
         emit_drift_event(project.name, config, quality.drifted)
     if quality.verdict.outcome == "fail":
-        return opened.ended("data_rejected", reasons=quality.verdict.reasons, pages=quality.pages)
-    return opened.ended("validated", reasons=quality.warnings, pages=quality.pages)
+        return opened.ended(
+            "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages
+        )
+    return opened.ended("validated", remarks=quality.warnings, pages=quality.pages)

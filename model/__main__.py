@@ -16,6 +16,7 @@ COMMANDS = {
     "teach": ("train.teach", "write a fitted model's logits for every training row"),
     "package": ("export.package", "write a fitted model as a bundle"),
     "score": ("measure.score", "let a bundle answer the rows of a split"),
+    "reference": ("measure.cheap_answers", "let cheap references answer the test rows of a head"),
     "time": ("measure.timing", "measure latency and memory of bundles, interleaved"),
 }
 """Command → (module with `main(argv) -> int | None`, what it does)."""
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: python -m model COMMAND …\n")
         for name, (_, what) in COMMANDS.items():
-            print(f"  {name:<8} {what}")
+            print(f"  {name:<9} {what}")
         return 0 if argv else 2
     if argv[0] not in COMMANDS:
         print(f"unknown command {argv[0]!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)

@@ -6,7 +6,7 @@ Never a tensor, a model or a table: a reference is cheap to log, to store and to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,14 @@ class TimingRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswersRef:
+    """Answers of the cheap references for one head, which have no bundle (`model.measure.cheap_answers`)."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """The evidence of one candidate: everything that the gates look at."""
 
@@ -129,6 +137,8 @@ class Measured:
     timing: TimingRef
     http: TimingRef
     """Latency and memory of a private endpoint that serves the candidate."""
+    references: Mapping[str, AnswersRef] = field(default_factory=dict)
+    """Head → answers of the cheap references; empty in evidence that was measured without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

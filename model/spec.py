@@ -33,6 +33,10 @@ ComputeChoice = Literal["auto", ComputePrecision]
 PrecisionChoice = Literal["auto", Precision]
 """Precision of the weights that ship, or `auto`: chosen by measurement."""
 
+ReferenceName = Literal["majority", "bag_of_words"]
+REFERENCES: tuple[ReferenceName, ...] = get_args(ReferenceName)
+"""Cheap models that every head is held beside: one constant answer, and TF-IDF with logistic regression."""
+
 UNLABELLED = -1
 """In target arrays: the row has no target for the head (multilabel: for the label)."""
 

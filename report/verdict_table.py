@@ -56,12 +56,20 @@ def _row(figures: FindingFigures) -> Row:
     row |= {"subject": figures.subject, "verdict": figures.outcome, "metric": figures.metric or ABSENT}
     row["shared"] = figure_text(figures.shared.value, unit)
     row["baseline"] = figure_text(figures.baseline.value, unit)
+    if unit == "labels" and figures.shared.value is not None and limit is not None:
+        row["shared"] = f"{figures.shared.value:.0f} of {limit:.0f}"
     match figures.comparison:
         case None:
             pass
         case "difference":
             row["difference"] = _interval(difference, "+.3f")
             row["margin"] = f"-{limit:g}"
+        case "better":
+            row["difference"] = _interval(difference, "+.3f")
+            row["margin"] = "> 0"
+        case "not_worse":
+            row["difference"] = _interval(difference, "+.3f")
+            row["margin"] = "not < 0"
         case "ratio":
             row["difference"] = _interval(difference, ".2f", "×")
             row["margin"] = f"≤ {limit:g}×"

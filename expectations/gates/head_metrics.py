@@ -25,9 +25,11 @@ class LabelMetrics:
     """The figures of one label."""
 
     label: str
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    """None where the label has no test rows, or is never answered."""
+    recall: float | None
+    """None where the label has no test rows, as is its F1."""
+    f1: float | None
     support: int
     """Rows to which it truly applies."""
     answered: int
@@ -96,14 +98,18 @@ def per_label(scores: HeadScores) -> list[LabelMetrics]:
     return [
         LabelMetrics(
             label=label,
-            precision=float(found.precision[at]),
-            recall=float(found.recall[at]),
-            f1=float(found.f1[at]),
+            precision=_known(found.precision[at]),
+            recall=_known(found.recall[at]),
+            f1=_known(found.f1[at]),
             support=int(found.support[at]),
             answered=int(found.predicted[at]),
         )
         for at, label in enumerate(scores.labels)
     ]
+
+
+def _known(figure: float) -> float | None:
+    return None if np.isnan(figure) else float(figure)
 
 
 def confusion(scores: HeadScores) -> NDArray[np.int64]:

@@ -16,14 +16,17 @@ from expectations.gates.memory import judge_memory
 from expectations.gates.scores import HeadScores, card_heads, load_scores
 from expectations.gates.slices import judge_slices
 from expectations.gates.timings import timings_from_json
+from expectations.gates.usefulness.labels import judge_labels
+from expectations.gates.usefulness.references import Answers, judge_references, load_reference_answers
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict, combine
 from model.files import FileChanged, read_json, unchanged
-from model.references import Measured, ScoresRef, TimingRef
+from model.references import AnswersRef, Measured, ScoresRef, TimingRef
 from model.spec import HeadSpec
 
-REQUIRED = ("accuracy", "champion", "latency", "http", "memory")
-"""Gates without which nothing ships; slices are judged where the configuration names some."""
+REQUIRED = ("accuracy", "labels", "champion", "latency", "http", "memory")
+"""Gates without which nothing ships; slices are judged where the configuration names some, and
+references unless it switches them off."""
 
 
 def judge_release(
@@ -34,7 +37,8 @@ def judge_release(
     champion_bundle: Path | None,
     dataset: Path | None,
 ) -> Verdict:
-    """Accuracy against the baselines and the champion, on slices, latency, memory: all must pass.
+    """Accuracy against the baselines, cheap references and the champion, label by label and on slices;
+    latency, memory: all must pass.
 
     Evidence that cannot be judged (changed since it was measured, of other rows, malformed) fails by that:
     the candidate is then registered with the reason, as any other that did not pass.
@@ -75,6 +79,8 @@ def _verdicts(
     digests = {label: one.bundle_sha256 for label, one in scores.items()}
     return [
         judge_accuracy(shared, baselines, rules, heads),
+        *judge_references(shared, _references(heads, measured), rules, heads),
+        judge_labels(shared, rules, heads),
         judge_champion(shared, champions, rules, heads, champion_heads),
         *judge_slices(shared, baselines, rules, heads, dataset),
         judge_latency(timings, rules, list(heads), digests),
@@ -83,5 +89,14 @@ def _verdicts(
     ]
 
 
-def _file(ref: ScoresRef | TimingRef) -> Path:
+def _references(heads: Mapping[str, HeadSpec], measured: Measured) -> Answers:
+    """What the references answered; a head measured without them is left out, for the gate to see."""
+    return {
+        name: load_reference_answers(_file(measured.references[name]), head)
+        for name, head in heads.items()
+        if name in measured.references
+    }
+
+
+def _file(ref: ScoresRef | TimingRef | AnswersRef) -> Path:
     return unchanged(ref.path, ref.sha256)

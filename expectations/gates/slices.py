@@ -211,5 +211,6 @@ def _left_out(name: str, rule: SliceRule, few: Mapping[str, int], judged: int) -
         reason += f": {named}" if few else "; is the column empty?"
         yield Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
         return
-    reason = f"{judged} judged; not judged, with fewer than {rule.min_rows:,} labelled test rows: {named}"
-    yield Finding(subject=subject, outcome="pass", reason=reason, figures=figures)
+    remark = f"not judged, with fewer than {rule.min_rows:,} labelled test rows: {named}"
+    reason = f"{judged} judged; {remark}"
+    yield Finding(subject=subject, outcome="pass", reason=reason, figures=figures, remark=remark)

@@ -19,12 +19,16 @@ from rich.text import Text
 
 from flows.outcome import Outcome, Stage
 from flows.state_folder import NoHome, existing_home
+from report.verdict_table import ABSENT
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 """Colour of a verdict; the word is always printed too."""
 
 UNWRAPPED_COLUMNS = 140
 """Width of output that is no terminal."""
+
+PLAIN_COLUMNS = 80
+"""Width of the verdict table where the output is no terminal: log files are read on one."""
 
 
 def run_and_show(which: str, *, config: Path, home: Path, backbone: str | None, **options: Any) -> int:
@@ -48,11 +52,13 @@ def show_outcome(outcome: Outcome, *, home: Path, config: Path) -> None:
     console = _output()
     if outcome.rows:
         console.print()
-        console.print(verdict_table(outcome.rows))
+        console.print(verdict_table(outcome.rows, console.width if console.is_terminal else PLAIN_COLUMNS))
     console.print()
     console.print(_headline(outcome))
-    for reason in outcome.reasons:
-        console.print(Text(f"  • {reason}"), soft_wrap=True)
+    _listed(console, outcome.reasons)
+    if outcome.remarks:
+        console.print(f"\n{len(outcome.remarks)} {'remark' if len(outcome.remarks) == 1 else 'remarks'}:")
+        _listed(console, outcome.remarks)
     facts = [*_facts(outcome), *((title, path) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
@@ -67,6 +73,19 @@ def show_outcome(outcome: Outcome, *, home: Path, config: Path) -> None:
     for title, value in facts:
         console.print(Text(f"  {title:<{width}}  {value}"), soft_wrap=True)
     console.print(f"\n  {outcome.seconds:.0f} s in all, exit code {outcome.exit_code}")
+
+
+def _listed(console: Console, sentences: Sequence[str]) -> None:
+    """One bullet a sentence: wrapped under itself on a terminal, on one line elsewhere."""
+    for sentence in sentences:
+        if console.is_terminal:
+            bullet = Table.grid(padding=(0, 1, 0, 0))
+            bullet.add_column(no_wrap=True)
+            bullet.add_column(overflow="fold")
+            bullet.add_row("  •", Text(sentence))
+            console.print(bullet)
+        else:
+            console.print(Text(f"  • {sentence}"), soft_wrap=True)
 
 
 def _program(name: str) -> str:
@@ -125,14 +144,39 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     return facts
 
 
-def verdict_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Rows of `report.verdict_table` as a table whose figures are aligned."""
+def verdict_table(rows: Sequence[Mapping[str, Any]], columns: int) -> Table:
+    """Rows of `report.verdict_table` as a table whose figures are aligned.
+
+    Args:
+        columns: width that there is. Where the rows are longer, each takes two lines: the metric stands under
+            the subject, the other model under the shared one, the bounds under the difference.
+    """
+    wide = _table([key.capitalize() for key in rows[0]], [list(map(str, row.values())) for row in rows])
+    if Console(width=10 * columns).measure(wide).maximum <= columns:
+        return wide
+    headings = ["Subject\n  metric", "Shared\nbaseline", "Difference\n[lower, upper]", "Margin", "Verdict"]
+    return _table(headings, list(map(_two_lines, rows)))
+
+
+def _two_lines(row: Mapping[str, Any]) -> list[str]:
+    """A row in five cells of one or two lines."""
+    subject = row["subject"] if row["metric"] == ABSENT else f"{row['subject']}\n  {row['metric']}"
+    models = row["shared"] if row["baseline"] == ABSENT else f"{row['shared']}\n{row['baseline']}"
+    return [subject, models, row["difference"].replace(" [", "\n["), row["margin"], row["verdict"]]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(title="Release verdict", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for column in rows[0]:
-        words = column in ("subject", "metric", "verdict")
-        table.add_column(column.capitalize(), justify="left" if words else "right", overflow="fold")
-    for row in rows:
-        cells = (str(cell) for cell in row.values())
+    table.pad_edge = False
+    for heading in headings:
+        first = heading.split("\n")[0]
+        table.add_column(
+            Text(heading),
+            justify="left" if first in ("Subject", "Metric", "Verdict") else "right",
+            overflow="fold",
+            no_wrap=first not in ("Subject", "Margin"),
+        )
+    for cells in rows:
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
     return table
 

@@ -5,11 +5,13 @@ Yields one line a problem, with the field's place first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expectations.spec import GateRules
 from flows.config.messages import listed, seen
+from model.spec import HeadSpec
 from model.suggestions import did_you_mean
 from sources.spec import source_problems, split_problems
 
@@ -25,11 +27,12 @@ def disagreements(project: Project) -> Iterator[str]:
     labelled = {head for source in project.sources.values() for head in source.heads}
     for head in sorted(heads - labelled):
         yield f"heads.{head}: no source labels this head; name its column in one source's `heads`"
-    for field in ("margins", "floors", "label_floors", "max_calibration_error"):
+    for field in ("margins", "floors", "label_floors", "max_calibration_error", "allow_unanswered"):
         for head in getattr(project.gates, field):
             if head not in heads:
                 near = did_you_mean(head, heads)
                 yield f"gates.{field}.{head}: no such head{near}; expected one of {listed(heads)}"
+    yield from unknown_labels(project.heads, project.gates)
     yield from _slice_disagreements(project)
     if project.deploy.threads != project.gates.latency_threads:
         yield (
@@ -42,6 +45,22 @@ def disagreements(project: Project) -> Iterator[str]:
             yield f"heads.{head}.labels: a label is listed twice"
         if len(spec.labels) == 1 and spec.kind == "multiclass":
             yield f"heads.{head}.labels: one label only; a multiclass head needs two or more"
+
+
+def unknown_labels(heads: Mapping[str, HeadSpec], rules: GateRules) -> Iterator[str]:
+    """Labels that the gates name and a head does not have; heads without known labels are left out."""
+    named: dict[str, Mapping[str, Iterable[str]]] = {
+        "label_floors": rules.label_floors,
+        "allow_unanswered": rules.allow_unanswered,
+    }
+    for field, by_head in named.items():
+        for head, labels in by_head.items():
+            known = set(heads[head].labels) if head in heads else set()
+            for label in labels:
+                if known and label not in known:
+                    near = did_you_mean(label, known)
+                    expected = f"expected one of {listed(known)}"
+                    yield f"gates.{field}.{head}: no label {seen(label)}{near}; {expected}"
 
 
 def _slice_disagreements(project: Project) -> Iterator[str]:

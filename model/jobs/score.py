@@ -9,10 +9,11 @@ from typing import Any
 from ..cache import Cache
 from ..code import code_digest
 from ..digest import digest
-from ..files import FileChanged, file_sha256, write_bytes
+from ..files import FileChanged, file_sha256
 from ..references import BundleRef, Run, ScoresRef
 from .process import run_model
 from .progress import Progress
+from .sealed import sealed_file
 
 SCORES = "scores.npz"
 
@@ -34,18 +35,14 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
         target = run.folder / "evidence" / f"{label}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
         return _score(label, bundle, target, run, threads, progress)
-    key = digest("scores", bundle.sha256, _test_rows(run.rows, bundle.heads), code_digest())
-    entry = Cache(run.cache).entry("scores", key)
-    sealed = entry.folder / "sha256"
-    if entry.complete and sealed.read_text() != file_sha256(entry.folder / SCORES):
-        entry.forget()
-    with entry.making() as folder:
-        if folder is not None:
-            done = _score(label, bundle, folder / SCORES, run, threads, progress)
-            write_bytes(sealed, done.sha256.encode())
-        else:
-            progress.outcome = "cached"
-    return ScoresRef(path=str(entry.folder / SCORES), sha256=sealed.read_text(), bundle_sha256=bundle.sha256)
+    key = digest("scores", bundle.sha256, test_rows(run.rows, bundle.heads), code_digest())
+    progress.outcome = "cached"
+
+    def make(file: Path) -> None:
+        _score(label, bundle, file, run, threads, progress)
+
+    path, sha256 = sealed_file(Cache(run.cache).entry("scores", key), SCORES, make)
+    return ScoresRef(path=str(path), sha256=sha256, bundle_sha256=bundle.sha256)
 
 
 def _score(
@@ -69,7 +66,7 @@ def _score(
     return ScoresRef(path=str(target), sha256=file_sha256(target), bundle_sha256=bundle.sha256)
 
 
-def _test_rows(rows: Path, heads: Sequence[str]) -> list[str]:
-    """Digests of the test texts and of the targets of `heads`."""
+def test_rows(rows: Path, heads: Sequence[str]) -> list[str]:
+    """Digests of the test texts and of the targets of `heads`: part of the key of what answers them."""
     files = [rows / "test.texts.jsonl", *(rows / f"test.{head}.npy" for head in heads)]
     return [file_sha256(file) for file in files]

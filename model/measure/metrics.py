@@ -29,8 +29,8 @@ ECE_BINS = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelFigures:
-    """Figures of each label, arrays of (L,). A ratio whose divisor is 0 is 0, as in scikit-learn with
-    `zero_division=0`."""
+    """Figures of each label, arrays of (L,). NaN where they are unknown: all three for a label without rows,
+    precision for one that is never chosen."""
 
     precision: Floats
     recall: Floats
@@ -61,7 +61,8 @@ def metric(name: MetricName, kind: HeadKind, decisions: Ints, targets: Ints, lab
         case "accuracy":
             return float((decisions == targets)[known].mean())
         case "macro_f1":
-            return float(per_label(kind, decisions, targets, labels).f1.mean())
+            hits, support, predicted = label_counts(kind, decisions, targets, labels).T
+            return float(_ratio(2 * hits, support + predicted).mean())
         case "micro_f1":
             hits, support, predicted = label_counts(kind, decisions, targets, labels).sum(0)
             return float(_ratio(2 * hits, support + predicted))
@@ -115,10 +116,11 @@ def label_counts(kind: HeadKind, decisions: Ints, targets: Ints, labels: int) ->
 def per_label(kind: HeadKind, decisions: Ints, targets: Ints, labels: int) -> LabelFigures:
     """Precision, recall, F1 and counts of each label."""
     hits, support, predicted = label_counts(kind, decisions, targets, labels).T
+    present = support > 0
     return LabelFigures(
-        precision=_ratio(hits, predicted),
-        recall=_ratio(hits, support),
-        f1=_ratio(2 * hits, support + predicted),
+        precision=np.where(present & (predicted > 0), _ratio(hits, predicted), np.nan),
+        recall=np.where(present, _ratio(hits, support), np.nan),
+        f1=np.where(present, _ratio(2 * hits, support + predicted), np.nan),
         support=support,
         predicted=predicted,
     )
@@ -162,27 +164,6 @@ def expected_calibration_error(kind: HeadKind, probabilities: Floats, targets: I
     expected = np.bincount(bins, weights=confidence, minlength=ECE_BINS)
     observed = np.bincount(bins, weights=truth, minlength=ECE_BINS)
     return float(np.abs(expected - observed).sum() / len(confidence))
-
-
-def majority_metric(
-    name: MetricName, kind: HeadKind, train_targets: Ints, targets: Ints, labels: int
-) -> float:
-    """The metric on `targets` of a model that knows only the frequencies of the training labels.
-
-    multiclass: it always answers the most frequent label. multilabel: the better of two models, one that
-    answers each label's majority, and one that answers all labels always (which F1 rewards).
-    """
-    match kind:
-        case "multiclass":
-            counts = np.bincount(train_targets[train_targets != UNLABELLED], minlength=labels)
-            constant = np.full(len(targets), counts.argmax(), dtype=np.int32)
-            return metric(name, kind, constant, targets, labels)
-        case "multilabel":
-            often = (train_targets == 1).sum(0) * 2 > (train_targets != UNLABELLED).sum(0)
-            answers = (np.broadcast_to(often, targets.shape).astype(np.int8), np.ones_like(targets))
-            return max(metric(name, kind, answer, targets, labels) for answer in answers)
-        case _:
-            assert_never(kind)
 
 
 def _ratio(above: Any, below: Any) -> Any:

@@ -29,7 +29,7 @@ from ..files import file_sha256, write_bytes, write_json
 from ..job import read_fit_job
 from ..measure.calibrate import Calibration, calibrate
 from ..measure.frequencies import label_shares
-from ..measure.metrics import majority_metric
+from ..measure.majority import majority_metric
 from ..rows import RowsFolder, open_rows
 from ..spec import FitJob, HeadSpec
 from .backbone import ResolvedBackbone, load_encoder, load_tokenizer, resolve

@@ -14,6 +14,9 @@ from report.charts.chart import BASELINE, BESIDE, SHARED, Chart, chart, colour, 
 
 LEFT, PANEL, GAP, RIGHT, STEP = 190, 400, 60, 30, 46
 
+OTHER = "baseline, champion or reference"
+"""What the shared model is compared with."""
+
 
 def has_intervals(figures: FindingFigures) -> bool:
     """Whether two models are compared by a difference, and no figure of it is missing."""
@@ -35,16 +38,16 @@ def interval_chart(findings: Sequence[FindingFigures]) -> Markup:
             drawn.write(metrics, name, (0, at), (-14, 7), role="ink", weight="bold", **where)
             drawn.write(metrics, about, (0, at), (-14, -8), **where)
             _whisker(drawn, metrics, finding, "shared", finding.shared, at - 0.16)
-            _whisker(drawn, metrics, finding, "baseline or champion", finding.baseline, at + 0.18)
+            _whisker(drawn, metrics, finding, OTHER, finding.baseline, at + 0.18)
             _whisker(drawn, differences, finding, "difference", finding.difference, at)
             differences.plot([-margin, -margin], [at - 0.38, at + 0.38], **dashes)
-        for name, role in (("shared", SHARED), ("baseline or champion", BASELINE)):
+        for name, role in (("shared", SHARED), (OTHER, BASELINE)):
             metrics.plot([], [], "o", color=colour(role), markerfacecolor=_face(role), label=name)
         differences.plot([], [], **dashes, label="margin")
         differences.axvline(0, color=colour("axis"), linewidth=1.4, zorder=1)
         for axes, label, style in (
             (metrics, "metric on the test rows, from 0 to 1", "{:.2f}"),
-            (differences, "shared minus baseline or champion", "{:+.3f}"),
+            (differences, f"shared minus {OTHER}", "{:+.3f}"),
         ):
             axes.set(ylim=(len(findings) - 0.5, -0.5), yticks=[], xlabel=label)
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
@@ -57,7 +60,7 @@ def _whisker(
     drawn: Chart, axes: Axes, finding: FindingFigures, name: str, interval: Interval, y: float
 ) -> None:
     value, lower, upper = interval.whole or (0.0, 0.0, 0.0)
-    role = {"shared": SHARED, "baseline or champion": BASELINE}.get(name) or outcome_role(finding.outcome)
+    role = {"shared": SHARED, OTHER: BASELINE}.get(name) or outcome_role(finding.outcome)
     axes.plot([lower, upper], [y, y], "|-", color=colour(role), markersize=8)
     (dot,) = axes.plot(value, y, "o", color=colour(role), markersize=8, markerfacecolor=_face(role))
     sign = "+" if name == "difference" else ""

@@ -19,7 +19,7 @@ class Quality:
 
     verdict: Verdict
     warnings: tuple[str, ...]
-    """Rules of lesser severity that are not met, and defects within their tolerance."""
+    """Remarks: rules of lesser severity that are not met, and defects within their tolerance."""
     pages: Mapping[str, str]
     """Title → file: the data quality report, Data Docs."""
     findings: str
@@ -51,7 +51,7 @@ def write_quality(
     looked_at = [result for result in judged.results if result.looked_at]
     return Quality(
         verdict=judged.verdict,
-        warnings=tuple(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met"),
+        warnings=tuple(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met" and not r.stops),
         pages={"Data quality": str(page), "Data Docs": str(write_data_docs(judged))},
         findings=judged.offending_parquet,
         drifted=tuple(

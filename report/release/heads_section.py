@@ -82,8 +82,9 @@ def _confusions(scores: HeadScores) -> Markup:
 def _label_bars(scores: HeadScores, baseline: HeadScores | None) -> Markup:
     """F1 of the most frequent labels, and the labels in which the two models differ most."""
     ours, theirs = per_label(scores), per_label(baseline) if baseline is not None else []
-    by_support = sorted(range(len(ours)), key=lambda at: -ours[at].support)[:MOST_LABELS_DRAWN]
-    series = {"shared": [ours[at].f1 for at in by_support]}
+    tested = [at for at in range(len(ours)) if ours[at].support]
+    by_support = sorted(tested, key=lambda at: -ours[at].support)[:MOST_LABELS_DRAWN]
+    series: dict[str, list[float | None]] = {"shared": [ours[at].f1 for at in by_support]}
     if theirs:
         series["baseline"] = [theirs[at].f1 for at in by_support]
     bars = bar_chart(
@@ -96,10 +97,15 @@ def _label_bars(scores: HeadScores, baseline: HeadScores | None) -> Markup:
     )
     if not theirs:
         return grid([bars])
-    apart = sorted(zip(ours, theirs, strict=True), key=lambda pair: -abs(pair[0].f1 - pair[1].f1))
+    apart = [
+        (gap, one, other)
+        for one, other in zip(ours, theirs, strict=True)
+        if (gap := _gap(one, other)) is not None
+    ]
+    apart.sort(key=lambda known: -abs(known[0]))
     rows = [
-        [one.label, one.support, f"{one.f1:.3f}", f"{other.f1:.3f}", f"{one.f1 - other.f1:+.3f}"]
-        for one, other in apart[:MOST_PAIRS]
+        [one.label, one.support, _figure(one.f1), _figure(other.f1), f"{gap:+.3f}"]
+        for gap, one, other in apart[:MOST_PAIRS]
     ]
     headings = ["Label", "Test rows", "F1, shared", "F1, baseline", "Difference"]
     return grid([bars, join(subheading("Labels that differ most"), table(headings, rows, range(1, 5)))])
@@ -113,7 +119,7 @@ def _label_table(scores: HeadScores, baseline: HeadScores | None) -> Markup:
             one.support,
             *_figures(one),
             *_figures(other),
-            f"{one.f1 - other.f1:+.3f}" if other else None,
+            None if (gap := _gap(one, other)) is None else f"{gap:+.3f}",
         ]
         for one, other in zip(per_label(scores), others, strict=True)
     ]
@@ -126,7 +132,17 @@ def _label_table(scores: HeadScores, baseline: HeadScores | None) -> Markup:
 def _figures(label: LabelMetrics | None) -> list[str | None]:
     if label is None:
         return [None] * 3
-    return [f"{value:.3f}" for value in (label.precision, label.recall, label.f1)]
+    return [_figure(value) for value in (label.precision, label.recall, label.f1)]
+
+
+def _figure(value: float | None) -> str | None:
+    """A figure of a label; unknown without test rows, which a table shows as a dash and not as 0."""
+    return None if value is None else f"{value:.3f}"
+
+
+def _gap(one: LabelMetrics, other: LabelMetrics | None) -> float | None:
+    """How much higher the F1 of `one` is; none where one of them is unknown."""
+    return None if other is None or one.f1 is None or other.f1 is None else one.f1 - other.f1
 
 
 def _calibration(scores: HeadScores, fitted: Mapping[str, Any]) -> Markup:

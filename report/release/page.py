@@ -102,9 +102,11 @@ def meaning(outcome: Outcome) -> str:
 
 
 _INTERVALS = (
-    "Both models answer the same test rows. Left: the metric of each model. Right: the difference between "
-    "them. Lines show intervals. A head passes when the whole interval of its difference lies right of the "
-    "margin, and fails when the whole interval lies left of it."
+    "Both models of a line answer the same test rows. Left: the metric of each model. Right: the difference "
+    "between them. Lines show intervals. A head passes when the whole interval of its difference lies right "
+    "of the margin, and fails when the whole interval lies left of it. Beside the majority answer, one "
+    "constant answer to all texts, the margin is 0. Beside a bag of words, TF-IDF with logistic regression, "
+    "a head fails only when the whole interval lies left of 0."
 )
 
 
@@ -145,6 +147,10 @@ def _verdict(verdict: Verdict) -> Markup:
     if open_ones:
         parts.append(subheading("What did not pass"))
         parts.append(table(["Verdict", "What", "Why it did not pass"], map(_reason, open_ones), wide=[2]))
+    if remarked := [finding for finding in verdict.findings if finding.remark]:
+        parts.append(subheading("Remarks"))
+        said = ([finding.subject, finding.remark] for finding in remarked)
+        parts.append(table(["What", "What to know although it does not decide"], said, wide=[1]))
     if passed:
         listed = table(["Verdict", "What", "Why"], map(_reason, passed), wide=[2])
         parts.append(folded(f"Why {len(passed)} checks passed", listed))

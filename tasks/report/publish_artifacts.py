@@ -25,6 +25,7 @@ def publish_artifacts(
     key = name.replace("_", "-")
     lines = [f"# {name}: {verdict.outcome}", ""]
     lines += [f"- {plain(reason)}" for reason in verdict.reasons] or ["Every gate passed."]
+    lines += [f"- Remark: {plain(remark)}" for remark in verdict.remarks]
     lines += ["", "| page | file |", "|---|---|"]
     lines += [f"| {title} | {plain(path)} |" for title, path in pages.items()]
     create_markdown_artifact(

@@ -19,7 +19,7 @@ from model.bundle.answers import decisions, probabilities
 from model.bundle.card import KINDS, METRICS, Card, HeadCard, HeadKind, MetricName, card_from_json
 from model.bundle.errors import CardError
 from model.measure.calibrate import calibrate
-from model.measure.metrics import majority_metric
+from model.measure.majority import majority_metric
 from model.spec import HeadSpec
 from model.train.evaluate import primary_metrics
 from report.verdict_table import figure_text, verdict_rows

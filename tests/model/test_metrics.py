@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from model.bundle.activations import decide, probabilities
 from model.bundle.card import METRICS
 from model.errors import BadInput
+from model.measure.majority import majority_metric
 from model.measure.metrics import (
     confusion_matrix,
     expected_calibration_error,
-    majority_metric,
     metric,
     per_label,
 )

@@ -1,0 +1,237 @@
+"""The references gate: is each head certainly better than the cheapest answer there is?
+
+The other gates compare a model with models of its kind: where all of them learn nothing, all are equal.
+Here each head is held beside one constant answer, which it must certainly beat, and beside TF-IDF with
+logistic regression, than which it must not be certainly worse. Knows arrays and rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from expectations.gates.head_metrics import compare
+from expectations.gates.scores import HeadScores
+from expectations.spec import GateRules
+from expectations.stats.bootstrap import Comparison
+from expectations.stats.power import rows_needed
+from expectations.verdict import Figures, Finding, Outcome, Verdict
+from model.spec import HeadSpec, ReferenceName
+
+Answers = Mapping[str, Mapping[ReferenceName, HeadScores]]
+"""Head → reference → what it answers to the test rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Beside:
+    """One head beside one reference."""
+
+    name: str
+    head: HeadSpec
+    shared: HeadScores
+    reference: HeadScores
+    compared: Comparison
+    figures: Figures
+
+
+def wanted_references(rules: GateRules) -> tuple[ReferenceName, ...]:
+    """The references that are judged, those switched off left out."""
+    asked: tuple[tuple[ReferenceName, str], ...] = (
+        ("majority", rules.references.majority),
+        ("bag_of_words", rules.references.bag_of_words),
+    )
+    return tuple(name for name, mode in asked if mode != "off")
+
+
+def load_reference_answers(path: Path, head: HeadSpec) -> dict[ReferenceName, HeadScores]:
+    """What the references answer for one head, from the file of `python -m model reference`.
+
+    Raises:
+        ValueError: the file's arrays do not fit the head.
+        OSError: the file cannot be read.
+    """
+    found: dict[ReferenceName, HeadScores] = {}
+    with np.load(path, allow_pickle=False) as arrays:
+        names: tuple[ReferenceName, ...] = ("majority", "bag_of_words")
+        for name in names:
+            if f"decisions:{name}" in arrays:
+                found[name] = HeadScores(
+                    kind=head.kind,
+                    labels=head.labels,
+                    targets=arrays["targets"],
+                    decisions=arrays[f"decisions:{name}"],
+                )
+    return found
+
+
+def judge_references(
+    shared: Mapping[str, HeadScores], answers: Answers, rules: GateRules, heads: Mapping[str, HeadSpec]
+) -> list[Verdict]:
+    """One verdict for all references; none where all of them are switched off.
+
+    Args:
+        shared: head → the shared bundle's answers on the test split.
+
+    Raises:
+        ValueError: a reference answered other rows than the shared model.
+    """
+    wanted = wanted_references(rules)
+    if not wanted:
+        return []
+    findings = [
+        _judged(name, head, reference, shared.get(name), answers.get(name, {}).get(reference), rules)
+        for name, head in heads.items()
+        for reference in wanted
+    ]
+    return [Verdict(gate="references", findings=tuple(findings))]
+
+
+def _judged(
+    name: str,
+    head: HeadSpec,
+    reference: ReferenceName,
+    shared: HeadScores | None,
+    other: HeadScores | None,
+    rules: GateRules,
+) -> Finding:
+    subject = f"{name} vs {_called(reference)}"
+    compare_as = "better" if reference == "majority" else "not_worse"
+    figures: Figures = {"metric": head.primary_metric, "compare": compare_as, "margin": 0.0, "n": 0}
+    if shared is None or other is None or not shared.labelled.any():
+        whose = "the shared model" if other is not None else f"the {_called(reference)}"
+        reason = f"no answers of {whose} on labelled test rows; measure the candidate again"
+        return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
+    if not shared.finite:
+        reason = "the shared model gives probabilities that are not finite numbers; it is broken, retrain it"
+        return Finding(subject=subject, outcome="fail", reason=reason, figures=figures)
+    if not np.array_equal(shared.targets, other.targets):
+        raise ValueError(f"{subject}: the two were scored on different rows; measure both on the same split")
+    compared = compare(
+        shared,
+        other,
+        head.primary_metric,
+        confidence=rules.confidence,
+        resamples=rules.resamples,
+        seed=rules.seed,
+    )
+    beside = _Beside(
+        name=name,
+        head=head,
+        shared=shared,
+        reference=other,
+        compared=compared,
+        figures=figures | _figures(compared, int(shared.labelled.sum()), rules),
+    )
+    judge = _beside_majority if reference == "majority" else _beside_bag_of_words
+    return judge(subject, beside, rules)
+
+
+def _called(reference: ReferenceName) -> str:
+    return {"majority": "majority", "bag_of_words": "bag of words"}[reference]
+
+
+def _figures(compared: Comparison, n: int, rules: GateRules) -> Figures:
+    apart = compared.difference
+    return {
+        "shared": compared.shared.value,
+        "baseline": compared.baseline.value,
+        "difference": apart.value,
+        "lower": apart.lower,
+        "upper": apart.upper,
+        "n": n,
+        "confidence": rules.confidence,
+        "shared_lower": compared.shared.lower,
+        "shared_upper": compared.shared.upper,
+        "baseline_lower": compared.baseline.lower,
+        "baseline_upper": compared.baseline.upper,
+    }
+
+
+def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding:
+    """A head must be certainly better than one constant answer."""
+    apart, metric = beside.compared.difference, beside.head.primary_metric
+    constant = f"the majority answer ({_constant(beside.reference)}), {beside.compared.baseline.value:.4f}"
+    seen = f"{metric} is {beside.compared.shared.value:.4f} beside {constant}"
+    at = beside.shared.labelled
+    n, confidence = int(at.sum()), f"{rules.confidence:.0%}"
+    same = np.array_equal(beside.shared.decisions[at], beside.reference.decisions[at])
+    outcome: Outcome
+    if beside.compared.baseline.value >= 1:
+        outcome = "inconclusive"
+        reason = (
+            f"the majority answer is right on all {n:,} test rows, which tell nothing: add rows of others"
+        )
+    elif same:
+        outcome = "fail"
+        reason = f"{seen}: the model gives that answer to every row, it has learned nothing; {_REMEDY}"
+    elif apart.lower > 0:
+        outcome = "pass"
+        reason = f"{seen}: better, surely ({confidence}) by more than {apart.lower:+.4f}"
+    elif apart.upper < 0 or not np.isfinite(apart.lower + apart.upper):
+        outcome = "fail"
+        reason = f"{seen}: surely ({confidence}) worse, by {apart.upper:+.4f} or more; {_REMEDY}"
+    else:
+        outcome = "inconclusive"
+        reason = (
+            f"{seen}: between {apart.lower:+.4f} and {apart.upper:+.4f}, which is not certainly better; "
+            f"{_more_rows(beside, rules)}{_other_metric(metric)}"
+        )
+    return Finding(subject=subject, outcome=outcome, reason=reason, figures=beside.figures)
+
+
+_REMEDY = "look at its labels, its texts and the words that the encoder does not know"
+
+
+def _more_rows(beside: _Beside, rules: GateRules) -> str:
+    apart = beside.compared.difference
+    if apart.value <= 0:
+        return "the model may have learned nothing: look at its labels and texts"
+    n = int(beside.shared.labelled.sum())
+    needed = rows_needed(n, apart.standard_error, apart.value, confidence=rules.confidence, power=rules.power)
+    return f"about {max(needed, n + 1):,} test rows would show it"
+
+
+def _other_metric(metric: str) -> str:
+    if metric == "macro_f1":
+        return ""
+    return "; where one answer is right on most rows, `metric: macro_f1` shows more"
+
+
+def _constant(reference: HeadScores) -> str:
+    """How a constant answer is called; it is the same on every row."""
+    first = reference.decisions[0]
+    if reference.kind == "multiclass":
+        return f"always {reference.labels[int(first)]!r}"
+    chosen = [label for label, on in zip(reference.labels, first, strict=True) if on]
+    if not chosen:
+        return "never a label"
+    if len(chosen) == len(reference.labels):
+        return "always every label"
+    return f"always {chosen[0]!r}" if len(chosen) == 1 else f"always the same {len(chosen)} labels"
+
+
+def _beside_bag_of_words(subject: str, beside: _Beside, rules: GateRules) -> Finding:
+    """A head must not be certainly worse than words that are counted."""
+    apart, confidence = beside.compared.difference, f"{rules.confidence:.0%}"
+    seen = (
+        f"{beside.head.primary_metric} is {beside.compared.shared.value:.4f} beside TF-IDF with logistic "
+        f"regression, {beside.compared.baseline.value:.4f}"
+    )
+    between = f"between {apart.lower:+.4f} and {apart.upper:+.4f}"
+    if not apart.upper >= 0:  # also where it is no number
+        worse = f"surely ({confidence}) worse, by {apart.upper:+.4f} or more"
+        advice = "train longer or with another learning rate, or use an encoder that knows the language"
+        if rules.references.bag_of_words == "fail":
+            reason = f"{seen}: {worse}; {advice}"
+            return Finding(subject=subject, outcome="fail", reason=reason, figures=beside.figures)
+        remark = f"{worse} than a bag of words ({seen}); {advice}"
+    elif apart.value < 0:
+        remark = f"may be worse than a bag of words: {seen}, {between}"
+    else:
+        remark = ""
+    return Finding(
+        subject=subject, outcome="pass", reason=f"{seen}: {between}", figures=beside.figures, remark=remark
+    )
