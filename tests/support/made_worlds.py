@@ -267,6 +267,7 @@ def rare_label_never_found(made: Planted) -> Planted:
 def decomposed(made: Planted) -> Planted:
     """Every word has an accent, and the encoder knows the words decomposed (NFD) only, which no text is after
     merging."""
+
     def accented(word: str) -> str:
         return unicodedata.normalize("NFD", f"{word[0]}é{word[1:]}")
 
