@@ -90,8 +90,8 @@ def _passed(findings: Sequence[FindingFigures]) -> Iterator[str]:
         _, one = min(compared, key=lambda pair: pair[0])
         yield (
             f"Accuracy: every head is within its margin. The nearest to it is {one.subject}, whose "
-            f"{one.metric} differs by {_signed(one.difference.value)}, at worst by {_signed(one.difference.lower)}; its "
-            f"margin is {_signed(-(one.limit or 0.0))}."
+            f"{one.metric} differs by {_signed(one.difference.value)}, at worst by "
+            f"{_signed(one.difference.lower)}; its margin is {_signed(-(one.limit or 0.0))}."
         )
     for one in findings:
         if one.comparison == "ratio" and one.unit == "ms":
