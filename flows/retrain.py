@@ -85,7 +85,8 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
 
     served = {"version": deployed.serving, "url": deployed.url} if deployed and deployed.deployed else {}
     before = f"version {champion.version} {champion.override}".strip() if champion else ""
-    release = Release(registered=registered.facts, deployed=served, champion=before)
+    undone = deployed.reason if deployed and not deployed.deployed else ""
+    release = Release(registered=registered.facts, deployed=served, champion=before, undone=undone)
     pages, rows = write_report(
         run, bundles, measured, verdict, release, quality_pages=quality.pages, suspects=suspects
     )

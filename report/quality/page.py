@@ -68,7 +68,7 @@ def write_quality_page(
     outcome = judged.verdict.outcome
     html = page(
         title,
-        "What was merged, which rules it meets, and what it looks like. Texts are never shown.",
+        _sentence(judged),
         sections,
         outcome=badge(outcome, "data accepted" if outcome == "pass" else "data rejected"),
         facts=[
@@ -82,6 +82,16 @@ def write_quality_page(
     )
     write_bytes(out, html.encode("utf-8"))
     return out
+
+
+def _sentence(judged: DataVerdict) -> str:
+    """What became of the data, and what the page shows."""
+    shown = "Texts are never shown."
+    if judged.verdict.outcome == "pass":
+        return f"The data may be trained on. {shown}"
+    stopping = sum(result.stops for result in judged.results)
+    rules = "1 rule is" if stopping == 1 else f"{stopping} rules are"
+    return f"Nothing is trained: {rules} not met. {shown}"
 
 
 def _worst(results: Sequence[CheckResult]) -> list[CheckResult]:

@@ -33,6 +33,8 @@ class Release:
     """`version`, `url`; empty when nothing was deployed."""
     champion: str = ""
     """What served when it was judged, such as `version 6`; empty when nothing did."""
+    undone: str = ""
+    """Why its deployment was taken back; empty where it was not."""
 
 
 def write_report(
@@ -82,6 +84,7 @@ def write_report(
         registered=release.registered,
         deployed=release.deployed,
         champion=release.champion,
+        undone=release.undone,
         pages={title: os.path.relpath(path, run.reports) for title, path in pages.items()},
         suspects=None if suspects is None else suspects_section(suspects),
     )

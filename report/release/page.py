@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any
 
 from markupsafe import Markup
 
@@ -16,14 +16,15 @@ from expectations.gates.champion import TEST_ROWS
 from expectations.gates.figures import verdict_figures
 from expectations.gates.scores import HeadScores
 from expectations.gates.timings import Timings
-from expectations.verdict import Finding, Outcome, Verdict
+from expectations.verdict import Finding, Verdict
 from model.spec import HeadSpec
 from report.charts.intervals import has_intervals, interval_chart
-from report.page import Section, badge, folded, join, page, paragraph, section, subheading, table
+from report.page import Section, badge, folded, join, page, paragraph, section, table
 from report.release.data_section import data_section
 from report.release.heads_section import head_sections
 from report.release.latency_section import latency_section
 from report.release.training_section import training_section
+from report.release.why_section import Ending, why_section
 from report.verdict_table import COLUMNS, TEXT_COLUMNS, verdict_rows
 
 
@@ -61,6 +62,8 @@ class ReleaseReport:
     """`version`, `url`; empty when nothing was deployed."""
     champion: str = ""
     """What served when it was judged; empty when nothing did."""
+    undone: str = ""
+    """Why its deployment was taken back; empty where it was not."""
     suspects: Section | None = None
     """Labels that look wrong; none where they were not searched for."""
     pages: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +72,9 @@ class ReleaseReport:
 
 def render_release(report: ReleaseReport) -> str:
     """The page as text, to be written as UTF-8."""
+    ending = _ending(report)
     sections = [
+        why_section(ending),
         section("Verdict", _verdict(report.verdict), lead=_how_to_read(report.verdict)),
         section("Heads", _intervals(report.verdict), lead=_INTERVALS),
         *head_sections(report.heads, report.shared, report.baselines, report.calibrations),
@@ -81,7 +86,7 @@ def render_release(report: ReleaseReport) -> str:
     ]
     return page(
         f"{report.name}: release report",
-        meaning(report.verdict.outcome),
+        ending.sentence(),
         sections,
         outcome=report.verdict.outcome,
         facts=list(_facts(report)),
@@ -89,17 +94,15 @@ def render_release(report: ReleaseReport) -> str:
     )
 
 
-def meaning(outcome: Outcome) -> str:
-    """What a verdict means for the version, in a sentence."""
-    match outcome:
-        case "pass":
-            return "Every gate passed. This version may serve."
-        case "fail":
-            return "A gate failed. This version stays a candidate and does not serve."
-        case "inconclusive":
-            return "The evidence is not enough to decide. This version stays a candidate and does not serve."
-        case _:
-            assert_never(outcome)
+def _ending(report: ReleaseReport) -> Ending:
+    registered = report.registered
+    return Ending(
+        verdict=report.verdict,
+        version=f"version {registered['version']}" if registered else "this version",
+        serves=bool(report.deployed),
+        undone=report.undone,
+        champion=report.champion,
+    )
 
 
 _INTERVALS = (
@@ -143,18 +146,8 @@ def _verdict(verdict: Verdict) -> Markup:
     ]
     numeric = [at for at, key in enumerate(COLUMNS) if key not in TEXT_COLUMNS]
     shown = table(list(COLUMNS.values()), rows, numeric, empty="No gate checked anything.")
-    open_ones = [finding for finding in verdict.findings if finding.outcome != "pass"]
     passed = [finding for finding in verdict.findings if finding.outcome == "pass"]
     parts: list[object] = [shown]
-    if not verdict.findings:
-        parts += map(paragraph, verdict.reasons)
-    if open_ones:
-        parts.append(subheading("What did not pass"))
-        parts.append(table(["Verdict", "What", "Why it did not pass"], map(_reason, open_ones), wide=[2]))
-    if remarked := [finding for finding in verdict.findings if finding.remark]:
-        parts.append(subheading("Remarks"))
-        said = ([finding.subject, finding.remark] for finding in remarked)
-        parts.append(table(["What", "What to know although it does not decide"], said, wide=[1]))
     if passed:
         listed = table(["Verdict", "What", "Why"], map(_reason, passed), wide=[2])
         parts.append(folded(f"Why {len(passed)} checks passed", listed))

@@ -20,7 +20,7 @@ from expectations.spec import GateRules
 from expectations.verdict import Finding, Outcome, Verdict, combine
 from model.spec import HeadSpec
 from report.page import badge
-from report.release.page import ReleaseReport, meaning, render_release
+from report.release.page import ReleaseReport, render_release
 
 NASTY = '<img src=x onerror="alert(1)">&"'
 RULES = GateRules(resamples=200)
@@ -261,9 +261,72 @@ def test_figures_that_are_not_finite_do_not_break_the_page() -> None:
 
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
-def test_every_outcome_has_a_meaning_and_a_tone(outcome: Outcome) -> None:
-    assert meaning(outcome).endswith(".")
+def test_every_outcome_has_a_tone(outcome: Outcome) -> None:
     assert "neutral" not in badge(outcome)
+
+
+FAILS = Finding(subject="topic vs majority", outcome="fail", reason="topic learned nothing")
+OPEN = Finding(subject="mood", outcome="inconclusive", reason="mood has too few rows")
+PASSES = Finding(subject="threads", outcome="pass", reason="timed as declared", remark="a word to the wise")
+
+
+@pytest.mark.parametrize(
+    ("known", "sentence", "first"),
+    [
+        (
+            {"verdict": Verdict(gate="release", findings=(PASSES, OPEN, FAILS)), "champion": "version 2"},
+            "Version 3 does not ship: of 3 checks 1 failed and 1 could not be decided. "
+            "Version 2 goes on serving.",
+            ["topic learned nothing", "mood has too few rows", "a word to the wise"],
+        ),
+        (
+            {"verdict": Verdict(gate="release", findings=(PASSES, OPEN))},
+            "Version 3 does not ship: of 2 checks 1 could not be decided. Nothing serves.",
+            ["mood has too few rows"],
+        ),
+        (
+            {"verdict": Verdict(gate="release", findings=(PASSES,)), "deployed": {"version": 3, "url": "u"}},
+            "Version 3 serves: it passed its one check.",
+            ["a word to the wise"],
+        ),
+        (
+            {
+                "verdict": Verdict(gate="release", findings=(PASSES,)),
+                "undone": "the endpoint answered otherwise.",
+                "champion": "version 2",
+            },
+            "Version 3 passed every check, but its deployment was taken back: the endpoint answered "
+            "otherwise. Version 2 goes on serving.",
+            ["the endpoint answered otherwise."],
+        ),
+        (
+            {"verdict": Verdict(gate="release", findings=())},
+            "Version 3 does not ship: nothing was checked. Nothing serves.",
+            ["the release gate looked at nothing"],
+        ),
+    ],
+    ids=["failed", "inconclusive", "deployed", "undone", "unchecked"],
+)
+def test_why_it_ships_or_not_stands_first(known: dict[str, Any], sentence: str, first: list[str]) -> None:
+    given = ReleaseReport(
+        **{"name": "toy", "run": "r", "created": "now", "heads": {}, "shared": {}}
+        | {"registered": {"version": 3}}
+        | known
+    )
+    page = render_release(given)
+    opening = page[page.index("<h1>") : page.index('<section id="verdict">')]
+    assert sentence in opening
+    assert [words for words in first if words not in opening] == []
+    places = [opening.index(words) for words in first]
+    assert places == sorted(places)
+
+
+def test_a_pass_says_what_came_nearest_to_its_limit() -> None:
+    given = replace(report(), registered={"version": 3}, deployed={"version": 3, "url": "u"})
+    page = render_release(replace(given, verdict=judge_latency(given.timings, RULES, list(given.heads))))
+    opening = page[page.index('<section id="why-it-ships">') : page.index('<section id="verdict">')]
+    assert "the budget is 1,000 ms" in opening
+    assert "times as long, at most 0.8 times is allowed" in opening
 
 
 def test_a_page_of_nine_heads_stays_small() -> None:

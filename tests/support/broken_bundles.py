@@ -39,6 +39,20 @@ def broken_copy(bundle: Path, out: Path, change: Change) -> Path:
     model = onnx.load(out / MODEL)
     change(model)
     (out / MODEL).write_bytes(model.SerializeToString())
+    return _sealed(out)
+
+
+def with_thresholds(bundle: Path, out: Path, head: str, threshold: float) -> Path:
+    """Copy a bundle to `out` with one threshold for all labels of a multilabel head."""
+    shutil.copytree(bundle, out)
+    card = json.loads((out / CARD).read_bytes())
+    card["heads"][head]["thresholds"] = [threshold] * len(card["heads"][head]["labels"])
+    (out / CARD).write_text(json.dumps(card), encoding="utf-8")
+    return _sealed(out)
+
+
+def _sealed(out: Path) -> Path:
+    """The bundle with a golden set and a manifest that fit it."""
     card = card_from_json(json.loads((out / CARD).read_bytes()), where=CARD)
     made = Bundle.from_parts(out / MODEL, (out / TOKENIZER).read_bytes(), card)
     golden = json.loads((out / GOLDEN).read_bytes())

@@ -1,0 +1,110 @@
+"""The first lines of a release page: what became of the version, and why.
+
+Does not know how a verdict came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from expectations.gates.figures import FindingFigures, verdict_figures
+from expectations.verdict import Finding, Verdict
+from report.page import Section, badge, join, paragraph, section, subheading, table
+from report.verdict_table import figure_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What became of a version."""
+
+    verdict: Verdict
+    version: str
+    """`version 3`; `this version` where nothing was registered."""
+    serves: bool
+    """Whether it was deployed."""
+    undone: str
+    """Why its deployment was taken back; empty where it was not."""
+    champion: str
+    """What served when it was judged; empty when nothing did."""
+
+    @property
+    def open_ones(self) -> list[Finding]:
+        """What did not pass: failures first, each kind in the order in which it was looked at."""
+        return [
+            finding
+            for outcome in ("fail", "inconclusive")
+            for finding in self.verdict.findings
+            if finding.outcome == outcome
+        ]
+
+    def sentence(self) -> str:
+        """What became of the version, in one sentence or two."""
+        version, checks = self.version[:1].upper() + self.version[1:], len(self.verdict.findings)
+        every = "its one check" if checks == 1 else f"all {checks} checks"
+        stays = f"{self.champion[:1].upper() + self.champion[1:]} goes on serving." if self.champion else ""
+        stays = stays or "Nothing serves."
+        if self.undone:
+            return f"{version} passed every check, but its deployment was taken back: {self.undone} {stays}"
+        if self.serves:
+            return f"{version} serves: it passed {every}."
+        if self.verdict.outcome == "pass":
+            return f"{version} passed {every} and may serve."
+        if not checks:
+            return f"{version} does not ship: nothing was checked. {stays}"
+        outcomes = [finding.outcome for finding in self.open_ones]
+        failed, undecided = outcomes.count("fail"), outcomes.count("inconclusive")
+        parts = [f"{failed} failed"] if failed else []
+        parts += [f"{undecided} could not be decided"] if undecided else []
+        return f"{version} does not ship: of {checks} checks {' and '.join(parts)}. {stays}"
+
+
+def why_section(ending: Ending) -> Section:
+    """Why it ships, or why not and what to do about it; then what to know besides."""
+    if ending.undone:
+        body: object = paragraph(ending.undone)
+    elif not ending.verdict.findings:
+        body = join(*map(paragraph, ending.verdict.reasons))
+    elif ending.open_ones:
+        rows = [[badge(one.outcome), one.subject, one.reason] for one in ending.open_ones]
+        body = table(["Verdict", "What", "What was seen, and what to do"], rows, wide=[2])
+    else:
+        body = join(*map(paragraph, _passed(verdict_figures(ending.verdict))))
+    parts = [body]
+    if remarked := [finding for finding in ending.verdict.findings if finding.remark]:
+        parts.append(subheading("Remarks"))
+        said = ([finding.subject, finding.remark] for finding in remarked)
+        parts.append(table(["What", "What to know although it does not decide"], said, wide=[1]))
+    ships = ending.verdict.outcome == "pass" and not ending.undone
+    return section("Why it ships" if ships else "Why it does not ship", join(*parts))
+
+
+def _passed(findings: Sequence[FindingFigures]) -> Iterator[str]:
+    """The checks that came nearest to their limits: one sentence for accuracy, time and memory each."""
+    compared = [
+        (one.difference.lower + one.limit, one)
+        for one in findings
+        if one.comparison == "difference" and one.difference.lower is not None and one.limit is not None
+    ]
+    if compared:
+        _, one = min(compared, key=lambda pair: pair[0])
+        yield (
+            f"Accuracy: every head is within its margin. The nearest to it is {one.subject}, whose "
+            f"{one.metric} differs by {_signed(one.difference.value)}, at worst by "
+            f"{_signed(one.difference.lower)}; its margin is {_signed(-(one.limit or 0.0))}."
+        )
+    for one in findings:
+        if one.comparison == "ratio" and one.unit == "ms":
+            yield (
+                f"Time: {one.subject}, it takes {one.difference.value or 0.0:.2f} times as long, at most "
+                f"{one.limit:g} times is allowed."
+            )
+        if one.comparison == "budget" and one.difference.upper is not None:
+            yield (
+                f"Time: {one.subject} is at most {figure_text(one.difference.upper, one.unit)}, the budget "
+                f"is {one.limit:,g} {one.unit}."
+            )
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3f}"
