@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -72,7 +73,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     # The folder, not the page: the page of the first judgement stays beside it.
     log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
     publish_artifacts(name, verdict, rows, pages)
-    known = {"rows": tuple(rows), "registered": found.registered.facts, "pages": pages}
+    known: dict[str, Any] = {"rows": tuple(rows), "registered": found.registered.facts, "pages": pages}
     seconds = time.monotonic() - began_s
     if deployed is None:
         ended = Outcome(stage="model_rejected", name=name, seconds=seconds, reasons=verdict.reasons, **known)

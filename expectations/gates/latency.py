@@ -8,7 +8,7 @@ Knows timings and rules; does not know processes or bundles.
   (`expectations.stats.block_ratio`). Other work lengthens wall time by chance; it hardly touches processor
   time, which in turn does not see a bundle wait. So where wall time is disturbed, processor time passes
   a bundle only together with the processor time of the thread that asks (a graph that uses one
-  thread of two) and with the shortest wall time of each block (one that waits).
+  thread of two) and with the wall time where it was disturbed least (one that waits).
 - The *p95 budget* is decided by exact bounds (`expectations.gates.limits`), always in wall time.
 
 Timings that decide nothing are added to and judged again, at most `GateRules.latency_looks` times.
@@ -23,9 +23,9 @@ from typing import Literal
 import numpy as np
 
 from expectations.gates.limits import BROKEN, budget_figures, decide_limit, judge_p95, look_confidence, usable
-from expectations.gates.timings import Clock, Timings
+from expectations.gates.timings import Clock, Floats, Timings
 from expectations.spec import GateRules
-from expectations.stats.block_ratio import block_ratio
+from expectations.stats.block_ratio import block_ratio, undisturbed_ratio
 from expectations.stats.paired import Interval
 from expectations.stats.quantiles import quantile_bounds
 from expectations.verdict import Figures, Finding, Outcome, Verdict
@@ -34,8 +34,6 @@ MIN_BLOCKS = 10
 """Fewest blocks that a bootstrap over blocks can say anything from."""
 Basis = Literal["wall", "processor"]
 """Which clock decides."""
-AGREEING: tuple[Clock, ...] = ("processor", "caller", "floor")
-"""Clocks that must all be within the limit where wall time was disturbed."""
 CONTROL_REACH = 3
 """The control's bounds must lie within so many times its tolerance of 1."""
 
@@ -233,6 +231,23 @@ class _Ratios:
         figures |= {"difference": ratio.value, "lower": ratio.lower, "upper": ratio.upper}
         return ratio
 
+    def undisturbed(self, others: Sequence[str]) -> Interval:
+        """The ratio of wall times where they were disturbed least; only where `of` gives a ratio by every
+        clock."""
+        names = ("shared", *others)
+        return undisturbed_ratio(
+            np.stack([self._known(self.timings.block_times(name, "processor")) for name in names]),
+            np.stack([self._known(self.timings.block_stretches(name)) for name in names]),
+            confidence=self.confidence,
+            resamples=self.rules.resamples,
+            seed=self.rules.seed,
+        )
+
+    @staticmethod
+    def _known(times: Floats | None) -> Floats:
+        assert times is not None, "asked for before it was known to be measured"
+        return times
+
 
 def _by_wall(ratios: _Ratios, others: Sequence[str], limit: float, figures: Figures) -> tuple[Outcome, str]:
     """Outcome and what was seen, by the wall time of a quiet machine."""
@@ -247,26 +262,24 @@ def _by_processor(
 ) -> tuple[Outcome, str]:
     """Outcome and what was seen, where other work disturbed the wall time.
 
-    A pass needs every clock of `AGREEING` within the limit, and wall time not beyond it for certain. A
-    failure needs the processor time beyond it for certain and the shortest wall time too.
+    A pass needs the processor time of all threads, that of the thread that asks and the wall time where it
+    was disturbed least within the limit, and the whole wall time not beyond it for certain. A failure
+    needs the processor time and the least disturbed wall time beyond it for certain.
     """
-    wall = ratios.of(others, "wall")
-    found: dict[Clock, Interval] = {}
-    for clock in AGREEING:
-        one = ratios.of(others, clock, figures if clock == "processor" else None)
+    wall, caller = ratios.of(others, "wall"), ratios.of(others, "caller")
+    processor = ratios.of(others, "processor", figures)
+    for one in (wall, caller, processor):
         if isinstance(one, _Broken):
             return one.outcome, one.reason
-        found[clock] = one
-    if isinstance(wall, _Broken):
-        return wall.outcome, wall.reason
-    processor, caller, floor = (found[clock] for clock in AGREEING)
+    assert isinstance(wall, Interval) and isinstance(caller, Interval) and isinstance(processor, Interval)
+    least = ratios.undisturbed(others)
     seen = (
         f"takes {_shown(processor)} of the processor time (of the thread that asks {_shown(caller)}, of the "
-        f"shortest time {_shown(floor)}, of the disturbed time {_shown(wall)})"
+        f"wall time where least disturbed {_shown(least)}, of all of it {_shown(wall)})"
     )
-    if wall.lower <= limit and all(one.upper <= limit for one in found.values()):
+    if wall.lower <= limit and all(one.upper <= limit for one in (processor, caller, least)):
         return "pass", seen
-    return ("fail" if processor.lower > limit and floor.lower > limit else "inconclusive"), seen
+    return ("fail" if processor.lower > limit and least.lower > limit else "inconclusive"), seen
 
 
 def _shown(ratio: Interval) -> str:

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from model.measure.machine import crowded
 
 Floats = NDArray[np.float64]
-Clock = Literal["wall", "processor", "caller", "floor"]
-"""What a bundle's time in a block is: the median wall time of its requests; of their processor time, of all
-threads or of the thread that asks; or the shortest wall time, which other work lengthens least (Chen & Revels
-2016, Robust benchmarking in noisy environments)."""
+Clock = Literal["wall", "processor", "caller"]
+"""What a bundle's time in a block is: the median wall time of its requests, or of their processor time, of
+all threads or of the thread that asks."""
 
 COLUMNS = ("block", "bundle", "text", "total_ms")
 """Columns without which nothing can be judged."""
@@ -91,7 +90,7 @@ class Timings:
         was not measured. A median, so that one preemption of the process does not speak for a block; the tail
         is what the p95 rule looks at."""
         match clock:
-            case "wall" | "floor":
+            case "wall":
                 column: Floats | None = self.total_ms
             case "processor":
                 column = self.cpu_ms
@@ -101,9 +100,18 @@ class Timings:
                 assert_never(clock)
         if column is None:
             return None
-        at, of_block = self.bundle == bundle, np.min if clock == "floor" else np.median
+        at = self.bundle == bundle
         blocks, values = self.block[at], column[at]
-        return np.array([of_block(values[blocks == one]) for one in np.unique(blocks)], dtype=np.float64)
+        return np.array([np.median(values[blocks == one]) for one in np.unique(blocks)], dtype=np.float64)
+
+    def block_stretches(self, bundle: str) -> Floats | None:
+        """`(B,)` wall time over processor time of the request of each block that was disturbed least; none
+        where processor time was not measured. Unlike wall time it does not depend on the texts."""
+        if self.cpu_ms is None:
+            return None
+        at = self.bundle == bundle
+        blocks, stretches = self.block[at], self.total_ms[at] / self.cpu_ms[at]
+        return np.array([stretches[blocks == one].min() for one in np.unique(blocks)], dtype=np.float64)
 
 
 def timings_from_json(raw: Mapping[str, Any]) -> Timings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -31,10 +32,12 @@ def time_bundles(bundles: Mapping[str, BundleRef], run: Run, gates: GateRules) -
 
     with Step("time bundles", unit="requests") as step:
         return latency.time_bundles(
-            bundles,
-            run,
+            {label: Path(bundle.path) for label, bundle in bundles.items()},
             step,
             latency.TimingPlan(
+                texts=run.rows / "test.texts.jsonl",
+                out=run.folder / "evidence" / "timing.json",
+                log=run.logs / "time.log",
                 requests=gates.latency_requests,
                 threads=gates.latency_threads,
                 seed=gates.seed,
