@@ -1,10 +1,10 @@
 """Beside a process that keeps one core busy: are sound bundles decided, and do slow ones stay out?
 
 Every case is a whole judgement of the latency gate on bundles of two heads, each timed in a process of its
-own at two threads, with looks and clocks as in a release. Sound: the bundle against itself in the place of two
-baselines and of the champion (true ratios 0.5 and 1.0, limits 0.8 and 1.25). Slow: a copy that takes 1.3
-times the limit against the baselines. The former rule, wall time and one look, is applied to the first
-look of the same timings. The wait for a quiet machine is left out: the load is steady.
+own at two threads, with looks and clocks as in a release. Sound: the bundle against itself in the place of
+two baselines and of the champion (true ratios 0.5 and 1.0, limits 0.8 and 1.25). Slow: a copy that takes 1.3
+times the limit against the baselines. The former rule, wall time and one look, is applied to the first look
+of the same timings. The wait for a quiet machine is left out: the load is steady.
 """
 
 from __future__ import annotations

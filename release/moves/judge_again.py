@@ -72,7 +72,8 @@ def find_judgeable(home: Home, name: str, spec: RegistrySpec, version: int) -> J
         logs=home.logs / run_id,
         reports=home.reports / run_id,
     )
-    run.folder.mkdir(parents=True)
+    for folder in (run.folder, run.reports):
+        folder.mkdir(parents=True)
     registered = RegisteredVersion(
         name=judged.name,
         version=version,
