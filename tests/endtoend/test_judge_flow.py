@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, prefect_harness: None) -> It
     folder = tmp_path_factory.mktemp("project")
     make_tiny_backbone(folder / "encoder")
     _write_data(folder)
-    config = _project(folder, gates={"latency_requests": 20, "latency_looks": 1, "quiet_wait_s": 0})
+    config = _project(folder, gates={"latency_requests": 20, "latency_looks": 1})
     state, outcome = run(config)
     assert (state, outcome.stage) == ("Rejected", "model_rejected"), outcome.reasons
     assert any("20 requests were timed" in reason for reason in outcome.reasons), outcome.reasons
