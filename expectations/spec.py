@@ -262,9 +262,18 @@ class GateRules:
     control_tolerance: Annotated[float, Range(ge=0, lt=1)] = 0.05
     """How far the A/A control (the shared bundle timed against a second process of itself) may be off 1.0
     for certain before the machine counts as too noisy. Two processes of one program differ by a few
-    percent through memory layout alone, and no number of requests averages that away."""
+    percent through memory layout alone, and no number of requests averages that away. Its bounds must also
+    lie within three times that of 1: a control that says "between 0.93 and 1.45" says nothing."""
     latency_requests: Annotated[int, Range(ge=20)] = 200
-    """Timed requests a bundle. At least 59 are needed for a 95% bound on p95 (0.95^59 < 0.05)."""
+    """Timed requests a bundle at each look. The bound on p95 needs 72 at the first look (97.5%: 0.95^72 <
+    0.025), 59 where `latency_looks` is 1."""
+    latency_looks: Annotated[int, Range(ge=1, le=10)] = 4
+    """How often the bundles are timed, each time with `latency_requests` more, until the timings decide; and
+    how often the endpoint is, where a busy machine kept its timings from deciding. Each look has
+    its share of the error that `confidence` allows, so that looking again makes no pass by luck."""
+    quiet_wait_s: Annotated[float, Range(ge=0, le=86400)] = 60.0
+    """Longest wait for a quiet machine, in seconds, over all looks: until others leave `latency_threads`
+    cores free. Afterwards it is timed beside the other work. 0: no wait."""
     latency_threads: Annotated[int, Range(ge=1)] = 2
     """CPU threads of the bundle while it is timed; serve with the same number."""
     http_requests: Annotated[int, Range(ge=20)] = 150

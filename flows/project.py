@@ -17,7 +17,7 @@ from flows.config.schema import Project
 from flows.ending import final_state
 from flows.outcome import Outcome, Stage
 from flows.prefect_runs import log_to_prefect, mark_flow_run
-from flows.state_folder import config_home, prepare
+from flows.state_folder import config_home, existing_home, prepare
 from model.spec import HeadSpec
 from release.home import Home
 
@@ -54,6 +54,19 @@ class OpenProject:
         """The final state of the flow. `known` are fields of `flows.outcome.Outcome`."""
         seconds = time.monotonic() - self.started_s
         return final_state(Outcome(stage=stage, name=self.project.name, seconds=seconds, **known))
+
+
+def open_home(home: Path | None, name: str) -> Home:
+    """As `open_project`, for a flow that has a project's name and no configuration.
+
+    Raises:
+        flows.state_folder.NoHome: no state folder knows the project.
+    """
+    folder = existing_home(home, name)
+    prepare(folder, on_console=False)
+    log_to_prefect()
+    mark_flow_run()
+    return Home(folder)
 
 
 def open_project(config: Path, home: Path | None = None, backbone: str | None = None) -> OpenProject:

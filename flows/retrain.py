@@ -6,31 +6,27 @@ Order only: each line is a task. A gate that does not pass is a value that ends 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from expectations.gates.usefulness.references import wanted_references
 from flows.baselines import fit_baselines
 from flows.label_check import search_labels
+from flows.measure import measure
 from flows.prefect_runs import close_flow_runs
-from flows.project import OpenProject, open_project
+from flows.project import open_project
 from flows.teachers import teachers
-from model.references import BundleRef, Measured, Run
 from release.registry.candidate import candidate_of
+from release.saved_settings import Settings
 from release.targets.deploy import refuse_impossible
 from report.release.gather import Release
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
-from tasks.judge.answer_cheaply import answer_cheaply
 from tasks.judge.decide import decide
 from tasks.judge.find_champion import find_champion
-from tasks.judge.score import score
-from tasks.judge.time_bundles import time_bundles
-from tasks.judge.time_http import time_http
+from tasks.judge.keep_evidence import keep_evidence
 from tasks.release.deploy import deploy
 from tasks.release.log_pages import log_pages
 from tasks.release.promote import promote
@@ -74,7 +70,9 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     if champion is not None:
         bundles["champion"] = champion.bundle
 
-    measured = _measure(opened, run, bundles)
+    measured = measure(run, bundles, project.gates, project.deploy)
+    settings = Settings(registry=project.registry, deploy=project.deploy)
+    keep_evidence(state, run, bundles, settings, dataset=data.path, pages=quality.pages)
     verdict = decide(run.heads, measured, project.gates, champion=champion, dataset=data.path)
     candidate = candidate_of(run, shared, verdict, dataset=data.path, measured=measured, gates=project.gates)
     registered = register(state, name, project.registry, candidate)
@@ -99,15 +97,3 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     if not deployed.deployed:
         return opened.ended("deployment_undone", reasons=(deployed.reason,), **known)
     return opened.ended("deployed", deployed=served, **known)
-
-
-def _measure(opened: OpenProject, run: Run, bundles: Mapping[str, BundleRef]) -> Measured:
-    """Scores of every bundle and answers of the cheap references, then the latency of all bundles and of the
-    shared one through HTTP, one after another on a quiet machine."""
-    gates = opened.project.gates
-    scores = {label: score(label, bundle, run, gates.latency_threads) for label, bundle in bundles.items()}
-    wanted = wanted_references(gates)
-    references = {head: answer_cheaply(head, run, wanted) for head in run.heads} if wanted else {}
-    timing = time_bundles(bundles, run, gates)
-    http = time_http(bundles["shared"], run, gates, opened.project.deploy)
-    return Measured(scores=scores, timing=timing, http=http, references=references)

@@ -45,7 +45,7 @@ def existing_home(home: Path | None, name: str | None) -> Path:
     else:
         places = [Path(FOLDER), Path("configs") / FOLDER]
     for place in places:
-        if place.is_dir() and (name is None or (Home(place.resolve()).root / "releases" / name).is_dir()):
+        if place.is_dir() and (name is None or _knows(place, name)):
             return place.resolve()
     looked = ", ".join(str(place) for place in places)
     if name is None:
@@ -56,6 +56,11 @@ def existing_home(home: Path | None, name: str | None) -> Path:
         f"nothing was ever deployed as {name!r} (looked at {looked}); check the name, give the state folder "
         f"with --home, or run `headgate retrain CONFIG` first"
     )
+
+
+def _knows(place: Path, name: str) -> bool:
+    """Whether something was deployed as `name` in a state folder, or registered there."""
+    return (place / "releases" / name).is_dir() or (place / "projects" / f"{name}.json").is_file()
 
 
 def prepare(home: Path, *, on_console: bool) -> None:

@@ -39,6 +39,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         *("model_named", "version_registered", "version_tagged", "judgement_logged", "run_closed"),
         *("registration_journalled", "pages_logged"),
     ),
+    "judge": ("judgement_kept", "verdict_tagged", "verdict_replaced"),
     "promote": ("promotion_begun", "version_copied", "staged", "manifest_logged", "release_logged"),
     # promoting, rolling back, restoring
     "move": (

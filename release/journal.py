@@ -19,6 +19,7 @@ from model.files import append_line
 
 Event = Literal[
     "registered",
+    "judged again",
     "promotion begun",
     "promoted",
     "promotion refused",

@@ -35,6 +35,13 @@ def save_settings(home: Home, name: str, settings: Settings) -> None:
     write_bytes(home.projects / f"{name}.json", text.encode(), mode=0o600)
 
 
+def save_first_settings(home: Home, name: str, settings: Settings) -> None:
+    """Keep the settings of project `name` unless some are kept: of a candidate that was registered before
+    anything was deployed."""
+    if not (home.projects / f"{name}.json").exists():
+        save_settings(home, name, settings)
+
+
 def load_settings(home: Home, name: str) -> Settings:
     """The settings of project `name`; the defaults where it was never deployed.
 

@@ -34,6 +34,16 @@ def resident_bytes(pid: int | None) -> int:
         return 0
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process and its children so far, in seconds; of one that ended, none."""
+    try:
+        process = psutil.Process(pid)
+        used = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    except psutil.Error:
+        return 0.0
+    return float(sum(times.user + times.system for times in used))
+
+
 def peak_resident_mib(pid: int) -> float:
     """Sum of the peak resident sets of a process and its children, in MiB.
 

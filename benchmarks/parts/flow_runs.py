@@ -63,6 +63,7 @@ def tiny_config(folder: Path) -> Path:
         "gates": {
             "latency_threads": 1,
             "latency_requests": 100,
+            "quiet_wait_s": 0,
             "http_requests": 60,
             "http_rate_per_s": 60,
             "max_single_head_ratio": 20,

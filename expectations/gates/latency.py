@@ -2,27 +2,40 @@
 
 Knows timings and rules; does not know processes or bundles.
 
-- The *ratio* to the sum of the baselines, called one after another, is decided by its interval from a
-  bootstrap of whole blocks, since requests near each other in time are alike.
-- The *p95 budget* is decided by exact bounds (`expectations.gates.limits`).
-- The *A/A control*, the shared bundle against a second process of itself, must have a ratio of 1.
+- The *A/A control*, the shared bundle against a second process of itself, must have a ratio of 1. It chooses
+  the clock: wall time where the machine was quiet, processor time where other work disturbed it.
+- The *ratio* to the sum of the baselines, called one after another, is decided by its interval
+  (`expectations.stats.block_ratio`). Other work lengthens wall time by chance; it hardly touches processor
+  time, which in turn does not see a bundle wait. So where wall time is disturbed, processor time passes
+  a bundle only together with the processor time of the thread that asks (a graph that uses one
+  thread of two) and with the wall time where it was disturbed least (one that waits).
+- The *p95 budget* is decided by exact bounds (`expectations.gates.limits`), always in wall time.
+
+Timings that decide nothing are added to and judged again, at most `GateRules.latency_looks` times.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from expectations.gates.limits import BROKEN, budget_figures, decide_limit, judge_p95, usable
-from expectations.gates.timings import Timings
+from expectations.gates.limits import BROKEN, budget_figures, decide_limit, judge_p95, look_confidence, usable
+from expectations.gates.timings import Clock, Floats, Timings
 from expectations.spec import GateRules
-from expectations.stats.bootstrap import Floats, bca_interval, resample_weights
+from expectations.stats.block_ratio import block_ratio, undisturbed_ratio
 from expectations.stats.paired import Interval
+from expectations.stats.quantiles import quantile_bounds
 from expectations.verdict import Figures, Finding, Outcome, Verdict
 
 MIN_BLOCKS = 10
 """Fewest blocks that a bootstrap over blocks can say anything from."""
+Basis = Literal["wall", "processor"]
+"""Which clock decides."""
+CONTROL_REACH = 3
+"""The control's bounds must lie within so many times its tolerance of 1."""
 
 
 def judge_latency(
@@ -36,15 +49,17 @@ def judge_latency(
     """
     baselines = [f"baseline:{head}" for head in heads]
     limit = rules.max_latency_ratio if len(baselines) > 1 else rules.max_single_head_ratio
+    ratios = _Ratios(timings=timings, rules=rules, confidence=look_confidence(rules, timings.looks))
+    control, basis = _control(ratios)
     findings = [
         _threads(timings, rules),
-        _control(timings, rules),
-        _ratio("latency vs baselines", timings, baselines, limit, rules),
+        control,
+        _ratio("latency vs baselines", ratios, baselines, limit, basis),
     ]
     if "champion" in timings.bundles:
         limit = rules.max_champion_latency_ratio
-        findings.append(_ratio("latency vs champion", timings, ["champion"], limit, rules))
-    findings.append(_budget(timings, rules))
+        findings.append(_ratio("latency vs champion", ratios, ["champion"], limit, basis))
+    findings.append(_budget(ratios))
     if digests is not None:
         findings.append(_bytes(timings, digests))
     return Verdict(gate="latency", findings=tuple(findings))
@@ -74,83 +89,199 @@ def _bytes(timings: Timings, digests: Mapping[str, str]) -> Finding:
     )
 
 
-def _control(timings: Timings, rules: GateRules) -> Finding:
-    """The shared bundle against a second process of itself."""
-    tolerance, figures, subject = rules.control_tolerance, Figures(), "A/A control"
-    ratio = _measure(timings, ["control"], rules, figures)
-    figures |= {"compare": "control", "tolerance": tolerance}
-    if not isinstance(ratio, Interval):
-        return Finding(subject=subject, outcome=ratio[0], reason=ratio[1], figures=figures)
-    seen = f"the shared bundle takes {_shown(ratio)} of the time of a second process of itself"
-    # 1.0 must lie in the interval or within the tolerance of it: see `GateRules.control_tolerance`.
-    if ratio.lower <= 1 + tolerance and ratio.upper >= 1 / (1 + tolerance):
-        return Finding(subject=subject, outcome="pass", reason=seen, figures=figures)
-    reason = f"{seen}, expected 1: machine too noisy; time again when it is quiet"
-    return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
+def _control(ratios: _Ratios) -> tuple[Finding, Basis]:
+    """The shared bundle against a second process of itself, and which clock it leaves to decide by.
+
+    The clock is chosen before any ratio is looked at, so that a candidate has one chance and not two.
+    """
+    tolerance, subject = ratios.rules.control_tolerance, "A/A control"
+    figures: Figures = {}
+    wall = ratios.of(["control"], "wall", figures)
+    figures |= {"compare": "control", "tolerance": tolerance, "looks": ratios.timings.looks}
+    if isinstance(wall, _Broken):
+        return Finding(subject=subject, outcome=wall.outcome, reason=wall.reason, figures=figures), "wall"
+    seen = f"the shared bundle takes {_shown(wall)} of the time of a second process of itself"
+    if _is_one(wall, tolerance):
+        return Finding(subject=subject, outcome="pass", reason=seen, figures=figures), "wall"
+    reach = CONTROL_REACH * tolerance
+    wanted = f"expected 1, with bounds within {1 / (1 + reach):.2f} and {1 + reach:.2f}"
+    processor = ratios.of(["control"], "processor")
+    if isinstance(processor, _Broken):
+        reason = f"{seen}, {wanted}: machine too noisy; time again when it is quiet"
+        return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures), "wall"
+    seen += f", of its processor time {_shown(processor)}"
+    if _is_one(processor, tolerance):
+        figures |= {"metric": "median processor ms", "difference": processor.value}
+        figures |= {"lower": processor.lower, "upper": processor.upper}
+        reason = f"{seen}: other work disturbed the wall time, processor time decides"
+        return Finding(subject=subject, outcome="pass", reason=reason, figures=figures), "processor"
+    reason = f"{seen}, {wanted}: machine too noisy; time again when it is quiet: `headgate judge`"
+    return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures), "wall"
 
 
-def _ratio(subject: str, timings: Timings, others: Sequence[str], limit: float, rules: GateRules) -> Finding:
+def _is_one(ratio: Interval, tolerance: float) -> bool:
+    """Whether 1 lies in the bounds or within the tolerance of them (see `GateRules.control_tolerance`), and
+    they are narrow enough to say so."""
+    near = ratio.lower <= 1 + tolerance and ratio.upper >= 1 / (1 + tolerance)
+    reach = CONTROL_REACH * tolerance
+    return near and ratio.lower >= 1 / (1 + reach) and ratio.upper <= 1 + reach
+
+
+def _ratio(subject: str, ratios: _Ratios, others: Sequence[str], limit: float, basis: Basis) -> Finding:
     """Latency of the shared bundle over the sum of the others', passed by the upper bound."""
     figures: Figures = {"limit": limit}
-    ratio = _measure(timings, others, rules, figures)
-    if not isinstance(ratio, Interval):
-        return Finding(subject=subject, outcome=ratio[0], reason=ratio[1], figures=figures)
     whose = others[0] if len(others) == 1 else f"{len(others)} baselines one after another"
-    seen = f"takes {_shown(ratio)} of the time of {whose}, expected at most {limit:g}"
-    outcome = decide_limit(ratio.lower, ratio.upper, limit)
-    if outcome == "fail":
-        seen += "; sharing does not pay: use a smaller encoder or cut layers"
-    elif outcome == "inconclusive":
-        seen += "; the interval holds both sides of it: raise `gates.latency_requests`"
+    decide = _by_wall if basis == "wall" else _by_processor
+    outcome, seen = decide(ratios, others, limit, figures)
+    if seen.startswith("takes"):
+        seen = f"{seen} of {whose}, expected at most {limit:g}"
+        if outcome == "fail":
+            seen += "; sharing does not pay: use a smaller encoder or cut layers"
+        elif outcome == "inconclusive":
+            seen += "; that holds both sides of it: raise `gates.latency_requests`, or `headgate judge`"
     return Finding(subject=subject, outcome=outcome, reason=seen, figures=figures)
 
 
-def _measure(
-    timings: Timings, others: Sequence[str], rules: GateRules, figures: Figures
-) -> Interval | tuple[Outcome, str]:
-    """The ratio with its bounds, or why there is none. What was seen goes into `figures`."""
-    figures |= {"metric": "median ms", "compare": "ratio", "unit": "ms", "confidence": rules.confidence}
-    absent = [name for name in ("shared", *others) if name not in timings.bundles]
-    if absent or not others:
-        return "inconclusive", f"not timed: {', '.join(absent) or 'any baseline'}; time all in one run"
-    if not all(usable(timings.of(name)) for name in ("shared", *others)):
-        return "fail", BROKEN
-    requests = timings.requests("shared")
-    if any(timings.requests(name) != requests for name in others):
-        return "fail", "the bundles did not get the same texts in the same blocks; time all in one run"
-    shared = timings.block_medians("shared")
-    sums = np.sum([timings.block_medians(name) for name in others], axis=0)
-    figures |= {"shared": float(shared.mean()), "baseline": float(sums.mean())}
-    figures |= {"n": len(requests), "blocks": shared.size}
-    if shared.size < MIN_BLOCKS:
-        return "inconclusive", f"timed in {shared.size} blocks; an interval needs at least {MIN_BLOCKS}"
-    ratio = _block_bootstrap(shared, sums, rules)
-    figures |= {"difference": ratio.value, "lower": ratio.lower, "upper": ratio.upper}
-    return ratio
+def _budget(ratios: _Ratios) -> Finding:
+    """The p95 of one request for all heads, against its budget.
 
-
-def _block_bootstrap(shared: Floats, others: Floats, rules: GateRules) -> Interval:
-    """Ratio of the sums over blocks `(B,)`, with BCa bounds from resampled blocks."""
-    pair = np.stack([shared, others], axis=1)
-    totals = pair.sum(axis=0)
-    weights = resample_weights(shared.size, resamples=rules.resamples, seed=rules.seed)
-    drawn = np.concatenate([chunk.astype(np.float64) @ pair for chunk in weights])
-    left = totals - pair
-    value = float(totals[0] / totals[1])
-    return bca_interval(value, drawn[:, 0] / drawn[:, 1], left[:, 0] / left[:, 1], rules.confidence)
-
-
-def _budget(timings: Timings, rules: GateRules) -> Finding:
-    """The p95 of one request for all heads, against its budget."""
+    A pass beside other work is a pass all the more. A failure there fails only where the processor time
+    alone, spread evenly over the threads, is over the budget.
+    """
+    timings, rules = ratios.timings, ratios.rules
     values, figures = timings.of("shared"), budget_figures(rules)
     figures["n"] = values.size
     outcome: Outcome
     if not values.size:
         outcome, reason = "inconclusive", "the shared bundle was not timed; time it"
     else:
-        outcome, reason = judge_p95(values, rules, figures, remedy="use a smaller encoder")
+        outcome, reason = judge_p95(
+            values, rules, figures, remedy="use a smaller encoder", confidence=ratios.confidence
+        )
+    busy = timings.crowded_cores
+    if outcome == "fail" and usable(values) and busy is not None and not _too_much_work(ratios):
+        outcome = "inconclusive"
+        reason += f", or time again when the machine is quiet: other work kept {busy:.1f} cores busy"
     return Finding(subject="p95 of one request", outcome=outcome, reason=reason, figures=figures)
 
 
+def _too_much_work(ratios: _Ratios) -> bool:
+    """Whether no machine of this kind, however quiet, could keep the budget: processor time over threads."""
+    timings = ratios.timings
+    if timings.cpu_ms is None or not timings.threads:
+        return False
+    least_ms = timings.cpu_ms[timings.bundle == "shared"] / timings.threads
+    lower, _ = quantile_bounds(least_ms, ratios.confidence)
+    return bool(np.isfinite(least_ms).all()) and lower > ratios.rules.budget_p95_ms
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """Why there is no ratio."""
+
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ratios:
+    """_Ratios of one set of timings."""
+
+    timings: Timings
+    rules: GateRules
+    confidence: float
+    """Of the bounds, one-sided: that of this look."""
+
+    def of(self, others: Sequence[str], clock: Clock, figures: Figures | None = None) -> Interval | _Broken:
+        """The time of the shared bundle over the sum of the others', by one clock. What was seen goes into
+        `figures`."""
+        timings, figures = self.timings, {} if figures is None else figures
+        metric = "median processor ms" if clock == "processor" else "median ms"
+        figures |= {"metric": metric, "compare": "ratio", "unit": "ms", "confidence": self.confidence}
+        absent = [name for name in ("shared", *others) if name not in timings.bundles]
+        if absent or not others:
+            return _Broken(
+                "inconclusive", f"not timed: {', '.join(absent) or 'any baseline'}; time all in one run"
+            )
+        if not all(usable(timings.of(name)) for name in ("shared", *others)):
+            return _Broken("fail", BROKEN)
+        requests = timings.requests("shared")
+        if any(timings.requests(name) != requests for name in others):
+            return _Broken(
+                "fail", "the bundles did not get the same texts in the same blocks; time all in one run"
+            )
+        times = [timings.block_times(name, clock) for name in ("shared", *others)]
+        known = [each for each in times if each is not None]
+        if len(known) < len(times) or not all(usable(each) for each in known):
+            return _Broken("inconclusive", f"the {clock} time was not measured; time again")
+        shared, sums = known[0], np.asarray(np.sum(known[1:], axis=0))
+        figures |= {"shared": float(shared.mean()), "baseline": float(sums.mean())}
+        figures |= {"n": len(requests), "blocks": shared.size}
+        if shared.size < MIN_BLOCKS:
+            return _Broken(
+                "inconclusive", f"timed in {shared.size} blocks; an interval needs at least {MIN_BLOCKS}"
+            )
+        ratio = block_ratio(
+            shared,
+            sums,
+            confidence=self.confidence,
+            resamples=self.rules.resamples,
+            seed=self.rules.seed,
+        )
+        figures |= {"difference": ratio.value, "lower": ratio.lower, "upper": ratio.upper}
+        return ratio
+
+    def undisturbed(self, others: Sequence[str]) -> Interval:
+        """The ratio of wall times where they were disturbed least; only where `of` gives a ratio by every
+        clock."""
+        names = ("shared", *others)
+        return undisturbed_ratio(
+            np.stack([self._known(self.timings.block_times(name, "processor")) for name in names]),
+            np.stack([self._known(self.timings.block_stretches(name)) for name in names]),
+            confidence=self.confidence,
+            resamples=self.rules.resamples,
+            seed=self.rules.seed,
+        )
+
+    @staticmethod
+    def _known(times: Floats | None) -> Floats:
+        assert times is not None, "asked for before it was known to be measured"
+        return times
+
+
+def _by_wall(ratios: _Ratios, others: Sequence[str], limit: float, figures: Figures) -> tuple[Outcome, str]:
+    """Outcome and what was seen, by the wall time of a quiet machine."""
+    ratio = ratios.of(others, "wall", figures)
+    if isinstance(ratio, _Broken):
+        return ratio.outcome, ratio.reason
+    return decide_limit(ratio.lower, ratio.upper, limit), f"takes {_shown(ratio)} of the time"
+
+
+def _by_processor(
+    ratios: _Ratios, others: Sequence[str], limit: float, figures: Figures
+) -> tuple[Outcome, str]:
+    """Outcome and what was seen, where other work disturbed the wall time.
+
+    A pass needs the processor time of all threads, that of the thread that asks and the wall time where it
+    was disturbed least within the limit, and the whole wall time not beyond it for certain. A failure
+    needs the processor time and the least disturbed wall time beyond it for certain.
+    """
+    wall, caller = ratios.of(others, "wall"), ratios.of(others, "caller")
+    processor = ratios.of(others, "processor", figures)
+    for one in (wall, caller, processor):
+        if isinstance(one, _Broken):
+            return one.outcome, one.reason
+    assert isinstance(wall, Interval) and isinstance(caller, Interval) and isinstance(processor, Interval)
+    least = ratios.undisturbed(others)
+    seen = (
+        f"takes {_shown(processor)} of the processor time (of the thread that asks {_shown(caller)}, of the "
+        f"wall time where least disturbed {_shown(least)}, of all of it {_shown(wall)})"
+    )
+    if wall.lower <= limit and all(one.upper <= limit for one in (processor, caller, least)):
+        return "pass", seen
+    return ("fail" if processor.lower > limit and least.lower > limit else "inconclusive"), seen
+
+
 def _shown(ratio: Interval) -> str:
+    """`0.512 [0.503, 0.521]`."""
     return f"{ratio.value:.3f} [{ratio.lower:.3f}, {ratio.upper:.3f}]"

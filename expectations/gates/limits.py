@@ -39,35 +39,57 @@ def budget_figures(rules: GateRules) -> Figures:
     return {"metric": "p95 ms", "compare": "budget", "unit": "ms", "limit": rules.budget_p95_ms}
 
 
+def look_confidence(rules: GateRules, look: int) -> float:
+    """Confidence of a bound at the n-th look at the timings, from 1.
+
+    Who may look again until a bound holds passes by luck more often than he says. So the error that
+    `rules.confidence` allows is spent in parts: half on the first look, the rest in equal parts on the later
+    ones. Their sum bounds the chance of a wrong pass (Bonferroni; Lan & DeMets 1983, Biometrika 70, 659–663,
+    on spending an error over looks).
+    """
+    error, later = 1 - rules.confidence, max(rules.latency_looks, look) - 1
+    if later == 0:
+        return rules.confidence
+    return 1 - (error / 2 if look == 1 else error / 2 / later)
+
+
 def judge_p95(
-    values: Floats, rules: GateRules, figures: Figures, *, remedy: str, counted: str = ""
+    values: Floats,
+    rules: GateRules,
+    figures: Figures,
+    *,
+    remedy: str,
+    counted: str = "",
+    confidence: float | None = None,
 ) -> tuple[Outcome, str]:
     """The p95 of latencies `(q,)` in milliseconds against its budget; what was seen goes into `figures`.
 
     Args:
         remedy: what to do where it is over the budget.
         counted: from when the latency is counted, for a sentence about a pass.
+        confidence: of the bounds; by default `rules.confidence`.
     """
     if not usable(values):
         return "fail", BROKEN
-    limit, confidence, n = rules.budget_p95_ms, f"{rules.confidence:.0%}", values.size
-    lower, upper = quantile_bounds(values, rules.confidence)
-    least = requests_needed(rules.confidence)
-    needed = requests_needed(rules.confidence, over_share=float(np.mean(values > limit)))
-    figures |= {"shared": float(np.quantile(values, QUANTILE)), "confidence": rules.confidence}
+    level = rules.confidence if confidence is None else confidence
+    limit, shown, n = rules.budget_p95_ms, f"{100 * level:.4g}%", values.size
+    lower, upper = quantile_bounds(values, level)
+    least = requests_needed(level)
+    needed = requests_needed(level, over_share=float(np.mean(values > limit)))
+    figures |= {"shared": float(np.quantile(values, QUANTILE)), "confidence": level}
     figures |= {"lower": lower if math.isfinite(lower) else None}
     figures |= {"upper": upper if math.isfinite(upper) else None, "requests_needed": needed}
     budget = f"the budget is {limit:g} ms"
     outcome = decide_limit(lower, upper, limit)
     match outcome:
         case "pass":
-            seen = f"at most {upper:.1f} ms ({confidence}, {n} requests, at least {least} needed)"
+            seen = f"at most {upper:.1f} ms ({shown}, {n} requests, at least {least} needed)"
             return outcome, f"{seen}{counted}; {budget}"
         case "fail":
-            return outcome, f"at least {lower:.1f} ms ({confidence}, {n} requests); {budget}: {remedy}"
+            return outcome, f"at least {lower:.1f} ms ({shown}, {n} requests); {budget}: {remedy}"
         case "inconclusive":
             if math.isinf(upper):
-                return outcome, f"{n} requests were timed; a p95 at {confidence} needs at least {least}"
+                return outcome, f"{n} requests were timed; a p95 at {shown} needs at least {least}"
             low = f"{lower:.1f}" if math.isfinite(lower) else "–"
             more = "more requests would not decide" if needed is None else f"about {needed:,} requests would"
             return outcome, f"between {low} and {upper:.1f} ms; {budget}: {more}"

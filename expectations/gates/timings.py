@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.measure.machine import crowded
+
 Floats = NDArray[np.float64]
+Clock = Literal["wall", "processor", "caller"]
+"""What a bundle's time in a block is: the median wall time of its requests, or of their processor time, of
+all threads or of the thread that asks."""
 
 COLUMNS = ("block", "bundle", "text", "total_ms")
 """Columns without which nothing can be judged."""
@@ -32,6 +37,10 @@ class Timings:
     """From text to answer. Tokenising and encoding apart stand in `parts_ms`."""
     parts_ms: Mapping[str, Floats] = field(default_factory=dict)
     """`tokenise_ms` and `encode_ms`."""
+    cpu_ms: Floats | None = None
+    """Processor time of all threads of the process; none where it was not measured."""
+    caller_ms: Floats | None = None
+    """Processor time of the thread that asked."""
     tokens: NDArray[np.int64] | None = None
     """Tokens of the text."""
     peak_rss_mb: Mapping[str, float] = field(default_factory=dict)
@@ -44,6 +53,8 @@ class Timings:
     """Where it was measured: processor, cores, load; for the report."""
     threads: int | None = None
     """CPU threads of each process, as measured there; none if the file does not say."""
+    looks: int = 1
+    """How often was measured and judged before this, and now: each look is a chance to pass by luck."""
 
     @property
     def bundles(self) -> tuple[str, ...]:
@@ -59,12 +70,48 @@ class Timings:
         at = self.bundle == bundle
         return sorted(zip(self.block[at].tolist(), self.text[at].tolist(), strict=True))
 
+    @property
+    def crowded_cores(self) -> float | None:
+        """Cores that other work kept busy where that left too few for the requests; none where it did not, or
+        nobody looked."""
+        busy, of = self.machine.get("busy_cores"), self.machine.get("cores")
+        if not isinstance(busy, int | float) or not isinstance(of, int) or self.threads is None:
+            return None
+        return float(busy) if crowded(busy, self.threads, of) else None
+
     def block_medians(self, bundle: str) -> Floats:
-        """`(B,)` median latency in each block, blocks in order. A median, so that one preemption of the
-        process does not speak for a block; the tail is what the p95 rule looks at."""
+        """`(B,)` median latency in each block, blocks in order."""
+        times = self.block_times(bundle, "wall")
+        assert times is not None
+        return times
+
+    def block_times(self, bundle: str, clock: Clock) -> Floats | None:
+        """`(B,)` time of a bundle in each block by one clock, in milliseconds, blocks in order; none where it
+        was not measured. A median, so that one preemption of the process does not speak for a block; the tail
+        is what the p95 rule looks at."""
+        match clock:
+            case "wall":
+                column: Floats | None = self.total_ms
+            case "processor":
+                column = self.cpu_ms
+            case "caller":
+                column = self.caller_ms
+            case _:
+                assert_never(clock)
+        if column is None:
+            return None
         at = self.bundle == bundle
-        blocks, values = self.block[at], self.total_ms[at]
+        blocks, values = self.block[at], column[at]
         return np.array([np.median(values[blocks == one]) for one in np.unique(blocks)], dtype=np.float64)
+
+    def block_stretches(self, bundle: str) -> Floats | None:
+        """`(B,)` wall time over processor time of the request of each block that was disturbed least; none
+        where processor time was not measured. Unlike wall time it does not depend on the texts."""
+        if self.cpu_ms is None:
+            return None
+        at = self.bundle == bundle
+        blocks, stretches = self.block[at], self.total_ms[at] / self.cpu_ms[at]
+        return np.array([stretches[blocks == one].min() for one in np.unique(blocks)], dtype=np.float64)
 
 
 def timings_from_json(raw: Mapping[str, Any]) -> Timings:
@@ -77,7 +124,7 @@ def timings_from_json(raw: Mapping[str, Any]) -> Timings:
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise ValueError(f"the timings lack {', '.join(missing)}; time the bundles again")
-    lengths = {name: len(columns[name]) for name in COLUMNS}
+    lengths = {name: len(columns[name]) for name in (*COLUMNS, "cpu_ms", "caller_ms") if name in columns}
     if len(set(lengths.values())) != 1:
         raise ValueError(f"the columns of the timings differ in length: {lengths}; time the bundles again")
     return Timings(
@@ -86,12 +133,15 @@ def timings_from_json(raw: Mapping[str, Any]) -> Timings:
         text=np.asarray(columns["text"], dtype=np.int64),
         total_ms=_floats(columns["total_ms"]),
         parts_ms={name: _floats(columns[name]) for name in ("tokenise_ms", "encode_ms") if name in columns},
+        cpu_ms=_floats(columns["cpu_ms"]) if "cpu_ms" in columns else None,
+        caller_ms=_floats(columns["caller_ms"]) if "caller_ms" in columns else None,
         tokens=np.asarray(columns["tokens"], dtype=np.int64) if "tokens" in columns else None,
         peak_rss_mb=dict(raw.get("peak_rss_mb", {})),
         bundle_bytes=dict(raw.get("bundle_bytes", {})),
         digest=dict(raw.get("digest", {})),
         machine=dict(raw.get("machine", {})),
         threads=raw.get("threads"),
+        looks=max(1, len(raw.get("looks", ()))),
     )
 
 

@@ -101,7 +101,27 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
     prepare(folder, on_console=True)
     from flows.cli.console import run_and_show
 
-    raise SystemExit(run_and_show(which, config=config, home=folder, backbone=backbone, **options))
+    options |= {"config": config, "backbone": backbone}
+    raise SystemExit(run_and_show(which, config.name, home=folder, **options))
+
+
+@main.command(**_example("headgate judge quickstart 7"))
+@_NAME
+@click.argument("version", type=click.IntRange(min=1))
+@_HOME
+def judge(name: str, version: int, home: Path | None) -> None:
+    """Time and judge the registered VERSION of NAME again, without training; deploy it if it passes.
+
+    For a candidate whose timings a busy machine kept from deciding. It is judged by the gates that it was
+    registered with, beside the champion of now.
+    """
+    with _errors_shown():
+        folder = existing_home(home, name)
+    prepare(folder, on_console=True)
+    from flows.cli.console import run_and_show
+
+    what = f"{name} version {version}"
+    raise SystemExit(run_and_show("judge", what, home=folder, name=name, version=version))
 
 
 @main.command(**_example('headgate predict quickstart "The blender broke after a week, I am furious."'))

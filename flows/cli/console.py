@@ -34,23 +34,23 @@ PLAIN_COLUMNS = 80
 """Width of the verdict table where the output is no terminal: log files are read on one."""
 
 
-def run_and_show(which: str, *, config: Path, home: Path, backbone: str | None, **options: Any) -> int:
-    """Run the flow `which` here, show what came of it, and give the exit code.
+def run_and_show(which: str, what: str, *, home: Path, **arguments: Any) -> int:
+    """Run the flow `which` on `what`, with its `arguments`, here; show what came of it, give the exit code.
 
     Broken configuration or data is shown in a few lines; anything else keeps its traceback.
     """
     from flows.cli.running import run_flow
 
     console = Console(stderr=True)
-    console.print(f"[bold]headgate {which}[/] {config.name}, state in {home}", highlight=False)
-    outcome = run_flow(which, config=config, home=home, backbone=backbone, console=console, **options)
+    console.print(f"[bold]headgate {which}[/] {what}, state in {home}", highlight=False)
+    outcome = run_flow(which, home=home, console=console, **arguments)
     if isinstance(outcome, int):
         return outcome
-    show_outcome(outcome, home=home, config=config)
+    show_outcome(outcome, home=home)
     return outcome.exit_code
 
 
-def show_outcome(outcome: Outcome, *, home: Path, config: Path) -> None:
+def show_outcome(outcome: Outcome, *, home: Path) -> None:
     """The verdict table, then what was registered and deployed, then how to look at it."""
     console = _output()
     if outcome.rows:

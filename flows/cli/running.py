@@ -17,29 +17,28 @@ from flows.outcome import Outcome
 from model.errors import foreseen
 
 
-def run_flow(
-    which: str, *, config: Path, home: Path, backbone: str | None, console: Console, **options: Any
-) -> Outcome | int:
+def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> Outcome | int:
     """The outcome of the flow `which`, or an exit code after its error was shown on `console`.
 
-    `options` are further arguments of that flow.
+    `arguments` are those of that flow.
     """
     console.print("  starting Prefect …", style="dim")
     from prefect import tags
 
+    from flows.judge import judge
     from flows.prefect_runs import end_orphan_servers, own_temporary_server, process_tag
     from flows.retrain import retrain
     from flows.sweep import sweep
     from flows.validate import validate
     from release.home import Home
 
-    flows: dict[str, Any] = {"retrain": retrain, "validate": validate, "sweep": sweep}
+    flows: dict[str, Any] = {"retrain": retrain, "validate": validate, "sweep": sweep, "judge": judge}
     with ended_in_time():
         for line in end_orphan_servers(Home(home)):
             console.print(f"  {line}", style="dim")
         own_temporary_server()
         with tags(process_tag()):
-            state = flows[which](config=config, home=home, backbone=backbone, return_state=True, **options)
+            state = flows[which](home=home, return_state=True, **arguments)
     if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone", "Swept"):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):

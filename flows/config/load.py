@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from expectations.spec import GateRules
 from flows.config.checks import absent_modules
 from flows.config.messages import ConfigError, problems, seen
 from flows.config.schema import Project
@@ -42,6 +44,19 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
     if found := [*absent_modules(project, path.resolve().parent), *runner_problems(project.runner)]:
         raise ConfigError(path, found)
     return project
+
+
+def gate_rules(raw: Mapping[str, Any]) -> GateRules:
+    """Gate rules as the record of a verdict keeps them.
+
+    Raises:
+        ConfigError: a field is unknown or out of its range: the record is of another version of Headgate.
+    """
+    try:
+        return TypeAdapter(GateRules).validate_python(dict(raw))
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        raise ConfigError(Path("the gates that the version was judged by"), found) from None
 
 
 def json_schema() -> dict[str, Any]:

@@ -15,39 +15,42 @@ The file written, raw, times in milliseconds:
 
     {"schema_version": 1, "unit": "ms", "threads", "seed",
      "requests": {"block": […], "bundle": […], "text": […], "tokens": […],
-                  "tokenise_ms": […], "encode_ms": […], "total_ms": […]},
+                  "tokenise_ms": […], "encode_ms": […], "total_ms": […], "cpu_ms": […], "caller_ms": […]},
      "peak_rss_mb": {name: MiB}, "rss_mb": {name: MiB}, "load_ms": {name: ms},
      "bundle_bytes": {name: bytes}, "digest": {name: sha256}, "heads": {name: […]},
      "order": [[bundle names in the order of work] for each block],
-     "machine": {"cpu", "cores", "memory_mib", "onnxruntime", "load_average"}}
+     "machine": {"cpu", "cores", "memory_mib", "onnxruntime", "load_average", "busy_cores"},
+     "looks": [{"blocks", "load_average", "busy_cores"}]}
 
 The columns under `requests` have one entry a timed request, in the order in which they were sent; `text` is
 the line of the text in the file, from 0. All bundles answer equal texts in equal blocks in equal order: their
 figures can be compared in pairs. `encode_ms` is the graph; `total_ms` is tokenising, graph and answers
-together. Does not judge."""
+together; `cpu_ms` is the processor time of all threads meanwhile, `caller_ms` that of the thread that asked.
+`busy_cores` is how many cores other work kept busy on average. One run is one look; `merge_looks` joins
+several, each with processes of its own. Does not judge."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import platform
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
 from ..events import print_event
 from ..files import read_json, write_json
-from .timed_process import TimedProcess
+from .machine import BusyMeter, describe_machine
+from .timed_process import TimedProcess, TimingError
 
 CONTROL = "control"
 SHARED = "shared"
-FIGURES = ("tokens", "tokenise_ms", "encode_ms", "total_ms")
+FIGURES = ("tokens", "tokenise_ms", "encode_ms", "total_ms", "cpu_ms", "caller_ms")
 """What a process reports of each request."""
 FACTS = ("peak_rss_mb", "rss_mb", "load_ms", "bundle_bytes", "digest", "heads")
 """What a process reports of itself."""
@@ -114,7 +117,7 @@ def time_bundles(
     blocks = [drawn[start : start + job.block] for start in range(0, len(drawn), job.block)]
     columns: dict[str, list[Any]] = {name: [] for name in ("block", "bundle", "text", *FIGURES)}
     order = []
-    load_average = os.getloadavg()[0]
+    load_average, own_cpu_s = os.getloadavg()[0], time.process_time()
     with ExitStack() as stack:
         processes = {}
         # One after another: no load time is taken beside another load.
@@ -122,6 +125,7 @@ def time_bundles(
             processes[name] = stack.enter_context(TimedProcess(name, path, job.threads))
         for process in processes.values():
             process.ask({"texts": [texts[line] for line in blocks[0]]})  # warm-up, not kept
+        meter = BusyMeter()
         for number, block in enumerate(blocks):
             names = rng.sample(sorted(processes), len(processes))
             order.append(names)
@@ -129,6 +133,8 @@ def time_bundles(
                 _time_block(processes[name], number, block, texts, columns)
                 on_progress(len(columns["text"]), len(drawn) * len(processes))
         reports = {name: {**p.loaded, **p.ask({"stop": True})} for name, p in processes.items()}
+        own_cpu_s = sum(report["cpu_s"] for report in reports.values()) + time.process_time() - own_cpu_s
+        seen = {"load_average": load_average, "busy_cores": meter.others(own_cpu_s)}
     facts = {fact: {name: report[fact] for name, report in reports.items()} for fact in FACTS}
     return {
         "schema_version": 1,
@@ -138,8 +144,34 @@ def time_bundles(
         "requests": columns,
         **facts,
         "order": order,
-        "machine": {**_machine(), "load_average": load_average},
+        "machine": {**describe_machine(), **seen},
+        "looks": [{"blocks": len(blocks), **seen}],
     }
+
+
+def merge_looks(looks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several runs on the same bundles as one: blocks are numbered on, the largest memory counts.
+
+    Raises:
+        TimingError: a bundle was changed between two looks.
+    """
+    first, *later = looks
+    merged = {**first, "requests": {name: list(column) for name, column in first["requests"].items()}}
+    merged |= {"peak_rss_mb": dict(first["peak_rss_mb"]), "rss_mb": dict(first["rss_mb"])}
+    merged |= {"order": list(first["order"]), "looks": list(first["looks"])}
+    for look in later:
+        if look["digest"] != first["digest"]:
+            raise TimingError("a bundle was changed while the bundles were timed; time all of them again")
+        begin = len(merged["order"])
+        for name, column in look["requests"].items():
+            merged["requests"][name] += [begin + block for block in column] if name == "block" else column
+        for fact in ("peak_rss_mb", "rss_mb"):
+            for name, mib in look[fact].items():
+                merged[fact][name] = max(merged[fact][name], mib)
+        merged["order"] += look["order"]
+        merged["looks"] += look["looks"]
+    most = {key: max(look[key] for look in merged["looks"]) for key in ("load_average", "busy_cores")}
+    return merged | {"machine": {**first["machine"], **most}}
 
 
 def _time_block(
@@ -193,18 +225,3 @@ def _draw(available: int, wanted: int, rng: random.Random) -> list[int]:
     while len(drawn) < wanted:
         drawn += rng.sample(range(available), min(available, wanted - len(drawn)))
     return drawn
-
-
-def _machine() -> dict[str, Any]:
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        if line.startswith("model name")
-    ]
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cpu": names[0] if names else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_mib": memory_bytes // (1 << 20),
-        "onnxruntime": version("onnxruntime"),
-    }

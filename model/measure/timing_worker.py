@@ -5,8 +5,9 @@
 Exchanges JSON lines with `model.measure.timing` over standard input and output:
 
     first            → {"load_ms", "digest", "heads", "bundle_bytes"}
-    {"texts": […]}   → {"tokens": […], "tokenise_ms": […], "encode_ms": […], "total_ms": […]}, one a text
-    {"stop": true}   → {"peak_rss_mb", "rss_mb"} and the end
+    {"texts": […]}   → {"tokens": […], "tokenise_ms": […], "encode_ms": […], "total_ms": […],
+                        "cpu_ms": […], "caller_ms": […]}, one figure a text
+    {"stop": true}   → {"peak_rss_mb", "rss_mb", "cpu_s"} and the end
 
 Each text is a separate request: tokenised, run through the graph, turned into answers. Imports nothing
 heavier than a bundle needs, so that its memory is that of serving. Does not know the other bundles.
@@ -27,12 +28,19 @@ from ..errors import ModelError
 
 KIB_PER_MIB = 1024.0
 """Linux counts resident memory in KiB."""
+FIGURES = ("tokens", "tokenise_ms", "encode_ms", "total_ms", "cpu_ms", "caller_ms")
+"""What is reported of each request."""
 
 
 def answer_timed(bundle: Bundle, texts: list[str]) -> dict[str, list[float]]:
-    """Answer texts one after another; four lists with one figure a text, times in milliseconds."""
-    figures: dict[str, list[float]] = {"tokens": [], "tokenise_ms": [], "encode_ms": [], "total_ms": []}
+    """Answer texts one after another; six lists with one figure a text, times in milliseconds.
+
+    `cpu_ms` is the processor time of all threads of this process, `caller_ms` that of this thread. Other work
+    on the machine does not count there, and the runtime's idle threads do not spin.
+    """
+    figures: dict[str, list[float]] = {name: [] for name in FIGURES}
     for text in texts:
+        cpu_begin, caller_begin = time.process_time_ns(), time.thread_time_ns()
         begin = time.perf_counter_ns()
         encoding = bundle.encode([text])
         tokenised = time.perf_counter_ns()
@@ -40,10 +48,13 @@ def answer_timed(bundle: Bundle, texts: list[str]) -> dict[str, list[float]]:
         encoded = time.perf_counter_ns()
         bundle.answers(logits)
         end = time.perf_counter_ns()
+        cpu_end, caller_end = time.process_time_ns(), time.thread_time_ns()
         figures["tokens"].append(encoding.input_ids.shape[1])
         figures["tokenise_ms"].append((tokenised - begin) / 1e6)
         figures["encode_ms"].append((encoded - tokenised) / 1e6)
         figures["total_ms"].append((end - begin) / 1e6)
+        figures["cpu_ms"].append((cpu_end - cpu_begin) / 1e6)
+        figures["caller_ms"].append((caller_end - caller_begin) / 1e6)
     return figures
 
 
@@ -85,6 +96,7 @@ def _work(folder: Path, threads: int) -> None:
             "rss_mb": resident_mib()["rss_mb"],
         }
     )
+    cpu_begin_s = time.process_time()
     gc.collect()
     gc.disable()  # a collection in the middle of a request would be counted as the bundle's time
     for line in sys.stdin:
@@ -93,7 +105,7 @@ def _work(folder: Path, threads: int) -> None:
             break
         _send(answer_timed(bundle, order["texts"]))
         gc.collect()
-    _send(resident_mib())
+    _send({**resident_mib(), "cpu_s": time.process_time() - cpu_begin_s})
 
 
 def _send(reply: dict[str, Any]) -> None:

@@ -105,6 +105,20 @@ def sign_judgement(
     fault("judgement_logged")
 
 
+def keep_former(registry: Registry, run_id: str, made_by: str) -> None:
+    """Keep a copy of a version's present record under the name of the run that made it, before another takes
+    its place.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    with tempfile.TemporaryDirectory() as temporary, registry.asked("keep the former judgement"):
+        file = registry.client.download_artifacts(run_id, f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}", temporary)
+        text = Path(file).read_text(encoding="utf-8")
+        registry.client.log_text(run_id, text, f"{JUDGEMENT_PATH}/{made_by}.json")
+    fault("judgement_kept")
+
+
 def read_judgement(registry: Registry, public_key: Path, version: int) -> Judgement:
     """The record of a version.
 

@@ -12,6 +12,7 @@ import re
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from model.faults import fault
@@ -116,6 +117,19 @@ def log_figures(registry: Registry, run_id: str, candidate: Candidate) -> None:
     broken = sorted({key for key, _, value in points if value is not None and not math.isfinite(value)})
     if broken:
         registry.client.set_tag(run_id, "headgate.not_finite", ", ".join(broken)[:MOST_TEXT])
+
+
+def log_verdict(registry: Registry, run_id: str, candidate: Candidate) -> None:
+    """The verdict and its figures in place of the former ones, where a version is judged again.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    with registry.asked("log the verdict"):
+        log_figures(registry, run_id, replace(candidate, params={}, curves={}))
+        registry.client.set_tag(run_id, VERDICT_TAG, candidate.verdict.outcome)
+        text = json.dumps(candidate.verdict.to_json(), indent=1)
+        registry.client.log_text(run_id, text, "verdict.json")
 
 
 def log_files(registry: Registry, run_id: str, candidate: Candidate) -> None:

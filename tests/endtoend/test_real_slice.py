@@ -36,7 +36,13 @@ def test_a_slice_of_real_text_goes_through_to_a_verdict(
             }
         },
         "train": {"epochs": 1, "max_length": 24, "learning_rate": 5e-4, "head_learning_rate": 5e-3},
-        "gates": {"latency_requests": 60, "margin": 0.2, "champion_margin": 0.2, "control_tolerance": 0.95},
+        "gates": {
+            "latency_requests": 60,
+            "quiet_wait_s": 0,
+            "margin": 0.2,
+            "champion_margin": 0.2,
+            "control_tolerance": 0.95,
+        },
         "deploy": {"port": 0},
     }
     config = tmp_path / "slice.yaml"

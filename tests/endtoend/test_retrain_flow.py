@@ -80,6 +80,7 @@ def _project(folder: Path, **changes: Any) -> Path:
             "max_champion_latency_ratio": 20,
             "control_tolerance": 0.95,
             "latency_requests": 100,
+            "quiet_wait_s": 0,
             "http_requests": 60,
             "http_rate_per_s": 20,
             "slices": [{"column": "source", "margin": 0.2}, {"max_chars": 45, "margin": 0.3}],

@@ -227,9 +227,11 @@ def test_every_flow_is_deployed_one_run_at_a_time(server: Server) -> None:
         "flows.retrain.retrain",
         "flows.validate.validate",
         "flows.rollback.rollback",
+        "flows.judge.judge",
     }
     assert all(one["global_concurrency_limit"]["limit"] == 1 for one in deployments)
     assert by_entry["flows.rollback.rollback"]["schedules"] == []
+    assert by_entry["flows.judge.judge"]["schedules"] == []
     for one in deployments:
         [step] = one["pull_steps"]
         assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(server.folder)

@@ -144,10 +144,13 @@ def test_requests_needed_by_hand() -> None:
 
 
 def test_too_few_requests_say_how_many_are_needed() -> None:
-    verdict = judge_latency(timed(blocks=10, texts=5), RULES, HEADS)
+    once = replace(RULES, latency_looks=1)
+    verdict = judge_latency(timed(blocks=10, texts=5), once, HEADS)
     assert verdict.findings[-1].outcome == "inconclusive"
     assert "50 requests were timed" in verdict.findings[-1].reason and "59" in verdict.findings[-1].reason
-    assert outcomes(timed(blocks=10, texts=6))["p95 of one request"] == "pass"
+    assert outcomes(timed(blocks=10, texts=6), once)["p95 of one request"] == "pass"
+    several = judge_latency(timed(blocks=10, texts=6), RULES, HEADS)
+    assert several.findings[-1].outcome == "inconclusive" and "72" in several.findings[-1].reason
 
 
 def test_the_bound_of_59_is_the_largest_and_of_100_the_99th() -> None:

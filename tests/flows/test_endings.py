@@ -38,7 +38,7 @@ def test_an_ending_goes_through_state_exit_code_and_terminal(
     assert state.is_failed() == (stage == "deployment_undone"), "a rejection is a completed run"
     word, sentence, style = headline(stage)
     assert ("green" in style) == (outcome.exit_code == 0)
-    show_outcome(outcome, home=tmp_path, config=tmp_path / "kitchen.yaml")
+    show_outcome(outcome, home=tmp_path)
     shown = capsys.readouterr().out
     assert f"{word}  kitchen: {sentence}" in shown and "because" in shown
     assert f"exit code {outcome.exit_code}" in shown

@@ -10,15 +10,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.cli.following import run_follower
 from model.faults import STEPS
 from release.home import Home
+from release.moves.judge_again import record_verdict
 from release.moves.reconcile import reconcile
 from release.moves.rollback import roll_back
 from release.registry.candidate import Candidate
+from release.registry.register import register_version
 from release.registry.store import tracking_uri
 from release.targets.follower import FollowJob, followed_registry
 from serving.store.manifest import verify_release
@@ -88,6 +90,8 @@ class ReleaseCases:
             return self._roll_back(point, kind)
         if point in STEPS["undo"]:
             return self._undo(point, kind)
+        if point in STEPS["judge"]:
+            return self._judge(point, kind)
         return self._ship(point, kind, fresh=point in FRESH or repetition == 0)
 
     def close(self) -> None:
@@ -127,6 +131,17 @@ class ReleaseCases:
             assert roll_back(world.home, NAME).deployed
 
         return self._case(world, point, kind, back, back)
+
+    def _judge(self, point: str, kind: str) -> Result:
+        """A version that was held back passes when it is judged again."""
+        world = self._going
+        made = world.candidate("inconclusive")
+        better = replace(made, verdict=world.candidate().verdict, run_name=f"{made.run_name}~again")
+
+        def judge() -> None:
+            record_verdict(world.home, NAME, SPEC, register_version(world.home, NAME, SPEC, made), better)
+
+        return self._case(world, point, kind, judge, lambda: ship(world, better))
 
     def _reconcile(self, point: str, kind: str) -> Result:
         """The start after a crash crashes, too."""

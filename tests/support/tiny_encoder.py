@@ -36,6 +36,29 @@ def make_tiny_backbone(
 
     folder.mkdir(parents=True, exist_ok=True)
     size = _write_words(folder, words, keeps_accents) if tokenizer is None else _write_kind(tokenizer, folder)
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=size,
+        hidden_size=32,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=0 if tokenizer is None or tokenizer.startswith("word") else 1,
+    )
+    config.save_pretrained(folder)
+    model = BertModel(config, add_pooling_layer=False)
+    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def _write_kind(kind: str, folder: Path) -> int:
+    write_tokenizer(kind, folder)
+    return int(Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size())
+
+
+def _write_words(folder: Path, words: Sequence[str], keeps_accents: bool) -> int:
+    vocabulary = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words, "##s"])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=not keeps_accents)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -1,0 +1,87 @@
+"""Time and judge a registered version again, without training: of a candidate that a busy machine held back.
+
+Order only. It is judged by the gates that it was registered with, against the champion of now; a pass is
+promoted and deployed as in `flows.retrain`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows.config.load import gate_rules
+from flows.ending import final_state
+from flows.measure import measure
+from flows.outcome import Outcome
+from flows.prefect_runs import close_flow_runs
+from flows.project import open_home
+from release.registry.candidate import candidate_of
+from release.saved_settings import load_settings
+from report.release.gather import Release
+from tasks.judge.decide import decide
+from tasks.judge.find_candidate import find_candidate
+from tasks.judge.find_champion import find_champion
+from tasks.release.deploy import deploy
+from tasks.release.log_pages import log_pages
+from tasks.release.promote import promote
+from tasks.release.reconcile import reconcile
+from tasks.release.record_verdict import record_verdict
+from tasks.report.publish_artifacts import publish_artifacts
+from tasks.report.write_report import write_report
+
+
+@flow(name="judge")
+def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
+    """Judge `version` of project `name` again; ends `Deployed`, `Rejected`, or failed with the reason.
+
+    Raises:
+        flows.state_folder.NoHome: no state folder knows the project.
+        release.moves.judge_again.NotJudgedAgain: it passed, or is older than one that was promoted.
+        release.kept_evidence.EvidenceGone: its models or rows are not there any more.
+        release.registry.judgement.NotJudged: the record of its verdict can't be believed.
+    """
+    began_s, state = time.monotonic(), open_home(home, name)
+    settings = load_settings(state, name)
+    registry, how = settings.registry, settings.deploy
+    close_flow_runs()
+    reconcile(state, name, registry, how)
+    found = find_candidate(state, name, registry, version)
+    run, kept, rules = found.run, found.kept, gate_rules(found.gates)
+    champion, bundles = find_champion(state, name), found.bundles
+    if champion is not None:
+        bundles["champion"] = champion.bundle
+
+    measured = measure(run, bundles, rules, how)
+    verdict = decide(run.heads, measured, rules, champion=champion, dataset=kept.dataset)
+    candidate = candidate_of(
+        run, bundles["shared"], verdict, dataset=kept.dataset, measured=measured, gates=rules
+    )
+    record_verdict(state, name, registry, found.registered, candidate)
+    deployed = None
+    if verdict.outcome == "pass":
+        promote(state, name, registry, found.registered, candidate)
+        deployed = deploy(state, name, registry, how, version)
+
+    served = {"version": deployed.serving, "url": deployed.url} if deployed and deployed.deployed else {}
+    before = f"version {champion.version} {champion.override}".strip() if champion else ""
+    undone = deployed.reason if deployed and not deployed.deployed else ""
+    release = Release(registered=found.registered.facts, deployed=served, champion=before, undone=undone)
+    pages, rows = write_report(run, bundles, measured, verdict, release, quality_pages=kept.pages)
+    # The folder, not the page: the page of the first judgement stays beside it.
+    log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
+    publish_artifacts(name, verdict, rows, pages)
+    known: dict[str, Any] = {"rows": tuple(rows), "registered": found.registered.facts, "pages": pages}
+    known["remarks"] = verdict.remarks
+    seconds = time.monotonic() - began_s
+    if deployed is None:
+        ended = Outcome(stage="model_rejected", name=name, seconds=seconds, reasons=verdict.reasons, **known)
+    elif not deployed.deployed:
+        reasons = (deployed.reason,)
+        ended = Outcome(stage="deployment_undone", name=name, seconds=seconds, reasons=reasons, **known)
+    else:
+        ended = Outcome(stage="deployed", name=name, seconds=seconds, deployed=served, **known)
+    return final_state(ended)
