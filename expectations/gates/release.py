@@ -13,7 +13,7 @@ from expectations.gates.champion import judge_champion
 from expectations.gates.http import http_timings_from_json, judge_http
 from expectations.gates.latency import judge_latency
 from expectations.gates.memory import judge_memory
-from expectations.gates.scores import HeadScores, card_heads, load_scores
+from expectations.gates.scores import HeadScores, card_heads, load_scores, read_groups, with_groups
 from expectations.gates.slices import judge_slices
 from expectations.gates.timings import timings_from_json
 from expectations.spec import GateRules
@@ -41,7 +41,7 @@ def judge_release(
 
     Args:
         champion_bundle: folder of the bundle that serves; none before the first deployment.
-        dataset: the dataset folder, for `rules.slices`.
+        dataset: the dataset folder, for groups of rows that belong together and for `rules.slices`.
     """
     try:
         return combine(
@@ -62,7 +62,8 @@ def _verdicts(
     dataset: Path | None,
 ) -> list[Verdict]:
     scores = measured.scores
-    shared = load_scores(_file(scores["shared"]), heads)
+    groups = None if dataset is None else read_groups(dataset)
+    shared = with_groups(load_scores(_file(scores["shared"]), heads), groups)
     baselines: dict[str, HeadScores] = {}
     for head, spec in heads.items():
         baselines |= load_scores(_file(scores[f"baseline:{head}"]), {head: spec})
