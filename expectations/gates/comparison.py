@@ -2,7 +2,8 @@
 
 Non-inferiority is decided by the *interval*: `pass` if the one-sided lower bound of metric(shared) -
 metric(other) is above -margin, `fail` if the upper bound is below it, else `inconclusive`, with what the rows
-can certify and, where the rows of a few labels are what lacks, which and how many. Knows arrays and rules; does not know files or bundles.
+can certify and, where a few labels lack rows, which and how many. Knows arrays and rules; does not know files
+or bundles.
 """
 
 from __future__ import annotations
@@ -118,10 +119,10 @@ def _hidden(shared: HeadScores, compared: Comparison, margin: float, confidence:
 def _hidden_reason(figures: Figures, compared: Comparison, against: str) -> str:
     difference = compared.difference
     return (
-        f"{figures['metric']} differs from {against} by {difference.value:+.4f}, surely by more than "
-        f"{figures['lower_if_spread']:+.4f} were it spread over the labels; but a label with few test rows can "
-        f"hide a loss: {figures['rare_labels']}, about {figures['label_rows_needed']:,} show that its loss is "
-        f"within -{figures['margin']:g} of the mean; label more of them"
+        f"{figures['metric']} differs from {against} by {difference.value:+.4f}; spread over the labels it "
+        f"would be within -{figures['margin']:g}, but labels with few test rows can hide a loss: "
+        f"{figures['rare_labels']}. One that carries the head's whole loss needs about "
+        f"{figures['label_rows_needed']:,} test rows; label more"
     )
 
 
@@ -198,9 +199,9 @@ def _reason(outcome: Outcome, figures: Figures, compared: Comparison, rules: Gat
         else f"at the difference seen about {as_seen:,}"
     )
     return (
-        f"{seen}, between {difference.lower:+.4f} and {difference.upper:+.4f}; {figures['n']:,} rows cannot tell "
-        f"whether that is within -{margin:g}. If there is truly no difference, about {figures['rows_needed']:,} "
-        f"rows decide at {rules.power:.0%} power; {at_seen}"
+        f"{seen}, between {difference.lower:+.4f} and {difference.upper:+.4f}: {figures['n']:,} rows cannot "
+        f"tell whether that is within -{margin:g}. If there is truly no difference, about "
+        f"{figures['rows_needed']:,} rows show it at {rules.power:.0%} power; {at_seen}"
     )
 
 

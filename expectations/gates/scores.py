@@ -1,7 +1,7 @@
 """A model's answers for one head beside the truth, as arrays, and where they are loaded from.
 
-Knows the scores file that `python -m model score` writes, and which test rows belong together by the dataset's
-table. Does not judge.
+Knows the scores file that `python -m model score` writes, and which test rows belong together by the
+dataset's table. Does not judge.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class HeadScores:
     probabilities: NDArray[np.floating[Any]] | None = None
     """`(N, L)`, if the file holds them. May hold non-finite values: the gate says so."""
     groups: NDArray[np.integer[Any]] | None = None
-    """`(N,)` numbers from 0: rows of one group (a customer, a thread) are no independent draws. None: each row
-    stands alone."""
+    """`(N,)` numbers from 0: rows of one group (a customer, a thread) are no independent draws. None: each
+    row stands alone."""
     part: bool = False
     """Whether these are a part of the test rows (a slice), in which a label need not occur."""
 
@@ -59,8 +59,8 @@ class HeadScores:
             )
         if self.groups is not None and self.groups.shape != shape[:1]:
             raise ValueError(
-                f"groups {self.groups.shape}: expected one number for each of the {shape[0]:,} rows that were "
-                "scored; score on the dataset that is judged"
+                f"groups {self.groups.shape}: expected one number for each of the {shape[0]:,} rows that "
+                "were scored; score on the dataset that is judged"
             )
         top = labels - 1 if self.kind == "multiclass" else 1
         lowest = -1 if self.kind == "multiclass" else 0
@@ -88,7 +88,7 @@ class HeadScores:
         return self.probabilities is None or bool(np.isfinite(self.probabilities).all())
 
     def labelled_groups(self) -> NDArray[np.integer[Any]] | None:
-        """`(n,)`: the groups of the labelled rows, numbered from 0 without gaps; none where rows stand alone."""
+        """`(n,)`: groups of the labelled rows, numbered from 0 without gaps; none where rows stand alone."""
         if self.groups is None:
             return None
         return np.asarray(np.unique(self.groups[self.labelled], return_inverse=True)[1])

@@ -3,7 +3,8 @@
 A model that is as good on the whole can be worse where it matters. Each slice of each head is compared as
 the whole head is, and all must pass (intersection–union, as in `expectations.gates.accuracy`). A slice with
 too few rows decides nothing and says so. A label without rows in a slice is no gap there: the whole head's
-comparison is what asks for rows of every label. Knows the dataset's table; does not know where columns come from.
+comparison is what asks for rows of every label. Knows the dataset's table; does not know where columns come
+from.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Two models answer the same N rows; each answer is right or wrong. Only the rows on which they disagree
 tell them apart (McNemar 1947): `shared_only` rows that only the shared model has right, `baseline_only`
 rows that only the baseline has right. Rows that come in groups count for fewer: all counts are divided by the
-design effect (Rao & Scott 1992, Biometrics 48, 577–585). Knows counts and right/wrong arrays, not what a head is.
+design effect (Rao & Scott 1992, Biometrics 48, 577–585). Knows counts and right/wrong arrays, not what a
+head is.
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ losses that were seen. Where a whole loss sits on one label of 2 rows, none of i
 samples of 400 rows, and the bootstrap's bound passed as often (decision 0034, `benchmarks.coverage`).
 
 So the share of a label's rows that one model alone finds gets an exact bound (Clopper & Pearson 1934,
-Biometrika 26, 404–413; with an effective number of rows where they come in groups: Korn & Graubard 1998, Survey
-Methodology 24, 193–201). What F1 would lose there joins the distance of the bootstrap's bound by the squares of
-both, as bounds of a sum are joined from those of its parts (MOVER: Zou & Donner 2008, Statistics in Medicine
-27, 1693–1702). Every label is tried alone, and the j rarest together for every j: the loss may sit on any.
+Biometrika 26, 404–413; with an effective number of rows where they come in groups: Korn & Graubard 1998,
+Survey Methodology 24, 193–201). What F1 would lose there joins the distance of the bootstrap's bound by the
+squares of both, as bounds of a sum are joined from those of its parts (MOVER: Zou & Donner 2008, Statistics
+in Medicine 27, 1693–1702). Every label is tried alone, and the j rarest together for every j: the loss may sit
+on any.
 
 An exact bound is wider than needed where many other rows blur its steps. `_exactness` goes from 0, where one
 row of the label moves macro-F1 by two thirds of a standard error of the rest or less, to 1. With 0 nothing
@@ -155,8 +156,8 @@ def reach(
 
 
 def rows_to_show(loss: float, *, hits: float, false: float, confidence: float) -> int:
-    """True rows of a label that show that its F1 did not fall by `loss`: with as many, none of them lost means
-    a loss below it.
+    """True rows of a label that show that its F1 did not fall by `loss`: with as many and none of them lost,
+    the loss is surely smaller.
 
     Args:
         hits: share of the label's rows that are found.
@@ -203,14 +204,14 @@ def _f1(hits: Floats, false: Floats) -> Floats:
 
 
 def _unseen(lost: Floats, rows: Floats, confidence: float) -> Floats:
-    """By how much the share lost may be greater than the one seen: Clopper and Pearson's upper bound less it."""
+    """By how much the share lost may exceed the one seen: Clopper and Pearson's upper bound less it."""
     kept = np.maximum(rows - lost, 1e-9)
     upper = np.where(rows - lost > 1e-9, beta.ppf(confidence, lost + 1, kept), 1.0)
     return np.maximum(upper - lost / rows, 0.0)
 
 
 def _joined(hidden: Floats, seen: Floats, worth: Floats, half: float, error: float, z: float) -> Floats:
-    """The bootstrap's distance with a label's part of it, z times its standard error, replaced by the exact."""
+    """The bootstrap's distance with a label's part, z times its standard error, replaced by the exact one."""
     part = z * np.sqrt(seen)
     exact = part + _exactness(worth, np.maximum(error**2 - seen, 0.0)) * np.maximum(hidden - part, 0.0)
     return np.asarray(np.sqrt(exact**2 + np.maximum(half**2 - part**2, 0.0)))
