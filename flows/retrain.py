@@ -56,7 +56,9 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     champion = find_champion(state, name)
     run = prepare_run(name, data, project.backbone, project.train, config=config, home=state)
-    quality = validate_data(data, run, project.data_rules, champion=champion, base=opened.base)
+    quality = validate_data(
+        data, run, project.data_rules, gates=project.gates, champion=champion, base=opened.base
+    )
     if quality.verdict.outcome == "fail":
         return opened.ended("data_rejected", reasons=quality.verdict.reasons, pages=quality.pages)
 

@@ -40,7 +40,9 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
     champion = find_champion(state, project.name)
-    quality = validate_data(data, run, project.data_rules, champion=champion, base=opened.base)
+    quality = validate_data(
+        data, run, project.data_rules, gates=project.gates, champion=champion, base=opened.base
+    )
     if quality.verdict.outcome == "fail":
         return opened.ended("data_rejected", reasons=quality.verdict.reasons, pages=quality.pages)
     grid = loss_shares(list(run.heads), points)

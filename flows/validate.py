@@ -32,7 +32,9 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     champion = find_champion(state, project.name)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
-    quality = validate_data(data, run, project.data_rules, champion=champion, base=opened.base)
+    quality = validate_data(
+        data, run, project.data_rules, gates=project.gates, champion=champion, base=opened.base
+    )
     if quality.drifted:
         emit_drift_event(project.name, config, quality.drifted)
     if quality.verdict.outcome == "fail":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from model.jobs.package import describe_bundle
@@ -28,6 +28,8 @@ class ChampionRef:
     bundle: BundleRef
     profile: Mapping[str, Any]
     """Profile of the data that it was trained on; empty if its bundle carries none."""
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+    """Its release verdict as JSON."""
     override: str = ""
     """By whose override it serves, until when and why; empty where it passed its gates."""
 
@@ -46,12 +48,14 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
     if pointer is None or not folder.version_dir(pointer.version).is_dir():
         return None  # never deployed, or withdrawn since
     where = folder.version_dir(pointer.version)
-    override = verify_release(where, public_key, name).override
+    manifest = verify_release(where, public_key, name)
+    override = manifest.override
     return ChampionRef(
         version=pointer.version,
         bundle=describe_bundle(where / "bundle"),
         override=""
         if override is None
         else f"by override of {override.by} until {override.expires}: {override.reason}",
+        verdict=manifest.verdict,
         profile=json.loads((where / "bundle" / "card.json").read_text()).get("data_profile") or {},
     )

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from expectations.stats.paired import Groups, Interval
-from expectations.stats.rare_labels import LabelCounts, count_labels, reach
+from expectations.stats.rare_labels import LabelCounts, Reach, count_labels, reach, telling_rows
 
 Floats = NDArray[np.float64]
 Reals = NDArray[np.floating[Any]]
@@ -116,7 +116,8 @@ def compare_cells(
     hidden_by: tuple[int, ...] = ()
     if average == "macro":
         known = count_labels(targets, shared, baseline, groups)
-        decides, hidden_by = _with_rare_labels(spread, known, confidence, absent_hide=absent_hide)
+        telling = telling_rows(left_out[:, 2].mean() - left_out[:, 2])
+        decides, hidden_by = _with_rare_labels(spread, known, confidence, telling, absent_hide)
     return Comparison(
         shared=of_shared,
         baseline=of_baseline,
@@ -128,14 +129,18 @@ def compare_cells(
 
 
 def _with_rare_labels(
-    spread: Interval, counts: LabelCounts, confidence: float, *, absent_hide: bool
+    spread: Interval, counts: LabelCounts, confidence: float, telling: float, absent_hide: bool
 ) -> tuple[Interval, tuple[int, ...]]:
     """Both bounds by what rare labels can hide, and the labels that push the lower one."""
     error = spread.standard_error
     if not np.isfinite([spread.lower, spread.upper, error]).all():
         return spread, ()
-    lower = reach(counts, spread.value - spread.lower, error, confidence, absent_hide=absent_hide)
-    upper = reach(counts.swapped(), spread.upper - spread.value, error, confidence, absent_hide=absent_hide)
+
+    def half(counts: LabelCounts, half: float) -> Reach:
+        return reach(counts, half, error, confidence, telling=telling, absent_hide=absent_hide)
+
+    lower = half(counts, spread.value - spread.lower)
+    upper = half(counts.swapped(), spread.upper - spread.value)
     bounds = replace(spread, lower=spread.value - lower.half, upper=spread.value + upper.half)
     return bounds, lower.labels
 

@@ -8,8 +8,8 @@ So the share of a label's rows that one model alone finds gets an exact bound (C
 Biometrika 26, 404–413; with an effective number of rows where they come in groups: Korn & Graubard 1998,
 Survey Methodology 24, 193–201). What F1 would lose there joins the distance of the bootstrap's bound by the
 squares of both, as bounds of a sum are joined from those of its parts (MOVER: Zou & Donner 2008, Statistics
-in Medicine 27, 1693–1702). Every label is tried alone, and the j rarest together for every j: the loss may sit
-on any.
+in Medicine 27, 1693–1702). Every label is tried alone, and the j rarest together for every j: the loss may
+sit on any.
 
 An exact bound is wider than needed where many other rows blur its steps. `_exactness` goes from 0, where one
 row of the label moves macro-F1 by two thirds of a standard error of the rest or less, to 1. With 0 nothing
@@ -26,12 +26,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, norm
+from scipy.stats import beta, norm, t
 
 Floats = NDArray[np.float64]
 Cells = NDArray[np.int8]
 
-FROM, FULL = 0.3, 1.0
+FROM, FULL = 0.32, 1.0
 """Share of the variance that one more row of a label would have, from which its bound begins to be the exact
 one, and where it is. Chosen by simulation: lower ones cost power where labels have enough rows, higher ones
 let more than 6% of models at the margin pass (decision 0034)."""
@@ -118,13 +118,21 @@ def count_labels(
 
 
 def reach(
-    counts: LabelCounts, half: float, standard_error: float, confidence: float, *, absent_hide: bool = True
+    counts: LabelCounts,
+    half: float,
+    standard_error: float,
+    confidence: float,
+    *,
+    telling: float,
+    absent_hide: bool = True,
 ) -> Reach:
     """How far below the estimate macro-F1(one) - macro-F1(other) may truly lie.
 
     Args:
         half: distance of the bootstrap's bound.
         standard_error: of the difference by the bootstrap, all labels together.
+        telling: how many equally heavy rows would tell the models apart as well as those that do
+            (`telling_rows`): what is left of the degrees of freedom where a label's few rows weigh most.
         absent_hide: whether a label without a true row can hide its whole part of the mean, 1 / L.
     """
     tested = ~counts.untested
@@ -137,22 +145,40 @@ def reach(
     of = _Tested(counts, order, labels)
     z = float(norm.ppf(confidence))
     seen = of.worth**2 * of.lost_squared
-    alone = _joined(
-        of.loss(_unseen(of.lost, of.effective, confidence)), seen, of.worth_effective, half, standard_error, z
-    )
     sums = np.cumsum(of.effective)
+    alone = _Part(
+        hidden=of.loss(_unseen(of.lost, of.effective, confidence)),
+        seen=z * np.sqrt(seen),
+        exactness=_exactness(of.worth_effective, standard_error**2 - seen),
+    )
+    together = np.cumsum(seen)
     shares = _unseen(np.cumsum(of.lost), sums, confidence)
-    together = np.tril(of.loss(shares[:, None])).sum(axis=1)
-    worths = np.cumsum(of.worth_effective * of.effective) / sums
-    rarest = _joined(together, np.cumsum(seen), worths, half, standard_error, z)
-    widest = max(float(alone.max()), float(rarest.max()))
+    rarest = _Part(
+        hidden=np.tril(of.loss(shares[:, None])).sum(axis=1),
+        seen=z * np.sqrt(together),
+        exactness=_exactness(
+            np.cumsum(of.worth_effective * of.effective) / sums, standard_error**2 - together
+        ),
+    )
+    most = max(float(alone.exactness.max()), float(rarest.exactness.max()))
+    by_few = float(t.ppf(confidence, max(telling - 1.0, 1.0))) * standard_error
+    rest = half + most * max(by_few - half, 0.0)
+    one, several = alone.joined(rest), rarest.joined(rest)
+    widest = max(float(one.max()), float(several.max()))
     if widest <= half * (1 + 1e-9):
         return Reach(half=half + hidden, labels=unknown)
-    if alone.max() >= rarest.max():
-        named = (int(order[alone.argmax()]),)
+    if one.max() >= several.max():
+        named = (int(order[one.argmax()]),)
     else:
-        named = tuple(order[: int(rarest.argmax()) + 1].tolist())
+        named = tuple(order[: int(several.argmax()) + 1].tolist())
     return Reach(half=widest + hidden, labels=unknown + named)
+
+
+def telling_rows(influence: Floats) -> float:
+    """How many equally heavy rows are worth rows of these influences `(N,)` on the difference: the degrees of
+    freedom of a variance that few of them carry (Satterthwaite 1946, Biometrics Bulletin 2, 110–114)."""
+    squares, fourth = float((influence**2).sum()), float((influence**4).sum())
+    return squares**2 / fourth if fourth > 0 else 1.0
 
 
 def rows_to_show(loss: float, *, hits: float, false: float, confidence: float) -> int:
@@ -168,6 +194,22 @@ def rows_to_show(loss: float, *, hits: float, false: float, confidence: float) -
     if share >= 1:
         return 1
     return max(1, math.ceil(math.log(1 - confidence) / math.log1p(-max(share, 1e-9))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What labels, or sets of them, have in the bound, each `(K,)`."""
+
+    hidden: Floats
+    """By the exact bound."""
+    seen: Floats
+    """By the bootstrap: z times the standard error of the rows that were lost."""
+    exactness: Floats
+
+    def joined(self, half: float) -> Floats:
+        """The bootstrap's distance with each one's part of it replaced by the exact one."""
+        exact = self.seen + self.exactness * np.maximum(self.hidden - self.seen, 0.0)
+        return np.asarray(np.sqrt(exact**2 + np.maximum(half**2 - self.seen**2, 0.0)))
 
 
 class _Tested:
@@ -210,14 +252,7 @@ def _unseen(lost: Floats, rows: Floats, confidence: float) -> Floats:
     return np.maximum(upper - lost / rows, 0.0)
 
 
-def _joined(hidden: Floats, seen: Floats, worth: Floats, half: float, error: float, z: float) -> Floats:
-    """The bootstrap's distance with a label's part, z times its standard error, replaced by the exact one."""
-    part = z * np.sqrt(seen)
-    exact = part + _exactness(worth, np.maximum(error**2 - seen, 0.0)) * np.maximum(hidden - part, 0.0)
-    return np.asarray(np.sqrt(exact**2 + np.maximum(half**2 - part**2, 0.0)))
-
-
 def _exactness(worth: Floats, rest: Floats) -> Floats:
     """0 to 1: how much the steps of a label's few rows stand out from the variance of the rest."""
-    share = worth**2 / np.maximum(worth**2 + rest, 1e-300)
+    share = worth**2 / np.maximum(worth**2 + np.maximum(rest, 0.0), 1e-300)
     return np.clip((share - FROM) / (FULL - FROM), 0.0, 1.0)

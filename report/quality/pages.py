@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from expectations.chances import HeadChance
 from expectations.data.gate import DataVerdict
 from expectations.verdict import Verdict
 from report.data_docs import write_data_docs
@@ -38,6 +39,7 @@ def write_quality(
     name: str,
     champion_profile: Mapping[str, Any] | None,
     token_lengths: Mapping[str, Any] | None,
+    chances: Sequence[HeadChance] = (),
 ) -> Quality:
     """Write the pages into the folder `reports`; arguments as for `write_quality_page`."""
     page = write_quality_page(
@@ -47,11 +49,15 @@ def write_quality(
         title=f"Data quality: {name}",
         champion_profile=champion_profile,
         token_lengths=token_lengths,
+        chances=chances,
     )
     looked_at = [result for result in judged.results if result.looked_at]
     return Quality(
         verdict=judged.verdict,
-        warnings=tuple(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met"),
+        warnings=(
+            *(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met"),
+            *(one.warning for one in chances if one.low),
+        ),
         pages={"Data quality": str(page), "Data Docs": str(write_data_docs(judged))},
         findings=judged.offending_parquet,
         drifted=tuple(

@@ -6,7 +6,7 @@ Does not know where the files lie (`report.release.gather`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -17,6 +17,7 @@ from expectations.gates.scores import HeadScores
 from expectations.gates.timings import Timings
 from expectations.verdict import Finding, Outcome, Verdict
 from model.spec import HeadSpec
+from report.chances import chances_section
 from report.charts.intervals import has_intervals, interval_chart
 from report.page import Section, badge, folded, join, page, paragraph, section, subheading, table
 from report.release.data_section import data_section
@@ -52,6 +53,8 @@ class ReleaseReport:
     timings: Timings | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
     """`profile.json` of the dataset, with token lengths where measured."""
+    chances: Sequence[Mapping[str, Any]] = ()
+    """What the test rows could decide before anything was trained (`HeadChance.to_json`)."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Dataset, code, encoder, recipe, versions; nested mappings are flattened."""
     registered: Mapping[str, Any] = field(default_factory=dict)
@@ -75,6 +78,7 @@ def render_release(report: ReleaseReport) -> str:
         training_section(report.heads, report.histories, report.bundles),
         latency_section(report.timings),
         data_section(report.heads, report.profile),
+        *([chances_section(report.chances)] if report.chances else []),
         *([] if report.suspects is None else [report.suspects]),
         _provenance(report),
     ]
