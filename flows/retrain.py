@@ -24,6 +24,7 @@ from report.release.gather import Release
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
+from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.decide import decide
 from tasks.judge.find_champion import find_champion
 from tasks.judge.keep_evidence import keep_evidence
@@ -55,7 +56,10 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     opened.check_labels(data.heads)
     champion = find_champion(state, name)
     run = prepare_run(name, data, project.backbone, project.train, config=config, home=state)
-    quality = validate_data(data, run, project.data_rules, champion=champion, base=opened.base)
+    chances = weigh_chances(data, run, project.gates, champion=champion)
+    quality = validate_data(
+        data, run, project.data_rules, chances=chances, champion=champion, base=opened.base
+    )
     if quality.verdict.outcome == "fail":
         return opened.ended(
             "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages

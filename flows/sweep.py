@@ -13,6 +13,7 @@ from flows.project import open_project
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
+from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.find_champion import find_champion
 from tasks.release.log_sweep import log_sweep
 from tasks.report.write_sweep_page import write_sweep_page
@@ -40,7 +41,10 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
     champion = find_champion(state, project.name)
-    quality = validate_data(data, run, project.data_rules, champion=champion, base=opened.base)
+    chances = weigh_chances(data, run, project.gates, champion=champion)
+    quality = validate_data(
+        data, run, project.data_rules, chances=chances, champion=champion, base=opened.base
+    )
     if quality.verdict.outcome == "fail":
         return opened.ended(
             "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages

@@ -16,6 +16,7 @@ from tasks.data.emit_drift_event import emit_drift_event
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
+from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.find_champion import find_champion
 
 
@@ -33,7 +34,10 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     opened.check_labels(data.heads)
     champion = find_champion(state, project.name)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
-    quality = validate_data(data, run, project.data_rules, champion=champion, base=opened.base)
+    chances = weigh_chances(data, run, project.gates, champion=champion)
+    quality = validate_data(
+        data, run, project.data_rules, chances=chances, champion=champion, base=opened.base
+    )
     if quality.drifted:
         emit_drift_event(project.name, config, quality.drifted)
     if quality.verdict.outcome == "fail":

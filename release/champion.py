@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class ChampionRef:
     """Profile of the data that it was trained on; empty if its bundle carries none."""
     seen: SeenRef | None = None
     """The texts that it was trained on; none where that is not known."""
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+    """Its release verdict as JSON."""
     override: str = ""
     """By whose override it serves, until when and why; empty where it passed its gates."""
 
@@ -62,6 +64,7 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
         override=""
         if override is None
         else f"by override of {override.by} until {override.expires}: {override.reason}",
+        verdict=manifest.verdict,
         profile=json.loads((where / "bundle" / "card.json").read_text()).get("data_profile") or {},
         seen=_seen(home, where, manifest),
     )

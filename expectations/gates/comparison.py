@@ -2,7 +2,8 @@
 
 Non-inferiority is decided by the *interval*: `pass` if the one-sided lower bound of metric(shared) -
 metric(other) is above -margin, `fail` if the upper bound is below it, else `inconclusive`, with what the rows
-can certify. Knows arrays and rules; does not know files or bundles.
+can certify and, where a few labels lack rows, which and how many. Knows arrays and rules; does not know files
+or bundles.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from expectations.gates.scores import HeadScores
 from expectations.spec import GateRules
 from expectations.stats.bootstrap import Comparison
 from expectations.stats.power import certifiable_margin, rows_needed
+from expectations.stats.rare_labels import rows_to_show
 from expectations.verdict import Figures, Finding, Outcome
 from model.bundle.card import MetricName
 from model.spec import HeadSpec
@@ -71,11 +73,56 @@ def compared_head(
     )
     outcome = decide_margin(compared.difference.lower, compared.difference.upper, margin)
     figures = _figures(metric, margin, n, compared, rules, disagreeing=_disagreeing(shared, other))
-    return Finding(
-        subject=subject,
-        outcome=outcome,
-        reason=_reason(outcome, figures, compared, rules, against),
-        figures=figures,
+    reason = _reason(outcome, figures, compared, rules, against)
+    spread = compared.spread
+    if outcome == "inconclusive" and spread is not None and compared.hidden_by and spread.lower > -margin:
+        hidden = _hidden(shared, compared, margin, rules.confidence)
+        figures |= hidden
+        reason = _hidden_reason(figures, compared, against)
+    return Finding(subject=subject, outcome=outcome, reason=reason, figures=figures)
+
+
+MOST_NAMED = 3
+"""Labels that a sentence names; the rest are counted."""
+
+
+def _hidden(shared: HeadScores, compared: Comparison, margin: float, confidence: float) -> Figures:
+    """Which labels have too few rows, and how many would do for a label on which the whole loss sits."""
+    spread, at = compared.spread, list(compared.hidden_by)
+    assert spread is not None
+    targets, answers = shared.indicators()
+    rows, hits = (targets == 1).sum(axis=0), ((targets == 1) & (answers == 1)).sum(axis=0)
+    false = ((targets == 0) & (answers == 1)).sum(axis=0)
+    # What a label may hide beside the uncertainty of the others: bounds add up by their squares.
+    room = math.sqrt(max((spread.value + margin) ** 2 - (spread.value - spread.lower) ** 2, 0.0))
+    tested = rows > 0
+    typical = float((hits[tested] / rows[tested]).mean()) if tested.any() else 1.0
+    needed = max(
+        rows_to_show(
+            room * len(shared.labels),
+            hits=max(float(hits[k] / rows[k]), 0.5 * typical) if rows[k] else typical,
+            false=float(false[k] / rows[k]) if rows[k] else 0.0,
+            confidence=confidence,
+        )
+        for k in at
+    )
+    named = [f"`{shared.labels[k]}` has {rows[k]:,}" for k in at[:MOST_NAMED]]
+    more = f" and {len(at) - MOST_NAMED:,} more have few" if len(at) > MOST_NAMED else ""
+    return {
+        "rare_labels": ", ".join(named) + more,
+        "rare_label_count": len(at),
+        "label_rows_needed": needed,
+        "lower_if_spread": spread.lower,
+    }
+
+
+def _hidden_reason(figures: Figures, compared: Comparison, against: str) -> str:
+    difference = compared.difference
+    return (
+        f"{figures['metric']} differs from {against} by {difference.value:+.4f}; spread over the labels it "
+        f"would be within -{figures['margin']:g}, but labels with few test rows can hide a loss: "
+        f"{figures['rare_labels']}. One that carries the head's whole loss needs about "
+        f"{figures['label_rows_needed']:,} test rows; label more"
     )
 
 
@@ -122,6 +169,7 @@ def _figures(
         "standard_error": error,
         "certifiable_margin": certifiable_margin(error, **planned),
         "rows_needed": rows_needed(n, error, margin, **planned),
+        "rows_needed_as_seen": rows_needed(n, error, margin, **planned, difference=compared.difference.value),
         "shared_lower": compared.shared.lower,
         "shared_upper": compared.shared.upper,
         "baseline_lower": compared.baseline.lower,
@@ -144,11 +192,16 @@ def _reason(outcome: Outcome, figures: Figures, compared: Comparison, rules: Gat
             f"{seen}, surely ({confidence}) by less than {difference.upper:+.4f}, which is worse than the "
             f"margin -{margin:g}; give this head more weight or data, or keep a model of its own for it"
         )
+    as_seen = figures["rows_needed_as_seen"]
+    at_seen = (
+        "at the difference seen no number of rows does: it is beyond the margin"
+        if as_seen is None
+        else f"at the difference seen about {as_seen:,}"
+    )
     return (
         f"{seen}, between {difference.lower:+.4f} and {difference.upper:+.4f}: {figures['n']:,} rows cannot "
-        f"tell whether that is within -{margin:g}; they certify a margin of "
-        f"{figures['certifiable_margin']:.4f} at {rules.power:.0%} power, and the configured margin "
-        f"needs about {figures['rows_needed']:,} rows"
+        f"tell whether that is within -{margin:g}. If there is truly no difference, about "
+        f"{figures['rows_needed']:,} rows show it at {rules.power:.0%} power; {at_seen}"
     )
 
 

@@ -49,14 +49,16 @@ def compare(
 
     The share of rows that are right (`subset_accuracy`, and `accuracy` of a multiclass head) is compared
     by Tango's paired score interval; F1 and the share of right cells (`accuracy` of a multilabel head,
-    whose cells are not independent within a row) by the paired BCa bootstrap.
+    whose cells are not independent within a row) by the paired BCa bootstrap. Where rows come in groups, both
+    take the groups as what is drawn.
     """
+    groups = shared.labelled_groups()
     if metrics.counts_rows(metric, shared.kind):
         one, other = (metrics.right_rows(m.kind, m.decisions, m.targets) for m in (shared, baseline))
         return Comparison(
-            shared=wilson_interval(one, confidence),
-            baseline=wilson_interval(other, confidence),
-            difference=paired_difference(one, other, confidence),
+            shared=wilson_interval(one, confidence, groups),
+            baseline=wilson_interval(other, confidence, groups),
+            difference=paired_difference(one, other, confidence, groups),
         )
     targets, answers = shared.indicators()
     return compare_cells(
@@ -67,6 +69,8 @@ def compare(
         confidence=confidence,
         resamples=resamples,
         seed=seed,
+        groups=groups,
+        absent_hide=not shared.part,
     )
 
 

@@ -13,7 +13,7 @@ from expectations.gates.champion import judge_champion
 from expectations.gates.http import http_timings_from_json, judge_http
 from expectations.gates.latency import judge_latency
 from expectations.gates.memory import judge_memory
-from expectations.gates.scores import HeadScores, card_heads, load_scores
+from expectations.gates.scores import HeadScores, card_heads, load_scores, read_groups, with_groups
 from expectations.gates.slices import judge_slices
 from expectations.gates.timings import timings_from_json
 from expectations.gates.usefulness.labels import judge_labels
@@ -47,8 +47,8 @@ def judge_release(
 
     Args:
         champion_bundle: folder of the bundle that serves; none before the first deployment.
-        dataset: the dataset folder whose test rows were scored; without it slices can't be judged, and which
-            rows the champion has seen is not known.
+        dataset: the dataset folder whose test rows were scored; without it slices can't be judged, rows that
+            belong together count as alone, and which rows the champion has seen is not known.
         champion_seen: the texts that the champion was trained on; none where that is not known.
     """
     try:
@@ -76,7 +76,8 @@ def _verdicts(
     champion_seen: SeenRef | None,
 ) -> list[Verdict]:
     scores = measured.scores
-    shared = load_scores(_file(scores["shared"]), heads)
+    groups = None if dataset is None else read_groups(dataset)
+    shared = with_groups(load_scores(_file(scores["shared"]), heads), groups)
     baselines: dict[str, HeadScores] = {}
     for head, spec in heads.items():
         baselines |= load_scores(_file(scores[f"baseline:{head}"]), {head: spec})

@@ -1,6 +1,7 @@
 """A model's answers for one head beside the truth, as arrays, and where they are loaded from.
 
-Knows the scores file that `python -m model score` writes. Does not judge.
+Knows the scores file that `python -m model score` writes, and which test rows belong together by the
+dataset's table. Does not judge.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model.bundle.card import HeadKind
@@ -35,6 +38,11 @@ class HeadScores:
     multilabel `(N, L)`: 1 or 0."""
     probabilities: NDArray[np.floating[Any]] | None = None
     """`(N, L)`, if the file holds them. May hold non-finite values: the gate says so."""
+    groups: NDArray[np.integer[Any]] | None = None
+    """`(N,)` numbers from 0: rows of one group (a customer, a thread) are no independent draws. None: each
+    row stands alone."""
+    part: bool = False
+    """Whether these are a part of the test rows (a slice), in which a label need not occur."""
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other or the kind."""
@@ -48,6 +56,11 @@ class HeadScores:
         if self.probabilities is not None and self.probabilities.shape != (shape[0], labels):
             raise ValueError(
                 f"probabilities {self.probabilities.shape}: expected {(shape[0], labels)}; score again"
+            )
+        if self.groups is not None and self.groups.shape != shape[:1]:
+            raise ValueError(
+                f"groups {self.groups.shape}: expected one number for each of the {shape[0]:,} rows that "
+                "were scored; score on the dataset that is judged"
             )
         top = labels - 1 if self.kind == "multiclass" else 1
         lowest = -1 if self.kind == "multiclass" else 0
@@ -110,6 +123,12 @@ class HeadScores:
             return np.asarray((self.targets == 1).any(axis=0))
         return np.bincount(self.targets[self.targets >= 0], minlength=len(self.labels)) > 0
 
+    def labelled_groups(self) -> NDArray[np.integer[Any]] | None:
+        """`(n,)`: groups of the labelled rows, numbered from 0 without gaps; none where rows stand alone."""
+        if self.groups is None:
+            return None
+        return np.asarray(np.unique(self.groups[self.labelled], return_inverse=True)[1])
+
     def indicators(self) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """`(n, L)` targets (1, 0, -1 unknown) and decisions (1, 0) over the labelled rows."""
         at = self.labelled
@@ -170,6 +189,33 @@ def _reorder(decisions: NDArray[Any], answered: HeadSpec, wanted: HeadSpec) -> N
     kept = moves >= 0
     moved[:, moves[kept]] = decisions[:, kept]
     return moved
+
+
+def read_groups(dataset: Path) -> NDArray[np.integer[Any]] | None:
+    """`(N,)` number of each test row's group, in the order in which rows are scored; a row without a group is
+    one of its own. None where no two test rows share a group.
+
+    Raises:
+        OSError: the dataset's table cannot be read.
+    """
+    table = pq.read_table(dataset / "dataset.parquet", columns=["split", "group"])
+    named = table.filter(pc.equal(table["split"], "test"))["group"].combine_chunks()
+    codes = pc.fill_null(pc.dictionary_encode(named.cast("string")).indices, -1)
+    numbers = np.array(codes, dtype=np.int64)
+    alone = numbers < 0
+    numbers[alone] = numbers.max(initial=-1) + 1 + np.arange(int(alone.sum()))
+    return numbers if np.unique(numbers).size < numbers.size else None
+
+
+def with_groups(
+    scores: Mapping[str, HeadScores], groups: NDArray[np.integer[Any]] | None
+) -> dict[str, HeadScores]:
+    """The same answers, which know what rows belong together.
+
+    Raises:
+        ValueError: other rows were scored than those of the dataset.
+    """
+    return dict(scores) if groups is None else {n: replace(one, groups=groups) for n, one in scores.items()}
 
 
 def card_heads(card: Mapping[str, Any]) -> dict[str, HeadSpec]:

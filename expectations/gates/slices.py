@@ -2,7 +2,9 @@
 
 A model that is as good on the whole can be worse where it matters. Each slice of each head is compared as
 the whole head is, and all must pass (intersection–union, as in `expectations.gates.accuracy`). A slice with
-too few rows decides nothing and says so. Knows the dataset's table; does not know where columns come from.
+too few rows decides nothing and says so. A label without rows in a slice is no gap there: the whole head's
+comparison is what asks for rows of every label. Knows the dataset's table; does not know where columns come
+from.
 """
 
 from __future__ import annotations
@@ -187,6 +189,8 @@ def _rows(scores: HeadScores, mask: Mask) -> HeadScores:
         targets=scores.targets[mask],
         decisions=scores.decisions[mask],
         probabilities=None if probabilities is None else probabilities[mask],
+        groups=None if scores.groups is None else scores.groups[mask],
+        part=True,
     )
 
 

@@ -2,24 +2,27 @@
 
 A resample draws N rows with replacement. It is a vector of how often each row was drawn, so the counts
 behind F1 in every resample come from one matrix product `W (R, N) @ X (N, K)` instead of R passes over
-the rows. Counts below 2^24 are exact in float32; larger ones are kept in float64. Does not know heads.
+the rows. Counts below 2^24 are exact in float32; larger ones are kept in float64. Rows of one group are drawn
+together (cluster bootstrap: Davison & Hinkley 1997, Bootstrap Methods, section 3.8). Does not know heads.
 
 BCa alone is not enough for a gate. Only the rows on which two models disagree tell them apart, and those
 are few: BCa's bounds then hold in 88% to 93% of samples instead of 95% (`benchmarks.coverage`, decision
-0016), and with no disagreement at all they shrink to nothing. `widened` makes the difference's bounds hold.
+0016), and with no disagreement at all they shrink to nothing. `widened` makes the difference's bounds hold,
+and `expectations.stats.rare_labels` makes those of macro-F1 hold where a loss may sit on labels of few rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from expectations.stats.paired import Interval
+from expectations.stats.paired import Groups, Interval
+from expectations.stats.rare_labels import LabelCounts, Reach, count_labels, reach, telling_rows
 
 Floats = NDArray[np.float64]
 Reals = NDArray[np.floating[Any]]
@@ -39,6 +42,10 @@ class Comparison:
     difference: Interval
     bca: Interval | None = None
     """The difference with BCa's bounds alone, where they were `widened`: for whoever studies them."""
+    spread: Interval | None = None
+    """The same after `widened`: right where a loss is spread over the rows, blind to one on rare labels."""
+    hidden_by: tuple[int, ...] = ()
+    """Labels whose few rows push the lower bound beyond that of `spread`, those without any row first."""
 
 
 def compare_cells(
@@ -50,9 +57,11 @@ def compare_cells(
     confidence: float,
     resamples: int,
     seed: int,
+    groups: Groups | None = None,
+    absent_hide: bool = True,
 ) -> Comparison:
     """BCa bounds of each model's figure and of their difference (Efron 1987, JASA 82, 171–185), those of
-    the difference `widened` where few rows disagree.
+    the difference `widened` where few rows disagree, and for macro-F1 by what rare labels can hide.
 
     Args:
         targets: `(N, L)`, 1 applies, 0 does not, -1 unknown: the cell counts for neither model.
@@ -60,6 +69,9 @@ def compare_cells(
         baseline: `(N, L)`, the baseline's answers.
         average: `macro`, the mean of the labels' F1 (a label that neither occurs nor is answered counts
             0, for both models alike); `micro`, F1 over all cells; `cells`, the share of right cells.
+        groups: `(N,)` numbers from 0: rows that are alike, or of one customer. None: each row alone.
+        absent_hide: whether a label without a true row may hide a loss, up to 1 / L of macro-F1. Not so where
+            the rows are a part in which it need not occur.
 
     Raises:
         ValueError: the shapes differ, or there are no rows or labels.
@@ -68,8 +80,12 @@ def compare_cells(
         raise ValueError(
             f"expected three equal, non-empty (N, L), saw {targets.shape}, {shared.shape}, {baseline.shape}"
         )
-    n = targets.shape[0]
-    both = np.concatenate([_counts(targets, shared, average), _counts(targets, baseline, average)], axis=1)
+    if groups is not None and groups.shape != targets.shape[:1]:
+        raise ValueError(f"groups {groups.shape}: expected one number for each of {targets.shape[0]} rows")
+    one, other = _counts(targets, shared, average), _counts(targets, baseline, average)
+    differs = _by_group((one != other).any(axis=1, keepdims=True).astype(np.int32), groups)
+    both = _by_group(np.concatenate([one, other], axis=1), groups)
+    n = both.shape[0]
     totals = both.sum(axis=0, dtype=np.float64)
     # Resampled totals stray from these by far less than a factor of 2, so they stay exact too.
     counts: Reals = both.astype(np.float32 if totals.max() < 2**23 else np.float64)
@@ -77,8 +93,8 @@ def compare_cells(
 
     def figures(sums: Reals) -> Floats:
         """Totals `(R, 4K)` → `(R, 3)`: of shared, of baseline, difference."""
-        one, other = _mean_ratio(sums[:, :half]), _mean_ratio(sums[:, half:])
-        return np.stack([one, other, one - other], axis=1)
+        first, second = _mean_ratio(sums[:, :half]), _mean_ratio(sums[:, half:])
+        return np.stack([first, second, first - second], axis=1)
 
     estimate = figures(totals[None, :])[0]
     drawn = np.concatenate(
@@ -86,16 +102,56 @@ def compare_cells(
     )
     step = max(1, CHUNK_CELLS // counts.shape[1])
     left_out = np.concatenate([figures(totals - counts[at : at + step]) for at in range(0, n, step)])
-    one, other, difference = (
+    of_shared, of_baseline, difference = (
         bca_interval(float(estimate[k]), drawn[:, k], left_out[:, k], confidence) for k in range(3)
     )
-    disagreeing = int((both[:, :half] != both[:, half:]).any(axis=1).sum())
+    disagreeing = int(np.count_nonzero(differs))
     # What it costs the shared model to miss every label of a row, on average over the rows.
-    missed = counts[:, :half] - _counts(targets, np.zeros_like(shared), average).astype(counts.dtype)
+    nothing = _by_group(_counts(targets, np.zeros_like(shared), average), groups)
+    missed = counts[:, :half] - nothing.astype(counts.dtype)
     worse = [_mean_ratio(totals[None, :half] - missed[at : at + step]) for at in range(0, n, step)]
     row_worth = float(np.abs(estimate[0] - np.concatenate(worse)).mean())
-    decides = widened(difference, n, disagreeing, row_worth, confidence)
-    return Comparison(shared=one, baseline=other, difference=decides, bca=difference)
+    spread = widened(difference, n, disagreeing, row_worth, confidence)
+    decides = spread
+    hidden_by: tuple[int, ...] = ()
+    if average == "macro":
+        known = count_labels(targets, shared, baseline, groups)
+        telling = telling_rows(left_out[:, 2].mean() - left_out[:, 2])
+        decides, hidden_by = _with_rare_labels(spread, known, confidence, telling, absent_hide)
+    return Comparison(
+        shared=of_shared,
+        baseline=of_baseline,
+        difference=decides,
+        bca=difference,
+        spread=spread,
+        hidden_by=hidden_by,
+    )
+
+
+def _with_rare_labels(
+    spread: Interval, counts: LabelCounts, confidence: float, telling: float, absent_hide: bool
+) -> tuple[Interval, tuple[int, ...]]:
+    """Both bounds by what rare labels can hide, and the labels that push the lower one."""
+    error = spread.standard_error
+    if not np.isfinite([spread.lower, spread.upper, error]).all():
+        return spread, ()
+
+    def half(counts: LabelCounts, half: float) -> Reach:
+        return reach(counts, half, error, confidence, telling=telling, absent_hide=absent_hide)
+
+    lower = half(counts, spread.value - spread.lower)
+    upper = half(counts.swapped(), spread.upper - spread.value)
+    bounds = replace(spread, lower=spread.value - lower.half, upper=spread.value + upper.half)
+    return bounds, lower.labels
+
+
+def _by_group(counts: NDArray[np.int32], groups: Groups | None) -> NDArray[np.int32]:
+    """`(N, K)` rows → `(G, K)` sums of each group; as they are where there are none."""
+    if groups is None:
+        return counts
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    return np.asarray(np.add.reduceat(counts[order], starts, axis=0), dtype=np.int32)
 
 
 def resample_weights(n: int, *, resamples: int, seed: int) -> Iterator[NDArray[np.float32]]:

@@ -2,13 +2,16 @@
 
 Two models answer the same N rows; each answer is right or wrong. Only the rows on which they disagree
 tell them apart (McNemar 1947): `shared_only` rows that only the shared model has right, `baseline_only`
-rows that only the baseline has right. Knows counts and right/wrong arrays, not what a head is.
+rows that only the baseline has right. Rows that come in groups count for fewer: all counts are divided by the
+design effect (Rao & Scott 1992, Biometrics 48, 577–585). Knows counts and right/wrong arrays, not what a
+head is.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,8 @@ from scipy.stats import norm
 
 Right = NDArray[np.bool_]
 """`(N,)`: whether the answer to each row is right."""
+Groups = NDArray[np.integer[Any]]
+"""`(N,)`: numbers from 0; rows of one group are no independent draws."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +38,9 @@ class Interval:
     """Of the estimate, in its own unit; what sample sizes are planned with (`expectations.stats.power`)."""
 
 
-def paired_difference(shared_right: Right, baseline_right: Right, confidence: float) -> Interval:
+def paired_difference(
+    shared_right: Right, baseline_right: Right, confidence: float, groups: Groups | None = None
+) -> Interval:
     """Share right of the shared model minus that of the baseline, on the same rows.
 
     The standard error is the one at no difference, sqrt(b + c) / N, which is McNemar's; at least one
@@ -50,22 +57,51 @@ def paired_difference(shared_right: Right, baseline_right: Right, confidence: fl
     n = int(shared_right.size)
     shared_only = int(np.count_nonzero(shared_right & ~baseline_right))
     baseline_only = int(np.count_nonzero(~shared_right & baseline_right))
-    lower, upper = tango_bounds(shared_only, baseline_only, n, confidence)
+    apart = shared_right.astype(np.float64) - baseline_right
+    effect = design_effect(apart, groups)
+    lower, upper = tango_bounds(shared_only / effect, baseline_only / effect, n / effect, confidence)
     return Interval(
         value=(shared_only - baseline_only) / n,
         lower=lower,
         upper=upper,
-        standard_error=math.sqrt(max(shared_only + baseline_only, 1)) / n,
+        standard_error=math.sqrt(max(shared_only + baseline_only, 1) * effect) / n,
     )
 
 
-def tango_bounds(shared_only: int, baseline_only: int, n: int, confidence: float) -> tuple[float, float]:
+def design_effect(values: NDArray[np.float64], groups: Groups | None) -> float:
+    """How many rows in groups are worth one row drawn alone, at least 1: the variance of their mean over the
+    variance that as many independent rows would have.
+
+    Estimated from the groups in which a value is not 0, plus one in which all rows are alike: a few
+    groups cannot show that theirs are not.
+
+    Args:
+        values: `(N,)`, what the mean is of.
+    """
+    if groups is None:
+        return 1.0
+    n = values.size
+    sizes = np.bincount(groups).astype(np.float64)
+    alike = float((sizes**2).sum() / n)
+    telling = int(np.unique(groups[values != 0]).size)
+    squares = float(((values - values.mean()) ** 2).sum())
+    if telling == 0 or squares == 0 or np.count_nonzero(sizes) < 2:
+        return max(1.0, alike)
+    count = np.count_nonzero(sizes)
+    sums = np.bincount(groups, weights=values) - values.mean() * sizes
+    seen = float((sums**2).sum()) / squares * count / (count - 1)
+    return max(1.0, (telling * seen + alike) / (telling + 1))
+
+
+def tango_bounds(
+    shared_only: float, baseline_only: float, n: float, confidence: float
+) -> tuple[float, float]:
     """One-sided lower and upper bound of the difference of two paired proportions.
 
     Tango (1998), Statistics in Medicine 17, 891–908: all differences d that the score test does not
     reject, with the other parameter at its maximum likelihood under d. Unlike the normal interval it
     keeps its coverage when few rows disagree, and it does not shrink to nothing when none does (there
-    the bounds are ±z² / (N + z²)).
+    the bounds are ±z² / (N + z²)). Counts need not be whole: effective ones of rows in groups are not.
 
     Raises:
         ValueError: the counts are negative or more than `n`, or `n` is 0.
@@ -91,7 +127,7 @@ def tango_bounds(shared_only: int, baseline_only: int, n: int, confidence: float
     return lower, upper
 
 
-def tango_statistic(shared_only: int, baseline_only: int, n: int, d: float) -> float:
+def tango_statistic(shared_only: float, baseline_only: float, n: float, d: float) -> float:
     """Score statistic of "the difference is d"; standard normal under it (Tango 1998, eq. 13 and 14).
 
     At d = 0 it is McNemar's (b - c) / sqrt(b + c).
@@ -107,7 +143,7 @@ def tango_statistic(shared_only: int, baseline_only: int, n: int, d: float) -> f
     return numerator / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, numerator)
 
 
-def wilson_interval(right: Right, confidence: float) -> Interval:
+def wilson_interval(right: Right, confidence: float, groups: Groups | None = None) -> Interval:
     """Share right of one model (Wilson 1927, JASA 22, 209–212).
 
     Raises:
@@ -118,11 +154,12 @@ def wilson_interval(right: Right, confidence: float) -> Interval:
         raise ValueError("no rows: a share of nothing has no interval")
     z = float(norm.ppf(confidence))
     share = float(np.count_nonzero(right)) / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    alone = n / design_effect(right.astype(np.float64), groups)
+    centre = (share + z * z / (2 * alone)) / (1 + z * z / alone)
+    half = z / (1 + z * z / alone) * math.sqrt(share * (1 - share) / alone + z * z / (4 * alone * alone))
     return Interval(
         value=share,
         lower=max(0.0, centre - half),
         upper=min(1.0, centre + half),
-        standard_error=math.sqrt(share * (1 - share) / n),
+        standard_error=math.sqrt(share * (1 - share) / alone),
     )

@@ -23,13 +23,30 @@ def certifiable_margin(standard_error: float, *, confidence: float, power: float
     return (float(norm.ppf(confidence)) + float(norm.ppf(power))) * standard_error
 
 
-def rows_needed(n: int, standard_error: float, margin: float, *, confidence: float, power: float) -> int:
-    """Rows for an equally good model to pass `margin` with probability `power`, given what `n` rows showed.
+def rows_needed(
+    n: int,
+    standard_error: float,
+    margin: float,
+    *,
+    confidence: float,
+    power: float,
+    difference: float = 0.0,
+) -> int | None:
+    """Rows for a model to pass `margin` with probability `power`, given what `n` rows showed.
+
+    Args:
+        difference: how far the model truly is from the other one; 0: an equally good one.
+
+    Returns:
+        None where the difference is at the margin or beyond: no number of rows makes it pass.
 
     Raises:
         ValueError: the margin is not positive.
     """
     if not margin > 0:
         raise ValueError(f"margin {margin}: expected a positive one; no number of rows certifies less")
+    room = margin + difference
+    if not room > 0:
+        return None
     certified = certifiable_margin(standard_error, confidence=confidence, power=power)
-    return max(1, math.ceil(n * (certified / margin) ** 2))
+    return max(1, math.ceil(n * (certified / room) ** 2))

@@ -13,12 +13,14 @@ from typing import Any, get_args
 
 from markupsafe import Markup
 
+from expectations.chances import HeadChance
 from expectations.data.check import CheckResult, RuleOutcome
 from expectations.data.gate import DataVerdict
 from expectations.data.tables import load_profile
 from expectations.spec import Severity
 from model.files import write_bytes
 from model.spec import SPLITS
+from report.chances import chances_section
 from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
 from report.quality.drift import drift_section
 from report.quality.offenders import offenders_section
@@ -37,6 +39,7 @@ def write_quality_page(
     champion_profile: Mapping[str, Any] | None = None,
     token_lengths: Mapping[str, Any] | None = None,
     champion_rows: str = "",
+    chances: Sequence[HeadChance] = (),
 ) -> Path:
     """Write the page to the file `out` and return it.
 
@@ -44,6 +47,7 @@ def write_quality_page(
         champion_rows: what is to be said of test rows that the champion was trained on.
         champion_profile: profile of the data that the champion was trained on, shown beside.
         token_lengths: as for `judge_data`.
+        chances: what the test rows can decide; none: the section is left out.
 
     Raises:
         expectations.data.tables.DatasetError: the dataset folder has no readable profile.
@@ -59,6 +63,7 @@ def write_quality_page(
         *([section("Test rows that the champion knows", paragraph(champion_rows))] if champion_rows else []),
         sources_section(dataset, profile),
         _expectations(judged),
+        *([chances_section([one.to_json() for one in chances])] if chances else []),
         labels_section(profile, champion_profile),
         *([] if together is None else [together]),
         lengths_section(profile, champion_profile, token_lengths),

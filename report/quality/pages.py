@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from expectations.chances import HeadChance
 from expectations.data.gate import DataVerdict
 from expectations.verdict import Verdict
 from report.data_docs import write_data_docs
@@ -40,6 +41,7 @@ def write_quality(
     champion_profile: Mapping[str, Any] | None,
     token_lengths: Mapping[str, Any] | None,
     champion_rows: str = "",
+    chances: Sequence[HeadChance] = (),
 ) -> Quality:
     """Write the pages into the folder `reports`; arguments as for `write_quality_page`."""
     page = write_quality_page(
@@ -50,6 +52,7 @@ def write_quality(
         champion_profile=champion_profile,
         token_lengths=token_lengths,
         champion_rows=champion_rows,
+        chances=chances,
     )
     looked_at = [result for result in judged.results if result.looked_at]
     return Quality(
@@ -57,6 +60,7 @@ def write_quality(
         warnings=(
             *(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met" and not r.stops),
             *([f"test rows: {champion_rows}"] if champion_rows else []),
+            *(one.warning for one in chances if one.low),
         ),
         pages={"Data quality": str(page), "Data Docs": str(write_data_docs(judged))},
         findings=judged.offending_parquet,

@@ -80,6 +80,7 @@ def write_report(
         },
         timings=timings_from_json(read_json(Path(measured.timing.path))),
         profile=read_json(run.profile),
+        chances=read_json(chances) if (chances := run.folder / "chances.json").is_file() else (),
         provenance=run.provenance,
         registered=release.registered,
         deployed=release.deployed,

@@ -6,7 +6,7 @@ Does not know where the files lie (`report.release.gather`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from expectations.gates.scores import HeadScores
 from expectations.gates.timings import Timings
 from expectations.verdict import Finding, Verdict
 from model.spec import HeadSpec
+from report.chances import chances_section
 from report.charts.intervals import has_intervals, interval_chart
 from report.page import Section, badge, folded, join, page, paragraph, section, table
 from report.release.data_section import data_section
@@ -54,6 +55,8 @@ class ReleaseReport:
     timings: Timings | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
     """`profile.json` of the dataset, with token lengths where measured."""
+    chances: Sequence[Mapping[str, Any]] = ()
+    """What the test rows could decide before anything was trained (`HeadChance.to_json`)."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Dataset, code, encoder, recipe, versions; nested mappings are flattened."""
     registered: Mapping[str, Any] = field(default_factory=dict)
@@ -81,6 +84,7 @@ def render_release(report: ReleaseReport) -> str:
         training_section(report.heads, report.histories, report.bundles),
         latency_section(report.timings),
         data_section(report.heads, report.profile),
+        *([chances_section(report.chances)] if report.chances else []),
         *([] if report.suspects is None else [report.suspects]),
         _provenance(report),
     ]

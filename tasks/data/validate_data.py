@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from expectations.chances import HeadChance
 from expectations.data.gate import judge_data
 from expectations.seen_texts import count_seen_test_rows
 from expectations.spec import DataRules
+from model.files import read_json
 from model.references import Run
 from release.champion import ChampionRef
 from report.progress import Step, print_line
@@ -20,19 +22,26 @@ from sources.dataset import DatasetRef
 
 @task(name="validate", cache_policy=NO_CACHE)
 def validate_data(
-    data: DatasetRef, run: Run, rules: DataRules, *, champion: ChampionRef | None, base: Path | None = None
+    data: DatasetRef,
+    run: Run,
+    rules: DataRules,
+    *,
+    chances: Sequence[HeadChance],
+    champion: ChampionRef | None,
+    base: Path | None = None,
 ) -> Quality:
     """The data gate's verdict, with the data quality report, Data Docs and offending rows written; and before
     anything is trained, how many test rows the champion was trained on.
 
     Args:
+        chances: what the test rows can decide.
         base: the configuration's folder, which `expectations.modules` start from.
 
     Raises:
         expectations.data.custom_functions.CustomRulesError: a file of `expectations.modules` cannot be used.
         expectations.data.tables.DatasetError: the dataset folder is not whole.
     """
-    tokens = json.loads(run.profile.read_text())["tokens"]
+    tokens = read_json(run.profile)["tokens"]
     before = champion.profile or None if champion else None
     rows = ""
     if champion is not None and champion.seen is not None:
@@ -55,6 +64,7 @@ def validate_data(
             champion_profile=before,
             token_lengths=tokens,
             champion_rows=rows,
+            chances=chances,
         )
         remarks = len(quality.warnings)
         step.outcome = f"{quality.verdict.outcome}: {quality.looked_at} expectations, {remarks} with remarks"

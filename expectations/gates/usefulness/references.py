@@ -191,6 +191,8 @@ def _more_rows(beside: _Beside, rules: GateRules) -> str:
         return "the model may have learned nothing: look at its labels and texts"
     n = int(beside.shared.labelled.sum())
     needed = rows_needed(n, apart.standard_error, apart.value, confidence=rules.confidence, power=rules.power)
+    if needed is None:
+        return "more test rows would show it"
     return f"about {max(needed, n + 1):,} test rows would show it"
 
 
