@@ -5,19 +5,24 @@
 
 For each configuration the rows stay and the seeds change: seed by seed a baseline of every head, and a shared
 model that these baselines teach, with the configuration's own recipe. Every shared model is then judged by
-the configuration's own margins against the baselines of every seed: S × S verdicts a head. A verdict *changes*
-where it is not the one that most of the same shared model's verdicts are. With `gates.baseline_seeds: 3` the
-baselines are triples drawn with replacement from the same trainings: three independent seeds. What was
-trained stays in WORK, and a run that was stopped goes on where it was. Training rows of `feelings` are cut to
-`TRAIN_ROWS`, test rows are not; bounds are those of the float32 models, before packaging.
+the configuration's own margins against the baselines of every seed: S × S verdicts a head. A verdict
+*changes* where it is not the one that most baselines give the same shared model. For `gates.baseline_seeds:
+3` the baselines are all triples of the same trainings, drawn with replacement: three independent seeds.
+
+What was trained stays in WORK, and a run that was stopped goes on where it was. Of `feelings`, training rows
+are cut to `TRAIN_ROWS` and the encoder to `LAYERS`; test rows are not. Answers are those of the models before
+packaging. Last, simulated answers: how often the gate passes a model that is truly the margin worse than
+the average baseline, and one that is as good.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -25,25 +30,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
 
 from benchmarks.parts.compared_fits import ignore
 from benchmarks.parts.rows import CONFIGS, TINY, data_folder, tiny_project, working_folder
-from expectations.gates.comparison import compared_head
+from expectations.gates.accuracy import mean_finding
+from expectations.gates.comparison import compared_head, decide_margin
 from expectations.gates.scores import HeadScores, load_scores
 from expectations.spec import GateRules
-from expectations.verdict import Finding
+from expectations.stats.paired import paired_difference
+from expectations.verdict import Finding, Outcome
 from flows.config.load import load_project
 from model.measure.score import save_arrays
 from model.rows import open_rows
 from model.spec import SPLITS, BackboneSpec, FitJob, TrainSpec
 from sources.dataset import build_dataset
 from tests.support.contract import Report, Size, run
-from tests.support.measures import Measure, aligned
+from tests.support.measures import Measure, aligned, measure_table
 from tests.support.sampled_rows import Budget, sampled_rows
 
 GOAL = "none: figures for decision 0036"
 QUICK_S, WHOLE_S = 12, 1800
-SIZES = {"seeds": Size(5, 2, "seeds of shared models and of baselines, from 17 on")}
+SIZES = {
+    "seeds": Size(5, 2, "seeds of shared models and of baselines, from 17 on"),
+    "samples": Size(2000, 100, "simulated verdicts for each case"),
+}
 FIRST_SEED = 17
 NAMES = ("quickstart", "feelings")
 TRAIN_ROWS = {"emotion": 2000, "sentiment": 700, "toxicity": 500}
@@ -51,6 +63,12 @@ TRAIN_ROWS = {"emotion": 2000, "sentiment": 700, "toxicity": 500}
 LAYERS = 2
 """Of the encoder for `feelings`: a seed then takes minutes on one core."""
 ALL = 10**9
+ALL_HEADS = "all heads"
+DEFAULT = GateRules().margin
+"""Every pair is also judged by the default margin: how often seeds decide depends on how near it is."""
+WORST: tuple[Outcome, ...] = ("fail", "inconclusive", "pass")
+MARGIN, ACCURACY, SEED_DEVIATION, SIMULATED_ROWS = 0.03, 0.86, 0.008, 1600
+"""Of the simulation, near the quickstart's heads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +103,15 @@ def measure(options: argparse.Namespace) -> Report:
                     train_seed(setting, seed, place, options.threads)
             known = [seed for seed in seeds if (place / f"shared-{seed}.npz").is_file()]
             findings = judged_pairs(setting, known, place)
-            measures += measures_of(name, findings)
-            tables.append(table(name, findings))
-    return Report(measures, "\n\n".join(tables) + (f"\n{TINY}" if options.quick else ""))
+            for called, pairs in (
+                (name, findings),
+                (f"{name} at {DEFAULT:g}", at_margin(findings, DEFAULT)),
+            ):
+                measures += measures_of(called, pairs)
+                tables.append(table(called, pairs))
+    simulation = simulated(options.samples)
+    tables.append(measure_table(simulation))
+    return Report([*measures, *simulation], "\n\n".join(tables) + (f"\n{TINY}" if options.quick else ""))
 
 
 def _setting(name: str, place: Path) -> Setting:
@@ -152,7 +176,7 @@ def train_seed(setting: Setting, seed: int, place: Path, threads: int) -> None:
 
 
 def answer_test_rows(fitted: Path, rows: Path, out: Path, threads: int) -> None:
-    """Write a fitted model's answers on the test rows that its heads label, as `python -m model score` does."""
+    """Write a fitted model's answers on the test rows that its heads label, as `python -m model score`."""
     from tokenizers import Tokenizer
 
     from model.bundle.activations import decide, probabilities
@@ -199,18 +223,143 @@ def judged_pairs(setting: Setting, seeds: Sequence[int], place: Path) -> dict[st
     return found
 
 
-def measures_of(name: str, findings: Mapping[str, list[list[Finding]]]) -> list[Measure]:
-    return [Measure(name, 0.0)]
+def at_margin(pairs: Mapping[str, list[list[Finding]]], margin: float) -> dict[str, list[list[Finding]]]:
+    """The same comparisons, judged by another margin."""
+
+    def judged(one: Finding) -> Finding:
+        outcome = decide_margin(_number(one, "lower"), _number(one, "upper"), margin)
+        return replace(one, outcome=outcome, figures={**one.figures, "margin": margin})
+
+    return {head: [[judged(one) for one in line] for line in lines] for head, lines in pairs.items()}
 
 
-def table(name: str, findings: Mapping[str, list[list[Finding]]]) -> str:
-    rows = [["head", "shared", "outcomes"]]
-    for head, pairs in findings.items():
-        for at, line in enumerate(pairs):
-            rows.append(
-                [head, str(at), " ".join(f"{f.outcome[0]}{f.figures['difference']:+.4f}" for f in line)]
-            )
-    return aligned(rows)
+def combined(pairs: Mapping[str, list[list[Finding]]]) -> dict[str, list[list[Finding]]]:
+    """The pairs of each head, and of all heads together: the worst of the heads' outcomes."""
+    size = len(next(iter(pairs.values()), []))
+    whole = [
+        [
+            min((found[one][other] for found in pairs.values()), key=lambda f: WORST.index(f.outcome))
+            for other in range(size)
+        ]
+        for one in range(size)
+    ]
+    return {**pairs, ALL_HEADS: whole}
+
+
+def changes(outcomes: Sequence[Sequence[Outcome]]) -> float:
+    """Share of verdicts that are not those of the majority of their line: one shared model each."""
+    odd = sum(len(line) - Counter(line).most_common(1)[0][1] for line in outcomes)
+    return odd / sum(map(len, outcomes))
+
+
+def with_three(
+    pairs: Mapping[str, list[list[Finding]]], margins: Mapping[str, float]
+) -> dict[str, dict[str, list[list[Outcome]]]]:
+    """Rule → head → (shared model, triple of baselines) → outcome: of the mean, which ships, and of the
+    comparison with the median difference, which was the other candidate."""
+    found: dict[str, dict[str, list[list[Outcome]]]] = {"mean of 3": {}, "median of 3": {}}
+    for head, lines in pairs.items():
+        for kind, outcomes in found.items():
+            outcomes[head] = []
+            for line in lines:
+                triples = itertools.product(line, repeat=3)
+                outcomes[head].append([_of_three(kind, triple, margins[head]) for triple in triples])
+    for outcomes in found.values():
+        columns = [list(zip(*lines, strict=True)) for lines in zip(*outcomes.values(), strict=True)]
+        outcomes[ALL_HEADS] = [[min(cells, key=WORST.index) for cells in line] for line in columns]
+    return found
+
+
+def _of_three(kind: str, triple: Sequence[Finding], margin: float) -> Outcome:
+    if kind == "mean of 3":
+        return mean_finding(triple, margin).outcome
+    return sorted(triple, key=lambda one: _number(one, "difference"))[1].outcome
+
+
+def _number(finding: Finding, name: str) -> float:
+    return float(finding.figures[name] or 0.0)
+
+
+def measures_of(name: str, pairs: Mapping[str, list[list[Finding]]]) -> list[Measure]:
+    """Shares of verdicts that change: with one baseline, with three, and where both models' seeds change."""
+    margins = {head: _number(lines[0][0], "margin") for head, lines in pairs.items()}
+    three = with_three(pairs, margins)
+    measures = []
+    for head, lines in combined(pairs).items():
+        alone = [[one.outcome for one in line] for line in lines]
+        measures.append(Measure(f"{name}, {head}: verdicts that change, 1 baseline", changes(alone)))
+        for kind, outcomes in three.items():
+            label = f"{name}, {head}: verdicts that change, {kind}"
+            measures.append(Measure(label, changes(outcomes[head])))
+        own = [alone[at][at] for at in range(len(alone))]
+        measures.append(Measure(f"{name}, {head}: verdicts that change, both seeds", changes([own])))
+    return measures
+
+
+def table(name: str, pairs: Mapping[str, list[list[Finding]]]) -> str:
+    """A row for each head: what the seeds do to its metric, beside the margin and the error of the rows, and
+    the verdicts."""
+    titles = ("margin", "error of the rows", "shared: mean, deviation", "baseline", "verdicts")
+    lines = [[f"{name}: head", *titles, "change: 1, mean of 3, median of 3"]]
+    margins = {head: _number(found[0][0], "margin") for head, found in pairs.items()}
+    three = with_three(pairs, margins)
+    for head, found in combined(pairs).items():
+        outcomes = [[one.outcome for one in line] for line in found]
+        counted = Counter(itertools.chain(*outcomes))
+        figures = ["", "", "", ""]
+        if head != ALL_HEADS:
+            shared = [_number(line[0], "shared") for line in found]
+            alone = [_number(one, "baseline") for one in found[0]]
+            error = np.mean([_number(one, "standard_error") for line in found for one in line])
+            figures = [f"{margins[head]:g}", f"{error:.4f}", _spread(shared), _spread(alone)]
+        lines.append(
+            [
+                head,
+                *figures,
+                ", ".join(f"{count} {outcome}" for outcome, count in counted.most_common()),
+                ", ".join(
+                    f"{changes(each):.0%}" for each in (outcomes, *(three[kind][head] for kind in three))
+                ),
+            ]
+        )
+    return aligned(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.4f}, {np.std(values, ddof=1) if len(values) > 1 else 0:.4f}"
+
+
+def simulated(samples: int) -> list[Measure]:
+    """How often the gate passes, over seeds and test rows, by the number of baselines and the true gap.
+
+    A row is hard or easy for all models alike (correlation 0.9 of the latent scale); a baseline's true accuracy
+    is `ACCURACY`, with a deviation of `SEED_DEVIATION` from seed to seed.
+    """
+    rng = np.random.default_rng(FIRST_SEED)
+    measures = []
+    for gap, called in ((MARGIN, "worse by the margin"), (0.0, "as good")):
+        for seeds in (1, 3, 5):
+            passed = 0
+            for _ in range(samples):
+                true = rng.normal(ACCURACY, SEED_DEVIATION, seeds)
+                rows = rng.normal(size=SIMULATED_ROWS)
+                shared = _right(rng, rows, ACCURACY - gap)
+                bounds = [paired_difference(shared, _right(rng, rows, one), 0.95) for one in true]
+                lower, upper = (
+                    float(np.mean([getattr(b, end) for b in bounds])) for end in ("lower", "upper")
+                )
+                passed += decide_margin(lower, upper, MARGIN) == "pass"
+            label = f"simulated: a model {called} passes, {seeds} baselines"
+            measures.append(Measure(label, passed / samples))
+    return measures
+
+
+def _right(rng: np.random.Generator, rows: NDArray[np.float64], accuracy: float) -> NDArray[np.bool_]:
+    """(N,) whether a model of that accuracy is right, by how hard the rows are (N,)."""
+    found: NDArray[np.bool_] = np.sqrt(0.9) * rows + np.sqrt(0.1) * rng.normal(size=rows.size) < norm.ppf(
+        accuracy
+    )
+    return found
 
 
 if __name__ == "__main__":

@@ -221,6 +221,10 @@ class GateRules:
     literature on shared encoders calls "almost as good"."""
     margins: dict[str, Annotated[float, Range(gt=0, lt=1)]] = field(default_factory=dict)
     """Head → margin that replaces `margin` there."""
+    baseline_seeds: Annotated[int, Range(ge=1, le=10)] = 1
+    """How many baselines of each head are trained, with the seeds `train.seed`, `train.seed` + 1, …; the
+    shared model is compared with their mean. Each costs one more training of every head, once: baselines are
+    cached. With 1 the verdict also depends on the luck of one seed (README, "How sure is a verdict?")."""
     confidence: Annotated[float, Range(gt=0.5, lt=1)] = 0.95
     """Confidence of the one-sided bounds."""
     power: Annotated[float, Range(gt=0.5, lt=1)] = 0.8

@@ -12,13 +12,25 @@ from model.references import FittedRef, Run
 from tasks.train.fit_baseline import fit_baseline
 
 
-def fit_baselines(project: Project, run: Run) -> dict[str, FittedRef]:
-    """One baseline a head."""
+def fit_baselines(project: Project, run: Run) -> dict[str, tuple[FittedRef, ...]]:
+    """`gates.baseline_seeds` baselines a head: the first with the seed of the recipe, the others with the
+    seeds after it. The first is the one that teaches and that is timed."""
+    seeds = project.gates.baseline_seeds
+    first = run.train.seed
     jobs = [
-        BaselineJob(name=name, rows=run.rows, fingerprint=run.head_fingerprints[name], code=code_digest())
+        BaselineJob(
+            name=name,
+            rows=run.rows,
+            fingerprint=run.head_fingerprints[name],
+            part=f"seed {number + 1} of {seeds}" if seeds > 1 else "",
+            seed=first + number if number else None,
+            code=code_digest(),
+        )
         for name in run.heads
+        for number in range(seeds)
     ]
-    return dict(zip(run.heads, fit_all(project, run, jobs), strict=True))
+    fitted = fit_all(project, run, jobs)
+    return {name: tuple(fitted[at * seeds : (at + 1) * seeds]) for at, name in enumerate(run.heads)}
 
 
 def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[FittedRef]:

@@ -57,6 +57,12 @@ class FindingFigures:
     """Test rows behind the metric."""
     confidence: float | None
     """Of each one-sided bound, as a share."""
+    baseline_seeds: int | None = None
+    """Baselines whose mean it is compared with, where there are several."""
+    baseline_low: float | None = None
+    """Metric of the worst of them."""
+    baseline_high: float | None = None
+    """Metric of the best of them."""
 
     def numbers(self) -> dict[str, float]:
         """The figures that are there, by name: what MLflow keeps as metrics."""
@@ -69,6 +75,7 @@ class FindingFigures:
             found |= {name: one.value, f"{name}_lower": one.lower, f"{name}_upper": one.upper}
         apart = self.difference
         found |= {"difference": apart.value, "lower": apart.lower, "upper": apart.upper}
+        found |= {"baseline_low": self.baseline_low, "baseline_high": self.baseline_high}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -81,7 +88,7 @@ def figures_of(finding: Finding) -> FindingFigures:
         found = next((known[name] for name in names if known.get(name) is not None), None)
         return float(found) if isinstance(found, int | float) else None
 
-    rows = known.get("n")
+    rows, seeds = known.get("n"), known.get("baseline_seeds")
     return FindingFigures(
         subject=finding.subject,
         outcome=finding.outcome,
@@ -96,6 +103,9 @@ def figures_of(finding: Finding) -> FindingFigures:
         limit=number("margin", "limit", "tolerance"),
         rows=rows if isinstance(rows, int) else None,
         confidence=number("confidence"),
+        baseline_seeds=seeds if isinstance(seeds, int) else None,
+        baseline_low=number("baseline_low"),
+        baseline_high=number("baseline_high"),
     )
 
 

@@ -67,8 +67,8 @@ def measure_tokens(
 
 
 def first_texts(texts: Path) -> list[str]:
-    """The first texts of a split, `MOST_TEXTS_MEASURED` at most. They are in the order of digests, so that the
-    first ones are a fair sample."""
+    """The first texts of a split, `MOST_TEXTS_MEASURED` at most. They are in the order of digests, so that
+    the first ones are a fair sample."""
     with texts.open(encoding="utf-8") as lines:
         return [json.loads(line) for line, _ in zip(lines, range(MOST_TEXTS_MEASURED), strict=False)]
 

@@ -80,9 +80,11 @@ def _read(token_lengths: Mapping[str, Any]) -> Iterator[Markup]:
         )
         for place, known in found.items()
     ]
-    headers = ("Split" if not sources else "Split or source", "Tokens", "Unknown", "Share unknown")
-    headers += ("Texts without a known one", "Texts cut")
-    yield table(headers, rows, numeric=set(range(1, 6)), caption="Tokens that the encoder does not know")
+    headers = ("Tokens", "Unknown", "Share unknown", "Texts without a known one", "Texts cut")
+    place = "Split or source" if sources else "Split"
+    yield table(
+        (place, *headers), rows, numeric=set(range(1, 6)), caption="Tokens that the encoder does not know"
+    )
 
 
 def _histogram(splits: Mapping[str, Any]) -> tuple[list[float], list[float]] | None:

@@ -237,7 +237,12 @@ def counts(rows: int = 100, truncated: int = 0, unknown: int = 0, unread: int = 
 
 @pytest.mark.parametrize(
     ("share", "outcome", "verdict"),
-    [(0.09, "met", "pass"), (0.1, "tolerated", "pass"), (0.5, "tolerated", "pass"), (0.51, "not met", "fail")],
+    [
+        (0.09, "met", "pass"),
+        (0.1, "tolerated", "pass"),
+        (0.5, "tolerated", "pass"),
+        (0.51, "not met", "fail"),
+    ],
 )
 def test_unknown_tokens_are_named_from_a_tenth_and_stop_above_a_half(
     share: float,
@@ -249,7 +254,11 @@ def test_unknown_tokens_are_named_from_a_tenth_and_stop_above_a_half(
     tmp_path: Path,
 ) -> None:
     # Only the test texts of one head are of another language: on the whole it would be a third.
-    strange = {"train": counts(), "validation": counts(), "test": counts(unknown=round(1000 * share), unread=3)}
+    strange = {
+        "train": counts(),
+        "validation": counts(),
+        "test": counts(unknown=round(1000 * share), unread=3),
+    }
     known = dict.fromkeys(SPLITS, counts())
     tokens = {"splits": known, "heads": {"topic": strange, "mood": known}, "sources": {"letters": known}}
     judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out", None, tokens)

@@ -68,9 +68,7 @@ def test_encoders_of_bytes_know_every_word() -> None:
 
 def test_tokens_that_every_text_gets_do_not_count_as_its_own() -> None:
     tokenizer = word_piece()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="a $A a", special_tokens=[("a", 3)]
-    )
+    tokenizer.post_processor = processors.TemplateProcessing(single="a $A a", special_tokens=[("a", 3)])
     counted = count_tokens(tokenizer, [tokenizer.encode(text).ids for text in ("눈", "sun 눈", "\u0301")])
     assert counted.lengths.tolist() == [3, 4, 2]
     assert (counted.own.tolist(), counted.unknown.tolist()) == ([1, 2, 1], [1, 1, 1])

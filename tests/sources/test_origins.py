@@ -17,10 +17,7 @@ def test_a_text_counts_for_each_source_that_holds_it(tmp_path: Path) -> None:
         texts = [f"{name} text {number}" for number in range(own)] + both
         lines = [f"{text},{'ab'[len(text) % 2]}" for text in texts]
         (tmp_path / f"{name}.csv").write_text("text,topic\n" + "\n".join(lines), encoding="utf-8")
-    sources = {
-        name: SourceSpec(path=f"{name}.csv", heads={"topic": "topic"})
-        for name in ("first", "second")
-    }
+    sources = {name: SourceSpec(path=f"{name}.csv", heads={"topic": "topic"}) for name in ("first", "second")}
     heads = {"topic": HeadSpec(kind="multiclass")}
     split = SplitSpec(validation=0.2, test=0.2)
     dataset = build_dataset(sources, heads, split, tmp_path, tmp_path / "out").path
