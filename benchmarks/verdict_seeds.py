@@ -332,8 +332,8 @@ def _spread(values: Sequence[float]) -> str:
 def simulated(samples: int) -> list[Measure]:
     """How often the gate passes, over seeds and test rows, by the number of baselines and the true gap.
 
-    A row is hard or easy for all models alike (correlation 0.9 of the latent scale); a baseline's true accuracy
-    is `ACCURACY`, with a deviation of `SEED_DEVIATION` from seed to seed.
+    A row is hard or easy for all models alike (correlation 0.9 of the latent scale). A baseline's true
+    accuracy is `ACCURACY`, with a deviation of `SEED_DEVIATION` from seed to seed.
     """
     rng = np.random.default_rng(FIRST_SEED)
     measures = []
