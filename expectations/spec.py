@@ -131,9 +131,21 @@ class DataRules:
     """Texts whose language is detected, drawn by `language_seed`; about 0.2 ms each."""
     language_seed: int = 17
     """Seed of the sample of texts."""
-    truncation: Rule = _rule("warning", 0.1)
-    """Few texts are longer than the model reads, `train.max_length` tokens. (`text_length` is about
-    characters.)"""
+    truncation: Rule = _rule("critical", 0.8)
+    """Few texts of a head are longer than the model reads, `train.max_length` tokens, in every split.
+    `tolerance` is a share of texts. (`text_length` is about characters.)"""
+    truncation_warn: Share = 0.1
+    """Share of a head's texts that are cut from which it is named, though tolerated."""
+    unknown_tokens: Rule = _rule("critical", 0.5)
+    """The encoder knows the words of a head's texts, in every split. `tolerance` is the share of tokens that
+    its vocabulary lacks: to the encoder all of them are one and the same. Encoders of bytes lack none."""
+    unknown_tokens_warn: Share = 0.1
+    """Share of a head's tokens that the encoder does not know from which it is named, though tolerated."""
+    source_truncation: Rule = _rule("warning", 0.8)
+    """As `truncation`, for the texts of each source, where there are several: a small one hides in its heads'
+    figures."""
+    source_unknown_tokens: Rule = _rule("warning", 0.1)
+    """As `unknown_tokens`, for the texts of each source, where there are several."""
     drift: Rule = _rule("warning")
     """Labels, text lengths and words are as in the data that the champion was trained on. A first run has
     nothing to compare with. `tolerance` is not used: the levels below are."""
@@ -223,6 +235,10 @@ class GateRules:
     literature on shared encoders calls "almost as good"."""
     margins: dict[str, Annotated[float, Range(gt=0, lt=1)]] = field(default_factory=dict)
     """Head → margin that replaces `margin` there."""
+    baseline_seeds: Annotated[int, Range(ge=1, le=10)] = 1
+    """How many baselines of each head are trained, with the seeds `train.seed`, `train.seed` + 1, …; the
+    shared model is compared with their mean. Each costs one more training of every head, once: baselines are
+    cached. With 1 the verdict also depends on the luck of one seed (README, "How sure is a verdict?")."""
     confidence: Annotated[float, Range(gt=0.5, lt=1)] = 0.95
     """Confidence of the one-sided bounds."""
     power: Annotated[float, Range(gt=0.5, lt=1)] = 0.8

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flows.config.schema import Project
 from flows.runner import started
 from model.code import code_digest
 from model.jobs.baselines import BaselineJob, baseline_entry
-from model.references import FittedRef, Run
+from model.references import BundleRef, FittedRef, Run, baseline_label
 from tasks.train.fit_baseline import fit_baseline
+from tasks.train.package_baseline import package_baseline
 
 
-def fit_baselines(project: Project, run: Run) -> dict[str, FittedRef]:
-    """One baseline a head."""
+def fit_baselines(project: Project, run: Run) -> dict[str, tuple[FittedRef, ...]]:
+    """`gates.baseline_seeds` baselines a head: the first with the seed of the recipe, the others with the
+    seeds after it. The first is the one that teaches and that is timed."""
+    seeds = project.gates.baseline_seeds
+    first = run.train.seed
     jobs = [
-        BaselineJob(name=name, rows=run.rows, fingerprint=run.head_fingerprints[name], code=code_digest())
+        BaselineJob(
+            name=name,
+            rows=run.rows,
+            fingerprint=run.head_fingerprints[name],
+            part=f"seed {number + 1} of {seeds}" if seeds > 1 else "",
+            seed=first + number if number else None,
+            code=code_digest(),
+        )
         for name in run.heads
+        for number in range(seeds)
     ]
-    return dict(zip(run.heads, fit_all(project, run, jobs), strict=True))
+    fitted = fit_all(project, run, jobs)
+    return {name: tuple(fitted[at * seeds : (at + 1) * seeds]) for at, name in enumerate(run.heads)}
+
+
+def package_baselines(
+    seeds: Mapping[str, Sequence[FittedRef]], run: Run, precision: str
+) -> dict[str, BundleRef]:
+    """Every baseline as a bundle of the shared model's precision, by its label in the evidence."""
+    return {
+        baseline_label(head, number): package_baseline(head, baseline, run, precision, number=number)
+        for head, fitted in seeds.items()
+        for number, baseline in enumerate(fitted, 1)
+    }
 
 
 def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[FittedRef]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.baselines import fit_baselines
+from flows.baselines import fit_baselines, package_baselines
 from flows.label_check import search_labels
 from flows.measure import measure
 from flows.prefect_runs import close_flow_runs
@@ -36,7 +36,6 @@ from tasks.release.register import register
 from tasks.report.publish_artifacts import publish_artifacts
 from tasks.report.write_report import write_report
 from tasks.train.fit_shared import fit_shared
-from tasks.train.package_baseline import package_baseline
 
 
 @flow(name="retrain")
@@ -65,12 +64,11 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
             "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages
         )
 
-    baselines = fit_baselines(project, run)
+    seeds = fit_baselines(project, run)
+    baselines = {head: fitted[0] for head, fitted in seeds.items()}
     suspects = search_labels(project, data.path, run, baselines)
     shared = fit_shared(run, teachers(project, run, baselines), project.package)
-    bundles = {"shared": shared}
-    for head, baseline in baselines.items():
-        bundles[f"baseline:{head}"] = package_baseline(head, baseline, run, shared.precision)
+    bundles = {"shared": shared, **package_baselines(seeds, run, shared.precision)}
     if champion is not None:
         bundles["champion"] = champion.bundle
 

@@ -130,6 +130,12 @@ class TimingRef:
     sha256: str
 
 
+def baseline_label(head: str, number: int = 1) -> str:
+    """What the baseline of a head is called in the evidence: `baseline:<head>`, and where there are several
+    seeds, `baseline:<head>:2` and so on."""
+    return f"baseline:{head}" if number == 1 else f"baseline:{head}:{number}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersRef:
     """Answers of the cheap references for one head, which have no bundle (`model.measure.cheap_answers`)."""
@@ -143,7 +149,8 @@ class Measured:
     """The evidence of one candidate: everything that the gates look at."""
 
     scores: Mapping[str, ScoresRef]
-    """`shared`, `baseline:<head>` and, where there is one, `champion`."""
+    """`shared`, `baseline:<head>`, with `gates.baseline_seeds` also `baseline:<head>:2` and so on, and, where
+    there is one, `champion`."""
     timing: TimingRef
     http: TimingRef
     """Latency and memory of a private endpoint that serves the candidate."""

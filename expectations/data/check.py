@@ -63,6 +63,8 @@ class Check:
     """What a figure of drift is called."""
     warn_above: float | None = None
     """For a figure: the value from which it is named although it is within its bound; 0 itself is fine."""
+    advice: str = ""
+    """Ends the sentence about a figure that is named: why it matters, and what to do."""
     problem: str | None = None
     """Why it cannot be evaluated at all: the configuration is wrong."""
     skipped: str | None = None

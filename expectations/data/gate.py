@@ -28,6 +28,7 @@ from expectations.data.tables import Tables, load_profile, load_tables
 from expectations.data.texts import Languages, look_at_languages
 from expectations.data.vocabulary import compare_words, load_words
 from expectations.spec import DataRules
+from expectations.stats.reading import reading_figures
 from expectations.verdict import Verdict
 from model.files import write_json
 from model.spec import HeadSpec
@@ -79,8 +80,8 @@ def judge_data(
     Args:
         heads: name → head, labels filled in as far as they are known.
         champion_profile: `profile.json` of the data that the champion was trained on; none on a first run.
-        token_lengths: `{"max_length": tokens, "splits": {split: {"rows": n, "truncated": n, …}}}`; none
-            where no tokenizer was at hand, and truncation is then not looked at.
+        token_lengths: what `model.jobs.prepare.measure_tokens` counted; none where no tokenizer was at
+            hand, and truncation and unknown tokens are then not looked at.
         base: what `expectations.modules` start from; the current folder if it is none.
 
     Raises:
@@ -130,7 +131,7 @@ def _completed(
     levels: Levels,
     token_lengths: Mapping[str, Any] | None,
 ) -> Tables:
-    """The tables with languages, figures of drift and the share of truncated texts."""
+    """The tables with languages, figures of drift and how much of the texts the encoder reads."""
     observations, kinds = tables.frames["observations"], dict(tables.kinds)
     if languages.unexpected is not None and languages.kinds is not None:
         observations = observations.copy(deep=False)
@@ -142,9 +143,9 @@ def _completed(
         for figure in one.figures(levels):
             figures[figure.column] = figure.value
             notes[figure.column] = f"; most changed: {moved}" if moved else ""
-    splits = [] if token_lengths is None else list(token_lengths["splits"].values())
-    if rows := sum(split["rows"] for split in splits):
-        figures["truncation_share"] = sum(split["truncated"] for split in splits) / rows
+    shares, counts = reading_figures(token_lengths)
+    figures |= shares
+    notes |= counts
     frames = {**tables.frames, "observations": observations, "figures": pd.DataFrame([figures])}
     return replace(tables, frames=frames, figures=figures, kinds=kinds, notes=notes)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from expectations.data.check import CheckResult
+from expectations.data.check import CheckResult, RuleOutcome
 from expectations.data.tables import Tables
 
 MOST_LABELS = 5
@@ -91,10 +91,12 @@ def _figure(result: CheckResult, tables: Tables) -> CheckResult:
         bound = f"at most {high:,.4g}" if low is None else f"at least {low:,.4g}"
         seen = f"{plain} seen, {bound} expected"
     named = check.warn_above is not None and value > 0 and value >= check.warn_above
+    outcome: RuleOutcome = "tolerated" if result.outcome == "met" and named else result.outcome
+    advice = f"; {check.advice}" if check.advice and outcome != "met" else ""
     return replace(
         result,
-        outcome="tolerated" if result.outcome == "met" and named else result.outcome,
-        reason=seen + tables.notes.get(str(check.column), ""),
+        outcome=outcome,
+        reason=seen + tables.notes.get(str(check.column), "") + advice,
         count=None,
         elements=None,
         observed=value,

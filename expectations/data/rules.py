@@ -60,8 +60,10 @@ class RuleEntry:
     """Unit of the cell that is shown of an offending row."""
     shows_value: bool = False
     """Whether the sentence about offending rows shows the value of one, a label."""
-    warn_above: float | None = None
-    """Value of a figure above which it is named although it is tolerated."""
+    warn_above: Callable[[DataRules], float] | None = None
+    """Value of a figure from which it is named although it is tolerated."""
+    advice: str = ""
+    """Ends the sentence about what is named: why it matters, and what to do."""
 
 
 def holds(rules: DataRules) -> Expectation:
@@ -81,6 +83,16 @@ def between(low: float | None = None, high: float | None = None) -> Expectation:
 
 
 NO_FIGURE = "there is no such figure: no row of the split is labelled for the head, or the dataset is older"
+
+NO_TOKENS = "token counts are not known here: they need the backbone's tokenizer, or there are too few texts"
+ONE_SOURCE = "only one source has enough texts, or token counts are not known here"
+READ_MORE = (
+    "the model never sees what is cut off: raise `train.max_length`, or cut the texts where they matter"
+)
+OTHER_ENCODER = (
+    "all these tokens are one and the same to the encoder, so that it cannot tell such texts apart: choose "
+    "an encoder of their language with `backbone`, such as `FacebookAI/xlm-roberta-base` (100 languages)"
+)
 
 # A table, one rule under the other: its lines are set by hand.
 # fmt: off
@@ -147,12 +159,25 @@ RULES: tuple[RuleEntry, ...] = (
         "texts almost equal to one of another split: at most {rule.tolerance:.3g} of all",
         "near_duplicates_share", lambda rules: between(high=rules.near_duplicates.tolerance),
         table="figures", unit="share",
-        absent="near-duplicates were not looked for (`split.near_duplicates: off`)", warn_above=0.0),
-    RuleEntry("truncation", "figure",
-        "texts longer than the model reads: at most {rule.tolerance:.3g} of all",
-        "truncation_share", lambda rules: between(high=rules.truncation.tolerance), table="figures",
-        unit="share", absent="token lengths are not known here: they need the backbone's tokenizer",
-        warn_above=0.0),
+        absent="near-duplicates were not looked for (`split.near_duplicates: off`)",
+        warn_above=lambda rules: 0.0),
+    RuleEntry("truncation", "head",
+        "texts longer than the model reads: at most {rule.tolerance:.3g} in every split",
+        "truncation:{head}", lambda rules: between(high=rules.truncation.tolerance), table="figures",
+        unit="share", absent=NO_TOKENS, warn_above=lambda rules: rules.truncation_warn, advice=READ_MORE),
+    RuleEntry("unknown_tokens", "head",
+        "tokens that the encoder does not know: at most {rule.tolerance:.3g} in every split",
+        "unknown_tokens:{head}", lambda rules: between(high=rules.unknown_tokens.tolerance),
+        table="figures", unit="share", absent=NO_TOKENS,
+        warn_above=lambda rules: rules.unknown_tokens_warn, advice=OTHER_ENCODER),
+    RuleEntry("source_truncation", "figure",
+        "texts of any source longer than the model reads: at most {rule.tolerance:.3g}",
+        "source_truncation", lambda rules: between(high=rules.source_truncation.tolerance),
+        table="figures", unit="share", absent=ONE_SOURCE, advice=READ_MORE),
+    RuleEntry("source_unknown_tokens", "figure",
+        "tokens of any source that the encoder does not know: at most {rule.tolerance:.3g}",
+        "source_unknown_tokens", lambda rules: between(high=rules.source_unknown_tokens.tolerance),
+        table="figures", unit="share", absent=ONE_SOURCE, advice=OTHER_ENCODER),
     RuleEntry("drift", "drift", "as in the champion's data", "",
         lambda rules: (VALUES_BETWEEN, {"strict_max": True}), table="figures", unit="drift",
         absent="nothing to compare with: there is no champion whose data is known"),

@@ -82,7 +82,8 @@ def _check(
         unit=entry.unit or UNITS[entry.table],
         value_unit=entry.value_unit,
         shows_value=entry.shows_value,
-        warn_above=entry.warn_above,
+        warn_above=None if entry.warn_above is None else entry.warn_above(rules),
+        advice=entry.advice,
         skipped=None if column in columns.get(entry.table, ()) else entry.absent,
     )
 

@@ -59,6 +59,12 @@ class FindingFigures:
     """Test rows that are not compared because the other model was trained on them."""
     confidence: float | None
     """Of each one-sided bound, as a share."""
+    baseline_seeds: int | None = None
+    """Baselines whose mean it is compared with, where there are several."""
+    baseline_low: float | None = None
+    """Metric of the worst of them."""
+    baseline_high: float | None = None
+    """Metric of the best of them."""
 
     def numbers(self) -> dict[str, float]:
         """The figures that are there, by name: what MLflow keeps as metrics."""
@@ -72,6 +78,7 @@ class FindingFigures:
             found |= {name: one.value, f"{name}_lower": one.lower, f"{name}_upper": one.upper}
         apart = self.difference
         found |= {"difference": apart.value, "lower": apart.lower, "upper": apart.upper}
+        found |= {"baseline_low": self.baseline_low, "baseline_high": self.baseline_high}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -84,7 +91,7 @@ def figures_of(finding: Finding) -> FindingFigures:
         found = next((known[name] for name in names if known.get(name) is not None), None)
         return float(found) if isinstance(found, int | float) else None
 
-    rows, left_out = known.get("n"), known.get("left_out")
+    rows, left_out, seeds = known.get("n"), known.get("left_out"), known.get("baseline_seeds")
     return FindingFigures(
         subject=finding.subject,
         outcome=finding.outcome,
@@ -100,6 +107,9 @@ def figures_of(finding: Finding) -> FindingFigures:
         rows=rows if isinstance(rows, int) else None,
         left_out=left_out if isinstance(left_out, int) else None,
         confidence=number("confidence"),
+        baseline_seeds=seeds if isinstance(seeds, int) else None,
+        baseline_low=number("baseline_low"),
+        baseline_high=number("baseline_high"),
     )
 
 

@@ -22,7 +22,7 @@ from expectations.seen_texts import load_seen, refuse_own_overlap, seen_test_row
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict, combine
 from model.files import FileChanged, read_json, unchanged
-from model.references import AnswersRef, Measured, ScoresRef, SeenRef, TimingRef
+from model.references import AnswersRef, Measured, ScoresRef, SeenRef, TimingRef, baseline_label
 from model.spec import HeadSpec
 
 REQUIRED = ("accuracy", "labels", "champion", "latency", "http", "memory")
@@ -80,7 +80,8 @@ def _verdicts(
     shared = with_groups(load_scores(_file(scores["shared"]), heads), groups)
     baselines: dict[str, HeadScores] = {}
     for head, spec in heads.items():
-        baselines |= load_scores(_file(scores[f"baseline:{head}"]), {head: spec})
+        baselines |= load_scores(_file(scores[baseline_label(head)]), {head: spec})
+    further = {head: _further(head, spec, measured, rules) for head, spec in heads.items()}
     if dataset is not None:
         refuse_own_overlap(dataset / "rows", {one.targets.shape[0] for one in shared.values()})
     champions, champion_heads, seen = None, None, None
@@ -91,17 +92,29 @@ def _verdicts(
             seen = seen_test_rows(dataset, load_seen(champion_seen))
     timings = timings_from_json(read_json(_file(measured.timing)))
     http = http_timings_from_json(read_json(_file(measured.http)))
-    digests = {label: one.bundle_sha256 for label, one in scores.items()}
+    more = {baseline_label(head, number) for head in heads for number in range(2, rules.baseline_seeds + 1)}
+    digests = {label: one.bundle_sha256 for label, one in scores.items() if label not in more}
     return [
-        judge_accuracy(shared, baselines, rules, heads),
+        judge_accuracy(shared, baselines, rules, heads, further),
         *judge_references(shared, _references(heads, measured), rules, heads),
         judge_labels(shared, rules, heads),
         judge_champion(shared, champions, rules, heads, champion_heads, seen=seen),
-        *judge_slices(shared, baselines, rules, heads, dataset),
+        *judge_slices(shared, baselines, rules, heads, dataset, further),
         judge_latency(timings, rules, list(heads), digests),
         judge_http(http, rules, digests["shared"]),
         judge_memory(timings, rules, list(heads)),
     ]
+
+
+def _further(
+    head: str, spec: HeadSpec, measured: Measured, rules: GateRules
+) -> tuple[HeadScores | None, ...]:
+    """What the baselines of further seeds answered; None where one was not scored, for the gate to see."""
+    found: list[HeadScores | None] = []
+    for number in range(2, rules.baseline_seeds + 1):
+        ref = measured.scores.get(baseline_label(head, number))
+        found.append(None if ref is None else load_scores(_file(ref), {head: spec}).get(head))
+    return tuple(found)
 
 
 def _references(heads: Mapping[str, HeadSpec], measured: Measured) -> Answers:

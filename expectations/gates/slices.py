@@ -10,7 +10,7 @@ from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from expectations.gates.comparison import compared_head, point_limit
+from expectations.gates.accuracy import Further, compared_with_baselines, of_all_seeds
+from expectations.gates.comparison import point_limit
 from expectations.gates.head_metrics import metric_value
 from expectations.gates.scores import HeadScores
 from expectations.spec import GateRules, SliceRule
@@ -85,10 +86,12 @@ def judge_slices(
     rules: GateRules,
     heads: Mapping[str, HeadSpec],
     dataset: Path | None,
+    further: Further | None = None,
 ) -> list[Verdict]:
     """One verdict for all slices; none where no slice is configured.
 
     Args:
+        further: head → answers of its baselines of further seeds.
         dataset: the dataset folder that the scored rows came from.
 
     Raises:
@@ -102,9 +105,8 @@ def judge_slices(
     findings: list[Finding] = []
     for rule in rules.slices:
         for head in rule.heads or tuple(heads):
-            findings += _judge_rule(
-                rule, head, heads[head], shared.get(head), baselines.get(head), rows, rules
-            )
+            alone = of_all_seeds(head, baselines, further)
+            findings += _judge_rule(rule, head, heads[head], shared.get(head), alone, rows, rules)
     return [Verdict(gate="slices", findings=tuple(findings))]
 
 
@@ -113,7 +115,7 @@ def _judge_rule(
     name: str,
     head: HeadSpec,
     shared: HeadScores | None,
-    baseline: HeadScores | None,
+    baselines: Sequence[HeadScores | None],
     rows: TestRows,
     rules: GateRules,
 ) -> Iterator[Finding]:
@@ -138,7 +140,7 @@ def _judge_rule(
                 few[called] = n
             continue
         judged += 1
-        yield from _judge_slice(f"{name}, {called}", rule, head, shared, baseline, mask, rules)
+        yield from _judge_slice(f"{name}, {called}", rule, head, shared, baselines, mask, rules)
     if rule.column is not None and not rule.values and (few or not judged):
         yield from _left_out(name, rule, few, judged)
 
@@ -169,14 +171,14 @@ def _judge_slice(
     rule: SliceRule,
     head: HeadSpec,
     shared: HeadScores,
-    baseline: HeadScores | None,
+    baselines: Sequence[HeadScores | None],
     mask: Mask,
     rules: GateRules,
 ) -> Iterator[Finding]:
     part = _rows(shared, mask)
     if rule.margin is not None:
-        other = None if baseline is None else _rows(baseline, mask)
-        yield compared_head(subject, head, part, other, rules, rule.margin, against="its baseline")
+        alone = [None if one is None else _rows(one, mask) for one in baselines]
+        yield compared_with_baselines(subject, head, part, alone, rules, rule.margin)
     if rule.floor is not None:
         value = metric_value(part, head.primary_metric) if part.finite else float("nan")
         yield point_limit(f"{subject}, floor", head.primary_metric, value, rule.floor, at_least=True)

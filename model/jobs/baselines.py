@@ -38,7 +38,9 @@ class BaselineJob:
     fingerprint: str
     """Stands for the rows of the head there."""
     part: str = ""
-    """Shown with its name where `rows` are not all rows, such as `fold 2 of 3`."""
+    """Shown with its name where it is not the only one, such as `fold 2 of 3`."""
+    seed: int | None = None
+    """Seed of its training; none: the recipe's."""
     code: str = ""
     """Digest of `model` where the job was made: it may be done on another machine. Empty: not checked."""
 
@@ -48,21 +50,23 @@ class BaselineJob:
         return " ".join(filter(None, ("baseline", self.name, self.part)))
 
 
-def baseline_key(head: HeadSpec, fingerprint: str, run: Run) -> str:
+def baseline_key(head: HeadSpec, fingerprint: str, run: Run, seed: int | None = None) -> str:
     """Everything that a baseline depends on, as one digest.
 
     The head's loss weight is left out: alone, a weight only scales the learning rate of AdamW, which
     is invariant to it. Distillation is left out too: baselines have no teachers.
     """
-    recipe = without_teachers(run.train)
+    recipe = without_teachers(run.train, seed)
     alone = replace(head, weight=1.0)
     return digest("baseline", alone, fingerprint, run.backbone, run.encoder_sha256, recipe, code_digest())
 
 
-def without_teachers(train: TrainSpec) -> TrainSpec:
-    """The recipe of a baseline, which does not depend on who teaches the shared model, nor how."""
+def without_teachers(train: TrainSpec, seed: int | None = None) -> TrainSpec:
+    """The recipe of a baseline, which does not depend on who teaches the shared model, nor how; with another
+    seed where one is given."""
     return replace(
         train,
+        seed=train.seed if seed is None else seed,
         distillation=0.0,
         distillation_final=0.0,
         distillation_mixing=0.0,
@@ -74,7 +78,9 @@ def without_teachers(train: TrainSpec) -> TrainSpec:
 
 def baseline_entry(job: BaselineJob, run: Run) -> CacheEntry:
     """Where the baseline of a job is kept."""
-    return Cache(run.cache).entry("baselines", baseline_key(run.heads[job.name], job.fingerprint, run))
+    return Cache(run.cache).entry(
+        "baselines", baseline_key(run.heads[job.name], job.fingerprint, run, job.seed)
+    )
 
 
 def bundle_entry(baseline: FittedRef, precision: str) -> CacheEntry:
@@ -108,13 +114,14 @@ def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
             fit = FitJob(
                 heads={job.name: replace(run.heads[job.name], weight=1.0)},
                 backbone=run.backbone,
-                train=without_teachers(run.train),
+                train=without_teachers(run.train, job.seed),
                 rows=str(job.rows),
                 out=str(folder / "fitted"),
                 labelled_only=True,
                 encoder_sha256=run.encoder_sha256,
             )
-            fit_job(fit, run.logs / f"fit-{job.name}.log", progress)
+            log = f"fit-{job.name}.log" if job.seed is None else f"fit-{job.name}-seed-{job.seed}.log"
+            fit_job(fit, run.logs / log, progress)
         else:
             progress.outcome = "cached"
     seconds = read_json(entry.folder / "fitted" / "fit.json")["seconds"]

@@ -1,15 +1,22 @@
-"""Prepare a run: find the encoder, and measure the lengths of the texts with its tokenizer."""
+"""Prepare a run: find the encoder, and measure with its tokenizer how much of the texts it reads."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bundle.tokens import TokenReader
-from ..spec import SPLITS, BackboneSpec, TrainSpec
+from ..measure.known_tokens import TokenCounts, count_tokens, unknown_token_id
+from ..rows import open_rows
+from ..spec import SPLITS, BackboneSpec, SplitName, TrainSpec
+
+Masks = Mapping[str, Mapping[SplitName, NDArray[np.bool_]]]
+"""Source → split → (N,) which of the split's rows it gave."""
 
 LONGEST_MEASURED = 8192
 """Texts longer than this count as this long, in tokens."""
@@ -21,8 +28,18 @@ MOST_TEXTS_MEASURED = 50_000
 """Texts a split whose token length is counted: enough for any percentile that is reported."""
 
 
-def measure_tokens(backbone: BackboneSpec, train: TrainSpec, rows: Path) -> tuple[Any, dict[str, Any]]:
-    """(The encoder on local disk, lengths of the texts in tokens by split).
+def measure_tokens(
+    backbone: BackboneSpec, train: TrainSpec, rows: Path, sources: Masks | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """(The encoder on local disk, how much of the texts it reads).
+
+    The second is `{"max_length", "unknown_token", "splits": {split: …}, "heads": {head: {split: …}},
+    "sources": {source: {split: …}}}`, with the figures of `TokenCounts.figures` in each place, and of splits
+    also percentiles and a histogram of lengths. `unknown_token` is false where the encoder knows every byte.
+
+    Args:
+        rows: rows folder.
+        sources: which rows each source gave; none: not known.
 
     Raises:
         model.errors.BackboneError: there is no such encoder, or the hub cannot be reached.
@@ -31,26 +48,41 @@ def measure_tokens(backbone: BackboneSpec, train: TrainSpec, rows: Path) -> tupl
 
     encoder = resolve(backbone)
     tokenizer = load_tokenizer(encoder, max_length=LONGEST_MEASURED)
-    splits = {
-        split: token_lengths(tokenizer, rows / f"{split}.texts.jsonl", train.max_length) for split in SPLITS
-    }
-    return encoder, {"max_length": train.max_length, "splits": splits}
+    reader, folder = TokenReader(tokenizer, LONGEST_MEASURED), open_rows(rows)
+    splits: dict[str, Any] = {}
+    heads: dict[str, dict[str, Any]] = {head: {} for head in folder.heads}
+    given: dict[str, dict[str, Any]] = {source: {} for source in sources or {}}
+    for split in SPLITS:
+        counts = count_tokens(tokenizer, reader.ids(first_texts(rows / f"{split}.texts.jsonl")))
+        splits[split] = token_lengths(counts, train.max_length)
+        if not folder.counts[split]:
+            continue
+        part, measured = folder.split(split, folder.heads), len(counts.lengths)
+        for head, found in heads.items():
+            found[split] = counts.figures(train.max_length, part.labelled(head)[:measured])
+        for source, found in given.items():
+            found[split] = counts.figures(train.max_length, (sources or {})[source][split][:measured])
+    known = {"max_length": train.max_length, "unknown_token": unknown_token_id(tokenizer) is not None}
+    return encoder, {**known, "splits": splits, "heads": heads, "sources": given}
 
 
-def token_lengths(tokenizer: Any, texts: Path, max_length: int) -> dict[str, Any]:
-    """Percentiles and a histogram of text lengths in tokens, before anything is cut."""
+def first_texts(texts: Path) -> list[str]:
+    """The first texts of a split, `MOST_TEXTS_MEASURED` at most. They are in the order of digests, so that
+    the first ones are a fair sample."""
     with texts.open(encoding="utf-8") as lines:
-        sample = [json.loads(line) for line, _ in zip(lines, range(MOST_TEXTS_MEASURED), strict=False)]
-    reader = TokenReader(tokenizer, LONGEST_MEASURED)
-    lengths = np.array([len(ids) for ids in reader.ids(sample)] or [0])
+        return [json.loads(line) for line, _ in zip(lines, range(MOST_TEXTS_MEASURED), strict=False)]
+
+
+def token_lengths(counts: TokenCounts, max_length: int) -> dict[str, Any]:
+    """Sums, percentiles and a histogram of text lengths in tokens, before anything is cut."""
+    lengths = counts.lengths if counts.lengths.size else np.zeros(1, np.int64)
     # Evenly spaced on a logarithmic axis, equal for all splits and runs.
     edges = np.unique(np.geomspace(1, LONGEST_MEASURED + 1, HISTOGRAM_BINS + 1).round().astype(int))
-    counts, _ = np.histogram(np.maximum(lengths, 1), bins=edges)
+    histogram, _ = np.histogram(np.maximum(lengths, 1), bins=edges)
     return {
-        "rows": len(sample),
-        "truncated": int((lengths > max_length).sum()),
+        **counts.figures(max_length),
         "median": float(np.median(lengths)),
         "p95": float(np.percentile(lengths, 95)),
         "max": int(lengths.max()),
-        "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
+        "histogram": {"edges": edges.tolist(), "counts": histogram.tolist()},
     }

@@ -25,7 +25,7 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
     longer what was written.
 
     Args:
-        label: `shared`, `baseline:<head>` or `champion`.
+        label: `shared`, `champion`, `baseline:<head>`, or `baseline:<head>:<number>` from 2 on.
 
     Raises:
         model.files.FileChanged: the bundle that was scored is not the one that is referred to.

@@ -1,16 +1,18 @@
-"""The quality page's section on text lengths, in characters and in the model's tokens."""
+"""The quality page's section on text lengths, in characters and in the model's tokens, and on what the model
+reads of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from expectations.stats.divergence import rebin
+from expectations.stats.reading import summed
 from report.charts.histogram import histogram
-from report.page import Section, grid, join, section, table
+from report.page import Section, grid, join, paragraph, section, table
 
 
 def lengths_section(
@@ -31,6 +33,7 @@ def lengths_section(
     cards = [join(*characters)]
     if token_lengths is not None:
         cards.append(_tokens(token_lengths))
+        cards += _read(token_lengths)
     return section("Text length", grid(cards))
 
 
@@ -55,6 +58,33 @@ def _tokens(token_lengths: Mapping[str, Any]) -> Markup:
         mark = {f"cut at {limit:,}": float(limit)}
         parts.append(histogram("Length in tokens, all splits", *drawn, unit="tokens", marks=mark))
     return join(*parts)
+
+
+def _read(token_lengths: Mapping[str, Any]) -> Iterator[Markup]:
+    """What the encoder does not know, by split and by source; nothing where that was not counted."""
+    if "unknown_token" not in token_lengths:
+        return
+    if not token_lengths["unknown_token"]:
+        yield paragraph("To this encoder each byte is a token of its own: it has no unknown words.")
+        return
+    sources = token_lengths["sources"] if len(token_lengths["sources"]) > 1 else {}
+    found = {**token_lengths["splits"], **{name: summed(splits) for name, splits in sources.items()}}
+    rows = [
+        (
+            place,
+            known["tokens"],
+            known["unknown"],
+            f"{known['unknown'] / known['tokens']:.1%}" if known["tokens"] else None,
+            known["unread"],
+            f"{known['truncated'] / known['rows']:.1%}" if known["rows"] else None,
+        )
+        for place, known in found.items()
+    ]
+    headers = ("Tokens", "Unknown", "Share unknown", "Texts without a known one", "Texts cut")
+    place = "Split or source" if sources else "Split"
+    yield table(
+        (place, *headers), rows, numeric=set(range(1, 6)), caption="Tokens that the encoder does not know"
+    )
 
 
 def _histogram(splits: Mapping[str, Any]) -> tuple[list[float], list[float]] | None:

@@ -15,12 +15,13 @@ from model.code import code_digest
 from model.faults import fault
 from model.files import file_sha256, read_json, write_json
 from model.jobs.baselines import split_sha256
-from model.jobs.prepare import measure_tokens
+from model.jobs.prepare import MOST_TEXTS_MEASURED, measure_tokens
 from model.references import Run
 from model.spec import BackboneSpec, TrainSpec
 from release.home import Home
 from report.progress import Step
 from sources.dataset import DatasetRef
+from sources.profile.origins import rows_of_sources
 
 VERSIONS = ("headgate", "torch", "transformers", "onnxruntime")
 """Packages whose version is part of a model's provenance."""
@@ -41,7 +42,8 @@ def prepare_run(
     folder.mkdir(parents=True)
     fault("run_folder_made")
     with Step("find the encoder") as step:
-        encoder, tokens = measure_tokens(backbone, train, rows)
+        sources = rows_of_sources(Path(data.path), MOST_TEXTS_MEASURED)
+        encoder, tokens = measure_tokens(backbone, train, rows, sources)
         step.outcome = f"{backbone.name}, sha256 {encoder.files_sha256[:12]}…"
     profile = read_json(Path(data.path) / "profile.json")
     write_json(folder / "profile.json", {**profile, "tokens": tokens})
@@ -65,12 +67,8 @@ def prepare_run(
             "dataset_rows": dict(data.rows),
             "code_digest": code_digest(),
             "configuration_sha256": file_sha256(config),
-            "backbone": {
-                **asdict(backbone),
-                "sha256": encoder.sha256,
-                "files_sha256": encoder.files_sha256,
-                "revision": encoder.revision,
-            },
+            "backbone": asdict(backbone)
+            | {name: getattr(encoder, name) for name in ("sha256", "files_sha256", "revision")},
             "train": asdict(train),
             "created": now.isoformat(timespec="seconds"),
             "run": run_id,

@@ -76,7 +76,7 @@ def test_planted_errors_are_listed_first_and_changed_by_nobody(tmp_path: Path, p
     def only_the_labels() -> Suspects | None:
         data = merge(project.sources, project.heads, project.split, base=tmp_path, out=home.data)
         run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=home)
-        [baseline] = fit_baselines(project, run).values()
+        [(baseline,)] = fit_baselines(project, run).values()
         return search_labels(project, data.path, run, {"topic": baseline})
 
     found = only_the_labels()

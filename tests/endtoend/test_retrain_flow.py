@@ -231,3 +231,20 @@ def test_rolling_back_goes_through_the_same_verification(place: Path, first: tup
     assert state.name == "RolledBack"
     assert aliases(place)["champion"] == before["previous"]
     assert ask(place / "home", NAME, ["sun"])["version"] == before["previous"]
+
+
+@pytest.mark.slow
+def test_baselines_of_two_seeds_are_scored_and_judged_as_one_and_only_the_first_is_timed(
+    place: Path, first: tuple[str, Outcome]
+) -> None:
+    fits = place / "home" / "cache" / "baselines"
+    before = {path: path.stat().st_mtime_ns for path in fits.glob("*/fitted/fit.json")}
+    _, outcome = run(_project(place, gates={"baseline_seeds": 2}))
+    assert outcome.registered, outcome.reasons
+    after = {path: path.stat().st_mtime_ns for path in fits.glob("*/fitted/fit.json")}
+    assert before.items() <= after.items() and len(after) == len(before) + 2, "one more seed for each head"
+    report = Path(outcome.pages["Report"]).read_text(encoding="utf-8")
+    assert "differs from the mean of 2 baselines" in report and "baseline:topic:2" in report
+    timed = max((place / "home" / "runs").glob("*/evidence/timing-job.json"))
+    labels = set(json.loads(timed.read_text(encoding="utf-8"))["bundles"])
+    assert labels == {"shared", "baseline:topic", "baseline:marks", "champion"}

@@ -131,3 +131,25 @@ def test_evidence_that_is_malformed_fails(measured: Measured) -> None:
 def test_slices_without_a_dataset_fail(measured: Measured) -> None:
     verdict = judged(measured, replace(RULES, slices=(SliceRule(column="source", margin=0.1),)))
     assert verdict.outcome == "fail" and "gates.slices" in verdict.reasons[0]
+
+
+def test_baselines_of_further_seeds_are_judged_and_need_no_timings(measured: Measured) -> None:
+    three = replace(RULES, baseline_seeds=3)
+    missing = judged(measured, three)
+    assert missing.outcome == "inconclusive" and "baseline 2 of 3: no answers" in missing.reasons[0]
+    more = {
+        f"baseline:{head}:{number}": replace(measured.scores[f"baseline:{head}"], bundle_sha256=f"{number}")
+        for head in EVIDENCE.heads
+        for number in (2, 3)
+    }
+    whole = judged(replace(measured, scores={**measured.scores, **more}), three)
+    assert whole.outcome == "pass"
+    seeds = {finding.subject: finding.figures.get("baseline_seeds") for finding in whole.findings}
+    assert {seeds[head] for head in EVIDENCE.heads} == {3}
+
+
+def test_changed_answers_of_a_further_seed_fail(measured: Measured) -> None:
+    ref = measured.scores["baseline:topic"]
+    more = {f"baseline:{head}:2": replace(ref, sha256="0" * 64) for head in EVIDENCE.heads}
+    verdict = judged(replace(measured, scores={**measured.scores, **more}), replace(RULES, baseline_seeds=2))
+    assert verdict.outcome == "fail" and [one.subject for one in verdict.findings] == ["evidence"]

@@ -71,11 +71,20 @@ def test_labels_never_stand_in_a_check() -> None:
     assert "cross" not in repr(build_suite(DataRules(), HEADS, NOTHING))
 
 
-@pytest.mark.parametrize("rule", ["near_duplicates", "truncation"])
-def test_a_missing_figure_is_skipped_and_says_why(rule: str) -> None:
-    (absent,) = only(build_suite(DataRules(), HEADS, NOTHING), rule)
-    (present,) = only(build_suite(DataRules(), HEADS, {"figures": (f"{rule}_share",)}), rule)
-    assert absent.skipped and present.skipped is None
+@pytest.mark.parametrize(
+    ("rule", "column"),
+    [
+        ("near_duplicates", "near_duplicates_share"),
+        ("truncation", "truncation:topic"),
+        ("unknown_tokens", "unknown_tokens:topic"),
+        ("source_truncation", "source_truncation"),
+        ("source_unknown_tokens", "source_unknown_tokens"),
+    ],
+)
+def test_a_missing_figure_is_skipped_and_says_why(rule: str, column: str) -> None:
+    absent = only(build_suite(DataRules(), HEADS, NOTHING), rule)
+    present = only(build_suite(DataRules(), HEADS, {"figures": (column,)}), rule)
+    assert absent[0].skipped and present[0].skipped is None
 
 
 def test_drift_without_a_champion_is_skipped_once() -> None:

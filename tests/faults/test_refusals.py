@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -149,6 +150,33 @@ def test_validating_writes_the_report_trains_nothing_and_exits_by_the_verdict(
     for page in ("quality.html", "data_docs/index.html", "findings.csv", "findings.parquet"):
         assert list((tmp_path / "home" / "reports").glob(f"*/{page}")), page
     assert_nothing_was_registered_or_moved(tmp_path)
+
+
+CASE = ROOT / "tests" / "cases" / "unknown_to_the_encoder"
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("command", ["validate", "retrain"])
+def test_texts_of_which_the_encoder_knows_no_word(tmp_path: Path, command: str) -> None:
+    """They were accepted without a remark, and a model at chance was deployed."""
+    shutil.copy(CASE / "rows.csv", tmp_path)
+    exit_code, output = retrain(tmp_path, (CASE / "project.yaml").read_text(encoding="utf-8"), command)
+    assert exit_code == 3, output
+    assert "unknown_tokens[topic]: critical, not met: 100.00% seen, at most 50.00% tolerated" in output
+    assert "of 278 texts hold no other" in output and "choose an encoder of their language" in output
+    [page] = (tmp_path / "home" / "reports").glob("*/quality.html")
+    assert "Tokens that the encoder does not know" in page.read_text(encoding="utf-8")
+    assert_nothing_was_registered_or_moved(tmp_path)
+
+
+def test_texts_that_are_all_cut(tmp_path: Path, project: dict[str, Any]) -> None:
+    """They were accepted with one remark, and a model at chance was deployed."""
+    lines = [f"{'so and so ' * 5}{line}" for line in rows().splitlines()[1:]]
+    (tmp_path / "rows.csv").write_text("text,topic,split\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    exit_code, output = retrain(tmp_path, project | {"train": {"max_length": 8}}, "validate")
+    assert exit_code == 3, output
+    assert "truncation[topic]: critical, not met: 100.00% seen, at most 80.00% tolerated" in output
+    assert "of the train texts 60 of 60; " in output and "raise `train.max_length`" in output
 
 
 def test_broken_yaml(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_cluster_fits_the_same_baselines(
     @flow
     def fit(config: Path, home: Home, pids: bool) -> tuple[dict[str, FittedRef], set[str]]:
         project, run, _ = prepared(config, home)
-        found = fit_baselines(project, run)
+        found = {head: fitted[0] for head, fitted in fit_baselines(project, run).items()}
         again = [
             BaselineJob(name=name, rows=run.rows, fingerprint=run.head_fingerprints[name])
             for name in run.heads

@@ -45,7 +45,7 @@ def test_labelled_rows_are_taught_by_a_model_that_was_fitted_without_them(
     @flow
     def one_head() -> tuple[Run, str, str, list[Any]]:
         project, run, _ = prepared(config, home)
-        baseline = fit_baselines(project, run)["topic"]
+        baseline = fit_baselines(project, run)["topic"][0]
         whole = answer_rows("topic", baseline, run.rows, run)
         folds = answers_out_of_fold(project, run, "topic", folds=2, seed=17)
         return run, whole, combine_folds("topic", whole, folds, run), folds
@@ -81,7 +81,7 @@ def test_teachers_and_label_check_share_their_folds(
     @flow
     def both() -> tuple[dict[str, str], Run]:
         project, run, dataset = prepared(config, home)
-        baselines = fit_baselines(project, run)
+        baselines = {head: fitted[0] for head, fitted in fit_baselines(project, run).items()}
         found = teachers(project, run, baselines)
         assert len(list(home.cache.glob("baselines/*/fitted/fit.json"))) == 6
         search_labels(project, dataset, run, baselines)

@@ -149,3 +149,28 @@ def test_a_first_run_says_that_there_is_nothing_to_compare_with(
     html = write_quality_page(dataset, judged, tmp_path / "out" / "quality.html").read_text(encoding="utf-8")
     assert "Nothing to compare with" in html and "data accepted" in html
     assert "No offending rows." in html and "What to look at" not in html
+
+
+@pytest.mark.parametrize("knows_bytes", [False, True])
+def test_the_page_shows_which_tokens_the_encoder_does_not_know(
+    rows: list[Any], heads: dict[str, HeadSpec], write_dataset: Any, tmp_path: Path, knows_bytes: bool
+) -> None:
+    counts = {"rows": 40, "truncated": 10, "tokens": 400, "unknown": 100, "unread": 7}
+    lengths = {"median": 9.0, "p95": 20, "max": 30, "histogram": {"edges": [1, 10, 40], "counts": [6, 4]}}
+    splits = dict.fromkeys(SPLITS, counts)
+    tokens = {
+        "max_length": 16,
+        "unknown_token": not knows_bytes,
+        "splits": {split: counts | lengths for split in SPLITS},
+        "heads": {"topic": splits, "mood": splits},
+        "sources": {"letters": splits, "chats": splits},
+    }
+    dataset = write_dataset(rows, heads)
+    judged = judge_data(dataset, DataRules(), heads, tmp_path / "out", None, tokens)
+    html = write_quality_page(dataset, judged, tmp_path / "quality.html", token_lengths=tokens).read_text(
+        encoding="utf-8"
+    )
+    assert ("it has no unknown words" in html) == knows_bytes
+    assert ("Tokens that the encoder does not know" in html) != knows_bytes
+    if not knows_bytes:
+        assert "chats" in html and "1,200" in html and "25.0%" in html  # three splits of 400 tokens each
