@@ -2,7 +2,8 @@
 
 The other gates compare a model with models of its kind: where all of them learn nothing, all are equal.
 Here each head is held beside one constant answer, which it must certainly beat, and beside TF-IDF with
-logistic regression, than which it must not be certainly worse by more than its margin. Knows arrays and rules.
+logistic regression, than which it must not be certainly worse by more than its margin. Knows arrays and
+rules.
 """
 
 from __future__ import annotations
