@@ -232,7 +232,9 @@ def _beside_bag_of_words(subject: str, beside: _Beside, rules: GateRules) -> Fin
             return Finding(subject=subject, outcome="fail", reason=worse, figures=beside.figures)
         remark = worse
     elif apart.value < 0:
-        surely = f"surely ({confidence}) worse, within the margin" if apart.upper < 0 else "may be worse"
+        surely = "may be worse"
+        if apart.upper < 0:
+            surely = f"surely ({confidence}) worse, not surely by more than the margin {margin:g}"
         remark = f"{seen}: {surely}; {between}"
     return Finding(
         subject=subject, outcome="pass", reason=f"{seen}: {between}", figures=beside.figures, remark=remark
