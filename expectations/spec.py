@@ -220,8 +220,8 @@ class ReferenceRules:
     """One constant answer, the best for the head's metric that the training labels allow. A head must be
     certainly better."""
     bag_of_words: Literal["fail", "warn", "off"] = "fail"
-    """TF-IDF with logistic regression. `fail`: a head that is certainly worse fails. `warn`: it is named. One
-    that may be worse is named in either case."""
+    """TF-IDF with logistic regression. `fail`: a head that is certainly worse, by more than its margin,
+    fails. `warn`: it is named. One that may be worse is named in either case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ Outcome = Literal["pass", "fail", "inconclusive"]
 
 Comparison = Literal["difference", "better", "not_worse", "ratio", "control", "budget", "floor", "ceiling"]
 """How a finding is compared, the figure `compare`: as a difference against a margin, which must be certainly
-above 0 (`better`) or not certainly below 0 (`not_worse`), as a ratio or a control against a limit, or alone
-against a budget, a floor or a ceiling."""
+above 0 (`better`) or not certainly below the margin (`not_worse`), as a ratio or a control against a limit,
+or alone against a budget, a floor or a ceiling."""
 
 Figures = dict[str, float | int | str | None]
 """Named figures behind a finding; `report.verdict_table` says which names a table shows."""

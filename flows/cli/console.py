@@ -55,7 +55,8 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     console = _output()
     if outcome.rows:
         console.print()
-        console.print(verdict_table(outcome.rows, console.width if console.is_terminal else PLAIN_COLUMNS))
+        columns = console.width if console.is_terminal else PLAIN_COLUMNS
+        console.print(verdict_table(outcome.rows, columns), width=columns)
     console.print()
     console.print(_headline(outcome))
     _listed(console, outcome.reasons)

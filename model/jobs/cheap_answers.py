@@ -34,7 +34,6 @@ def cheap_answers(name: str, run: Run, wanted: Sequence[ReferenceName], progress
         *(run.head_fingerprints[name], splits, test_rows(run.rows, (name,))),
         *(version("scikit-learn"), code_digest()),
     )
-    progress.outcome = "cached"
 
     def make(file: Path) -> None:
         arguments = ["reference", str(run.rows), name, "--metric", head.primary_metric]
@@ -43,4 +42,5 @@ def cheap_answers(name: str, run: Run, wanted: Sequence[ReferenceName], progress
         progress.outcome = f"{done['rows']:,} rows"
 
     path, sha256 = sealed_file(Cache(run.cache).entry("references", key), "answers.npz", make)
+    progress.outcome = progress.outcome or "cached"
     return AnswersRef(path=str(path), sha256=sha256)

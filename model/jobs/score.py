@@ -36,12 +36,12 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
         target.parent.mkdir(parents=True, exist_ok=True)
         return _score(label, bundle, target, run, threads, progress)
     key = digest("scores", bundle.sha256, test_rows(run.rows, bundle.heads), code_digest())
-    progress.outcome = "cached"
 
     def make(file: Path) -> None:
         _score(label, bundle, file, run, threads, progress)
 
     path, sha256 = sealed_file(Cache(run.cache).entry("scores", key), SCORES, make)
+    progress.outcome = progress.outcome or "cached"
     return ScoresRef(path=str(path), sha256=sha256, bundle_sha256=bundle.sha256)
 
 

@@ -114,7 +114,7 @@ _INTERVALS = (
     "between them. Lines show intervals. A head passes when the whole interval of its difference lies right "
     "of the margin, and fails when the whole interval lies left of it. Beside the majority answer, one "
     "constant answer to all texts, the margin is 0. Beside a bag of words, TF-IDF with logistic regression, "
-    "a head fails only when the whole interval lies left of 0."
+    "a head fails only when the whole interval lies left of the margin."
 )
 
 

@@ -88,6 +88,13 @@ def test_a_bag_of_words_that_is_better_fails_warns_or_is_said() -> None:
     assert warned.outcome == "pass" and "worse" in warned.remark
     maybe = judged(rare(42), rare(43))[1]
     assert maybe.outcome == "pass" and "may be worse" in maybe.remark
+    # 5 of 1,000 rows: certainly worse, by less than what counts as equal beside a baseline.
+    within = judged(rare(40), rare(45))[1]
+    assert (
+        within.outcome == "pass"
+        and "surely (95%) worse, not surely by more than the margin 0.015" in within.remark
+    )
+    assert judged(rare(40), rare(45), replace(RULES, margins={"h": 0.001}))[1].outcome == "fail"
     assert judged(strong, weak)[1].remark == ""
 
 
@@ -99,7 +106,11 @@ def test_the_table_shows_the_references() -> None:
         "0.955",
         "> 0",
     )
-    assert (words["subject"], words["margin"], words["verdict"]) == ("h vs bag of words", "not < 0", "pass")
+    assert (words["subject"], words["margin"], words["verdict"]) == (
+        "h vs bag of words",
+        "not < -0.015",
+        "pass",
+    )
 
 
 def test_references_can_be_switched_off_one_by_one() -> None:
@@ -173,7 +184,9 @@ def test_unknown_cells_and_labels_without_rows_do_not_count() -> None:
 def test_a_remark_survives_the_file_and_older_files_have_none() -> None:
     verdict = judge_labels({"h": many(0, never=7)}, RULES, {"h": HeadSpec(kind="multiclass", labels=MANY)})
     raw = verdict.to_json()
-    assert verdict_from_json(raw) == verdict and verdict.remarks[0].startswith("h labels: too few test rows")
+    assert verdict_from_json(raw) == verdict and verdict.remarks[0].startswith(
+        "h labels: the test rows do not tell"
+    )
     for finding in raw["findings"]:
         del finding["remark"]
     assert verdict_from_json(raw).remarks == ()

@@ -80,6 +80,15 @@ def test_the_verdict_table_fits_the_terminal(columns: int) -> None:
         assert cell in shown, f"{cell} is cut:\n{shown}"
 
 
+def test_the_verdict_table_fits_a_log_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = {**ROW, "subject": "peak memory of the endpoint", "shared": "1,234 MiB", "baseline": "1,234 MiB"}
+    outcome = Outcome(stage="model_rejected", name="kitchen", rows=(ROW, long))
+    show_outcome(outcome, home=tmp_path, config=tmp_path / "kitchen.yaml")
+    table = capsys.readouterr().out.partition("Rejected")[0]
+    assert "1,234 MiB" in table and "inconclusive" in table
+    assert max(map(len, table.splitlines())) <= 80
+
+
 def test_states_of_different_meaning_have_different_names() -> None:
     names = {stage: state_name(stage) for stage in STAGES}
     assert set(names) == set(CODES)

@@ -68,7 +68,7 @@ def _judged(name: str, scores: HeadScores | None, rules: GateRules) -> Finding:
     }
     notes = []
     if unknown:
-        notes.append(f"too few test rows to tell whether {_named(unknown)} {_is(unknown)} found")
+        notes.append(f"the test rows do not tell whether {_named(unknown)} {_is(unknown)} found")
     if allowed:
         notes.append(f"not found, and allowed by `gates.allow_unanswered`: {_named(allowed)}")
     remark = "; ".join(notes)
