@@ -149,3 +149,15 @@ def test_a_first_run_says_that_there_is_nothing_to_compare_with(
     html = write_quality_page(dataset, judged, tmp_path / "out" / "quality.html").read_text(encoding="utf-8")
     assert "Nothing to compare with" in html and "data accepted" in html
     assert "No offending rows." in html and "What to look at" not in html
+
+
+def test_rows_that_the_champion_knows_are_said_where_there_are_some(
+    rows: list[Any], heads: dict[str, HeadSpec], write_dataset: Any, tmp_path: Path
+) -> None:
+    dataset = write_dataset(rows, heads)
+    judged = judge_data(dataset, DataRules(), heads, tmp_path / "out")
+    out = tmp_path / "out" / "quality.html"
+    title = "Test rows that the champion knows"
+    assert title not in write_quality_page(dataset, judged, out).read_text(encoding="utf-8")
+    said = write_quality_page(dataset, judged, out, champion_rows="3 of the 9").read_text(encoding="utf-8")
+    assert title in said and "3 of the 9" in said
