@@ -174,3 +174,15 @@ def test_the_page_shows_which_tokens_the_encoder_does_not_know(
     assert ("Tokens that the encoder does not know" in html) != knows_bytes
     if not knows_bytes:
         assert "chats" in html and "1,200" in html and "25.0%" in html  # three splits of 400 tokens each
+
+
+def test_rows_that_the_champion_knows_are_said_where_there_are_some(
+    rows: list[Any], heads: dict[str, HeadSpec], write_dataset: Any, tmp_path: Path
+) -> None:
+    dataset = write_dataset(rows, heads)
+    judged = judge_data(dataset, DataRules(), heads, tmp_path / "out")
+    out = tmp_path / "out" / "quality.html"
+    title = "Test rows that the champion knows"
+    assert title not in write_quality_page(dataset, judged, out).read_text(encoding="utf-8")
+    said = write_quality_page(dataset, judged, out, champion_rows="3 of the 9").read_text(encoding="utf-8")
+    assert title in said and "3 of the 9" in said

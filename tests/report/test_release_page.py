@@ -205,6 +205,17 @@ def test_every_part_is_there() -> None:
         assert figure in page, figure
 
 
+def test_the_page_says_on_how_many_rows_the_champion_was_compared() -> None:
+    given = report()
+    assert "Compared with it on test rows" not in render_release(given), "nothing served before"
+    rows = next(iter(given.shared.values())).targets.shape[0]
+    seen = np.arange(rows) < 121
+    verdict = judge_champion(given.shared, given.baselines, RULES, given.heads, seen=seen)
+    page = render_release(replace(given, verdict=verdict))
+    assert "Compared with it on test rows" in page
+    assert f"{rows - 121:,} of {rows:,} rows" in page and "121 are left out" in page
+
+
 def test_figures_agree_with_the_verdict() -> None:
     given = report()
     page = render_release(given)
