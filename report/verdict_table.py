@@ -69,7 +69,7 @@ def _row(figures: FindingFigures) -> Row:
             row["margin"] = f"> {limit:g}"
         case "not_worse":
             row["difference"] = _interval(difference, "+.3f")
-            row["margin"] = f"not < -{limit:g}"
+            row["margin"] = "not < 0"
         case "ratio":
             row["difference"] = _interval(difference, ".2f", "×")
             row["margin"] = f"≤ {limit:g}×"

@@ -13,7 +13,11 @@ from scipy.stats import beta, hypergeom
 
 LEAST_GAIN = 0.25
 """The least that a label must be found to count as found: this share of the way from the recall of chance to
-all its rows. A label that is never answered has the chance 0 and must be found in a quarter of its rows."""
+all its rows."""
+
+
+LEAST_ANSWERED = 0.5
+"""The same for a label that is answered nowhere, which is of no use to anyone: half of its rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +68,17 @@ def surely_found(counts: LabelCounts, confidence: float) -> bool:
 
 
 def surely_missed(counts: LabelCounts, confidence: float) -> bool:
-    """Whether the recall is certainly below `LEAST_GAIN` of the way from chance to all rows.
+    """Whether the recall is certainly below `LEAST_GAIN` of the way from chance to all rows; of a label that is
+    never answered, below `LEAST_ANSWERED`.
 
-    By the exact upper bound of the recall (Clopper & Pearson 1934, Biometrika 26, 404–413). With no hit at
-    95% that takes 11 rows of a label that is never answered: 0.75^11 < 0.05 < 0.75^10.
+    By the exact upper bound of the recall (Clopper & Pearson 1934, Biometrika 26, 404–413). At 95% a label that
+    is never answered is missed from 5 rows on (0.5^5 < 0.05 < 0.5^4), one that is answered on wrong rows only,
+    and rarely, from 11 (0.75^11 < 0.05 < 0.75^10).
     """
     if not counts.support:
         return False
+    if not counts.answered:
+        return recall_upper(counts, confidence) < LEAST_ANSWERED
     return recall_upper(counts, confidence) < counts.share + LEAST_GAIN * (1 - counts.share)
 
 

@@ -25,11 +25,14 @@ def test_found_by_the_chance_of_so_many_hits() -> None:
     assert not surely_found(counts(0, 45, 0, 1000), 0.95)
 
 
-def test_missed_without_a_hit_from_11_rows() -> None:
-    """0.75^11 = 0.042, 0.75^10 = 0.056."""
-    assert surely_missed(counts(0, 11, 0, 1000), 0.95) and not surely_missed(counts(0, 10, 0, 1000), 0.95)
-    assert recall_upper(counts(0, 11, 0, 1000), 0.95) == pytest.approx(1 - 0.05 ** (1 / 11))
-    assert not surely_missed(counts(0, 0, 3, 1000), 0.95)
+def test_missed_without_a_hit_from_11_rows_and_from_5_where_it_is_answered_nowhere() -> None:
+    """0.75^11 = 0.042, 0.75^10 = 0.056, of a label that is answered on one wrong row of very many; 0.5^5 = 0.031,
+    0.5^4 = 0.063."""
+    rows = 10**6
+    assert surely_missed(counts(0, 11, 1, rows), 0.95) and not surely_missed(counts(0, 10, 1, rows), 0.95)
+    assert surely_missed(counts(0, 5, 0, rows), 0.95) and not surely_missed(counts(0, 4, 0, rows), 0.95)
+    assert recall_upper(counts(0, 11, 0, rows), 0.95) == pytest.approx(1 - 0.05 ** (1 / 11))
+    assert not surely_missed(counts(0, 0, 3, rows), 0.95)
 
 
 def test_blind_answers_are_missed_and_a_label_on_nearly_all_rows_is_not_known() -> None:

@@ -4,7 +4,8 @@ A head can be as good as its baseline, and good by its metric, while neither fin
 label with test rows is held beside blind answers (`expectations.stats.recall`):
 
     found     its recall is certainly above the share at which it is answered anyway: nothing is said
-    missed    its recall is certainly no quarter of the way from there to all rows: the head fails
+    missed    its recall is certainly no quarter of the way from there to all rows, or, where it is answered
+              nowhere, no half: the head fails
     unknown   its rows are too few to tell: the label is named, and the head passes
 
 Labels of `gates.allow_unanswered` are named instead of failing. Knows arrays and rules.

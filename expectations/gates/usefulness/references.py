@@ -100,8 +100,7 @@ def _judged(
 ) -> Finding:
     subject = f"{name} vs {_called(reference)}"
     compare_as = "better" if reference == "majority" else "not_worse"
-    margin = 0.0 if reference == "majority" else rules.margins.get(name, rules.margin)
-    figures: Figures = {"metric": head.primary_metric, "compare": compare_as, "margin": margin, "n": 0}
+    figures: Figures = {"metric": head.primary_metric, "compare": compare_as, "margin": 0.0, "n": 0}
     if shared is None or other is None or not shared.labelled.any():
         whose = "the shared model" if other is not None else f"the {_called(reference)}"
         reason = f"no answers of {whose} on labelled test rows; measure the candidate again"
@@ -218,9 +217,8 @@ def _constant(reference: HeadScores) -> str:
 
 
 def _beside_bag_of_words(subject: str, beside: _Beside, rules: GateRules) -> Finding:
-    """A head must not be certainly worse than words that are counted, by more than its margin."""
+    """A head must not be certainly worse than words that are counted."""
     apart, confidence = beside.compared.difference, f"{rules.confidence:.0%}"
-    margin = rules.margins.get(beside.name, rules.margin)
     seen = (
         f"{beside.head.primary_metric} is {beside.compared.shared.value:.4f} beside TF-IDF with logistic "
         f"regression, {beside.compared.baseline.value:.4f}"
@@ -228,16 +226,13 @@ def _beside_bag_of_words(subject: str, beside: _Beside, rules: GateRules) -> Fin
     between = f"between {apart.lower:+.4f} and {apart.upper:+.4f}"
     advice = "train longer or with another learning rate, or use an encoder that knows the language"
     remark = ""
-    if not apart.upper >= -margin:  # also where it is no number
+    if not apart.upper >= 0:  # also where it is no number
         worse = f"{seen}: surely ({confidence}) worse, by {apart.upper:+.4f} or more; {advice}"
         if rules.references.bag_of_words == "fail":
             return Finding(subject=subject, outcome="fail", reason=worse, figures=beside.figures)
         remark = worse
     elif apart.value < 0:
-        surely = "may be worse"
-        if apart.upper < 0:
-            surely = f"surely ({confidence}) worse, not surely by more than the margin {margin:g}"
-        remark = f"{seen}: {surely}; {between}"
+        remark = f"{seen}: may be worse; {between}"
     return Finding(
         subject=subject, outcome="pass", reason=f"{seen}: {between}", figures=beside.figures, remark=remark
     )
