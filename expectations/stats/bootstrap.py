@@ -42,8 +42,8 @@ class Draws:
     groups: Groups | None = None
     """`(N,)` numbers from 0: rows that are alike, or of one customer. None: each row alone."""
     absent_hide: bool = True
-    """Whether a label without a true row may hide a loss, up to 1 / L of macro-F1. Not so where the rows are a
-    part in which it need not occur."""
+    """Whether a label without a true row may hide a loss, up to 1 / L of macro-F1. Not so where the rows are
+    a part in which it need not occur."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
