@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.gates.scores import HeadScores
-from expectations.stats.bootstrap import Average, Comparison, compare_cells
+from expectations.stats.bootstrap import Average, Comparison, Draws, compare_cells
 from expectations.stats.paired import paired_difference, wilson_interval
 from model.measure import metrics
 from model.spec import MetricName
@@ -67,10 +67,7 @@ def compare(
         baseline.indicators()[1],
         average=_average(metric),
         confidence=confidence,
-        resamples=resamples,
-        seed=seed,
-        groups=groups,
-        absent_hide=not shared.part,
+        draws=Draws(resamples=resamples, seed=seed, groups=groups, absent_hide=not shared.part),
     )
 
 

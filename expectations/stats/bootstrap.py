@@ -33,6 +33,19 @@ CHUNK_CELLS = 4_000_000
 """Most cells of a weight matrix held at once: 16 MB in float32."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Draws:
+    """What is drawn, and how often."""
+
+    resamples: int
+    seed: int
+    groups: Groups | None = None
+    """`(N,)` numbers from 0: rows that are alike, or of one customer. None: each row alone."""
+    absent_hide: bool = True
+    """Whether a label without a true row may hide a loss, up to 1 / L of macro-F1. Not so where the rows are
+    a part in which it need not occur."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Two models' figures on the same rows and their difference, each with bounds."""
@@ -55,10 +68,7 @@ def compare_cells(
     *,
     average: Average,
     confidence: float,
-    resamples: int,
-    seed: int,
-    groups: Groups | None = None,
-    absent_hide: bool = True,
+    draws: Draws,
 ) -> Comparison:
     """BCa bounds of each model's figure and of their difference (Efron 1987, JASA 82, 171–185), those of
     the difference `widened` where few rows disagree, and for macro-F1 by what rare labels can hide.
@@ -69,9 +79,6 @@ def compare_cells(
         baseline: `(N, L)`, the baseline's answers.
         average: `macro`, the mean of the labels' F1 (a label that neither occurs nor is answered counts
             0, for both models alike); `micro`, F1 over all cells; `cells`, the share of right cells.
-        groups: `(N,)` numbers from 0: rows that are alike, or of one customer. None: each row alone.
-        absent_hide: whether a label without a true row may hide a loss, up to 1 / L of macro-F1. Not so where
-            the rows are a part in which it need not occur.
 
     Raises:
         ValueError: the shapes differ, or there are no rows or labels.
@@ -80,6 +87,7 @@ def compare_cells(
         raise ValueError(
             f"expected three equal, non-empty (N, L), saw {targets.shape}, {shared.shape}, {baseline.shape}"
         )
+    groups = draws.groups
     if groups is not None and groups.shape != targets.shape[:1]:
         raise ValueError(f"groups {groups.shape}: expected one number for each of {targets.shape[0]} rows")
     one, other = _counts(targets, shared, average), _counts(targets, baseline, average)
@@ -98,7 +106,10 @@ def compare_cells(
 
     estimate = figures(totals[None, :])[0]
     drawn = np.concatenate(
-        [figures(weights @ counts) for weights in resample_weights(n, resamples=resamples, seed=seed)]
+        [
+            figures(weights @ counts)
+            for weights in resample_weights(n, resamples=draws.resamples, seed=draws.seed)
+        ]
     )
     step = max(1, CHUNK_CELLS // counts.shape[1])
     left_out = np.concatenate([figures(totals - counts[at : at + step]) for at in range(0, n, step)])
@@ -117,7 +128,7 @@ def compare_cells(
     if average == "macro":
         known = count_labels(targets, shared, baseline, groups)
         telling = telling_rows(left_out[:, 2].mean() - left_out[:, 2])
-        decides, hidden_by = _with_rare_labels(spread, known, confidence, telling, absent_hide)
+        decides, hidden_by = _with_rare_labels(spread, known, confidence, telling, draws.absent_hide)
     return Comparison(
         shared=of_shared,
         baseline=of_baseline,

@@ -77,7 +77,7 @@ def lower_bounds_of_labels(
             are worth.
         rows: all test rows of the head, likewise.
     """
-    k: Floats = np.round(np.asarray(true_rows, dtype=np.float64))
+    k: Floats = np.asarray(np.round(true_rows), dtype=np.float64)
     rng = np.random.default_rng(SEED)
     shape = (DRAWS, k.size)
     whole = k.astype(np.int64)

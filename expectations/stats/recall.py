@@ -68,12 +68,12 @@ def surely_found(counts: LabelCounts, confidence: float) -> bool:
 
 
 def surely_missed(counts: LabelCounts, confidence: float) -> bool:
-    """Whether the recall is certainly below `LEAST_GAIN` of the way from chance to all rows; of a label that is
-    never answered, below `LEAST_ANSWERED`.
+    """Whether the recall is certainly below `LEAST_GAIN` of the way from chance to all rows; of a label that
+    is never answered, below `LEAST_ANSWERED`.
 
-    By the exact upper bound of the recall (Clopper & Pearson 1934, Biometrika 26, 404–413). At 95% a label that
-    is never answered is missed from 5 rows on (0.5^5 < 0.05 < 0.5^4), one that is answered on wrong rows only,
-    and rarely, from 11 (0.75^11 < 0.05 < 0.75^10).
+    By the exact upper bound of the recall (Clopper & Pearson 1934, Biometrika 26, 404–413). At 95% a label
+    that is never answered is missed from 5 rows on (0.5^5 < 0.05 < 0.5^4), one that is answered on wrong rows
+    only, and rarely, from 11 (0.75^11 < 0.05 < 0.75^10).
     """
     if not counts.support:
         return False

@@ -11,9 +11,11 @@ Two of the sound models answer real texts, for which `HEADGATE_DATA` names the f
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from flows.config.load import load_project
 from flows.outcome import Outcome
 from model.files import read_json
 from model.jobs.process import run_model
-from release.home import Home
+from release.home import Home, environment
 from serving.process.control import stop
 from tests.support import made_worlds as worlds
 from tests.support.broken_bundles import broken_copy, labels_shuffled, weights_zeroed, with_thresholds
@@ -255,6 +257,16 @@ def real_endings(bench: Bench, data: Path) -> list[Ending]:
     return endings
 
 
+@contextlib.contextmanager
+def prefect_server(home: Path) -> Iterator[None]:
+    """One Prefect server for all flows; every library's state is below `home`, and its telemetry off."""
+    os.environ.update(environment(Home(home), given={}))  # read when Prefect is imported
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
 def held_back(ending: Ending) -> bool:
     """Whether a rule against useless models objects to a sound one."""
     rules = (" vs majority", " vs bag of words", " labels")
@@ -268,17 +280,17 @@ def deployed(ending: Ending) -> bool:
 
 def measure(options: argparse.Namespace) -> Report:
     """How many useless models were deployed, how many sound ones held back."""
-    from prefect.testing.utilities import prefect_test_harness
-
     data = None if options.quick else real_folder()
     bases, others = (BASES[2:3], ()) if options.quick else (BASES, OTHERS)
     plants = dict(list(DATA_PLANTS.items())[2:3]) if options.quick else DATA_PLANTS
-    with tempfile.TemporaryDirectory() as place, prefect_test_harness(server_startup_timeout=120):
-        bench = Bench(Path(place))
-        sound = [bench.through_the_flow(worlds.sound(world), SOUND) for world in (*bases, *others)]
-        if data is not None:
-            sound += real_endings(bench, data)
-        useless = useless_endings(bench, bases, plants)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        with prefect_server(place / "libraries"):
+            bench = Bench(place)
+            sound = [bench.through_the_flow(worlds.sound(world), SOUND) for world in (*bases, *others)]
+            if data is not None:
+                sound += real_endings(bench, data)
+            useless = useless_endings(bench, bases, plants)
     few = "" if not options.quick else "one world of ten, five plants of forty"
     return Report(
         [

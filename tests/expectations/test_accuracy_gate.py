@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from expectations.gates.accuracy import judge_accuracy
 from expectations.gates.champion import judge_champion
 from expectations.gates.comparison import decide_margin
 from expectations.gates.head_metrics import confusion, expected_calibration_error, metric_value, per_label
-from expectations.gates.scores import HeadScores, card_heads, load_scores
+from expectations.gates.scores import HeadScores, card_heads, load_scores, read_groups
 from expectations.spec import GateRules
 from model.measure.metrics import right_rows
 from model.spec import HeadSpec
@@ -54,7 +56,56 @@ def test_an_inconclusive_finding_says_what_the_rows_can_decide() -> None:
     assert figures["certifiable_margin"] == pytest.approx(0.0068095, abs=1e-6)
     assert figures["rows_needed"] == 413  # 2000 · (0.0068095 / 0.015)² = 412.2
     assert (figures["n"], figures["discordant"], figures["margin"]) == (2000, 30, 0.015)
-    assert "0.0068" in reason and "413 rows" in reason
+    assert figures["rows_needed_as_seen"] is None  # the difference seen is the margin
+    assert "no difference, about 413 rows" in reason and "no number of rows does" in reason
+    verdict = judge_accuracy({"topic": answers(wrong=24)}, {"topic": answers()}, RULES, HEADS)
+    # 24 discordant: s.e. sqrt(24) / 2000 = 0.0024495; (2.486475 · 0.0024495 / 0.003)² · 2000 = 8,244.
+    assert verdict.findings[0].figures["rows_needed_as_seen"] == pytest.approx(8244, abs=2)
+    assert "no difference, about 330 rows" in verdict.reasons[0]
+    assert "at the difference seen about 8,24" in verdict.reasons[0] and len(verdict.reasons[0]) < 330
+
+
+def test_a_rare_label_is_named_with_the_rows_that_it_lacks() -> None:
+    """Label 0 has 2 of 2,000 rows; both models find all. Spread over the labels nothing is lost."""
+    targets = np.zeros((2000, 3), dtype=np.int8)
+    targets[:2, 0] = targets[:600, 1] = targets[600:1300, 2] = 1
+    scores = HeadScores(kind="multilabel", labels=("defect", "b", "c"), targets=targets, decisions=targets)
+    head = HeadSpec(kind="multilabel", labels=scores.labels)
+    verdict = judge_accuracy({"x": scores}, {"x": scores}, RULES, {"x": head})
+    figures = verdict.findings[0].figures
+    assert verdict.outcome == "inconclusive"
+    assert "`defect` has 2" in verdict.reasons[0] and len(verdict.reasons[0]) < 330
+    # What is lost of F1 1 must be below 3 · 0.015 less what the others' uncertainty takes: more than 33 rows.
+    assert isinstance(figures["label_rows_needed"], int) and 33 < figures["label_rows_needed"] < 60
+    enough = targets.copy()
+    enough[1300 : 1300 + 80, 0] = 1
+    plenty = replace(scores, targets=enough, decisions=enough)
+    assert judge_accuracy({"x": plenty}, {"x": plenty}, RULES, {"x": head}).outcome == "pass"
+
+
+def test_rows_in_groups_are_drawn_as_groups() -> None:
+    shared, baseline = answers(2000, 10), answers(2000)
+    assert outcome(shared, baseline) == "pass"
+    grouped = replace(shared, groups=np.arange(2000) // 20)
+    assert outcome(grouped, baseline) == "inconclusive"
+    with pytest.raises(ValueError, match="expected one number for each"):
+        replace(shared, groups=np.arange(10))
+
+
+def test_groups_come_from_the_dataset(tmp_path: Path) -> None:
+    """Training rows do not count; a test row without a group is one of its own."""
+    table = pa.table(
+        {
+            "split": ["train", "test", "test", "test", "test", "test"],
+            "group": ["z", "u", None, "v", "u", None],
+        }
+    )
+    pq.write_table(table, tmp_path / "dataset.parquet")
+    groups = read_groups(tmp_path)
+    assert groups is not None
+    assert groups[0] == groups[3] and len(set(groups.tolist())) == 4
+    pq.write_table(pa.table({"split": ["test"], "group": pa.nulls(1)}), tmp_path / "dataset.parquet")
+    assert read_groups(tmp_path) is None
 
 
 def test_few_rows_never_pass_by_luck() -> None:

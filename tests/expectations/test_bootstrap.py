@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from expectations.stats.bootstrap import Average, Comparison, compare_cells, resample_weights, widened
+from expectations.stats.bootstrap import Average, Comparison, Draws, compare_cells, resample_weights, widened
 from expectations.stats.paired import Interval
 
 Cells = NDArray[np.int8]
@@ -25,7 +25,12 @@ def compared(
     seed: int = 3,
 ) -> Comparison:
     return compare_cells(
-        targets, shared, baseline, average=average, confidence=0.95, resamples=resamples, seed=seed
+        targets,
+        shared,
+        baseline,
+        average=average,
+        confidence=0.95,
+        draws=Draws(resamples=resamples, seed=seed),
     )
 
 
@@ -58,12 +63,16 @@ def test_a_label_that_never_occurs_counts_nothing_for_both() -> None:
 def test_against_itself_the_bounds_say_what_the_rows_could_not_show() -> None:
     """By hand: 200 rows, one label that applies to 100 of them, all found. A missed row changes F1 from 1
     to 2·99 / 199, by 1/199, and half of the rows have something to miss: 0.5 / 199 on average. At most
-    1 - 0.05^(1/200) = 1.4867% of the rows disagree unseen, 2.9734 of them: 2.9734 · 0.5 / 199 = 0.0074708."""
+    1 - 0.05^(1/200) = 1.4867% of the rows disagree unseen, 2.9734 of them: 2.9734 · 0.5 / 199 = 0.0074708.
+    Of the label's own rows at most 1 - 0.05^(1/100) = 2.9513% are lost unseen: F1 is then 2·0.970487 /
+    1.970487, 0.0149776 less. Both by their squares: 0.0167374."""
     targets = np.repeat(np.array([[1], [0]], dtype=np.int8), 100, axis=0)
     found = compared(targets, targets, targets)
     assert found.difference.value == 0.0
+    assert found.spread is not None
+    assert (found.spread.lower, found.spread.upper) == pytest.approx((-0.0074708, 0.0074708), abs=1e-6)
     assert (found.difference.lower, found.difference.upper) == pytest.approx(
-        (-0.0074708, 0.0074708), abs=1e-6
+        (-0.0167374, 0.0167374), abs=1e-6
     )
     assert found.bca is not None and (found.bca.lower, found.bca.upper) == (0.0, 0.0)
 

@@ -26,8 +26,9 @@ def test_found_by_the_chance_of_so_many_hits() -> None:
 
 
 def test_missed_without_a_hit_from_11_rows_and_from_5_where_it_is_answered_nowhere() -> None:
-    """0.75^11 = 0.042, 0.75^10 = 0.056, of a label that is answered on one wrong row of very many; 0.5^5 = 0.031,
-    0.5^4 = 0.063."""
+    """0.75^11 = 0.042, 0.75^10 = 0.056, of a label that is answered on one wrong row of very many.
+
+    0.5^5 = 0.031, 0.5^4 = 0.063, of one that is answered nowhere."""
     rows = 10**6
     assert surely_missed(counts(0, 11, 1, rows), 0.95) and not surely_missed(counts(0, 10, 1, rows), 0.95)
     assert surely_missed(counts(0, 5, 0, rows), 0.95) and not surely_missed(counts(0, 4, 0, rows), 0.95)

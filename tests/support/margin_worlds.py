@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from expectations.stats.bootstrap import compare_cells
+from expectations.stats.bootstrap import Draws, compare_cells
 from expectations.stats.paired import paired_difference
 
 CONFIDENCE = 0.95
@@ -75,9 +75,7 @@ def macro_passes(world: World, samples: int, resamples: int) -> Passed:
                 *cells,
                 average="macro",
                 confidence=CONFIDENCE,
-                resamples=resamples,
-                seed=seed,
-                groups=grouped,
+                draws=Draws(resamples=resamples, seed=seed, groups=grouped),
             )
             for grouped in ([groups] if groups is None else [groups, None])
         ]

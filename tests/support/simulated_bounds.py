@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.stats.bootstrap import Average, compare_cells
+from expectations.stats.bootstrap import Average, Draws, compare_cells
 from expectations.stats.paired import tango_bounds
 
 CONFIDENCE = 0.95
@@ -62,8 +62,7 @@ def f1_coverage(
             baseline,
             average=average,
             confidence=CONFIDENCE,
-            resamples=resamples,
-            seed=seed,
+            draws=Draws(resamples=resamples, seed=seed),
         )
         assert found.bca is not None
         for at, interval in enumerate((found.difference, found.bca)):
