@@ -15,8 +15,8 @@ from prefect.client.schemas.objects import State
 
 from flows.config.load import gate_rules
 from flows.ending import final_state
-from flows.measure import measure
 from flows.outcome import Outcome
+from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
 from release.registry.candidate import candidate_of

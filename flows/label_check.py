@@ -7,7 +7,7 @@ from pathlib import Path
 
 from expectations.data.suspects import Suspects
 from flows.config.schema import Project
-from flows.folds import answers_out_of_fold
+from flows.parts.folds import answers_out_of_fold
 from model.references import FittedRef, LogitsRef, Run
 from model.spec import SplitName
 from tasks.data.check_labels import check_labels

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 
 from flows.baselines import fit_baselines, package_baselines
 from flows.label_check import search_labels
-from flows.measure import measure
+from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_project
 from flows.teachers import teachers

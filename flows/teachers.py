@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flows.config.schema import Project
-from flows.folds import answers_out_of_fold
+from flows.parts.folds import answers_out_of_fold
 from model.references import FittedRef, Run
 from tasks.train.answer_rows import answer_rows
 from tasks.train.combine_folds import combine_folds

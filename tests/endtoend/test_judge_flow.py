@@ -21,7 +21,7 @@ from release.spec import RegistrySpec
 from tests.endtoend.test_retrain_flow import NAME, _project, _write_data, run
 from tests.support.tiny_encoder import make_tiny_backbone
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")

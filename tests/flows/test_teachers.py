@@ -13,8 +13,8 @@ from prefect import flow
 
 from flows.baselines import fit_baselines
 from flows.config.schema import Project
-from flows.folds import answers_out_of_fold
 from flows.label_check import search_labels
+from flows.parts.folds import answers_out_of_fold
 from flows.teachers import teachers
 from model.folds import deal_folds
 from model.jobs.baselines import baseline_key

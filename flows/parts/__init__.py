@@ -1,0 +1,1 @@
+"""Parts of flows: several tasks in their order, where more than one flow needs them."""
