@@ -69,7 +69,10 @@ def measure(options: argparse.Namespace) -> Report:
                     bundles |= {f"baseline:{head}": sound for head in HEADS}
                     raw = _timed(bundles, rows, place, replace(rules, seed=1000 * number + 17))
                     timings = timings_from_json(raw)
-                    outcomes[kind][judge_latency(timings, rules, HEADS).outcome] += 1
+                    verdict = judge_latency(timings, rules, HEADS)
+                    outcomes[kind][verdict.outcome] += 1
+                    if verdict.outcome != ("pass" if kind == "sound" else "fail"):
+                        print("\n".join(verdict.reasons), file=sys.stderr)
                     outcomes["looks"][str(timings.looks)] += 1
                     others.append(float(raw["machine"]["busy_cores"]))
                     if kind == "sound":

@@ -32,10 +32,10 @@ def block_ratio(shared: Floats, others: Floats, *, confidence: float, resamples:
     )
 
 
-UNDISTURBED = 0.2
+UNDISTURBED = 0.3
 """Share of the blocks in which a bundle counts as undisturbed: those whose wall time was the least beside its
-processor time. Noise only lengthens, so the shortest times are the truest (Chen & Revels 2016, Robust
-benchmarking in noisy environments)."""
+processor time. Noise only lengthens, so short times are truer (Chen & Revels 2016, Robust benchmarking in
+noisy environments); the shortest of all are too few to compare (decision 38)."""
 
 
 def undisturbed_ratio(
@@ -47,7 +47,7 @@ def undisturbed_ratio(
 
     Args:
         processor: `(M, B)` processor time of each bundle in each block, the shared one first.
-        stretches: `(M, B)` wall time over processor time, the least of each block.
+        stretches: `(M, B)` wall time over processor time of the less disturbed requests of each block.
     """
     rng, blocks = np.random.default_rng(seed), processor.shape[1]
     drawn = np.empty((processor.shape[0], resamples))
