@@ -69,6 +69,7 @@ class World:
 LENIENT = {
     "latency_threads": 1,
     "latency_requests": 100,
+    "quiet_wait_s": 0,
     "http_requests": 60,
     "http_rate_per_s": 60,
     "max_latency_ratio": 20,
