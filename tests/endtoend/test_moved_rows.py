@@ -68,6 +68,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, prefect_harness: None) -> It
             "max_champion_latency_ratio": 20,
             "control_tolerance": 0.95,
             "latency_requests": 100,
+            "quiet_wait_s": 0,
             "http_requests": 60,
             "http_rate_per_s": 20,
         },
