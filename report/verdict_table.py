@@ -69,7 +69,7 @@ def _row(figures: FindingFigures) -> Row:
             row["margin"] = f"> {limit:g}"
         case "not_worse":
             row["difference"] = _interval(difference, "+.3f")
-            row["margin"] = "not < 0"
+            row["margin"] = f"not < {0 - (limit or 0):g}"
         case "ratio":
             row["difference"] = _interval(difference, ".2f", "×")
             row["margin"] = f"≤ {limit:g}×"

@@ -7,13 +7,12 @@ lists the rules; it does not judge (`expectations.data.gate`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from markupsafe import Markup
 
-from expectations.chances import HeadChance
 from expectations.data.check import CheckResult, RuleOutcome
 from expectations.data.gate import DataVerdict
 from expectations.data.tables import load_profile
@@ -23,11 +22,15 @@ from model.spec import SPLITS
 from report.chances import chances_section
 from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
 from report.quality.drift import drift_section
+from report.quality.known import Known
 from report.quality.offenders import offenders_section
 from report.quality.sources import sources_section
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 OUTCOMES: tuple[RuleOutcome, ...] = get_args(RuleOutcome)
+
+NOTHING = Known()
+"""Nothing is known beside the verdict."""
 
 
 def write_quality_page(
@@ -36,18 +39,9 @@ def write_quality_page(
     out: Path,
     *,
     title: str = "Data quality",
-    champion_profile: Mapping[str, Any] | None = None,
-    token_lengths: Mapping[str, Any] | None = None,
-    champion_rows: str = "",
-    chances: Sequence[HeadChance] = (),
+    known: Known = NOTHING,
 ) -> Path:
     """Write the page to the file `out` and return it.
-
-    Args:
-        champion_rows: what is to be said of test rows that the champion was trained on.
-        champion_profile: profile of the data that the champion was trained on, shown beside.
-        token_lengths: as for `judge_data`.
-        chances: what the test rows can decide; none: the section is left out.
 
     Raises:
         expectations.data.tables.DatasetError: the dataset folder has no readable profile.
@@ -60,13 +54,17 @@ def write_quality_page(
     together = together_section(dataset, profile)
     sections = [
         *_attention(judged.results),
-        *([section("Test rows that the champion knows", paragraph(champion_rows))] if champion_rows else []),
+        *(
+            [section("Test rows that the champion knows", paragraph(known.champion_rows))]
+            if known.champion_rows
+            else []
+        ),
         sources_section(dataset, profile),
         _expectations(judged),
-        *([chances_section([one.to_json() for one in chances])] if chances else []),
-        labels_section(profile, champion_profile),
+        *([chances_section([one.to_json() for one in known.chances])] if known.chances else []),
+        labels_section(profile, known.champion_profile),
         *([] if together is None else [together]),
-        lengths_section(profile, champion_profile, token_lengths),
+        lengths_section(profile, known.champion_profile, known.token_lengths),
         drift_section(judged.drift, judged.drift_levels),
         offenders_section(judged, out.parent),
     ]
@@ -87,6 +85,10 @@ def write_quality_page(
     )
     write_bytes(out, html.encode("utf-8"))
     return out
+
+
+def _champion_rows(said: str) -> list[Section]:
+    return [section("Test rows that the champion knows", paragraph(said))] if said else []
 
 
 def _sentence(judged: DataVerdict) -> str:

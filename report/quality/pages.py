@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from expectations.chances import HeadChance
 from expectations.data.gate import DataVerdict
 from expectations.verdict import Verdict
 from report.data_docs import write_data_docs
+from report.quality.known import Known
 from report.quality.page import write_quality_page
 
 
@@ -38,10 +37,7 @@ def write_quality(
     reports: Path,
     *,
     name: str,
-    champion_profile: Mapping[str, Any] | None,
-    token_lengths: Mapping[str, Any] | None,
-    champion_rows: str = "",
-    chances: Sequence[HeadChance] = (),
+    known: Known,
 ) -> Quality:
     """Write the pages into the folder `reports`; arguments as for `write_quality_page`."""
     page = write_quality_page(
@@ -49,18 +45,15 @@ def write_quality(
         judged,
         reports / "quality.html",
         title=f"Data quality: {name}",
-        champion_profile=champion_profile,
-        token_lengths=token_lengths,
-        champion_rows=champion_rows,
-        chances=chances,
+        known=known,
     )
     looked_at = [result for result in judged.results if result.looked_at]
     return Quality(
         verdict=judged.verdict,
         warnings=(
             *(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met" and not r.stops),
-            *([f"test rows: {champion_rows}"] if champion_rows else []),
-            *(one.warning for one in chances if one.low),
+            *([f"test rows: {known.champion_rows}"] if known.champion_rows else []),
+            *(one.warning for one in known.chances if one.low),
         ),
         pages={"Data quality": str(page), "Data Docs": str(write_data_docs(judged))},
         findings=judged.offending_parquet,

@@ -16,6 +16,7 @@ from model.files import read_json
 from model.references import Run
 from release.champion import ChampionRef
 from report.progress import Step, print_line
+from report.quality.known import Known
 from report.quality.pages import Quality, write_quality
 from sources.dataset import DatasetRef
 
@@ -61,10 +62,7 @@ def validate_data(
             judged,
             run.reports,
             name=run.name,
-            champion_profile=before,
-            token_lengths=tokens,
-            champion_rows=rows,
-            chances=chances,
+            known=Known(token_lengths=tokens, champion_profile=before, champion_rows=rows, chances=chances),
         )
         remarks = len(quality.warnings)
         step.outcome = f"{quality.verdict.outcome}: {quality.looked_at} expectations, {remarks} with remarks"

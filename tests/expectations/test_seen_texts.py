@@ -23,12 +23,13 @@ from expectations.seen_texts import (
     seen_test_rows,
     write_seen,
 )
+from model.bundle.texts import prepared
 from model.errors import BadInput
 from model.files import FileChanged, file_sha256
 from model.references import SeenRef
 from model.spec import HeadSpec
 from sources.dataset import DatasetRef, build_dataset
-from sources.merge.identity import identity_text, text_id
+from sources.merge.identity import text_id
 from sources.spec import SourceSpec, SplitSpec
 
 TOPICS = {"topic": HeadSpec(kind="multiclass"), "mark": HeadSpec(kind="multiclass")}
@@ -74,7 +75,7 @@ def test_training_and_validation_texts_are_kept_by_64_bits_of_their_ids(tmp_path
 
 def test_equal_texts_of_other_spelling_are_one(tmp_path: Path) -> None:
     """What counts is the identity: white space around a text does not make another one."""
-    assert text_id(identity_text("  a message\r\n"))[:16] == f"{number('a message'):016x}"
+    assert text_id(prepared("  a message\r\n"))[:16] == f"{number('a message'):016x}"
 
 
 def test_rows_are_marked_in_the_order_in_which_they_are_scored(tmp_path: Path) -> None:

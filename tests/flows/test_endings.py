@@ -51,7 +51,7 @@ def test_remarks_are_shown_one_a_line_whatever_the_ending(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcome = Outcome(stage="deployed", name="kitchen", remarks=REMARKS)
-    show_outcome(outcome, home=tmp_path, config=tmp_path / "kitchen.yaml")
+    show_outcome(outcome, home=tmp_path)
     lines = capsys.readouterr().out.splitlines()
     at = lines.index("2 remarks:")
     assert [line.strip() for line in lines[at + 1 : at + 3]] == [f"• {one.strip()}" for one in REMARKS]
@@ -83,7 +83,7 @@ def test_the_verdict_table_fits_the_terminal(columns: int) -> None:
 def test_the_verdict_table_fits_a_log_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     long = {**ROW, "subject": "peak memory of the endpoint", "shared": "1,234 MiB", "baseline": "1,234 MiB"}
     outcome = Outcome(stage="model_rejected", name="kitchen", rows=(ROW, long))
-    show_outcome(outcome, home=tmp_path, config=tmp_path / "kitchen.yaml")
+    show_outcome(outcome, home=tmp_path)
     table = capsys.readouterr().out.partition("Rejected")[0]
     assert "1,234 MiB" in table and "inconclusive" in table
     assert max(map(len, table.splitlines())) <= 80

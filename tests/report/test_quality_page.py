@@ -20,6 +20,7 @@ from expectations.spec import DataRules
 from expectations.stats.cooccurrence import cooccurrence
 from model.spec import SPLITS, HeadSpec
 from report.page import badge, cell_text, page, section, table
+from report.quality.known import Known
 from report.quality.page import write_quality_page
 from tests.support.html import HOSTILE, assert_inert
 
@@ -118,8 +119,7 @@ def test_the_page_shows_what_was_found_and_never_a_text(
         judged,
         tmp_path / "out" / "quality.html",
         title=f"Data quality: {HOSTILE}",
-        champion_profile=old,
-        token_lengths=tokens,
+        known=Known(champion_profile=old, token_lengths=tokens),
     )
     html = path.read_text(encoding="utf-8")
     assert_inert(html)
@@ -167,9 +167,9 @@ def test_the_page_shows_which_tokens_the_encoder_does_not_know(
     }
     dataset = write_dataset(rows, heads)
     judged = judge_data(dataset, DataRules(), heads, tmp_path / "out", None, tokens)
-    html = write_quality_page(dataset, judged, tmp_path / "quality.html", token_lengths=tokens).read_text(
-        encoding="utf-8"
-    )
+    html = write_quality_page(
+        dataset, judged, tmp_path / "quality.html", known=Known(token_lengths=tokens)
+    ).read_text(encoding="utf-8")
     assert ("it has no unknown words" in html) == knows_bytes
     assert ("Tokens that the encoder does not know" in html) != knows_bytes
     if not knows_bytes:
@@ -184,5 +184,7 @@ def test_rows_that_the_champion_knows_are_said_where_there_are_some(
     out = tmp_path / "out" / "quality.html"
     title = "Test rows that the champion knows"
     assert title not in write_quality_page(dataset, judged, out).read_text(encoding="utf-8")
-    said = write_quality_page(dataset, judged, out, champion_rows="3 of the 9").read_text(encoding="utf-8")
+    said = write_quality_page(dataset, judged, out, known=Known(champion_rows="3 of the 9")).read_text(
+        encoding="utf-8"
+    )
     assert title in said and "3 of the 9" in said
