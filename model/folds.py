@@ -50,14 +50,15 @@ def deal_folds(part: SplitRows, head: str, folds: int, seed: int) -> NDArray[np.
 
 
 def write_fold(rows: RowsFolder, head: str, fold: NDArray[np.int64], number: int, out: Path) -> None:
-    """Write the rows folder of fold `number` to `out`, which must not be there yet.
+    """Write the rows folder of fold `number` to `out`, which is made if it is not there; a file of the same
+    name is replaced.
 
     Raises:
         BadInput: a file of `rows` is absent or damaged.
     """
     spec = rows.heads[head]
     train = rows.split("train", {head: spec})
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     digests = {
         "train": _write(train, head, (fold != number) & (fold != NO_FOLD), out, "train"),
         "test": _write(train, head, fold == number, out, "test"),
