@@ -95,8 +95,9 @@ def _passed(findings: Sequence[FindingFigures]) -> Iterator[str]:
         )
     for one in findings:
         if one.comparison == "ratio" and one.unit == "ms":
+            other = one.subject.rpartition(" vs ")[2]
             yield (
-                f"Time: {one.subject}, it takes {one.difference.value or 0.0:.2f} times as long, at most "
+                f"Time: it takes {one.difference.value or 0.0:.2f} times as long as the {other}, at most "
                 f"{one.limit:g} times is allowed."
             )
         if one.comparison == "budget" and one.difference.upper is not None:
