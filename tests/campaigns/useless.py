@@ -278,13 +278,18 @@ def deployed(ending: Ending) -> bool:
     return ending.deployed or not ending.objections
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the projects and their pages are kept."""
+    parser.add_argument("--folder", type=Path, help="keep every project with its pages in this empty folder")
+
+
 def measure(options: argparse.Namespace) -> Report:
     """How many useless models were deployed, how many sound ones held back."""
     data = None if options.quick else real_folder()
     bases, others = (BASES[2:3], ()) if options.quick else (BASES, OTHERS)
     plants = dict(list(DATA_PLANTS.items())[2:3]) if options.quick else DATA_PLANTS
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+        place = options.folder or Path(folder)
         with prefect_server(place / "libraries"):
             bench = Bench(place)
             sound = [bench.through_the_flow(worlds.sound(world), SOUND) for world in (*bases, *others)]
