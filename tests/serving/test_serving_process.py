@@ -264,7 +264,7 @@ def test_swaps_under_load_lose_nothing_and_mix_nothing(
 def test_a_request_in_flight_finishes_on_the_version_that_it_started_with(
     shop: Any, start: Any, spec: Any
 ) -> None:
-    shop.bundle(1, work=500)
+    shop.bundle(1, work=1000)
     shop.release(1)
     url = start(dataclasses.replace(spec, max_batch=1)).url
     replies: list[tuple[dict[str, Any], float]] = []
