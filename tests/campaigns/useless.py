@@ -293,9 +293,9 @@ def measure(options: argparse.Namespace) -> Report:
         with prefect_server(place / "libraries"):
             bench = Bench(place)
             sound = [bench.through_the_flow(worlds.sound(world), SOUND) for world in (*bases, *others)]
+            useless = useless_endings(bench, bases, plants)
             if data is not None:
                 sound += real_endings(bench, data)
-            useless = useless_endings(bench, bases, plants)
     few = "" if not options.quick else "one world of ten, five plants of forty"
     return Report(
         [
