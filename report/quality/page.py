@@ -152,7 +152,7 @@ def _expectations(judged: DataVerdict) -> Section:
         "Expectations",
         join(*parts),
         lead="A critical rule stops the run when it is not met or could not be evaluated. No other rule does."
-        + (f" The {len(shown):,} rules above count here, and are not listed again." if shown else ""),
+        + (" What stands above counts here too, and is not listed again." if shown else ""),
     )
 
 

@@ -73,6 +73,10 @@ def test_the_bound_decides_whether_it_is_better() -> None:
     assert unproven.outcome == "inconclusive"
     assert "test rows would show it" in unproven.reason and "macro_f1" in unproven.reason
     assert judged(rare(5, 30))[0].outcome == "fail"
+    # +0.001: nobody is told to label 68 times as many rows.
+    hardly = judged(rare(6, 5))[0]
+    assert hardly.outcome == "inconclusive"
+    assert "learned nothing" in hardly.reason and "test rows would" not in hardly.reason
 
 
 def test_test_rows_of_one_answer_only_tell_nothing() -> None:

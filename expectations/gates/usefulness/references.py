@@ -26,6 +26,12 @@ Answers = Mapping[str, Mapping[ReferenceName, HeadScores]]
 """Head → reference → what it answers to the test rows."""
 
 
+MOST_ROWS_AGAIN = 10
+"""Times as many test rows as there are, beyond which nobody is told to label them."""
+COMMON = 0.5
+"""Metric of a constant answer from which another metric is worth a thought."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Beside:
     """One head beside one reference."""
@@ -178,7 +184,7 @@ def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding
         outcome = "inconclusive"
         reason = (
             f"{seen}: between {apart.lower:+.4f} and {apart.upper:+.4f}, which is not certainly better; "
-            f"{_more_rows(beside, rules)}{_other_metric(metric)}"
+            f"{_more_rows(beside, rules)}{_other_metric(metric, beside.compared.baseline.value)}"
         )
     return Finding(subject=subject, outcome=outcome, reason=reason, figures=beside.figures)
 
@@ -192,13 +198,13 @@ def _more_rows(beside: _Beside, rules: GateRules) -> str:
         return "the model may have learned nothing: look at its labels and texts"
     n = int(beside.shared.labelled.sum())
     needed = rows_needed(n, apart.standard_error, apart.value, confidence=rules.confidence, power=rules.power)
-    if needed is None:
-        return "more test rows would show it"
+    if needed is None or needed > MOST_ROWS_AGAIN * n:
+        return "the model may have learned nothing: look at its labels and texts"
     return f"about {max(needed, n + 1):,} test rows would show it"
 
 
-def _other_metric(metric: str) -> str:
-    if metric == "macro_f1":
+def _other_metric(metric: str, constant: float) -> str:
+    if metric == "macro_f1" or constant < COMMON:
         return ""
     return "; where one answer is right on most rows, `metric: macro_f1` shows more"
 
