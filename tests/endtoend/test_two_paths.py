@@ -191,6 +191,13 @@ def test_form_ends_and_look_alikes_make_no_difference_to_users(way: Way) -> None
     assert not differences(way, asked(way, TEXTS), way.scores)
 
 
+def test_a_difference_is_found(way: Way) -> None:
+    """Answers of other texts are not those that were judged."""
+    other = asked(way, TEXTS[::-1])
+    assert len(differences(way, other, way.scores)) > len(TEXTS) / 2
+    assert differences(way, other[1:], way.scores)
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_form_makes_no_difference(way: Way, form: Any) -> None:
     texts = [unicodedata.normalize(form, text) for text in TEXTS]
