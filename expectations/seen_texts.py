@@ -23,12 +23,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from expectations.scored_rows import DATASET_TABLE, scored_table
 from model.files import unchanged, write_bytes
 from model.references import SeenRef
 from model.rows import open_rows
 
-DATASET_TABLE = "dataset.parquet"
-"""Of a dataset folder: one row a text."""
 MAGIC = b"HGSEEN1\n"
 """First eight bytes of the file; little-endian 64-bit ids follow, rising."""
 FILE_MODE = 0o600
@@ -157,9 +156,7 @@ def count_seen_test_rows(dataset: Path, ref: SeenRef, heads: Mapping[str, Any]) 
         ValueError: it is not such a file.
     """
     seen = seen_test_rows(dataset, load_seen(ref))
-    columns = [f"head:{head}" for head in heads]
-    table = pq.read_table(dataset / DATASET_TABLE, columns=["split", *columns])
-    test = table.filter(pc.equal(table["split"], "test"))
+    test = scored_table(dataset, [f"head:{head}" for head in heads])
     labelled = {head: test[f"head:{head}"].is_valid().to_numpy() for head in heads}
     return SeenTestRows(
         rows=int(seen.size),

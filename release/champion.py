@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expectations.seen_texts import DATASET_TABLE, seen_bytes
+from expectations.scored_rows import DATASET_TABLE
+from expectations.seen_texts import seen_bytes
 from model.files import file_sha256
 from model.jobs.package import describe_bundle
 from model.references import BundleRef, SeenRef

@@ -13,11 +13,12 @@ from expectations.gates.champion import judge_champion
 from expectations.gates.http import http_timings_from_json, judge_http
 from expectations.gates.latency import judge_latency
 from expectations.gates.memory import judge_memory
-from expectations.gates.scores import HeadScores, card_heads, load_scores, read_groups, with_groups
+from expectations.gates.scores import HeadScores, card_heads, load_scores, with_groups
 from expectations.gates.slices import judge_slices
 from expectations.gates.timings import timings_from_json
 from expectations.gates.usefulness.labels import judge_labels
 from expectations.gates.usefulness.references import Answers, judge_references, load_reference_answers
+from expectations.scored_rows import read_groups
 from expectations.seen_texts import load_seen, refuse_own_overlap, seen_test_rows
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict, combine

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model.bundle.card import HeadKind
@@ -189,22 +187,6 @@ def _reorder(decisions: NDArray[Any], answered: HeadSpec, wanted: HeadSpec) -> N
     kept = moves >= 0
     moved[:, moves[kept]] = decisions[:, kept]
     return moved
-
-
-def read_groups(dataset: Path) -> NDArray[np.integer[Any]] | None:
-    """`(N,)` number of each test row's group, in the order in which rows are scored; a row without a group is
-    one of its own. None where no two test rows share a group.
-
-    Raises:
-        OSError: the dataset's table cannot be read.
-    """
-    table = pq.read_table(dataset / "dataset.parquet", columns=["split", "group"])
-    named = table.filter(pc.equal(table["split"], "test"))["group"].combine_chunks()
-    codes = pc.fill_null(pc.dictionary_encode(named.cast("string")).indices, -1)
-    numbers = np.array(codes, dtype=np.int64)
-    alone = numbers < 0
-    numbers[alone] = numbers.max(initial=-1) + 1 + np.arange(int(alone.sum()))
-    return numbers if np.unique(numbers).size < numbers.size else None
 
 
 def with_groups(

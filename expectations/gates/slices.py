@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from expectations.gates.accuracy import Further, compared_with_baselines, of_all_seeds
 from expectations.gates.comparison import point_limit
 from expectations.gates.head_metrics import metric_value
 from expectations.gates.scores import HeadScores
+from expectations.scored_rows import scored_table
 from expectations.spec import GateRules, SliceRule
 from expectations.verdict import Finding, Verdict
 from model.spec import HeadSpec
@@ -57,8 +57,7 @@ def read_test_rows(dataset: Path, heads: Mapping[str, HeadSpec]) -> TestRows:
     Raises:
         OSError: the dataset's table cannot be read.
     """
-    table = pq.read_table(dataset / "dataset.parquet")
-    table = table.filter(pc.equal(table["split"], "test"))
+    table = scored_table(dataset)
     columns = {
         "source": tuple(
             frozenset(origin["source"] for origin in row) for row in table["origins"].to_pylist()

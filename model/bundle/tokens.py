@@ -111,7 +111,7 @@ class _Reserved:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> _Reserved:
-        unknown = _unknown_id(tokenizer)
+        unknown = unknown_id(tokenizer)
         template = tokenizer.encode("").ids
         added = {key for key, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         ids = frozenset(added.union(template) - {unknown})
@@ -127,7 +127,8 @@ class _Reserved:
         return [key for key in plain if key is not None]
 
 
-def _unknown_id(tokenizer: Tokenizer) -> int | None:
+def unknown_id(tokenizer: Tokenizer) -> int | None:
+    """The id that stands for an unknown word; None where the tokenizer has none."""
     model = tokenizer.model
     if not hasattr(model, "unk_token"):  # Unigram tells its unknown token in JSON alone
         found = json.loads(tokenizer.to_str())["model"].get("unk_id")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.tokens import unknown_id
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -55,10 +57,6 @@ def unknown_token_id(tokenizer: Tokenizer) -> int | None:
     """The id that stands for whatever the vocabulary lacks; None where it lacks nothing, because each byte is
     a token of its own (`ByteLevel`, `byte_fallback`)."""
     described: Mapping[str, Any] = json.loads(tokenizer.to_str())
-    model = described["model"]
-    if model.get("byte_fallback") or '"ByteLevel"' in json.dumps(described.get("pre_tokenizer")):
+    if described["model"].get("byte_fallback") or '"ByteLevel"' in json.dumps(described.get("pre_tokenizer")):
         return None
-    if model.get("unk_id") is not None:
-        return int(model["unk_id"])
-    token = model.get("unk_token")
-    return None if token is None else tokenizer.token_to_id(token)
+    return unknown_id(tokenizer)

@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from expectations.chances import HeadChance, head_chances, share_alone
-from expectations.gates.scores import read_groups
+from expectations.scored_rows import read_groups
 from expectations.spec import GateRules
 from model.files import read_json, write_json
 from model.references import Run

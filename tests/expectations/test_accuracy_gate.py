@@ -16,7 +16,8 @@ from expectations.gates.accuracy import judge_accuracy
 from expectations.gates.champion import judge_champion
 from expectations.gates.comparison import decide_margin
 from expectations.gates.head_metrics import confusion, expected_calibration_error, metric_value, per_label
-from expectations.gates.scores import HeadScores, card_heads, load_scores, read_groups
+from expectations.gates.scores import HeadScores, card_heads, load_scores
+from expectations.scored_rows import read_groups
 from expectations.spec import GateRules
 from model.measure.metrics import right_rows
 from model.spec import HeadSpec
