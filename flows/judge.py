@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -16,18 +15,16 @@ from prefect.client.schemas.objects import State
 from flows.config.load import gate_rules
 from flows.ending import final_state
 from flows.outcome import Outcome
+from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
 from release.registry.candidate import candidate_of
 from release.saved_settings import load_settings
-from report.release.gather import Release
 from tasks.judge.decide import decide
 from tasks.judge.find_candidate import find_candidate
 from tasks.judge.find_champion import find_champion
-from tasks.release.deploy import deploy
 from tasks.release.log_pages import log_pages
-from tasks.release.promote import promote
 from tasks.release.reconcile import reconcile
 from tasks.release.record_verdict import record_verdict
 from tasks.report.publish_artifacts import publish_artifacts
@@ -61,27 +58,15 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
         run, bundles["shared"], verdict, dataset=kept.dataset, measured=measured, gates=rules
     )
     record_verdict(state, name, registry, found.registered, candidate)
-    deployed = None
-    if verdict.outcome == "pass":
-        promote(state, name, registry, found.registered, candidate)
-        deployed = deploy(state, name, registry, how, version)
+    deployed = ship(state, name, settings, found.registered, candidate)
 
-    served = {"version": deployed.serving, "url": deployed.url} if deployed and deployed.deployed else {}
-    before = f"version {champion.version} {champion.override}".strip() if champion else ""
-    undone = deployed.reason if deployed and not deployed.deployed else ""
-    release = Release(registered=found.registered.facts, deployed=served, champion=before, undone=undone)
+    release = release_of(found.registered, deployed, champion)
     pages, rows = write_report(run, bundles, measured, verdict, release, quality_pages=kept.pages)
     # The folder, not the page: the page of the first judgement stays beside it.
     log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
     publish_artifacts(name, verdict, rows, pages)
-    known: dict[str, Any] = {"rows": tuple(rows), "registered": found.registered.facts, "pages": pages}
-    known["remarks"] = verdict.remarks
+    ending = ending_of(verdict, release)
     seconds = time.monotonic() - began_s
-    if deployed is None:
-        ended = Outcome(stage="model_rejected", name=name, seconds=seconds, reasons=verdict.reasons, **known)
-    elif not deployed.deployed:
-        reasons = (deployed.reason,)
-        ended = Outcome(stage="deployment_undone", name=name, seconds=seconds, reasons=reasons, **known)
-    else:
-        ended = Outcome(stage="deployed", name=name, seconds=seconds, deployed=served, **known)
-    return final_state(ended)
+    return final_state(
+        Outcome(name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending)
+    )

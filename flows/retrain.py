@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 
 from flows.baselines import fit_baselines, package_baselines
 from flows.label_check import search_labels
+from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_project
@@ -20,7 +21,6 @@ from flows.teachers import teachers
 from release.registry.candidate import candidate_of
 from release.saved_settings import Settings
 from release.targets.deploy import refuse_impossible
-from report.release.gather import Release
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
@@ -28,9 +28,7 @@ from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.decide import decide
 from tasks.judge.find_champion import find_champion
 from tasks.judge.keep_evidence import keep_evidence
-from tasks.release.deploy import deploy
 from tasks.release.log_pages import log_pages
-from tasks.release.promote import promote
 from tasks.release.reconcile import reconcile
 from tasks.release.register import register
 from tasks.report.publish_artifacts import publish_artifacts
@@ -78,24 +76,13 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     verdict = decide(run.heads, measured, project.gates, champion=champion, dataset=data.path)
     candidate = candidate_of(run, shared, verdict, dataset=data.path, measured=measured, gates=project.gates)
     registered = register(state, name, project.registry, candidate)
-    deployed = None
-    if verdict.outcome == "pass":
-        promote(state, name, project.registry, registered, candidate)
-        deployed = deploy(state, name, project.registry, project.deploy, registered.version)
+    deployed = ship(state, name, settings, registered, candidate)
 
-    served = {"version": deployed.serving, "url": deployed.url} if deployed and deployed.deployed else {}
-    before = f"version {champion.version} {champion.override}".strip() if champion else ""
-    undone = deployed.reason if deployed and not deployed.deployed else ""
-    release = Release(registered=registered.facts, deployed=served, champion=before, undone=undone)
+    release = release_of(registered, deployed, champion)
     pages, rows = write_report(
         run, bundles, measured, verdict, release, quality_pages=quality.pages, suspects=suspects
     )
     log_pages(state, name, project.registry, registered, pages)
     publish_artifacts(name, verdict, rows, pages)
     remarks = (*quality.warnings, *verdict.remarks)
-    known = {"rows": rows, "registered": registered.facts, "pages": pages, "remarks": remarks}
-    if deployed is None:
-        return opened.ended("model_rejected", reasons=verdict.reasons, **known)
-    if not deployed.deployed:
-        return opened.ended("deployment_undone", reasons=(deployed.reason,), **known)
-    return opened.ended("deployed", deployed=served, **known)
+    return opened.ended(**ending_of(verdict, release), rows=rows, pages=pages, remarks=remarks)

@@ -1,0 +1,52 @@
+"""How a judged candidate ends, by retraining or by judging again: deployed or not, and what is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from expectations.verdict import Verdict
+from release.champion import ChampionRef
+from release.home import Home
+from release.registry.candidate import Candidate
+from release.registry.register import RegisteredVersion
+from release.saved_settings import Settings
+from release.targets.deploy import DeployOutcome
+from report.release.gather import Release
+from tasks.release.deploy import deploy
+from tasks.release.promote import promote
+
+NO_REASON = "the endpoint did not answer as judged"
+"""Why a deployment was taken back, where nothing more is known."""
+
+
+def ship(
+    home: Home, name: str, settings: Settings, registered: RegisteredVersion, candidate: Candidate
+) -> DeployOutcome | None:
+    """Promote and deploy a candidate that passed; None of one that did not."""
+    if candidate.verdict.outcome != "pass":
+        return None
+    promote(home, name, settings.registry, registered, candidate)
+    return deploy(home, name, settings.registry, settings.deploy, registered.version)
+
+
+def release_of(
+    registered: RegisteredVersion, deployed: DeployOutcome | None, champion: ChampionRef | None
+) -> Release:
+    """What became of a version, for its page."""
+    served = deployed is not None and deployed.deployed
+    return Release(
+        registered=registered.facts,
+        deployed={"version": deployed.serving, "url": deployed.url} if deployed and served else {},
+        champion=f"version {champion.version} {champion.override}".strip() if champion else "",
+        undone=(deployed.reason or NO_REASON) if deployed and not served else "",
+    )
+
+
+def ending_of(verdict: Verdict, release: Release) -> dict[str, Any]:
+    """Fields of `flows.outcome.Outcome`: stage, reasons, and what is registered and deployed."""
+    known = {"registered": release.registered, "deployed": release.deployed}
+    if release.undone:
+        return {"stage": "deployment_undone", "reasons": (release.undone,), **known}
+    if verdict.outcome != "pass":
+        return {"stage": "model_rejected", "reasons": verdict.reasons, **known}
+    return {"stage": "deployed", **known}
