@@ -22,6 +22,7 @@ from expectations.stats.chance import (
     lower_bounds_of_labels,
     lower_bounds_of_rows,
 )
+from expectations.stats.paired import all_alike
 from model.bundle.card import MetricName
 from model.spec import HeadSpec
 
@@ -91,17 +92,18 @@ def head_chances(
     heads: Mapping[str, HeadSpec],
     rules: GateRules,
     *,
-    alone: float = 1.0,
+    groups: NDArray[np.integer[Any]] | None = None,
     champion: Mapping[str, Any] | None = None,
 ) -> list[HeadChance]:
     """One for each head, against its baseline.
 
     Args:
         profile: `profile.json` of the dataset.
-        alone: how many rows drawn alone one test row is worth: below 1 where rows come in groups.
+        groups: (N,) of the test rows; None where rows stand alone.
         champion: the verdict (JSON) of the version that serves, for how often its models disagreed.
     """
     found = dict(_standard_errors(champion or {}))
+    alone = 1.0 if groups is None else 1.0 / all_alike(groups)
     return [
         _chance(
             name,
@@ -113,15 +115,6 @@ def head_chances(
         )
         for name, head in heads.items()
     ]
-
-
-def share_alone(groups: NDArray[np.integer[Any]] | None) -> float:
-    """How many rows drawn alone one row is worth where those of a group are alike: N / sum of squared sizes
-    (Kish 1965, Survey Sampling, section 5.4)."""
-    if groups is None or not groups.size:
-        return 1.0
-    sizes = np.bincount(groups).astype(np.float64)
-    return float(groups.size / (sizes**2).sum())
 
 
 def _standard_errors(verdict: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]]]:

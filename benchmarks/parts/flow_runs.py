@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from benchmarks.parts.compared_fits import read_json
+from tests.support.rough_timing import ROUGH_TIMING
 from tests.support.tiny_encoder import WORDS, make_tiny_backbone
 
 DECIDED = (0, 4)
@@ -60,15 +61,7 @@ def tiny_config(folder: Path) -> Path:
         },
         "train": {"epochs": 1, "learning_rate": 3e-3, "max_length": 16, "threads": 1},
         "package": {"precision": "float32"},
-        "gates": {
-            "latency_threads": 1,
-            "latency_requests": 100,
-            "quiet_wait_s": 0,
-            "http_requests": 60,
-            "http_rate_per_s": 60,
-            "max_single_head_ratio": 20,
-            "control_tolerance": 0.95,
-        },
+        "gates": {**ROUGH_TIMING, "http_rate_per_s": 60},
         "deploy": {"threads": 1},
     }
     path = folder / "tiny.yaml"

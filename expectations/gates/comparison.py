@@ -63,7 +63,7 @@ def compared_head(
             reason = f"{whose} gives probabilities that are not finite numbers; it is broken, retrain it"
             return Finding(subject=subject, outcome="fail", reason=reason, figures=_empty(metric, margin))
     assert shared is not None and other is not None
-    _same_rows(subject, shared, other)
+    refuse_other_rows(subject, shared, other)
     n = int(shared.labelled.sum())
     if n == 0:
         reason = "no test row is labelled for this head; label some or change the split"
@@ -126,7 +126,12 @@ def _hidden_reason(figures: Figures, compared: Comparison, against: str) -> str:
     )
 
 
-def _same_rows(subject: str, shared: HeadScores, other: HeadScores) -> None:
+def refuse_other_rows(subject: str, shared: HeadScores, other: HeadScores) -> None:
+    """Return if two models answered the same rows and labels.
+
+    Raises:
+        ValueError: they did not.
+    """
     if shared.kind != other.kind or shared.labels != other.labels:
         raise ValueError(f"{subject}: the two models answer different labels; bring them to one order first")
     if not np.array_equal(shared.targets, other.targets):
@@ -157,19 +162,27 @@ def _figures(
     return {
         "metric": metric,
         "compare": "difference",
-        "shared": compared.shared.value,
-        "baseline": compared.baseline.value,
-        "difference": compared.difference.value,
-        "lower": compared.difference.lower,
-        "upper": compared.difference.upper,
+        **compared_figures(compared, n, rules),
         "margin": margin,
-        "n": n,
         "discordant": disagreeing,
-        "confidence": rules.confidence,
         "standard_error": error,
         "certifiable_margin": certifiable_margin(error, **planned),
         "rows_needed": rows_needed(n, error, margin, **planned),
         "rows_needed_as_seen": rows_needed(n, error, margin, **planned, difference=compared.difference.value),
+    }
+
+
+def compared_figures(compared: Comparison, n: int, rules: GateRules) -> Figures:
+    """Both models' figures on `n` rows and their difference, with bounds."""
+    apart = compared.difference
+    return {
+        "shared": compared.shared.value,
+        "baseline": compared.baseline.value,
+        "difference": apart.value,
+        "lower": apart.lower,
+        "upper": apart.upper,
+        "n": n,
+        "confidence": rules.confidence,
         "shared_lower": compared.shared.lower,
         "shared_upper": compared.shared.upper,
         "baseline_lower": compared.baseline.lower,

@@ -68,6 +68,13 @@ def paired_difference(
     )
 
 
+def all_alike(groups: Groups) -> float:
+    """How many rows in groups are worth one row drawn alone, where the rows of a group are all alike: the sum
+    of squared sizes over N (Kish 1965, Survey Sampling, section 5.4)."""
+    sizes = np.bincount(groups).astype(np.float64)
+    return float((sizes**2).sum() / groups.size)
+
+
 def design_effect(values: NDArray[np.float64], groups: Groups | None) -> float:
     """How many rows in groups are worth one row drawn alone, at least 1: the variance of their mean over the
     variance that as many independent rows would have.
@@ -80,9 +87,8 @@ def design_effect(values: NDArray[np.float64], groups: Groups | None) -> float:
     """
     if groups is None:
         return 1.0
-    n = values.size
     sizes = np.bincount(groups).astype(np.float64)
-    alike = float((sizes**2).sum() / n)
+    alike = all_alike(groups)
     telling = int(np.unique(groups[values != 0]).size)
     squares = float(((values - values.mean()) ** 2).sum())
     if telling == 0 or squares == 0 or np.count_nonzero(sizes) < 2:

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from expectations.chances import HeadChance, head_chances, share_alone
+from expectations.chances import HeadChance, head_chances
 from expectations.scored_rows import read_groups
 from expectations.spec import GateRules
 from model.files import read_json, write_json
@@ -27,7 +27,7 @@ def weigh_chances(
             read_json(run.profile),
             data.heads,
             gates,
-            alone=share_alone(read_groups(Path(data.path))),
+            groups=read_groups(Path(data.path)),
             champion=champion.verdict if champion else None,
         )
         write_json(run.folder / "chances.json", [one.to_json() for one in chances])

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from flows.outcome import Outcome
+from tests.support.rough_timing import ROUGH_TIMING
 from tests.support.tiny_encoder import make_tiny_backbone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -62,14 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, prefect_harness: None) -> It
         "gates": {
             "margin": 0.2,
             "champion_margin": 0.2,
-            "latency_threads": 1,
-            "max_latency_ratio": 20,
-            "max_single_head_ratio": 20,
-            "max_champion_latency_ratio": 20,
-            "control_tolerance": 0.95,
-            "latency_requests": 100,
-            "quiet_wait_s": 0,
-            "http_requests": 60,
+            **ROUGH_TIMING,
             "http_rate_per_s": 20,
         },
         "deploy": {"port": 0, "threads": 1},

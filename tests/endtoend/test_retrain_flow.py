@@ -14,6 +14,7 @@ import yaml
 
 from flows.outcome import Outcome
 from release.home import Home
+from tests.support.rough_timing import ROUGH_TIMING
 from tests.support.tiny_encoder import make_tiny_backbone
 
 # The first test waits for the whole flow, of which a dozen processes each import torch.
@@ -71,19 +72,12 @@ def _project(folder: Path, **changes: Any) -> Path:
             "max_length": 16,
             "threads": 1,
         },
-        # What is tested here is the way, not the latency of a shared machine under test.
         "gates": {
             "margin": 0.1,
             "champion_margin": 0.1,
             # A tiny random encoder is not what a bag of words has to be held beside.
             "references": {"bag_of_words": "warn"},
-            "latency_threads": 1,
-            "max_latency_ratio": 20,
-            "max_champion_latency_ratio": 20,
-            "control_tolerance": 0.95,
-            "latency_requests": 100,
-            "quiet_wait_s": 0,
-            "http_requests": 60,
+            **ROUGH_TIMING,
             "http_rate_per_s": 20,
             "slices": [{"column": "source", "margin": 0.2}, {"max_chars": 45, "margin": 0.3}],
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from expectations.chances import head_chances, share_alone
+from expectations.chances import head_chances
 from expectations.spec import GateRules
 from expectations.stats.chance import (
     DISAGREEING,
@@ -16,7 +16,7 @@ from expectations.stats.chance import (
     lower_bounds_of_labels,
     lower_bounds_of_rows,
 )
-from expectations.stats.paired import paired_difference
+from expectations.stats.paired import all_alike, paired_difference
 from model.spec import HeadSpec
 from tests.support.margin_worlds import World, macro_passes
 
@@ -93,10 +93,10 @@ def test_each_head_is_told_what_its_rows_can_decide() -> None:
 
 def test_rows_in_groups_have_a_smaller_chance() -> None:
     groups = np.arange(1600) // 20
-    assert share_alone(groups) == pytest.approx(1 / 20)
-    assert share_alone(None) == 1.0
+    assert all_alike(groups) == pytest.approx(20)
+    assert all_alike(np.arange(1600)) == 1.0
     (alone,) = head_chances(PROFILE, {"topic": HEADS["topic"]}, GateRules(margin=0.03))
-    (grouped,) = head_chances(PROFILE, {"topic": HEADS["topic"]}, GateRules(margin=0.03), alone=1 / 20)
+    (grouped,) = head_chances(PROFILE, {"topic": HEADS["topic"]}, GateRules(margin=0.03), groups=groups)
     assert alone.passes is not None and grouped.passes is not None
     assert grouped.passes < 0.2 < alone.passes
     assert grouped.power_margin is not None and alone.power_margin is not None

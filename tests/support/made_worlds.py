@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.rough_timing import ROUGH_TIMING
 from tests.support.tiny_encoder import make_tiny_backbone
 
 FILLERS, OWN_WORDS, LONGEST = 30, 5, 24
@@ -67,15 +68,9 @@ class World:
 
 
 LENIENT = {
-    "latency_threads": 1,
-    "latency_requests": 100,
-    "quiet_wait_s": 0,
-    "http_requests": 60,
+    **ROUGH_TIMING,
     "http_rate_per_s": 60,
-    "max_latency_ratio": 20,
-    "max_single_head_ratio": 20,
     "max_memory_ratio": 20,
-    "control_tolerance": 0.95,
     "margin": 0.15,
 }
 """Gates that look at time only roughly, and at the baselines with a margin that few rows can decide: here the

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from expectations.gates.comparison import compared_figures, refuse_other_rows
 from expectations.gates.head_metrics import compare
 from expectations.gates.scores import HeadScores
 from expectations.spec import GateRules
@@ -114,8 +115,7 @@ def _judged(
     if not shared.finite:
         reason = "the shared model gives probabilities that are not finite numbers; it is broken, retrain it"
         return Finding(subject=subject, outcome="fail", reason=reason, figures=figures)
-    if not np.array_equal(shared.targets, other.targets):
-        raise ValueError(f"{subject}: the two were scored on different rows; measure both on the same split")
+    refuse_other_rows(subject, shared, other)
     compared = compare(
         shared,
         other,
@@ -130,7 +130,7 @@ def _judged(
         shared=shared,
         reference=other,
         compared=compared,
-        figures=figures | _figures(compared, int(shared.labelled.sum()), rules),
+        figures=figures | compared_figures(compared, int(shared.labelled.sum()), rules),
     )
     judge = _beside_majority if reference == "majority" else _beside_bag_of_words
     return judge(subject, beside, rules)
@@ -138,23 +138,6 @@ def _judged(
 
 def _called(reference: ReferenceName) -> str:
     return {"majority": "majority", "bag_of_words": "bag of words"}[reference]
-
-
-def _figures(compared: Comparison, n: int, rules: GateRules) -> Figures:
-    apart = compared.difference
-    return {
-        "shared": compared.shared.value,
-        "baseline": compared.baseline.value,
-        "difference": apart.value,
-        "lower": apart.lower,
-        "upper": apart.upper,
-        "n": n,
-        "confidence": rules.confidence,
-        "shared_lower": compared.shared.lower,
-        "shared_upper": compared.shared.upper,
-        "baseline_lower": compared.baseline.lower,
-        "baseline_upper": compared.baseline.upper,
-    }
 
 
 def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding:
