@@ -1,4 +1,4 @@
-"""Gates that look at time only roughly: flows of tiny models are not tested for the latency of a busy machine."""
+"""Gates that look at time only roughly: tests of flows are not about the latency of a busy machine."""
 
 from __future__ import annotations
 
