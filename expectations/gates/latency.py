@@ -132,13 +132,15 @@ def _ratio(subject: str, ratios: _Ratios, others: Sequence[str], limit: float, b
     figures: Figures = {"limit": limit}
     whose = others[0] if len(others) == 1 else f"{len(others)} baselines one after another"
     decide = _by_wall if basis == "wall" else _by_processor
-    outcome, seen = decide(ratios, others, limit, figures)
-    if seen.startswith("takes"):
-        seen = f"{seen} of {whose}, expected at most {limit:g}"
-        if outcome == "fail":
-            seen += "; sharing does not pay: use a smaller encoder or cut layers"
-        elif outcome == "inconclusive":
-            seen += "; that holds both sides of it: raise `gates.latency_requests`, or `headgate judge`"
+    found = decide(ratios, others, limit, figures)
+    if isinstance(found, _Broken):
+        return Finding(subject=subject, outcome=found.outcome, reason=found.reason, figures=figures)
+    outcome, taken = found
+    seen = f"{taken} of {whose}, expected at most {limit:g}"
+    if outcome == "fail":
+        seen += "; sharing does not pay: use a smaller encoder or cut layers"
+    elif outcome == "inconclusive":
+        seen += "; that holds both sides of it: raise `gates.latency_requests`, or `headgate judge`"
     return Finding(subject=subject, outcome=outcome, reason=seen, figures=figures)
 
 
@@ -185,7 +187,7 @@ class _Broken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ratios:
-    """_Ratios of one set of timings."""
+    """Ratios of one set of timings."""
 
     timings: Timings
     rules: GateRules
@@ -249,17 +251,19 @@ class _Ratios:
         return times
 
 
-def _by_wall(ratios: _Ratios, others: Sequence[str], limit: float, figures: Figures) -> tuple[Outcome, str]:
+def _by_wall(
+    ratios: _Ratios, others: Sequence[str], limit: float, figures: Figures
+) -> tuple[Outcome, str] | _Broken:
     """Outcome and what was seen, by the wall time of a quiet machine."""
     ratio = ratios.of(others, "wall", figures)
     if isinstance(ratio, _Broken):
-        return ratio.outcome, ratio.reason
+        return ratio
     return decide_limit(ratio.lower, ratio.upper, limit), f"takes {_shown(ratio)} of the time"
 
 
 def _by_processor(
     ratios: _Ratios, others: Sequence[str], limit: float, figures: Figures
-) -> tuple[Outcome, str]:
+) -> tuple[Outcome, str] | _Broken:
     """Outcome and what was seen, where other work disturbed the wall time.
 
     A pass needs the processor time of all threads, that of the thread that asks and the wall time where it
@@ -268,10 +272,8 @@ def _by_processor(
     """
     wall, caller = ratios.of(others, "wall"), ratios.of(others, "caller")
     processor = ratios.of(others, "processor", figures)
-    for one in (wall, caller, processor):
-        if isinstance(one, _Broken):
-            return one.outcome, one.reason
-    assert isinstance(wall, Interval) and isinstance(caller, Interval) and isinstance(processor, Interval)
+    if isinstance(wall, _Broken) or isinstance(caller, _Broken) or isinstance(processor, _Broken):
+        return next(one for one in (wall, caller, processor) if isinstance(one, _Broken))
     least = ratios.undisturbed(others)
     seen = (
         f"takes {_shown(processor)} of the processor time (of the thread that asks {_shown(caller)}, of the "
