@@ -281,7 +281,8 @@ class Engine:
         self._events.on_exchange(served)
 
     def _refuse(self, version: int | None, reason: str, detail: str = "") -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        # To the millisecond: whoever moved the pointer asks whether the refusal is of before.
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         again = self._refusal is not None and (self._refusal.version, self._refusal.reason) == (
             version,
             reason,
