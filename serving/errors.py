@@ -31,7 +31,7 @@ class EndpointError(HeadgateError):
 
 
 class StartRefused(EndpointError):
-    """The endpoint looked at the version that it is to serve, refused it, and has no other; it was stopped."""
+    """The endpoint refused the version that it should serve, and has no other; it was stopped."""
 
     def __init__(self, message: str, version: int | None) -> None:
         super().__init__(message)

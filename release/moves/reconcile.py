@@ -17,6 +17,7 @@ from release.registry.client import RegistryProblem
 from release.registry.run import close_abandoned_runs
 from release.releases import Releases, open_releases
 from release.saved_settings import state_file
+from release.served import withdrawn_versions
 from release.spec import RegistrySpec
 from release.targets.deploy import deploy_version
 from serving.process import control as process
@@ -54,8 +55,8 @@ def reconcile(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
 
 
 def resume_deployment(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec) -> tuple[str, ...]:
-    """Deploy the champion if it was promoted and its deployment was never confirmed: the process died before, or
-    the endpoint could not be asked."""
+    """Deploy the champion if it was promoted and its deployment was never confirmed: the process died before,
+    or the endpoint could not be asked."""
     releases = open_releases(home, name, spec)
     waiting: int | None = None
     why = "promoted before a crash"
@@ -107,13 +108,7 @@ def _verified(releases: Releases) -> list[str]:
 
 
 def _withdrawn(releases: Releases, version: int) -> bool:
-    """Whether a version was taken out of service with nothing to go back to. That its folder is missing
-    does not say so: it may have been lost, and can be fetched again."""
-    withdrawn = False
-    for entry in releases.journal.entries():
-        if entry.version == version and entry.event in ("withdrawn", "promoted", "rolled back", "restored"):
-            withdrawn = entry.event == "withdrawn"
-    return withdrawn
+    return version in withdrawn_versions(releases.journal.entries())
 
 
 def _stop_withdrawn(releases: Releases) -> list[str]:

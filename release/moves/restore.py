@@ -62,8 +62,8 @@ def _retreat(releases: Releases, version: int) -> int | None:
 
 
 def _left_for(releases: Releases, version: int) -> int | None:
-    """The version that a rollback to `version` left, where the endpoint refused `version` then: the way back from
-    a rollback that failed. Otherwise a version that was left is not returned to."""
+    """The version that a rollback to `version` left, where the endpoint refused `version` then: the way back
+    from a rollback that failed. Otherwise a version that was left is not returned to."""
     left, refused = None, False
     for entry in releases.journal.entries():
         if entry.event == "rolled back":

@@ -30,8 +30,8 @@ class RollbackRefused(HeadgateError):
 def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcome:
     """Make an earlier version of project `name` the champion again.
 
-    Where it is not known whether it answers as it was judged, the version that was left is the champion again;
-    both stay in the release folder.
+    Where it is not known whether it answers as it was judged, the version that was left is the champion
+    again; both stay in the release folder.
 
     Args:
         home: the state folder.
@@ -60,9 +60,7 @@ def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcom
     return _stay(releases, spec, outcome, left) if outcome.end == "unconfirmed" else outcome
 
 
-def _stay(
-    releases: Releases, spec: DeploySpec, outcome: DeployOutcome, left: int | None
-) -> DeployOutcome:
+def _stay(releases: Releases, spec: DeploySpec, outcome: DeployOutcome, left: int | None) -> DeployOutcome:
     """Return to the version that was left, because nothing is known of the one that was wanted."""
     problem = ""
     with releases.locked():
@@ -84,7 +82,7 @@ def _move(releases: Releases, version: int) -> None:
         try:
             ensure_present(releases.registry, releases.folder, releases.public_key, version)
             releases.folder.roll_back(releases.private_key, version)
-            # Where the pointer named it before (a damaged copy was fetched again), so that endpoints look again.
+            # Where the pointer named it before, and a damaged copy was fetched again: endpoints look again.
             os.utime(releases.folder.pointer_path)
         except (ReleaseRefused, PromotionRefused, RegistryProblem) as error:
             raise RollbackRefused(f"{releases.name}: version {version} may not serve: {error}") from error

@@ -28,7 +28,7 @@ STUCK_S = 10.0
 """After so long without any answer an endpoint counts as hanging, in seconds; after a third of its
 `start_timeout_s`, if that is less."""
 HUNG_END_S = 1.0
-"""How long an endpoint that hangs is given to end by itself, in seconds: what it accepted it does not answer."""
+"""How long an endpoint that hangs is given to end by itself, in seconds."""
 UNAUTHORIZED = frozenset({401, 403})
 
 
@@ -134,8 +134,8 @@ def _start_again(
 
 
 def _moved(releases: Releases) -> datetime:
-    """When the pointer was moved, or touched so that the endpoint looks again: what it refused before then says
-    nothing. The endpoint counts whole milliseconds."""
+    """When the pointer was moved, or touched so that the endpoint looks again: what it refused before then
+    says nothing. The endpoint counts whole milliseconds."""
     try:
         moved_s = releases.folder.pointer_path.stat().st_mtime
     except OSError:

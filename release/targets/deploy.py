@@ -1,7 +1,7 @@
 """Make the endpoint serve the champion and see, over HTTP, that it answers as the bundle did.
 
-If it answers otherwise, the former version is restored; if nothing is known, nothing is destroyed. Never cached:
-an endpoint may have changed a minute later. Does not know how versions are approved.
+If it answers otherwise, the former version is restored; if nothing is known, nothing is destroyed. Never
+cached: an endpoint may have changed a minute later. Does not know how versions are approved.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ from serving.process.job import EndpointJob, endpoint_job
 from serving.spec import ENDPOINT, DeploySpec
 from serving.store.manifest import ReleaseRefused
 
-
 DeployEnd = Literal["deployed", "undone", "unconfirmed", "held"]
-"""How a deployment or a rollback ended. `deployed`: what was wanted serves, or, with no endpoint running, will
-serve. `undone`: it answers otherwise than it was judged, or was refused, and the former version is back.
+"""How a deployment or a rollback ended. `deployed`: what was wanted serves, or, with no endpoint running,
+will serve. `undone`: it answers otherwise than it was judged, or was refused, and the former version is back.
 `unconfirmed`: nobody could be asked; nothing was refused or withdrawn. `held`: it was not promoted."""
 
 
@@ -196,13 +195,17 @@ def _undo(releases: Releases, spec: DeploySpec, version: int, reason: str) -> De
     else:
         problem = hand_back(releases, spec, serving)
     return DeployOutcome(
-        end="undone", wanted=version, serving=serving, url=url, reason="; ".join(filter(None, (reason, problem)))
+        end="undone",
+        wanted=version,
+        serving=serving,
+        url=url,
+        reason="; ".join(filter(None, (reason, problem))),
     )
 
 
 def hand_back(releases: Releases, spec: DeploySpec, serving: int | None) -> str:
-    """Make a plugin's target equal to the pointer again; what went wrong with that, empty if nothing. The next
-    start tries it again then (`release.moves.reconcile`)."""
+    """Make a plugin's target equal to the pointer again; what went wrong with that, empty if nothing. The
+    next start tries it again then (`release.moves.reconcile`)."""
     try:
         if serving is None:
             plugin.remove(releases, spec)
@@ -214,9 +217,7 @@ def hand_back(releases: Releases, spec: DeploySpec, serving: int | None) -> str:
     return ""
 
 
-def _return_endpoint(
-    releases: Releases, spec: DeploySpec, serving: int | None
-) -> tuple[str | None, str]:
+def _return_endpoint(releases: Releases, spec: DeploySpec, serving: int | None) -> tuple[str | None, str]:
     """Make the running endpoint serve what the pointer names again, or stop it: its address, and what is not
     known of it."""
     file = state_file(releases.home, releases.name)

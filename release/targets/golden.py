@@ -1,4 +1,4 @@
-"""The golden texts of a version as questions to an endpoint, and what its answers say: as its bundle did, or not.
+"""The golden texts of a version as questions to an endpoint, and what its answers say of the version.
 
 Only an answer says something. None, one of another version, or a refusal to answer leave it open.
 """

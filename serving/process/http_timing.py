@@ -1,11 +1,11 @@
 """Time a candidate through HTTP before anything is promoted: a private endpoint, an open loop of requests.
 
-The endpoint serves what is signed with the key that it was given: a key that is made for this measurement, whose
-private half is gone before the endpoint starts. No other endpoint trusts that key, so what is signed here serves
-nowhere else, and the key of the project signs nothing that did not pass.
+The endpoint serves what is signed with the key that it was given: a key that is made for this measurement,
+whose private half is gone before the endpoint starts. No other endpoint trusts that key, so what is signed
+here serves nowhere else, and the key of the project signs nothing that did not pass.
 
-The endpoint ends with the process that measures, however that ends; the folder that it leaves then is named as
-what is being written, so that the next start removes it (`release.leftovers`).
+The endpoint ends with the process that measures, however that ends; the folder that is left then is named
+like whatever is being written, so that the next start removes it (`release.leftovers`).
 """
 
 from __future__ import annotations
