@@ -36,7 +36,7 @@ def uncompared(releases: Releases, version: int, evidence: Mapping[str, Any]) ->
         serves = file_sha256(releases.folder.version_dir(now) / BUNDLE_FOLDER / BUNDLE_MANIFEST)
     except OSError as error:
         return (
-            f"version {now}, which serves, can't be read ({error.strerror}), so it is not known whether version "
+            f"version {now}, which serves, can't be read ({error.strerror}): it is not known whether version "
             f"{version} was compared with it; `headgate rollback {releases.name} --to {now}` fetches it again"
         )
     if against == serves:
