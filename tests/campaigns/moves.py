@@ -1,9 +1,9 @@
 """Deployments and rollbacks to an endpoint that hangs, is busy, dies, or does not know the token any more.
 
-Every version here passed its gates and answers as it was judged, so none may be refused, withdrawn or dropped:
-where the endpoint can be asked in the end, the move is made; where it can't, the version that the gates
-approved last stays the champion and the next start asks again. Each case is a real project with a registry and
-an endpoint of its own.
+Every version here passed its gates and answers as it was judged, so none may be refused, withdrawn or
+dropped: where the endpoint can be asked in the end, the move is made; where it can't, the version that the
+gates approved last stays the champion and the next start asks again. Each case is a real project with a
+registry and an endpoint of its own.
 """
 
 from __future__ import annotations
