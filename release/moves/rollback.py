@@ -5,7 +5,6 @@ Only versions that were signed when they were promoted can return. Does not need
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 from model.errors import HeadgateError
@@ -82,8 +81,6 @@ def _move(releases: Releases, version: int) -> None:
         try:
             ensure_present(releases.registry, releases.folder, releases.public_key, version)
             releases.folder.roll_back(releases.private_key, version)
-            # Where the pointer named it before, and a damaged copy was fetched again: endpoints look again.
-            os.utime(releases.folder.pointer_path)
         except (ReleaseRefused, PromotionRefused, RegistryProblem) as error:
             raise RollbackRefused(f"{releases.name}: version {version} may not serve: {error}") from error
         return version
