@@ -116,7 +116,10 @@ def see_version(url: str, version: int, *, refused_since: datetime | None = None
             and refused.get("version") == version
             and (refused_since is None or _at(refused.get("since")) >= refused_since)
         ):
-            raise VersionRefused(f"{url}: version {version} was refused: {refused.get('reason')}")
+            raise VersionRefused(
+                f"{url}: version {version} was refused: {refused.get('reason')}",
+                known=refused.get("known", True),
+            )
     raise NoAnswer(
         f"{url}: version {version} does not serve; seen: version {', '.join(map(str, versions))}",
         status=status,

@@ -53,3 +53,8 @@ class NoAnswer(HeadgateError):
 
 class VersionRefused(NoAnswer):
     """The endpoint looked at the version that was waited for and will not serve it; the message says why."""
+
+    def __init__(self, message: str, *, known: bool = True) -> None:
+        super().__init__(message)
+        self.known = known
+        """Whether that says something of the version; False where it could not be tried."""

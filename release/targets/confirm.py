@@ -88,7 +88,9 @@ def _ask(releases: Releases, spec: DeploySpec, version: int, trial: GoldenTrial)
             fault("endpoint_verified")
             return _Seen(agreement=agreement)
         except VersionRefused as error:
-            return _Seen(agreement=Agreement(known="differs", why=str(error)))
+            if error.known:
+                return _Seen(agreement=Agreement(known="differs", why=str(error)))
+            why, hangs, stuck = str(error), False, False
         except WrongUsage as error:  # the token can't be read: it may be being exchanged
             why, hangs, stuck = str(error), False, False
         except NoAnswer as error:

@@ -138,7 +138,7 @@ def start(
             why, refused = body.get("reason", "no reason given"), body.get("refused")
             reason = f"it is not ready: {why}"
             # While it still tries older versions, the reason is that it is loading.
-            if isinstance(refused, dict) and refused.get("reason") == why:
+            if isinstance(refused, dict) and refused.get("reason") == why and refused.get("known", True):
                 return StartRefused(f"{reason} (log: {log_file})", refused.get("version"))
             return None
 

@@ -264,3 +264,14 @@ def test_a_first_version_whose_endpoint_cannot_start_stays(world: World) -> None
     assert "withdrawn" not in [event for event, _ in events(world)]
     assert resume_deployment(world.home, NAME, SPEC, DEPLOY) != ()
     assert check(world) == 1
+
+
+def test_a_version_that_can_not_be_tried_now_is_not_refused(world: World) -> None:
+    """It takes too long here and now, as any version does beside enough other work."""
+    ship(world, world.candidate())
+    hurried = replace(DEPLOY, max_answer_ms=1e-6, start_timeout_s=2)
+    done = ship(world, world.candidate(), hurried)
+    assert (done.end, done.serving) == ("unconfirmed", 2) and "one text takes" in done.reason
+    assert open_releases(world.home, NAME, SPEC).folder.versions() == [1, 2]
+    (said,) = resume_deployment(world.home, NAME, SPEC, DEPLOY)
+    assert "was deployed" in said and check(world) == 2
