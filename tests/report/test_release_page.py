@@ -326,8 +326,8 @@ PASSES = Finding(subject="threads", outcome="pass", reason="timed as declared", 
                 "unconfirmed": "whether version 3 answers as it was judged is not known: status 401",
                 "champion": "version 2",
             },
-            "Version 3 passed every check and is the champion, but whether version 3 answers as it was judged "
-            "is not known: status 401.",
+            "Version 3 passed every check and is the champion, but whether version 3 answers as it was "
+            "judged is not known: status 401.",
             ["status 401"],
         ),
         (
