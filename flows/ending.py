@@ -27,8 +27,12 @@ def state_name(stage: Stage) -> str:
             return "Swept"
         case "data_rejected" | "model_rejected":
             return "Rejected"
+        case "held":
+            return "Held"
         case "deployment_undone":
             return "Undone"
+        case "unconfirmed":
+            return "Unconfirmed"
         case _:
             assert_never(stage)
 
@@ -36,10 +40,11 @@ def state_name(stage: Stage) -> str:
 def final_state(outcome: Outcome) -> State[Outcome]:
     """The final state of a flow, with the outcome as its result.
 
-    A deployment that had to be undone is a failed run: something is broken that a person must see.
+    A deployment that had to be undone or could not be confirmed is a failed run: something is broken that a
+    person must see.
     """
     message = "; ".join(outcome.reasons) or "every gate passed"
     if outcome.remarks:
         message += f"; remarks: {'; '.join(outcome.remarks)}"
-    make = Failed if outcome.stage == "deployment_undone" else Completed
+    make = Failed if outcome.stage in ("deployment_undone", "unconfirmed") else Completed
     return make(name=state_name(outcome.stage), message=message[:2000], data=outcome)

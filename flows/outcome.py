@@ -9,7 +9,15 @@ from typing import Any, Literal, assert_never, get_args
 from flows.cli import exit_codes
 
 Stage = Literal[
-    "deployed", "validated", "data_rejected", "model_rejected", "deployment_undone", "rolled_back", "swept"
+    "deployed",
+    "validated",
+    "data_rejected",
+    "model_rejected",
+    "held",
+    "deployment_undone",
+    "unconfirmed",
+    "rolled_back",
+    "swept",
 ]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """Every ending of a flow."""
@@ -22,9 +30,9 @@ def exit_code(stage: Stage) -> int:
             return exit_codes.DONE
         case "data_rejected":
             return exit_codes.DATA_REJECTED
-        case "model_rejected":
+        case "model_rejected" | "held":
             return exit_codes.MODEL_REJECTED
-        case "deployment_undone":
+        case "deployment_undone" | "unconfirmed":
             return exit_codes.FAILED
         case _:
             assert_never(stage)
@@ -38,7 +46,7 @@ class Outcome:
     name: str
     """Project."""
     reasons: tuple[str, ...] = ()
-    """Why it was rejected or undone."""
+    """Why it was rejected, held, undone or not confirmed."""
     remarks: tuple[str, ...] = ()
     """What did not decide and a person should know: of the data, then of the gates."""
     rows: tuple[Mapping[str, Any], ...] = ()
@@ -47,6 +55,8 @@ class Outcome:
     """`version`, `run_id`, `tracking_uri`; empty when nothing was registered."""
     deployed: Mapping[str, Any] = field(default_factory=dict)
     """`version`, `url`; empty when nothing was deployed."""
+    undecided: bool = False
+    """Whether the registered version could not be decided, so that it may be judged again or overridden."""
     pages: Mapping[str, str] = field(default_factory=dict)
     """Title → file: the report, the data quality report, Data Docs."""
     seconds: float = 0.0

@@ -22,7 +22,7 @@ def rollback(config: Path, home: Path | None = None, version: int | None = None)
     opened = open_project(config, home)
     done = roll_back(opened.home, opened.project.name, version)
     return opened.ended(
-        "rolled_back" if done.deployed else "deployment_undone",
+        "rolled_back" if done.deployed else "deployment_undone" if done.end == "undone" else "unconfirmed",
         reasons=(done.reason,) if done.reason else (),
         deployed={"version": done.serving, "url": done.url or "no endpoint is running"},
     )

@@ -6,6 +6,7 @@ Knows folders and environment variables; called by commands, never at import.
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from model.errors import HeadgateError
@@ -56,6 +57,15 @@ def existing_home(home: Path | None, name: str | None) -> Path:
         f"nothing was ever deployed as {name!r} (looked at {looked}); check the name, give the state folder "
         f"with --home, or run `headgate retrain CONFIG` first"
     )
+
+
+def home_option(home: Path, name: str) -> str:
+    """` --home …`, ready to paste, where a command would not find the state folder of `name` by itself."""
+    try:
+        found = existing_home(None, name) == home.resolve()
+    except NoHome:
+        found = False
+    return "" if found else f" --home {shlex.quote(str(home))}"
 
 
 def _knows(place: Path, name: str) -> bool:

@@ -25,6 +25,7 @@ Event = Literal[
     "promotion refused",
     "deployed",
     "not deployed",
+    "unconfirmed",
     "restore begun",
     "restored",
     "withdrawn",

@@ -6,6 +6,7 @@ says whether its process still runs. Does not know what the files would have bec
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -13,12 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from release.home import Home
+from serving.errors import EndpointError
+from serving.process import control
+from serving.process.http_timing import STATE_FILE
 from serving.processes import process_start
 
 BEING_WRITTEN = re.compile(r"\.(.+?)\.(?P<pid>\d+)(\.\w+)?")
 """Name of a file or folder that is not yet at its place."""
 LIBRARIES = frozenset({"mlflow", "prefect", "datasets", "matplotlib"})
 """Folders that libraries keep; what they leave there is theirs."""
+
+ORPHAN_END_S = 2.0
+"""How long an endpoint that nobody measures any more may take to end, in seconds."""
 
 
 def remove_leftovers(home: Home) -> list[str]:
@@ -30,11 +37,18 @@ def remove_leftovers(home: Home) -> list[str]:
     done = []
     for path in _being_written(home.root):
         if path.is_dir() and not path.is_symlink():
+            _stop_orphan(path)
             shutil.rmtree(path, ignore_errors=True)  # another start may be at it, too
         else:
             path.unlink(missing_ok=True)
         done.append(f"removed {path.name}")
     return done
+
+
+def _stop_orphan(folder: Path) -> None:
+    """Stop the private endpoint that was being measured there, should it outlive who measured it."""
+    with contextlib.suppress(EndpointError, OSError):
+        control.stop(folder / STATE_FILE, wait_s=ORPHAN_END_S)
 
 
 def _being_written(root: Path) -> Iterator[Path]:

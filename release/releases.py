@@ -19,6 +19,7 @@ from release.journal import Journal
 from release.keys import key_folder
 from release.lock import release_lock
 from release.registry.client import Registry, open_registry
+from release.served import served_versions, way_back
 from release.spec import RegistrySpec
 from serving.store import signing
 from serving.store.pointer import Pointer
@@ -55,21 +56,8 @@ class Releases:
         return None if pointer is None or withdrawn else pointer.version
 
     def served(self) -> list[int]:
-        """Versions to fall back on, the one that serves last.
-
-        Going back to a version forgets those promoted after it: whoever rolls back twice goes back two
-        versions, and never to the one that was just left. Withdrawn versions are not among them.
-        """
-        withdrawn: set[int | None] = set()
-        for entry in self.journal.entries():
-            if entry.event == "withdrawn":
-                withdrawn.add(entry.version)
-            elif entry.event == "promoted":
-                withdrawn.discard(entry.version)
-        if self.pointer() is None:
-            return []
-        kept = (v for v in self.folder.fallbacks(self.public_key) if v not in withdrawn)
-        return list(reversed(list(kept)))
+        """Versions to fall back on, the one that serves last (`release.served`)."""
+        return served_versions(self.folder, self.public_key, self.journal.entries())
 
     def drop(self, version: int) -> None:
         """Take a version out of the release folder. It stays in the registry."""
@@ -90,8 +78,7 @@ class Releases:
         if pointed is None:
             return False
         spec, champion = self.registry.spec, self.serving()
-        earlier = [version for version in self.served() if version != champion]
-        previous = earlier[-1] if champion is not None and earlier else None
+        previous = way_back(self.served(), champion)
         changed = False
         if self.folder.pointer_path.exists():
             text = self.folder.pointer_path.read_text()

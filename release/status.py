@@ -6,40 +6,54 @@ once and with the registry down.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from release.home import Home
-from release.journal import Journal
+from release.journal import Entry, Journal
 from release.keys import public_key as public_key_of
 from release.saved_settings import load_settings, state_file
+from release.served import served_versions, way_back, withdrawn_versions
 from serving import client
 from serving.process import control as process
 from serving.spec import ENDPOINT
 from serving.store.manifest import ReleaseRefused, verify_release
+from serving.store.override import OverrideProblem
 from serving.store.release_folder import ReleaseFolder
 
 MOST_ENTRIES = 20
 """Journal entries shown of a project, the last ones."""
 
 
-def read_status(root: Path, name: str | None = None) -> dict[str, Any]:
-    """One entry a project: champion, previous, endpoint, history (newest last)."""
+def read_status(root: Path, name: str | None = None, *, where: str = "") -> dict[str, Any]:
+    """One entry a project: champion, previous, waiting, endpoint, history (newest last).
+
+    Args:
+        root: the state folder.
+        name: project; all of them by default.
+        where: ` --home …`, where commands would not find the state folder by themselves; ends every command
+            that is named.
+    """
     home = Home(root)
     known = sorted(path.stem for path in home.journal.glob("*.jsonl"))
     names = [name] if name is not None else known
-    return {"home": str(root), "projects": [_project(home, one) for one in names]}
+    return {"home": str(root), "projects": [_project(home, one, where) for one in names]}
 
 
-def _project(home: Home, name: str) -> dict[str, Any]:
+def _project(home: Home, name: str, where: str) -> dict[str, Any]:
     folder, public_key = ReleaseFolder(home.releases(name), name), public_key_of(home, name)
     pointer = folder.latest_pointer(public_key) if public_key.is_file() and folder.path.is_dir() else None
     entries = Journal(home.journal / f"{name}.jsonl").entries()
+    gone = pointer is not None and pointer.version in withdrawn_versions(entries)
+    champion = None if pointer is None or gone else pointer.version
+    before = None if champion is None else way_back(served_versions(folder, public_key, entries), champion)
     return {
         "name": name,
-        "champion": _champion(folder, pointer.version, public_key) if pointer else None,
-        "previous": _release(folder, pointer.previous, public_key) if pointer and pointer.previous else None,
-        "endpoint": _endpoint(home, name),
+        "champion": None if champion is None else _champion(folder, champion, public_key, before, where),
+        "previous": None if before is None else _release(folder, before, public_key)[0],
+        "waiting": _waiting(name, entries, 0 if pointer is None else pointer.approval, where),
+        "endpoint": _endpoint(home, name, where),
         "history": [
             {"at": entry.at, "event": entry.event, "version": entry.version or "", "detail": entry.detail}
             for entry in entries[-MOST_ENTRIES:]
@@ -47,35 +61,59 @@ def _project(home: Home, name: str) -> dict[str, Any]:
     }
 
 
-def _champion(folder: ReleaseFolder, version: int, public_key: Path) -> str:
-    """The champion in words, with what to do where its copy is damaged."""
-    text = _release(folder, version, public_key)
-    if not text.startswith(f"version {version}: REFUSED"):
+def _champion(folder: ReleaseFolder, version: int, public_key: Path, before: int | None, where: str) -> str:
+    """The champion in words, with what to do where it may not serve."""
+    text, refusal = _release(folder, version, public_key)
+    if refusal is None:
         return text
-    return f"{text} (a damaged copy is fetched again by `headgate rollback {folder.name} --to {version}`)"
+    name = folder.name
+    if not isinstance(refusal.__cause__, OverrideProblem):
+        again = f"`headgate rollback {name} --to {version}{where}`"
+        return f"{text} (a damaged copy is fetched again by {again})"
+    advice = f'`headgate promote {name} {version} --override "why"{where}` renews it'
+    if before is not None:
+        advice += f"; `headgate rollback {name}{where}` makes version {before} the champion"
+    return f"{text} ({advice})"
 
 
-def _release(folder: ReleaseFolder, version: int, public_key: Path) -> str:
-    """A version in words, verified anew."""
+def _release(folder: ReleaseFolder, version: int, public_key: Path) -> tuple[str, ReleaseRefused | None]:
+    """A version in words, verified anew; and why it may not serve."""
     try:
         manifest = verify_release(folder.version_dir(version), public_key, folder.name)
     except ReleaseRefused as error:
-        return f"version {version}: REFUSED: {error}"
+        return f"version {version}: REFUSED: {error}", error
     bundle = manifest.bundle_sha256[:12]
     if (override := manifest.override) is not None:
         return (
             f"version {version}, verdict {manifest.outcome}, BY OVERRIDE of {override.by} until "
             f"{override.expires}: {override.reason}; bundle {bundle}…, signature good"
-        )
-    return f"version {version}, approved {manifest.created}, bundle {bundle}…, signature good"
+        ), None
+    return f"version {version}, approved {manifest.created}, bundle {bundle}…, signature good", None
 
 
-def _endpoint(home: Home, name: str) -> dict[str, Any]:
+def _waiting(name: str, entries: Sequence[Entry], approval: int, where: str) -> str | None:
+    """The newest version that is registered and could not be decided, with what makes it serve; None where
+    there is none, or a later one was promoted."""
+    verdicts = {
+        entry.version: entry.detail.removeprefix("verdict: ").partition(",")[0]
+        for entry in entries
+        if entry.event in ("registered", "judged again") and entry.version is not None
+    }
+    newest = max(verdicts, default=0)
+    if newest <= approval or verdicts[newest] != "inconclusive":
+        return None
+    return (
+        f"version {newest} was not decided: `headgate judge {name} {newest}{where}` judges it again, "
+        f'`headgate promote {name} {newest} --override "why" --expires 7d{where}` lets it serve for a while'
+    )
+
+
+def _endpoint(home: Home, name: str, where: str) -> dict[str, Any]:
     running, target = process.status(state_file(home, name)), load_settings(home, name).deploy.target
     if target != ENDPOINT:
         return {"running": False, "says": f"none here; deployed to the target {target}"}
     if running is None:
-        return {"running": False, "says": f"not running; start it with: headgate serve {name}"}
+        return {"running": False, "says": f"not running; start it with: headgate serve {name}{where}"}
     try:
         code, ready = client.get(running.url, "/ready", timeout_s=3)
     except client.NoAnswer as error:

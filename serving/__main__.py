@@ -16,13 +16,13 @@ import argparse
 import dataclasses
 import os
 import socket
-import stat
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from model.files import write_json
+from serving.bearer import guarded_token
 from serving.errors import WrongUsage
 from serving.process import logs
 from serving.process.control import EndpointState, status
@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         job = read_job(options.job)
         load_public_key(job.public_key)
-        token = _token(job.deploy.token_file)
+        token = guarded_token(job.deploy.token_file)
+        if options.supervisor is not None:
+            end_with(options.supervisor)
         if options.worker is None:
             _serve(job, token, options.job)
         else:
@@ -81,7 +83,6 @@ def _serve(job: EndpointJob, token: str | None, job_path: Path) -> None:
 
 def _work(job: EndpointJob, token: str | None, options: argparse.Namespace) -> None:
     """One of several workers, started by a supervisor."""
-    end_with(options.supervisor)
     logs.configure(worker=options.worker)
     place = Place(options.worker, Board(board_folder(job.state_file), job.deploy.workers))
     run_worker(job, socket.socket(fileno=options.listen_fd), token, place=place)
@@ -105,28 +106,12 @@ def _announce(state_file: Path, state: EndpointState) -> None:
     write_json(state_file, dataclasses.asdict(state))
 
 
-def _token(file: str | None) -> str | None:
-    if file is None:
-        return None
-    path = Path(file)
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
-        raise WrongUsage(f"token file {path}: can't be read as ASCII text") from error
-    if mode & 0o077:
-        raise WrongUsage(f"token file {path}: its mode is {mode:04o}, so others may read it; expected 0600")
-    if len(token) < 16:
-        raise WrongUsage(f"token file {path}: the token has {len(token)} characters, expected at least 16")
-    return token
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serving", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("job", type=Path, metavar="JOB", help="job file, JSON")
-    # From a supervisor to its workers.
+    # From a supervisor to its workers; a lone endpoint with `--supervisor` ends with whoever started it.
     for name in ("--worker", "--listen-fd", "--supervisor"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
     return parser

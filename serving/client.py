@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
+from serving.bearer import read_token as read_token
 from serving.errors import NoAnswer as NoAnswer
 from serving.errors import VersionRefused as VersionRefused
 from serving.spec import DeploySpec
@@ -56,7 +56,7 @@ def get(
         NoAnswer: no reply, or one that is not a JSON object.
     """
     status, _, body = request(url, "GET", route, token=token, timeout_s=timeout_s)
-    return status, _json_object(body, f"{url}{route}")
+    return status, _json_object(body, f"{url}{route}", status)
 
 
 def ask(
@@ -82,12 +82,48 @@ def ask(
     payload: dict[str, Any] = {"texts": texts if isinstance(texts, str) else list(texts)}
     if everything:
         payload["all"] = True
-    status, _, body = request(url, "POST", "/predict", payload, token, timeout_s)
-    reply = _json_object(body, f"{url}/predict")
-    if status != 200:
-        reason = reply.get("error", {}).get("message", "no reason given")
-        raise NoAnswer(f"{url}/predict: status {status}: {reason}")
-    return reply
+    status, headers, body = request(url, "POST", "/predict", payload, token, timeout_s)
+    if status == 200:
+        return _json_object(body, f"{url}/predict", status)
+    wait_s = headers.get("retry-after", "")
+    raise NoAnswer(
+        f"{url}/predict: status {status}: {_reason(body)}",
+        status=status,
+        retry_after_s=float(wait_s) if wait_s.isascii() and wait_s.isdigit() else 0.0,
+    )
+
+
+def see_version(url: str, version: int, *, refused_since: datetime | None = None) -> None:
+    """Return if the endpoint serves this version with all of its workers. Needs no token.
+
+    Args:
+        url: base URL.
+        version: the version that should serve.
+        refused_since: a refusal of before may have been mended since, and says nothing.
+
+    Raises:
+        VersionRefused: it refused this version; one worker is enough.
+        NoAnswer: it does not answer, or a worker still serves another one, or nothing.
+    """
+    status, ready = get(url, "/ready", timeout_s=2.0)
+    workers = [worker for worker in ready.get("workers") or [ready] if isinstance(worker, dict)]
+    versions = [worker.get("version") for worker in workers]
+    if status == 200 and versions and all(serving == version for serving in versions):
+        return
+    for refused in (worker.get("refused") for worker in workers):
+        if (
+            isinstance(refused, dict)
+            and refused.get("version") == version
+            and (refused_since is None or _at(refused.get("since")) >= refused_since)
+        ):
+            raise VersionRefused(
+                f"{url}: version {version} was refused: {refused.get('reason')}",
+                known=refused.get("known", True),
+            )
+    raise NoAnswer(
+        f"{url}: version {version} does not serve; seen: version {', '.join(map(str, versions))}",
+        status=status,
+    )
 
 
 def wait_for_version(
@@ -97,7 +133,6 @@ def wait_for_version(
     token: str | None = None,
     timeout_s: float = DeploySpec().start_timeout_s,
     poll_s: float = DeploySpec().wait_poll_s,
-    old_refusal_s: float = 0.0,
 ) -> dict[str, Any]:
     """The reply of `GET /version` once the endpoint serves this version, with all of its workers.
 
@@ -107,55 +142,52 @@ def wait_for_version(
         token: bearer token, where the endpoint asks for one.
         timeout_s: longest wait, in seconds.
         poll_s: pause between two questions, in seconds.
-        old_refusal_s: a refusal that is seen within so many seconds may be of before, such as that of an
-            override that has been renewed since, and does not count.
 
     Raises:
         VersionRefused: it refused this version; one worker is enough.
         NoAnswer: a worker still serves another one, or nothing, after `timeout_s`.
     """
-    seen = "nothing"
-    counts_from_s = time.monotonic() + old_refusal_s
+    seen = ""
 
     def described() -> dict[str, Any] | None:
         nonlocal seen
         try:
-            status, ready = get(url, "/ready", timeout_s=2.0)
-            workers = ready.get("workers") or [ready]
-            versions = [worker.get("version") for worker in workers]
-            if status == 200 and all(serving == version for serving in versions):
-                return get(url, "/version", token=token, timeout_s=5.0)[1]
+            see_version(url, version)
+            return get(url, "/version", token=token, timeout_s=5.0)[1]
+        except VersionRefused:
+            raise
         except NoAnswer as error:
             seen = str(error)
             return None
-        for refused in (worker.get("refused") for worker in workers):
-            if isinstance(refused, dict) and refused.get("version") == version:
-                if time.monotonic() < counts_from_s:
-                    break
-                raise VersionRefused(f"{url}: version {version} was refused: {refused.get('reason')}")
-        seen = f"version {', '.join(str(one) for one in versions)}"
-        return None
 
     found = wait_until(described, timeout_s=timeout_s, poll_s=poll_s)
     if found is None:
-        raise NoAnswer(f"{url}: version {version} does not serve after {timeout_s:g} s; seen: {seen}")
+        raise NoAnswer(f"{seen} (after {timeout_s:g} s)")
     return found
 
 
-def read_token(path: str | Path | None) -> str | None:
-    """The bearer token in a file, without the line's end; None where no file is given.
+def _at(text: object) -> datetime:
+    """The time in a reply; the beginning of all time where it can't be read."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
-    Raises:
-        OSError: it can't be read.
-    """
-    return None if path is None else Path(path).expanduser().read_text(encoding="utf-8").strip()
+
+def _reason(body: bytes) -> str:
+    """Why a request was refused, from its reply; of a proxy's page, nothing."""
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"
 
 
-def _json_object(body: bytes, what: str) -> dict[str, Any]:
+def _json_object(body: bytes, what: str, status: int) -> dict[str, Any]:
     try:
         raw = json.loads(body)
     except ValueError as error:
-        raise NoAnswer(f"{what}: the reply is not JSON") from error
+        raise NoAnswer(f"{what}: the reply is not JSON", status=status) from error
     if not isinstance(raw, dict):
-        raise NoAnswer(f"{what}: the reply is not a JSON object")
+        raise NoAnswer(f"{what}: the reply is not a JSON object", status=status)
     return raw

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from flows.cli import exit_codes
-from flows.state_folder import config_home, existing_home, prepare
+from flows.state_folder import config_home, existing_home, home_option, prepare
 from model.errors import foreseen
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _HOME = click.option(
 _BACKBONE = click.option("--backbone", help="Another encoder: a hub name, a folder, or `offline`.")
 _CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 _NAME = click.argument("name")
+_NUMBER = click.IntRange(min=1, max=2**31 - 1)
+"""A registered version; no registry holds larger numbers."""
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -107,7 +109,7 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
 
 @main.command(**_example("headgate judge quickstart 7"))
 @_NAME
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=_NUMBER)
 @_HOME
 def judge(name: str, version: int, home: Path | None) -> None:
     """Time and judge the registered VERSION of NAME again, without training; deploy it if it passes.
@@ -177,7 +179,8 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
     from release.status import read_status
 
     with _errors_shown():
-        report = read_status(existing_home(home, name), name)
+        folder = existing_home(home, name)
+        report = read_status(folder, name, where=home_option(folder, name))
     if as_json:
         click.echo(json.dumps(report, indent=1))
     else:
@@ -187,7 +190,7 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
 @main.command(**_example("headgate rollback quickstart --to 3"))
 @_NAME
 @_HOME
-@click.option("--to", "version", type=int, help="Version to go back to. Default: the former champion.")
+@click.option("--to", "version", type=_NUMBER, help="Version to go back to. Default: the former champion.")
 def rollback(name: str, home: Path | None, version: int | None) -> None:
     """Make the former champion (or --to VERSION) of NAME serve again, through the same verification."""
     with _errors_shown():
@@ -203,7 +206,7 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
 
 @main.command(**_example('headgate promote quickstart 7 --override "launch demo" --expires 12h'))
 @_NAME
-@click.argument("version", type=click.IntRange(min=1))
+@click.argument("version", type=_NUMBER)
 @click.option("--override", "reason", help="Why a version that did not pass is to serve nevertheless.")
 @click.option("--expires", default="7d", show_default=True, help="How long an override holds: 30m, 12h, 7d.")
 @_HOME
@@ -277,7 +280,8 @@ def schema() -> None:
 
 def _fail_unless_deployed(name: str, done: DeployOutcome) -> None:
     if not done.deployed:
-        _fail(f"{name}: {done.reason}; version {done.serving or 'none'} serves", exit_codes.FAILED)
+        now = f"version {done.serving or 'none'} is the champion"
+        _fail(f"{name}: {done.reason}" + ("" if now in done.reason else f"; {now}"), exit_codes.FAILED)
 
 
 if __name__ == "__main__":

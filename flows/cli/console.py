@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.outcome import Outcome, Stage
-from flows.state_folder import NoHome, existing_home
+from flows.state_folder import home_option
 from report.verdict_table import ABSENT
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -68,10 +68,13 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
         store = outcome.registered["tracking_uri"]
         facts.append(("MLflow", f"{_program('mlflow')} ui --backend-store-uri {store}"))
     facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} {_program('prefect')} server start"))
+    headgate, where = _program("headgate"), home_option(home, outcome.name)
     if outcome.stage == "deployed":
-        facts.append(
-            ("Try it", f'{_program("headgate")} predict {outcome.name} "some text"{_where(home, outcome)}')
-        )
+        facts.append(("Try it", f'{headgate} predict {outcome.name} "some text"{where}'))
+    if outcome.undecided and outcome.registered:
+        version = f"{outcome.name} {outcome.registered['version']}"
+        facts.append(("Judge again", f"{headgate} judge {version}{where}"))
+        facts.append(("Override", f'{headgate} promote {version} --override "why" --expires 7d{where}'))
     width = max(len(title) for title, _ in facts)
     console.print()
     for title, value in facts:
@@ -99,14 +102,6 @@ def _program(name: str) -> str:
     return name if found is not None and Path(found) == beside else os.path.relpath(beside)
 
 
-def _where(home: Path, outcome: Outcome) -> str:
-    """` --home …`, where a command would not find the state folder by itself."""
-    try:
-        return "" if existing_home(None, outcome.name) == home else f" --home {home}"
-    except NoHome:
-        return f" --home {home}"
-
-
 def _headline(outcome: Outcome) -> Text:
     word, why, style = headline(outcome.stage)
     return Text.assemble((word, style), f"  {outcome.name}: {why}")
@@ -130,6 +125,10 @@ def headline(stage: Stage) -> tuple[str, str, str]:
             return "Rejected", "a gate did not pass; the champion stays", bad
         case "deployment_undone":
             return "Undone", "the endpoint did not answer as judged; the alias went back", bad
+        case "unconfirmed":
+            return "Unconfirmed", "the endpoint could not be asked; nothing was undone or withdrawn", bad
+        case "held":
+            return "Held", "every gate passed, but it was compared with another champion than serves", bad
         case _:
             assert_never(stage)
 
@@ -216,7 +215,9 @@ def show_status(report: Mapping[str, Any]) -> None:
         endpoint = project["endpoint"]
         console.print(Text(project["name"], style="bold"))
         for title in ("champion", "previous"):
-            console.print(Text(f"  {title:<10} {project[title] or 'none'}"))
+            console.print(Text(f"  {title:<10} {project[title] or 'none'}"), soft_wrap=True)
+        if project["waiting"]:
+            console.print(Text(f"  {'waiting':<10} {project['waiting']}"), soft_wrap=True)
         console.print(Text(f"  {'endpoint':<10} {endpoint['says']}"))
         history = Table("When (UTC)", "What", "Version", "Detail", header_style="bold", title_justify="left")
         for entry in project["history"]:

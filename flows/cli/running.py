@@ -13,7 +13,7 @@ from rich.text import Text
 
 from flows.cli import exit_codes
 from flows.cli.interrupts import ended_in_time
-from flows.outcome import Outcome
+from flows.outcome import STAGES, Outcome
 from model.errors import foreseen
 
 
@@ -25,6 +25,7 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
     console.print("  starting Prefect …", style="dim")
     from prefect import tags
 
+    from flows.ending import state_name
     from flows.judge import judge
     from flows.prefect_runs import end_orphan_servers, own_temporary_server, process_tag
     from flows.retrain import retrain
@@ -39,7 +40,7 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
         own_temporary_server()
         with tags(process_tag()):
             state = flows[which](home=home, return_state=True, **arguments)
-    if state.data is not None and state.name in ("Deployed", "Accepted", "Rejected", "Undone", "Swept"):
+    if state.data is not None and state.name in map(state_name, STAGES):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):
             return outcome

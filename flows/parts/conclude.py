@@ -25,7 +25,9 @@ def ship(
     """Promote and deploy a candidate that passed; None of one that did not."""
     if candidate.verdict.outcome != "pass":
         return None
-    promote(home, name, settings.registry, registered, candidate)
+    promoted = promote(home, name, settings.registry, registered, candidate)
+    if isinstance(promoted, str):
+        return DeployOutcome(end="held", wanted=registered.version, serving=None, url=None, reason=promoted)
     return deploy(home, name, settings.registry, settings.deploy, registered.version)
 
 
@@ -33,20 +35,28 @@ def release_of(
     registered: RegisteredVersion, deployed: DeployOutcome | None, champion: ChampionRef | None
 ) -> Release:
     """What became of a version, for its page."""
-    served = deployed is not None and deployed.deployed
+    end = "" if deployed is None else deployed.end
+    reason = "" if deployed is None else deployed.reason
     return Release(
         registered=registered.facts,
-        deployed={"version": deployed.serving, "url": deployed.url} if deployed and served else {},
+        deployed={"version": deployed.serving, "url": deployed.url} if deployed and deployed.deployed else {},
         champion=f"version {champion.version} {champion.override}".strip() if champion else "",
-        undone=(deployed.reason or NO_REASON) if deployed and not served else "",
+        undone=(reason or NO_REASON) if end == "undone" else "",
+        held=reason if end == "held" else "",
+        unconfirmed=reason if end == "unconfirmed" else "",
     )
 
 
 def ending_of(verdict: Verdict, release: Release) -> dict[str, Any]:
-    """Fields of `flows.outcome.Outcome`: stage, reasons, and what is registered and deployed."""
-    known = {"registered": release.registered, "deployed": release.deployed}
+    """Fields of `flows.outcome.Outcome`: stage, reasons, what is registered and deployed."""
+    known: dict[str, Any] = {"registered": release.registered, "deployed": release.deployed}
     if release.undone:
         return {"stage": "deployment_undone", "reasons": (release.undone,), **known}
+    if release.unconfirmed:
+        return {"stage": "unconfirmed", "reasons": (release.unconfirmed,), **known}
+    if release.held:
+        return {"stage": "held", "reasons": (release.held,), **known}
     if verdict.outcome != "pass":
+        known |= {"undecided": verdict.outcome == "inconclusive"}
         return {"stage": "model_rejected", "reasons": verdict.reasons, **known}
     return {"stage": "deployed", **known}

@@ -6,6 +6,7 @@ Needs the public key only: what is fetched was signed when it was promoted.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -91,4 +92,6 @@ def _fetch(registry: Registry, folder: ReleaseFolder, public_key: Path, version:
                 target.rename(Path(temporary) / "replaced")
                 fault("version_aside")
             move_folder(made, target)
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(folder.pointer_path)  # endpoints look again: they may have refused it
         fault("version_installed")

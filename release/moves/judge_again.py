@@ -1,4 +1,4 @@
-"""A registered version that did not pass, timed and judged again: what it needs, and its new record.
+"""A registered version that does not serve, timed and judged again: what it needs, and its new record.
 
 The signed record of its verdict says by which gates and on which bytes it was judged; both stay as they were.
 The former record stays beside the new one. Does not measure, and does not promote.
@@ -18,6 +18,7 @@ from model.references import BundleRef, Run
 from release.home import Home
 from release.journal import Entry
 from release.kept_evidence import KeptEvidence, read_evidence
+from release.moves.compared import uncompared
 from release.registry.candidate import Candidate
 from release.registry.client import REASONS_TAG, VERDICT_TAG
 from release.registry.judgement import Judgement, keep_former, read_judgement, sign_judgement
@@ -50,10 +51,10 @@ class Judgeable:
 
 
 def find_judgeable(home: Home, name: str, spec: RegistrySpec, version: int) -> Judgeable:
-    """A version of project `name` that did not pass, ready to be judged again.
+    """A version of project `name` that did not pass, or beside another champion, ready to be judged again.
 
     Raises:
-        NotJudgedAgain: it passed, or is older than one that was promoted.
+        NotJudgedAgain: it passed beside the champion of now, or is older than one that was promoted.
         release.kept_evidence.EvidenceGone: its models or rows are not there any more.
         release.registry.judgement.NotJudged: the record of its verdict can't be believed.
         serving.store.manifest.ReleaseRefused: its bundle is not the one that was judged.
@@ -118,7 +119,7 @@ def record_verdict(
 
 def _refuse_needless(releases: Releases, judged: Judgement) -> None:
     what, pointer = f"version {judged.version} of {judged.name!r}", releases.pointer()
-    if judged.verdict.outcome == "pass":
+    if judged.verdict.outcome == "pass" and not uncompared(releases, judged.version, judged.evidence):
         _tag(releases, judged)  # a crash after it was judged again may have left them behind
         raise NotJudgedAgain(
             f"{what} passed its gates already; `headgate promote {releases.name} {judged.version}` makes it "

@@ -18,6 +18,7 @@ from expectations.verdict import ApprovedVersion
 from model.faults import fault
 from release.home import Home
 from release.journal import Entry
+from release.moves.compared import uncompared
 from release.moves.move import Move, move
 from release.moves.unfinished import finish_moves
 from release.registry.client import BUNDLE_TAG, CODE_TAG, DATASET_TAG, VERDICT_TAG
@@ -36,6 +37,10 @@ from serving.store.release_folder import PromotionRefused
 
 PROMOTING = ".promoting."
 """Prefix of the temporary folder of a promotion, followed by the process's id."""
+
+
+class Overtaken(PromotionRefused):
+    """What serves changed since the version was judged; it stays a candidate. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +75,9 @@ def promote_version(
         configuration: what it was made and judged by, signed too.
 
     Raises:
-        serving.store.release_folder.PromotionRefused: a newer version was promoted meanwhile, or the registry
-            has another record of this one.
+        Overtaken: a newer version was promoted meanwhile, or another champion serves than the one that it was
+            compared with.
+        serving.store.release_folder.PromotionRefused: the registry has another record of this version.
         serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
@@ -80,6 +86,8 @@ def promote_version(
         finish_moves(releases)
         try:
             tags = _check(releases, approved)
+            if why := uncompared(releases, approved.version, evidence or {}):
+                raise Overtaken(why)
         except PromotionRefused as error:
             releases.journal.append(
                 Entry(event="promotion refused", version=approved.version, detail=str(error))
@@ -107,7 +115,7 @@ def promote_overridden(
 
     Raises:
         serving.store.override.OverrideProblem: it gives no reason or has expired already.
-        serving.store.release_folder.PromotionRefused: a newer version was promoted already.
+        Overtaken: a newer version was promoted already.
         serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
@@ -223,7 +231,7 @@ def _check(releases: Releases, approved: ApprovedVersion) -> dict[str, str]:
 def _refuse_older(releases: Releases, version: int) -> None:
     now = releases.pointer()
     if now is not None and now.version != version and version <= now.approval:
-        raise PromotionRefused(
+        raise Overtaken(
             f"version {version} of {releases.name!r} is older than version {now.approval}, which "
-            "was promoted already; to return to it, roll back"
+            "was promoted already; if it served before, roll back to it, else run `headgate retrain`"
         )

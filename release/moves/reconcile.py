@@ -17,6 +17,7 @@ from release.registry.client import RegistryProblem
 from release.registry.run import close_abandoned_runs
 from release.releases import Releases, open_releases
 from release.saved_settings import state_file
+from release.served import withdrawn_versions
 from release.spec import RegistrySpec
 from release.targets.deploy import deploy_version
 from serving.process import control as process
@@ -54,26 +55,36 @@ def reconcile(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
 
 
 def resume_deployment(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec) -> tuple[str, ...]:
-    """Deploy the champion if it was promoted and the process died before its deployment was verified."""
+    """Deploy the champion if it was promoted and its deployment was never confirmed: the process died before,
+    or the endpoint could not be asked."""
     releases = open_releases(home, name, spec)
     waiting: int | None = None
+    why = "promoted before a crash"
     for entry in releases.journal.entries():
         if entry.event == "promoted":
-            waiting = entry.version
+            waiting, why = entry.version, "promoted before a crash"
+        elif entry.event == "unconfirmed":
+            why = "whose deployment was not confirmed"
         elif entry.event in ("deployed", "not deployed", "rolled back", "restored", "withdrawn"):
             waiting = None
     if deploy.target != ENDPOINT and waiting is None:
         # A target does not follow the pointer by itself: where that went back, the target goes back now.
-        waiting = releases.serving() if _last_deployed(releases) not in (None, releases.serving()) else None
+        waiting = releases.serving() if _target_strays(releases) else None
     if waiting is None or waiting != releases.serving():
         return ()
     outcome = deploy_version(home, name, spec, deploy, waiting)
     result = "was deployed" if outcome.deployed else f"was not deployed: {outcome.reason}"
-    return (f"version {waiting}, promoted before a crash, {result}",)
+    return (f"version {waiting}, {why}, {result}",)
 
 
-def _last_deployed(releases: Releases) -> int | None:
-    return next((e.version for e in reversed(releases.journal.entries()) if e.event == "deployed"), None)
+def _target_strays(releases: Releases) -> bool:
+    """Whether a plugin's target may hold another version than the pointer names."""
+    handed = [
+        entry
+        for entry in releases.journal.entries()
+        if entry.event in ("deployed", "not deployed", "unconfirmed")
+    ]
+    return bool(handed) and (handed[-1].event != "deployed" or handed[-1].version != releases.serving())
 
 
 def _verified(releases: Releases) -> list[str]:
@@ -97,13 +108,7 @@ def _verified(releases: Releases) -> list[str]:
 
 
 def _withdrawn(releases: Releases, version: int) -> bool:
-    """Whether a version was taken out of service with nothing to go back to. That its folder is missing
-    does not say so: it may have been lost, and can be fetched again."""
-    withdrawn = False
-    for entry in releases.journal.entries():
-        if entry.version == version and entry.event in ("withdrawn", "promoted", "rolled back", "restored"):
-            withdrawn = entry.event == "withdrawn"
-    return withdrawn
+    return version in withdrawn_versions(releases.journal.entries())
 
 
 def _stop_withdrawn(releases: Releases) -> list[str]:

@@ -47,8 +47,9 @@ def restore_locked(releases: Releases, version: int, reason: str) -> int | None:
 
 
 def _retreat(releases: Releases, version: int) -> int | None:
-    for candidate in reversed(releases.served()):
-        if candidate == version:
+    ways = dict.fromkeys([_left_for(releases, version), *reversed(releases.served())])
+    for candidate in ways:
+        if candidate is None or candidate == version:
             continue
         try:
             ensure_present(releases.registry, releases.folder, releases.public_key, candidate)
@@ -58,3 +59,17 @@ def _retreat(releases: Releases, version: int) -> int | None:
         else:
             return candidate
     return None
+
+
+def _left_for(releases: Releases, version: int) -> int | None:
+    """The version that a rollback to `version` left, where the endpoint refused `version` then: the way back
+    from a rollback that failed. Otherwise a version that was left is not returned to."""
+    left, refused = None, False
+    for entry in releases.journal.entries():
+        if entry.event == "rolled back":
+            left, refused = (entry.former if entry.version == version else None), False
+        elif entry.event == "not deployed":
+            refused = entry.version == version
+        elif entry.event in ("promoted", "deployed", "restored", "withdrawn"):
+            left, refused = None, False
+    return left if refused else None

@@ -5,6 +5,8 @@ Only versions that were signed when they were promoted can return. Does not need
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from model.errors import HeadgateError
 from release.home import Home
 from release.moves.fetch import ensure_present
@@ -13,9 +15,9 @@ from release.moves.unfinished import finish_moves
 from release.registry.client import RegistryProblem
 from release.releases import Releases, open_releases
 from release.saved_settings import load_settings, state_file
-from release.targets.deploy import DeployOutcome, confirm_deployment, deploy_to_target
+from release.targets.deploy import DeployOutcome, confirm_deployment, deploy_to_target, hand_back
 from serving.process import control
-from serving.spec import ENDPOINT
+from serving.spec import ENDPOINT, DeploySpec
 from serving.store.manifest import ReleaseRefused, verify_release
 from serving.store.release_folder import PromotionRefused
 
@@ -26,6 +28,9 @@ class RollbackRefused(HeadgateError):
 
 def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcome:
     """Make an earlier version of project `name` the champion again.
+
+    Where it is not known whether it answers as it was judged, the version that was left is the champion
+    again; both stay in the release folder.
 
     Args:
         home: the state folder.
@@ -42,14 +47,33 @@ def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcom
     releases = open_releases(home, name, settings.registry)
     with releases.locked():
         finish_moves(releases)
-        wanted = _wanted(releases, version)
+        wanted, left = _wanted(releases, version), releases.serving()
         _move(releases, wanted)
-    if settings.deploy.target != ENDPOINT:
-        return deploy_to_target(releases, settings.deploy, wanted)
-    running = control.status(state_file(home, name))
-    if running is None:
-        return DeployOutcome(deployed=True, wanted=wanted, serving=wanted, url=None)
-    return confirm_deployment(releases, running.url, settings.deploy, wanted)
+    spec = settings.deploy
+    if spec.target != ENDPOINT:
+        outcome = deploy_to_target(releases, spec, wanted)
+    elif control.status(state_file(home, name)) is None:
+        return DeployOutcome(end="deployed", wanted=wanted, serving=wanted, url=None)
+    else:
+        outcome = confirm_deployment(releases, spec, wanted)
+    return _stay(releases, spec, outcome, left) if outcome.end == "unconfirmed" else outcome
+
+
+def _stay(releases: Releases, spec: DeploySpec, outcome: DeployOutcome, left: int | None) -> DeployOutcome:
+    """Return to the version that was left, because nothing is known of the one that was wanted."""
+    problem = ""
+    with releases.locked():
+        if left is not None and left != outcome.wanted and releases.serving() == outcome.wanted:
+            try:
+                _move(releases, left)
+            except RollbackRefused as error:  # it was left because it may not serve any more
+                problem = str(error)
+    serving = releases.serving()
+    if spec.target != ENDPOINT:
+        problem = problem or hand_back(releases, spec, serving)
+    advice = f"version {serving or 'none'} is the champion; both versions are kept: try again"
+    reason = "; ".join(filter(None, (outcome.reason, problem, advice)))
+    return replace(outcome, serving=serving, reason=reason)
 
 
 def _move(releases: Releases, version: int) -> None:

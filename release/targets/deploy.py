@@ -1,13 +1,14 @@
 """Make the endpoint serve the champion and see, over HTTP, that it answers as the bundle did.
 
-If it does not, the former version is restored. Never cached: an endpoint may have changed a
-minute later. Does not know how versions are approved.
+If it answers otherwise, the former version is restored; if nothing is known, nothing is destroyed. Never
+cached: an endpoint may have changed a minute later. Does not know how versions are approved.
 """
 
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from model.faults import fault
 from release.home import Home
@@ -19,21 +20,24 @@ from release.releases import Releases, open_releases
 from release.saved_settings import Settings, endpoint_log, load_settings, save_settings, state_file
 from release.spec import RegistrySpec
 from release.targets import plugin
-from release.targets.golden import WrongAnswers, confirm
-from serving.client import NoAnswer, read_token, wait_for_version
-from serving.errors import PortTaken
+from release.targets.confirm import confirm
+from serving.errors import PortTaken, StartRefused
 from serving.process import control as process
 from serving.process.job import EndpointJob, endpoint_job
 from serving.spec import ENDPOINT, DeploySpec
 from serving.store.manifest import ReleaseRefused
+
+DeployEnd = Literal["deployed", "undone", "unconfirmed", "held"]
+"""How a deployment or a rollback ended. `deployed`: what was wanted serves, or, with no endpoint running,
+will serve. `undone`: it answers otherwise than it was judged, or was refused, and the former version is back.
+`unconfirmed`: nobody could be asked; nothing was refused or withdrawn. `held`: it was not promoted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployOutcome:
     """What serves after a deployment or a rollback."""
 
-    deployed: bool
-    """Whether the version that was wanted serves, or, with no endpoint running, will serve."""
+    end: DeployEnd
     wanted: int
     """Version that was to be served."""
     serving: int | None
@@ -41,7 +45,12 @@ class DeployOutcome:
     url: str | None
     """Address of the endpoint, or target and name of a plugin's; None where none runs."""
     reason: str = ""
-    """Why it was not deployed; empty if it was."""
+    """Why it was not deployed, and what to do; empty if it was."""
+
+    @property
+    def deployed(self) -> bool:
+        """Whether the version that was wanted serves."""
+        return self.end == "deployed"
 
 
 def refuse_impossible(home: Home, name: str, spec: DeploySpec) -> None:
@@ -82,34 +91,51 @@ def deploy_version(
     home: Home, name: str, registry: RegistrySpec, spec: DeploySpec, version: int
 ) -> DeployOutcome:
     """Make the endpoint of `name`, or another target, serve `version`, which was promoted, or restore the
-    former one.
+    former one where it answers otherwise than it was judged.
+
+    Where that can't be known, the version stays the champion: it passed its gates, and an endpoint that can't
+    be asked is no reason against it. The next start asks again (`release.moves.reconcile.resume_deployment`).
 
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached while the alias must go back.
     """
     releases = open_releases(home, name, registry)
+    outcome = put_in_place(releases, spec, version)
+    if outcome.end == "unconfirmed":
+        advice = f"it stays the champion; mend that, then run `headgate serve {name}` or retrain"
+        outcome = replace(outcome, reason=f"{outcome.reason}; {advice}")
+    return outcome
+
+
+def put_in_place(releases: Releases, spec: DeploySpec, version: int) -> DeployOutcome:
+    """As `deploy_version`; what the pointer names when nothing is known is for the caller."""
     if spec.target != ENDPOINT:
         return deploy_to_target(releases, spec, version)
-    _leave_if_changed(releases, spec)
-    save_settings(home, name, Settings(registry=registry, deploy=spec))
-    fault("settings_saved")
     try:
-        state = process.start(
-            releases.folder.path, releases.public_key, spec, state_file(home, name), endpoint_log(home, name)
-        )
+        _leave_if_changed(releases, spec)
+        save_settings(releases.home, releases.name, Settings(registry=releases.registry.spec, deploy=spec))
+        fault("settings_saved")
+        file, log = state_file(releases.home, releases.name), endpoint_log(releases.home, releases.name)
+        process.start(releases.folder.path, releases.public_key, spec, file, log)
+    except StartRefused as error:
+        if error.version == version:
+            return _undo(releases, spec, version, str(error))
+        return _unconfirmed(releases, version, str(error))
     except process.EndpointError as error:
-        return _undo(releases, spec, version, str(error))
+        return _unconfirmed(releases, version, str(error))
     fault("endpoint_started")
-    return confirm_deployment(releases, state.url, spec, version)
+    return confirm_deployment(releases, spec, version)
 
 
-def confirm_deployment(releases: Releases, url: str, spec: DeploySpec, version: int) -> DeployOutcome:
-    """Wait until the running endpoint serves `version` and answers as its bundle did; else undo."""
-    try:
-        confirm(releases, url, spec, version)
-    except (NoAnswer, WrongAnswers) as error:
-        return _undo(releases, spec, version, str(error))
-    return _record_deployment(releases, spec, version, url)
+def confirm_deployment(releases: Releases, spec: DeploySpec, version: int) -> DeployOutcome:
+    """See what the running endpoint serves and answers; undo only what it answers otherwise."""
+    agreement = confirm(releases, spec, version)
+    if agreement.known == "differs":
+        return _undo(releases, spec, version, agreement.why)
+    if agreement.known == "not known":
+        return _unconfirmed(releases, version, agreement.why)
+    running = process.status(state_file(releases.home, releases.name))
+    return _record_deployment(releases, spec, version, running.url if running is not None else "")
 
 
 def _record_deployment(releases: Releases, spec: DeploySpec, version: int, where: str) -> DeployOutcome:
@@ -117,15 +143,28 @@ def _record_deployment(releases: Releases, spec: DeploySpec, version: int, where
     fault("deployment_journalled")
     releases.folder.prune(spec.keep_versions, releases.public_key)
     fault("versions_pruned")
-    return DeployOutcome(deployed=True, wanted=version, serving=version, url=where)
+    return DeployOutcome(end="deployed", wanted=version, serving=version, url=where or None)
+
+
+def _unconfirmed(releases: Releases, version: int, why: str) -> DeployOutcome:
+    """Nothing is known of a version where it was put: it is neither refused nor taken out of service."""
+    releases.journal.append(Entry(event="unconfirmed", version=version, detail=why))
+    running = process.status(state_file(releases.home, releases.name))
+    return DeployOutcome(
+        end="unconfirmed",
+        wanted=version,
+        serving=releases.serving(),
+        url=None if running is None else running.url,
+        reason=f"whether version {version} answers as it was judged is not known: {why}",
+    )
 
 
 def deploy_to_target(releases: Releases, spec: DeploySpec, version: int) -> DeployOutcome:
-    """Hand a version to the target of a plugin and see that it answers; else hand it the former one.
+    """Hand a version to the target of a plugin and see that it answers; if otherwise than the bundle, hand it
+    the former one.
 
     Raises:
         release.registry.deploy_clients.TargetUnknown: there is no such target.
-        release.targets.plugin.TargetError: it does not take the former version back either.
         release.registry.client.RegistryProblem: the registry can't be reached while the alias must go back.
     """
     save_settings(releases.home, releases.name, Settings(registry=releases.registry.spec, deploy=spec))
@@ -136,8 +175,10 @@ def deploy_to_target(releases: Releases, spec: DeploySpec, version: int) -> Depl
         if spec.verify_target:
             plugin.compare_answers(releases, spec, version)
         fault("endpoint_verified")
-    except (plugin.TargetError, ReleaseRefused, NotJudged) as error:
+    except (plugin.WrongAnswers, ReleaseRefused, NotJudged) as error:
         return _undo(releases, spec, version, str(error))
+    except plugin.TargetError as error:
+        return _unconfirmed(releases, version, str(error))
     # Had it been deployed here before, that endpoint would go on beside the target.
     process.stop(state_file(releases.home, releases.name))
     return _record_deployment(releases, spec, version, where)
@@ -148,32 +189,54 @@ def _undo(releases: Releases, spec: DeploySpec, version: int, reason: str) -> De
     releases.journal.append(Entry(event="not deployed", version=version, detail=reason))
     fault("refusal_journalled")
     serving = restore(releases, version, reason)
-    url = None
+    url, problem = None, ""
     if spec.target == ENDPOINT:
-        url = _return_endpoint(releases, spec, serving)
-    elif serving is None:
-        plugin.remove(releases, spec)
+        url, problem = _return_endpoint(releases, spec, serving)
     else:
-        plugin.put(releases, spec, serving)
-    return DeployOutcome(deployed=False, wanted=version, serving=serving, url=url, reason=reason)
-
-
-def _return_endpoint(releases: Releases, spec: DeploySpec, serving: int | None) -> str | None:
-    """Wait until the running endpoint serves what the pointer names again, or stop it; its address."""
-    file = state_file(releases.home, releases.name)
-    if serving is None:
-        # What it holds in memory may be what was just refused.
-        process.stop(file)
-        fault("endpoint_stopped")
-        return None
-    running = process.status(file)
-    if running is None:
-        return None
-    token = read_token(spec.token_file)
-    wait_for_version(
-        running.url, serving, token=token, timeout_s=spec.start_timeout_s, poll_s=spec.wait_poll_s
+        problem = hand_back(releases, spec, serving)
+    return DeployOutcome(
+        end="undone",
+        wanted=version,
+        serving=serving,
+        url=url,
+        reason="; ".join(filter(None, (reason, problem))),
     )
-    return running.url
+
+
+def hand_back(releases: Releases, spec: DeploySpec, serving: int | None) -> str:
+    """Make a plugin's target equal to the pointer again; what went wrong with that, empty if nothing. The
+    next start tries it again then (`release.moves.reconcile`)."""
+    try:
+        if serving is None:
+            plugin.remove(releases, spec)
+            return ""
+        where = plugin.put(releases, spec, serving)
+    except (plugin.TargetError, ReleaseRefused, NotJudged) as error:
+        return f"the target was not given version {serving or 'none'} back: {error}"
+    releases.journal.append(Entry(event="deployed", version=serving, detail=where))
+    return ""
+
+
+def _return_endpoint(releases: Releases, spec: DeploySpec, serving: int | None) -> tuple[str | None, str]:
+    """Make the running endpoint serve what the pointer names again, or stop it: its address, and what is not
+    known of it."""
+    file = state_file(releases.home, releases.name)
+    try:
+        if serving is None:
+            # What it holds in memory may be what was just refused.
+            process.stop(file)
+            fault("endpoint_stopped")
+            return None, ""
+        if process.status(file) is None:
+            return None, ""
+        agreement = confirm(releases, spec, serving)
+    except process.EndpointError as error:
+        return None, str(error)
+    running = process.status(file)
+    return (
+        None if running is None else running.url,
+        "" if agreement.known == "matches" else f"version {serving} is back, unconfirmed: {agreement.why}",
+    )
 
 
 def _leave_if_changed(releases: Releases, spec: DeploySpec) -> None:

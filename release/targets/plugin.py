@@ -20,7 +20,7 @@ from model.bundle.answers import decisions
 from model.bundle.card import Card, card_from_json
 from model.errors import HeadgateError
 from release.registry.deploy_clients import deploy_client
-from release.registry.judgement import model_digests, read_judgement
+from release.registry.judgement import NotJudged, model_digests, read_judgement
 from release.releases import Releases
 from serving.http.replies import DECIMALS
 from serving.spec import DeploySpec
@@ -28,16 +28,21 @@ from serving.store.manifest import BUNDLE_FOLDER, verify_release
 
 
 class TargetError(HeadgateError):
-    """A deploy target refused a version, or does not answer as its bundle does."""
+    """A deploy target did not do what it was asked for. Says nothing of the version."""
+
+
+class WrongAnswers(TargetError):
+    """A deploy target answers the golden texts otherwise than the bundle."""
 
 
 def put(releases: Releases, spec: DeploySpec, version: int) -> str:
     """Give the target a version that was promoted; where it is then, in a few words.
 
     Raises:
-        TargetError: it refused.
+        TargetError: it did not take it.
         TargetUnknown: there is no such target.
-        release.registry.judgement.NotJudged: how the version was judged can't be believed.
+        release.registry.judgement.NotJudged: how the version was judged can't be believed, or the registry
+            holds other files than were judged.
         serving.store.manifest.ReleaseRefused: it may not serve.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
@@ -71,7 +76,8 @@ def compare_answers(releases: Releases, spec: DeploySpec, version: int) -> None:
     """Ask the target for the golden texts and hold its answers against the bundle's.
 
     Raises:
-        TargetError: it does not answer, or differently.
+        WrongAnswers: it answers otherwise.
+        TargetError: it does not answer.
     """
     import pandas as pd
 
@@ -82,9 +88,11 @@ def compare_answers(releases: Releases, spec: DeploySpec, version: int) -> None:
         reply = deploy_client(spec.target).predict(
             deployment_name=releases.name, inputs=pd.DataFrame({"text": golden["texts"]})
         )
-    wrong = wrong_answer(_rows(reply), golden, card)
-    if wrong:
-        raise TargetError(f"{spec.target}: {wrong}")
+    rows = _rows(reply)
+    if not rows:
+        raise TargetError(f"{spec.target}: it gave no answers to the golden texts")
+    if wrong := wrong_answer(rows, golden, card):
+        raise WrongAnswers(f"{spec.target}: {wrong}")
 
 
 def wrong_answer(rows: Sequence[Any], golden: Mapping[str, Any], card: Card) -> str:
@@ -137,7 +145,7 @@ def _compare_registered(releases: Releases, version: int) -> None:
         name for name in {*found, *judged.model_files} if found.get(name) != judged.model_files.get(name)
     )
     if odd:
-        raise TargetError(
+        raise NotJudged(
             f"version {version} in the registry is not the one that was judged: {', '.join(odd[:3])} changed"
         )
 

@@ -35,6 +35,10 @@ class Release:
     """What served when it was judged, such as `version 6`; empty when nothing did."""
     undone: str = ""
     """Why its deployment was taken back; empty where it was not."""
+    held: str = ""
+    """Why it was not promoted although it passed; empty where it was."""
+    unconfirmed: str = ""
+    """Why it is not known whether it answers as judged; empty where it is."""
 
 
 def write_report(
@@ -86,6 +90,8 @@ def write_report(
         deployed=release.deployed,
         champion=release.champion,
         undone=release.undone,
+        held=release.held,
+        unconfirmed=release.unconfirmed,
         pages={title: os.path.relpath(path, run.reports) for title, path in pages.items()},
         suspects=None if suspects is None else suspects_section(suspects),
     )

@@ -67,6 +67,10 @@ class ReleaseReport:
     """What served when it was judged; empty when nothing did."""
     undone: str = ""
     """Why its deployment was taken back; empty where it was not."""
+    held: str = ""
+    """Why it was not promoted although it passed; empty where it was."""
+    unconfirmed: str = ""
+    """Why it is not known whether it answers as judged; empty where it is."""
     suspects: Section | None = None
     """Labels that look wrong; none where they were not searched for."""
     pages: Mapping[str, str] = field(default_factory=dict)
@@ -105,6 +109,8 @@ def _ending(report: ReleaseReport) -> Ending:
         version=f"version {registered['version']}" if registered else "this version",
         serves=bool(report.deployed),
         undone=report.undone,
+        held=report.held,
+        unconfirmed=report.unconfirmed,
         champion=report.champion,
     )
 

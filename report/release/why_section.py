@@ -27,6 +27,10 @@ class Ending:
     """Why its deployment was taken back; empty where it was not."""
     champion: str
     """What served when it was judged; empty when nothing did."""
+    held: str = ""
+    """Why it was not promoted although it passed; empty where it was."""
+    unconfirmed: str = ""
+    """Why it is not known whether it answers as judged; empty where it is."""
 
     @property
     def open_ones(self) -> list[Finding]:
@@ -46,6 +50,10 @@ class Ending:
         stays = stays or "Nothing serves."
         if self.undone:
             return f"{version} passed every check, but its deployment was taken back: {self.undone} {stays}"
+        if self.held:
+            return f"{version} passed every check and stays a candidate: {self.held}."
+        if self.unconfirmed:
+            return f"{version} passed every check and is the champion, but {self.unconfirmed}."
         if self.serves:
             return f"{version} serves: it passed {every}."
         if self.verdict.outcome == "pass":
@@ -61,8 +69,8 @@ class Ending:
 
 def why_section(ending: Ending) -> Section:
     """Why it ships, or why not and what to do about it; then what to know besides."""
-    if ending.undone:
-        body: object = paragraph(ending.undone)
+    if aside := ending.undone or ending.held or ending.unconfirmed:
+        body: object = paragraph(aside)
     elif not ending.verdict.findings:
         body = join(*map(paragraph, ending.verdict.reasons))
     elif ending.open_ones:
@@ -75,7 +83,7 @@ def why_section(ending: Ending) -> Section:
         parts.append(subheading("Remarks"))
         said = ([finding.subject, finding.remark] for finding in remarked)
         parts.append(table(["What", "What to know although it does not decide"], said, wide=[1]))
-    ships = ending.verdict.outcome == "pass" and not ending.undone
+    ships = ending.verdict.outcome == "pass" and not (ending.undone or ending.held)
     return section("Why it ships" if ships else "Why it does not ship", join(*parts))
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from serving.http.loading import Served, load_release
+from serving.http.loading import NotTried, Served, load_release
 from serving.store.manifest import ReleaseRefused
 from serving.store.pointer import Pointer, PointerBroken
 from serving.store.release_folder import ReleaseFolder
@@ -43,6 +43,8 @@ class Refusal:
     """One sentence without paths."""
     since: str
     """When it was refused: ISO 8601, UTC."""
+    known: bool = True
+    """Whether it may not serve, or answers otherwise than judged; False where it could not be tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +221,7 @@ class Engine:
         try:
             self._exchange(self._load(pointer.version, pointer.sequence))
         except ReleaseRefused as error:
-            self._refuse(pointer.version, str(error))
+            self._refuse(pointer.version, str(error), known=not isinstance(error, NotTried))
             return False
         self._sequence = pointer.sequence
         self._refusal, self._retry_at, self._retry_s = None, float("inf"), self._first_retry_s
@@ -280,15 +282,16 @@ class Engine:
         )
         self._events.on_exchange(served)
 
-    def _refuse(self, version: int | None, reason: str, detail: str = "") -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+    def _refuse(self, version: int | None, reason: str, detail: str = "", *, known: bool = True) -> None:
+        # To the millisecond: whoever moved the pointer asks whether the refusal is of before.
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         again = self._refusal is not None and (self._refusal.version, self._refusal.reason) == (
             version,
             reason,
         )
         self._retry_s = min(self._retry_s * 2, self._last_retry_s) if again else self._first_retry_s
         self._retry_at = time.monotonic() + self._retry_s
-        self._refusal = Refusal(version=version, reason=reason, since=now)
+        self._refusal = Refusal(version=version, reason=reason, since=now, known=known)
         log.error("version refused", extra={"version": version, "reason": reason, "detail": detail})
         self._events.on_refusal(self._refusal)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from model.bundle.errors import GoldenMismatch, NonFiniteOutput
 from model.bundle.reader import Bundle
 from serving.store.manifest import BUNDLE_FOLDER, ReleaseManifest, ReleaseRefused, verify_release
 
@@ -25,6 +26,11 @@ WARM_UP_ANSWERS = 5
 """Single answers that are timed before a version may serve."""
 
 log = logging.getLogger("serving")
+
+
+class NotTried(ReleaseRefused):
+    """A version does not serve because it could not be tried here and now: for want of memory, or beside
+    other work. That says nothing of what it answers; it is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +64,8 @@ def load_release(
         max_answer_ms: longest that one text may take (median of a few), in milliseconds.
 
     Raises:
-        ReleaseRefused: it may not or can not serve. The message holds no paths.
+        NotTried: it can not be tried, or not in time.
+        ReleaseRefused: it may not serve, or answers otherwise. The message holds no paths.
     """
     folder = version_dir / BUNDLE_FOLDER
     before = _stamps(folder)
@@ -73,13 +80,14 @@ def load_release(
         # reason is shown to clients: only the kind of error, while the log has its place.
         log.warning("bundle does not load", extra={"version": manifest.version}, exc_info=True)
         kind = type(error).__name__
-        why = "it does not reproduce its golden answers" if kind == "GoldenMismatch" else "it does not load"
-        raise ReleaseRefused(f"bundle: {why} ({kind})") from error
+        if isinstance(error, GoldenMismatch | NonFiniteOutput):
+            raise ReleaseRefused(f"bundle: it does not reproduce its golden answers ({kind})") from error
+        raise NotTried(f"bundle: it does not load ({kind})") from error
     # The graph is hashed and then read again by the runtime: no file may have been touched in between.
     if bundle.digest != manifest.bundle_sha256 or _stamps(folder) != before:
-        raise ReleaseRefused("bundle: it changed while it was loaded")
+        raise NotTried("bundle: it changed while it was loaded")
     if slow_ms > max_answer_ms:
-        raise ReleaseRefused(f"bundle: one text takes {slow_ms:.0f} ms, allowed {max_answer_ms:.0f} ms")
+        raise NotTried(f"bundle: one text takes {slow_ms:.0f} ms, allowed {max_answer_ms:.0f} ms")
     return Served(
         bundle=bundle,
         manifest=manifest,

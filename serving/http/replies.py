@@ -88,7 +88,8 @@ class ReadyReply(TypedDict):
     version: int | None
     draining: bool
     refused: Mapping[str, Any] | None
-    """Version, reason and time of what the pointer asks for and what does not serve."""
+    """Version, reason and time of what the pointer asks for and what does not serve; `known`: whether that
+    says something of the version, or it could not be tried."""
     reason: NotRequired[str]
     """Why it is not ready."""
     workers: NotRequired[list[WorkerReply]]

@@ -6,6 +6,7 @@ process is ever signalled. Does not know what is served.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ import psutil
 from model.files import locked
 from serving.client import get
 from serving.errors import EndpointError as EndpointError
-from serving.errors import NoAnswer
+from serving.errors import NoAnswer, StartRefused
 from serving.process.job import EndpointJob, endpoint_job, job_file, running_spec, write_job
 from serving.processes import process_start
 from serving.spec import DeploySpec
@@ -83,9 +84,15 @@ def status(state_file: Path) -> EndpointState | None:
 
 
 def start(
-    releases: Path, public_key: Path, spec: DeploySpec, state_file: Path, log_file: Path
+    releases: Path,
+    public_key: Path,
+    spec: DeploySpec,
+    state_file: Path,
+    log_file: Path,
+    *,
+    outlives: bool = True,
 ) -> EndpointState:
-    """Start an endpoint that outlives this process and wait until it serves a version.
+    """Start an endpoint and wait until it serves a version.
 
     If one already runs for this state file it is returned as it is.
 
@@ -95,8 +102,11 @@ def start(
         spec: where and how; `start_timeout_s` bounds the wait.
         state_file: where the endpoint writes its process id and port.
         log_file: its log, appended to.
+        outlives: whether it goes on when this process ends. If not, it ends when the calling thread does,
+            however that ends: call `stop` in the same thread.
 
     Raises:
+        StartRefused: it refused the version that the pointer names and has no other; it is stopped then.
         EndpointError: it ended, or serves nothing after `start_timeout_s`; it is stopped then.
     """
     state_file.parent.mkdir(parents=True, exist_ok=True)
@@ -107,10 +117,11 @@ def start(
             return running
         state_file.unlink(missing_ok=True)
         log_from = log_file.stat().st_size if log_file.exists() else 0
-        pid = _spawn(serve_command(endpoint_job(releases, public_key, spec, state_file)), log_file)
+        command = serve_command(endpoint_job(releases, public_key, spec, state_file))
+        pid = _spawn(command if outlives else [*command, "--supervisor", str(os.getpid())], log_file)
         reason = "it did not begin to listen"
 
-        def ready() -> EndpointState | None:
+        def ready() -> EndpointState | StartRefused | None:
             nonlocal reason
             ended, code = os.waitpid(pid, os.WNOHANG)
             if ended:
@@ -122,16 +133,21 @@ def start(
                 answered, body = get(state.url, "/ready", timeout_s=2)
             except NoAnswer:
                 return None
-            if answered != 200:
-                reason = f"it is not ready: {body.get('reason', 'no reason given')}"
-            return state if answered == 200 else None
+            if answered == 200:
+                return state
+            why, refused = body.get("reason", "no reason given"), body.get("refused")
+            reason = f"it is not ready: {why}"
+            # While it still tries older versions, the reason is that it is loading.
+            if isinstance(refused, dict) and refused.get("reason") == why and refused.get("known", True):
+                return StartRefused(f"{reason} (log: {log_file})", refused.get("version"))
+            return None
 
         found = wait_until(ready, timeout_s=spec.start_timeout_s, poll_s=spec.wait_poll_s)
-        if found is not None:
+        if isinstance(found, EndpointState):
             return found
         _end_child(pid, spec.wait_poll_s)
         state_file.unlink(missing_ok=True)
-        raise EndpointError(
+        raise found or EndpointError(
             f"no version served {spec.start_timeout_s:g} s after the start: {reason} (log: {log_file})"
         )
 
@@ -154,7 +170,12 @@ def stop(state_file: Path, wait_s: float | None = None) -> bool:
         _signal(state, signal.SIGTERM)
         patience_s = spec.drain_timeout_s + END_MARGIN_S if wait_s is None else wait_s
         if not _gone(state, patience_s, spec.wait_poll_s):
+            # Its workers hold the listening socket, and one that hangs does not see that it is gone.
+            workers = _children(state)
             _signal(state, signal.SIGKILL)
+            for worker in workers:
+                with contextlib.suppress(psutil.Error):
+                    worker.kill()
             if not _gone(state, END_S, spec.wait_poll_s):
                 raise EndpointError(f"the endpoint (process {state.pid}) does not end")
     state_file.unlink(missing_ok=True)
@@ -218,6 +239,18 @@ def _signal(state: EndpointState, number: signal.Signals) -> None:
             process.send_signal(number)  # which looks once more whether it is this very process
     except psutil.NoSuchProcess:
         return
+    except psutil.AccessDenied as error:
+        raise EndpointError(
+            f"the endpoint (process {state.pid}) belongs to another user; stop it as that user"
+        ) from error
+
+
+def _children(state: EndpointState) -> list[psutil.Process]:
+    """Processes that an endpoint started and that still run."""
+    try:
+        return list(psutil.Process(state.pid).children(recursive=True)) if state.alive else []
+    except psutil.Error:
+        return []
 
 
 def _gone(state: EndpointState, wait_s: float, poll_s: float) -> bool:

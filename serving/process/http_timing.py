@@ -1,8 +1,11 @@
 """Time a candidate through HTTP before anything is promoted: a private endpoint, an open loop of requests.
 
-The endpoint serves what is signed with the key that it was given: a key that is made for this measurement and
-removed with it. No other endpoint trusts that key, so what is signed here serves nowhere else, and the key of
-the project signs nothing that did not pass.
+The endpoint serves what is signed with the key that it was given: a key that is made for this measurement,
+whose private half is gone before the endpoint starts. No other endpoint trusts that key, so what is signed
+here serves nowhere else, and the key of the project signs nothing that did not pass.
+
+The endpoint ends with the process that measures, however that ends; the folder that is left then is named
+like whatever is being written, so that the next start removes it (`release.leftovers`).
 """
 
 from __future__ import annotations
@@ -36,6 +39,10 @@ TRIAL = {
     "findings": [{"subject": "trial", "outcome": "pass", "reason": "private, for measuring", "figures": {}}],
 }
 """The verdict under which the private endpoint serves. Worth nothing elsewhere: see the docstring above."""
+TRIAL_FOLDER = ".trial."
+"""Prefix of the folder of a measurement, followed by the process's id."""
+STATE_FILE = "endpoint.json"
+"""State file of the private endpoint, in that folder."""
 PATIENCE_S = 60.0
 """Added to the length of the schedule before the generator counts as hung, in seconds."""
 END_S = 15.0
@@ -68,6 +75,8 @@ class HttpTimingJob:
     """Of the texts drawn."""
     log: Path
     """Where the endpoint logs."""
+    folder: Path
+    """Folder of the state folder in which the private release lies while it is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +125,13 @@ def measure_http(job: HttpTimingJob) -> dict[str, Any]:
         max_answer_ms=PATIENCE_S * 1000,  # a slow bundle is to be measured, not refused
     )
     facts: dict[str, Any] = {"schema_version": 1, "rate_per_s": job.rate_per_s, "threads": job.threads}
-    with tempfile.TemporaryDirectory(prefix="headgate-trial-") as temporary:
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{TRIAL_FOLDER}{os.getpid()}.", dir=job.folder) as temporary:
         place = Path(temporary)
-        state_file = place / "endpoint.json"
+        state_file = place / STATE_FILE
         try:
             folder, public_key = _private_release(job.name, job.bundle, place)
-            state = control.start(folder, public_key, spec, state_file, job.log)
+            state = control.start(folder, public_key, spec, state_file, job.log, outlives=False)
         except (EndpointError, ReleaseRefused) as error:
             return {**facts, "problem": str(error)}
         try:
@@ -144,7 +154,8 @@ def _own_cpu_s(endpoint: int) -> float:
 
 
 def _private_release(name: str, bundle: Path, place: Path) -> tuple[Path, Path]:
-    """(Release folder, public key): the bundle staged and pointed at, under keys of its own."""
+    """(Release folder, public key): the bundle staged and pointed at, under keys of its own. The private key
+    is gone then: nothing else can be signed with it."""
     private_key, public_key = signing.ensure_key_pair(place / "keys")
     folder = ReleaseFolder(place / "releases" / name, name)
     manifest = ReleaseManifest(
@@ -157,6 +168,7 @@ def _private_release(name: str, bundle: Path, place: Path) -> tuple[Path, Path]:
     )
     folder.stage(bundle, manifest, private_key)
     folder.promote(1, private_key)
+    private_key.unlink()
     return folder.path, public_key
 
 

@@ -31,6 +31,7 @@ def time_http(shared: BundleRef, run: Run, gates: GateRules, deploy: DeploySpec)
         threads=gates.latency_threads,
         seed=gates.seed,
         log=run.logs / "http.log",
+        folder=run.folder,
     )
     patience = Patience(
         looks=gates.latency_looks,

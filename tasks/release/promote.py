@@ -6,7 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from release.home import Home
-from release.moves.promote import Promotion, promote_version
+from release.moves.promote import Overtaken, Promotion, promote_version
 from release.registry.candidate import Candidate
 from release.registry.register import RegisteredVersion, approve
 from release.spec import RegistrySpec
@@ -16,25 +16,29 @@ from report.progress import Step
 @task(name="promote", cache_policy=NO_CACHE, persist_result=False)
 def promote(
     home: Home, name: str, spec: RegistrySpec, registered: RegisteredVersion, candidate: Candidate
-) -> Promotion:
-    """Promote the registered version of a candidate of project `name`.
+) -> Promotion | str:
+    """Promote the registered version of a candidate of project `name`; why not, where what serves changed
+    since it was judged.
 
     Raises:
         expectations.verdict.NotApproved: its verdict is not a pass.
-        serving.store.release_folder.PromotionRefused: a newer version was promoted meanwhile, or the registry
-            has another record of this one.
+        serving.store.release_folder.PromotionRefused: the registry has another record of it.
         serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
     with Step("promote") as step:
-        done = promote_version(
-            home,
-            name,
-            spec,
-            approve(registered, candidate.verdict),
-            bundle=candidate.bundle,
-            evidence=candidate.evidence,
-            configuration=candidate.configuration,
-        )
+        try:
+            done = promote_version(
+                home,
+                name,
+                spec,
+                approve(registered, candidate.verdict),
+                bundle=candidate.bundle,
+                evidence=candidate.evidence,
+                configuration=candidate.configuration,
+            )
+        except Overtaken as overtaken:
+            step.outcome = "held: what serves changed since it was judged"
+            return str(overtaken)
         step.outcome = f"version {done.version}, before: {done.former or 'none'}"
     return done

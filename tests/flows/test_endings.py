@@ -22,7 +22,9 @@ CODES = {
     "swept": 0,
     "data_rejected": 3,
     "model_rejected": 4,
+    "held": 4,
     "deployment_undone": 1,
+    "unconfirmed": 1,
 }
 """As the README lists them for schedulers."""
 
@@ -35,7 +37,9 @@ def test_an_ending_goes_through_state_exit_code_and_terminal(
     assert outcome.exit_code == CODES[stage]
     state = final_state(outcome)
     assert state.name == state_name(stage) and state.message == "because"
-    assert state.is_failed() == (stage == "deployment_undone"), "a rejection is a completed run"
+    assert state.is_failed() == (stage in ("deployment_undone", "unconfirmed")), (
+        "a rejection is a completed run"
+    )
     word, sentence, style = headline(stage)
     assert ("green" in style) == (outcome.exit_code == 0)
     show_outcome(outcome, home=tmp_path)

@@ -1,13 +1,34 @@
-"""`headgate status`: what serves and how it came about, from disk alone, and as it is shown."""
+"""`headgate status`: what serves and how it came about, from disk alone; what it advises works as printed."""
 
 from __future__ import annotations
 
-import pytest
+import re
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
-from flows.cli.console import show_status
+import pytest
+from click.testing import CliRunner
+
+from flows.cli.commands import main
+from flows.cli.console import show_outcome, show_status
+from flows.outcome import Outcome
 from release.home import Home
 from release.journal import Entry, Journal
+from release.moves import promote_by_hand as by_hand
+from release.moves.restore import restore
+from release.moves.rollback import roll_back
+from release.registry.candidate import Candidate
+from release.registry.client import open_registry
+from release.registry.register import register_version
+from release.releases import open_releases
+from release.saved_settings import Settings, save_first_settings, save_settings
+from release.spec import RegistrySpec
 from release.status import MOST_ENTRIES, read_status
+from serving.spec import DeploySpec
+from tests.release.test_crashes import ship
 
 
 @pytest.fixture
@@ -34,3 +55,105 @@ def test_status_is_shown_with_its_history(registered: Home, capsys: pytest.Captu
     shown = capsys.readouterr().out
     assert "champion   none" in shown and "headgate serve toy" in shown
     assert shown.count("verdict: fail") == MOST_ENTRIES
+
+
+Make = Callable[..., Candidate]
+
+
+def printed(shown: str, command: str) -> list[str]:
+    """Arguments of the command that was printed: up to the line's end or the next backquote."""
+    found = re.search(rf"headgate {command}[^`\n]*", shown)
+    assert found is not None, shown
+    return shlex.split(found[0])[1:]
+
+
+def test_after_a_rollback_status_alias_and_the_next_rollback_agree(home: Home, candidate: Make) -> None:
+    for seed in (1, 2, 3):
+        ship(home, candidate(seed))
+    for champion, previous in ((2, 1), (1, None)):
+        assert roll_back(home, "toy").serving == champion
+        [project] = read_status(home.root, "toy")["projects"]
+        pointed = open_registry(home, "toy", RegistrySpec()).pointed()
+        assert pointed is not None and pointed.aliases.get("previous") == previous
+        shown = project["previous"]
+        assert shown is None if previous is None else shown.startswith(f"version {previous},")
+        assert project["champion"].startswith(f"version {champion},")
+
+
+def test_a_first_version_that_was_not_decided_serves_by_the_command_that_is_printed(
+    home: Home, candidate: Make, deploy_spec: DeploySpec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the one at the end of the run, and by the one of `status`; each from another folder."""
+    save_first_settings(home, "toy", Settings(registry=RegistrySpec(), deploy=deploy_spec))
+    run = CliRunner().invoke
+    registered = register_version(home, "toy", RegistrySpec(), candidate(1, "inconclusive"))
+    show_outcome(
+        Outcome(stage="model_rejected", name="toy", registered=registered.facts, undecided=True),
+        home=home.root,
+    )
+    shown = capsys.readouterr().out
+    assert printed(shown, "judge")[:3] == ["judge", "toy", "1"]
+    done = run(main, printed(shown, "promote"))
+    assert done.exit_code == 0 and "version 1 serves by an override" in done.output, done.output
+
+    register_version(home, "toy", RegistrySpec(), candidate(2, "inconclusive"))
+    shown = run(main, ["status", "toy", "--home", str(home.root)]).output
+    assert printed(shown, "judge")[:3] == ["judge", "toy", "2"]
+    done = run(main, printed(shown, "promote"))
+    assert done.exit_code == 0 and "version 2 serves by an override" in done.output, done.output
+    assert read_status(home.root, "toy")["projects"][0]["waiting"] is None
+
+
+def test_a_champion_whose_override_ended_is_not_called_damaged(
+    home: Home, candidate: Make, deploy_spec: DeploySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_settings(home, "toy", Settings(registry=RegistrySpec(), deploy=deploy_spec))
+    ship(home, candidate(1))
+    register_version(home, "toy", RegistrySpec(), candidate(2, "fail"))
+    monkeypatch.setattr(by_hand, "duration", lambda text: timedelta(seconds=4))
+    assert by_hand.promote_by_hand(home, "toy", 2, reason="a demonstration").outcome.deployed
+    monkeypatch.undo()
+    deadline = time.monotonic() + 10
+    while "REFUSED" not in (said := read_status(home.root, "toy")["projects"][0]["champion"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "expired" in said and "damaged" not in said
+    run = CliRunner().invoke
+    where = ["--home", str(home.root)]
+    renewed = run(main, [*printed(said, "promote"), *where])
+    assert renewed.exit_code == 0, renewed.output
+    back = run(main, ["rollback", "toy", *where])
+    assert back.exit_code == 0 and "version 1 serves again" in back.output
+
+
+def test_a_withdrawn_champion_is_none(home: Home, candidate: Make) -> None:
+    ship(home, candidate(1))
+    restore(open_releases(home, "toy", RegistrySpec()), 1, "it answered wrongly")
+    [project] = read_status(home.root, "toy")["projects"]
+    assert (project["champion"], project["previous"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["rollback", "toy"], 1, "no version served before 1"),
+        (["rollback", "toy", "--to", "9"], 1, "version 9 may not serve"),
+        (["rollback", "toy", "--to", "-1"], 2, "--to"),
+        (["promote", "toy", str(10**30)], 2, "range"),
+        (["promote", "toy", "9"], 1, "version 9"),
+        (["serve", "nobody"], 2, "nothing was ever deployed as 'nobody'"),
+        (["serve", "toy"], 1, "token file"),
+        (["predict", "toy", "rain"], 1, "not running"),
+    ],
+)
+def test_foreseen_errors_are_one_message(
+    arguments: list[str], code: int, says: str, home: Home, candidate: Make, deploy_spec: DeploySpec
+) -> None:
+    secret = home.root / "token"
+    secret.write_bytes(b"\xff\xfe not ascii")
+    deploy = replace(deploy_spec, token_file=str(secret))
+    save_settings(home, "toy", Settings(registry=RegistrySpec(), deploy=deploy))
+    ship(home, candidate(1))
+    done = CliRunner().invoke(main, [*arguments, "--home", str(home.root)])
+    assert done.exit_code == code and says in done.output, done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit)

@@ -175,14 +175,30 @@ def test_a_target_gets_what_was_approved_and_gives_it_back(
     assert resume_deployment(home, "toy", SPEC, spec) == ()
 
 
-def test_a_target_that_refuses_the_first_version_keeps_nothing(
+def test_a_target_that_does_not_take_a_version_says_nothing_of_it(
     home: Home, register: Callable[..., int], shelf: Path
 ) -> None:
-    deploy_to(home, DeploySpec(target="shelf"))
+    """Neither the first version nor a later one is taken back, and the next start tries again."""
+    spec = DeploySpec(target="shelf")
+    deploy_to(home, spec)
+    for version in (1, 2):
+        (shelf / "full").touch()
+        done = promote_by_hand(home, "toy", register(version)).outcome
+        assert (done.end, done.serving) == ("unconfirmed", version) and "the shelf is full" in done.reason
+        assert Journal(home.journal / "toy.jsonl").entries()[-1].event == "unconfirmed"
+        (shelf / "full").unlink()
+        (said,) = resume_deployment(home, "toy", SPEC, spec)
+        assert "was deployed" in said and on_shelf(shelf) == f"models:/toy/{version}"
+
+    # A rollback that it does not take returns to the version that was left, and both stay.
     (shelf / "full").touch()
-    done = promote_by_hand(home, "toy", register(1)).outcome
-    assert (done.deployed, done.serving) == (False, None) and "the shelf is full" in done.reason
-    assert Journal(home.journal / "toy.jsonl").entries()[-1].event == "withdrawn"
+    done = roll_back(home, "toy")
+    assert (done.end, done.serving) == ("unconfirmed", 2)
+    (shelf / "full").unlink()
+    assert open_releases(home, "toy", SPEC).folder.versions() == [1, 2]
+    (said,) = resume_deployment(home, "toy", SPEC, spec)
+    assert "version 2" in said and on_shelf(shelf) == "models:/toy/2"
+    assert roll_back(home, "toy").deployed and on_shelf(shelf) == "models:/toy/1"
 
 
 def test_a_target_that_nobody_installed_is_refused_before_anything_happens(

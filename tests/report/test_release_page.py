@@ -311,12 +311,32 @@ PASSES = Finding(subject="threads", outcome="pass", reason="timed as declared", 
             ["the endpoint answered otherwise."],
         ),
         (
+            {
+                "verdict": Verdict(gate="release", findings=(PASSES,)),
+                "held": "version 2 serves by now: run `headgate judge toy 3`",
+                "champion": "version 1",
+            },
+            "Version 3 passed every check and stays a candidate: version 2 serves by now: run "
+            "`headgate judge toy 3`.",
+            ["version 2 serves by now"],
+        ),
+        (
+            {
+                "verdict": Verdict(gate="release", findings=(PASSES,)),
+                "unconfirmed": "whether version 3 answers as it was judged is not known: status 401",
+                "champion": "version 2",
+            },
+            "Version 3 passed every check and is the champion, but whether version 3 answers as it was "
+            "judged is not known: status 401.",
+            ["status 401"],
+        ),
+        (
             {"verdict": Verdict(gate="release", findings=())},
             "Version 3 does not ship: nothing was checked. Nothing serves.",
             ["the release gate looked at nothing"],
         ),
     ],
-    ids=["failed", "inconclusive", "deployed", "undone", "unchecked"],
+    ids=["failed", "inconclusive", "deployed", "undone", "held", "unconfirmed", "unchecked"],
 )
 def test_why_it_ships_or_not_stands_first(known: dict[str, Any], sentence: str, first: list[str]) -> None:
     given = ReleaseReport(

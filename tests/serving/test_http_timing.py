@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +16,16 @@ import pytest
 
 from expectations.gates.http import http_timings_from_json, judge_http
 from expectations.spec import GateRules
-from serving.process import http_timing
+from release.home import Home
+from release.leftovers import remove_leftovers
+from serving.client import get
+from serving.errors import NoAnswer
+from serving.process import control, http_timing
 from serving.process.http_timing import HttpTimingJob, Patience, measure_http, measure_patiently
 from serving.spec import DeploySpec
 from serving.store.manifest import ReleaseRefused, verify_release
-from serving.store.signing import ensure_key_pair
+from serving.store.signing import PRIVATE_KEY, ensure_key_pair
+from serving.waiting import wait_until
 
 RULES = GateRules(http_requests=80, http_rate_per_s=40.0, latency_threads=1)
 Write = Callable[..., str]
@@ -40,6 +48,7 @@ def measure(tmp_path: Path, deploy_spec: DeploySpec) -> Callable[[Path], dict[st
                 threads=RULES.latency_threads,
                 seed=3,
                 log=tmp_path / "http.log",
+                folder=tmp_path / "run",
             )
         )
 
@@ -60,7 +69,8 @@ def test_a_candidate_is_asked_at_the_declared_rate(
     assert found["status"] == [200] * 80 and set(found["version"]) == {"1"}
     assert found["bundle_sha256"] == digest
     assert 40 < found["peak_rss_mb"] < 1000
-    assert list(private.iterdir()) == [], "keys, release and endpoint of the measurement are gone"
+    left = [*private.iterdir(), *(tmp_path / "run").iterdir()]
+    assert left == [], "keys, release and endpoint of the measurement are gone"
     # The verdict follows from the figures, whatever this machine is doing now; sound ones never fail.
     verdict = judge_http(http_timings_from_json(found), RULES, digest)
     assert verdict.outcome != "fail", verdict.reasons
@@ -122,7 +132,69 @@ def test_it_is_measured_again_as_long_as_that_is_worth_it(
         threads=1,
         seed=3,
         log=tmp_path / "http.log",
+        folder=tmp_path / "run",
     )
     found = measure_patiently(job, Patience(looks=4, again=again))
     assert seen == [1, 2] and found["look"] == 2 and len(found["status"]) == 20
     assert 0 <= found["busy_cores"] <= found["cores"]
+
+
+def test_killed_while_it_measures_it_leaves_no_endpoint_and_no_key(
+    write_bundle: Write, tmp_path: Path
+) -> None:
+    """Killed like by the system that is out of memory: nothing of its own can tidy up."""
+    write_bundle(tmp_path / "bundle", 1)
+    (tmp_path / "texts.jsonl").write_text('"hello day"\n')
+    home = Home(tmp_path / "home")
+    job = HttpTimingJob(
+        name="toy",
+        bundle=tmp_path / "bundle",
+        deploy=DeploySpec(port=0, threads=1),
+        texts=tmp_path / "texts.jsonl",
+        requests=400,
+        rate_per_s=20.0,
+        threads=1,
+        seed=3,
+        log=home.logs / "http.log",
+        folder=home.runs / "run-1",
+    )
+    pid = os.fork()
+    if pid == 0:
+        measure_http(job)
+        os._exit(0)
+    try:
+        running = wait_until(lambda: _private(job.folder), timeout_s=30, poll_s=0.05)
+        assert running is not None and get(running.url, "/ready")[0] == 200
+        assert not list(home.root.rglob(PRIVATE_KEY)), "nothing more can be signed"
+        assert not list(Path(tempfile.gettempdir()).glob(f"*{pid}*"))
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert wait_until(lambda: None if running.alive else True, timeout_s=10, poll_s=0.05)
+    with pytest.raises(NoAnswer):
+        get(running.url, "/ready")
+    (said,) = remove_leftovers(home)
+    assert said.startswith("removed .trial.") and list(job.folder.iterdir()) == []
+
+
+def test_an_endpoint_that_outlives_its_measurement_is_stopped_by_the_sweep(
+    write_bundle: Write, tmp_path: Path
+) -> None:
+    write_bundle(tmp_path / "bundle", 1)
+    home = Home(tmp_path / "home")
+    place = home.runs / "run-1" / f".trial.{2**22 + 1}.abc"
+    folder, key = http_timing._private_release("toy", tmp_path / "bundle", place)
+    spec = DeploySpec(port=0, threads=1)
+    running = control.start(folder, key, spec, place / http_timing.STATE_FILE, tmp_path / "log")
+    assert remove_leftovers(home) == [f"removed {place.name}"]
+    assert not running.alive and not place.exists()
+
+
+def _private(folder: Path) -> control.EndpointState | None:
+    """The private endpoint of a measurement in `folder`, once it answers."""
+    for file in folder.glob(f".trial.*/{http_timing.STATE_FILE}"):
+        state = control.status(file)
+        with contextlib.suppress(NoAnswer):
+            if state is not None and get(state.url, "/ready")[0] == 200:
+                return state
+    return None

@@ -26,10 +26,10 @@ from release.registry.client import BUNDLE_TAG, VERDICT_TAG, open_registry
 from release.registry.register import attach, register_version
 from release.registry.store import STORE_FILE, tracking_uri
 from release.releases import Releases, open_releases
-from release.saved_settings import state_file
+from release.saved_settings import load_settings, state_file
 from release.spec import RegistrySpec
 from release.targets.deploy import DeployOutcome, deploy_version
-from serving.client import ask
+from serving.client import ask, read_token
 from serving.process import control as process
 from serving.spec import DeploySpec
 from serving.store.manifest import SEEN_EVIDENCE, SEEN_FILE, verify_release, verify_seen
@@ -136,8 +136,8 @@ def warm_up(root: Path) -> Path:
     return empty
 
 
-def ship(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> DeployOutcome:
-    """Register, promote, deploy, keep the report: what a flow does after its gates passed."""
+def promoted(world: World, made: Candidate) -> int:
+    """Register and promote, and deploy nowhere; the version."""
     registered = register_version(world.home, NAME, SPEC, made)
     approved = ApprovedVersion(
         name=NAME, version=registered.version, bundle_sha256=made.bundle_sha256, verdict=made.verdict
@@ -151,8 +151,15 @@ def ship(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> DeployOu
         evidence=made.evidence,
         configuration={"a": 1},
     )
-    outcome = deploy_version(world.home, NAME, SPEC, deploy, registered.version)
-    attach(open_registry(world.home, NAME, SPEC), registered.run_id, list(made.files))
+    return registered.version
+
+
+def ship(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> DeployOutcome:
+    """Register, promote, deploy, keep the report: what a flow does after its gates passed."""
+    version = promoted(world, made)
+    outcome = deploy_version(world.home, NAME, SPEC, deploy, version)
+    registry = open_registry(world.home, NAME, SPEC)
+    attach(registry, registry.run_of(version), list(made.files))
     return outcome
 
 
@@ -182,7 +189,8 @@ def check(world: World) -> int | None:
         assert verify_seen(where, manifest) is not None, "the list of its texts is gone"
         running = process.status(world.state_file)
         if running is not None:
-            reply = ask(running.url, [TEXT], everything=True)
+            token = read_token(load_settings(world.home, NAME).deploy.token_file)
+            reply = ask(running.url, [TEXT], everything=True, token=token)
             assert reply["version"] == champion, f"version {reply['version']} answers, champion {champion}"
             assert same(reply["answers"][0], world.answers[manifest.bundle_sha256]), "another's answers"
     _nothing_open(releases)
