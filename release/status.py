@@ -12,6 +12,7 @@ from typing import Any
 from release.home import Home
 from release.journal import Journal
 from release.keys import public_key as public_key_of
+from release.pointed import ChampionUnverified, last_pointer
 from release.saved_settings import load_settings, state_file
 from serving import client
 from serving.process import control as process
@@ -33,11 +34,15 @@ def read_status(root: Path, name: str | None = None) -> dict[str, Any]:
 
 def _project(home: Home, name: str) -> dict[str, Any]:
     folder, public_key = ReleaseFolder(home.releases(name), name), public_key_of(home, name)
-    pointer = folder.latest_pointer(public_key) if public_key.is_file() and folder.path.is_dir() else None
+    pointer, unverified = None, None
+    try:
+        pointer = last_pointer(home, folder, public_key)
+    except ChampionUnverified as error:
+        unverified = f"UNKNOWN: {error}"
     entries = Journal(home.journal / f"{name}.jsonl").entries()
     return {
         "name": name,
-        "champion": _champion(folder, pointer.version, public_key) if pointer else None,
+        "champion": _champion(folder, pointer.version, public_key) if pointer else unverified,
         "previous": _release(folder, pointer.previous, public_key) if pointer and pointer.previous else None,
         "endpoint": _endpoint(home, name),
         "history": [

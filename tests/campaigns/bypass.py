@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.store.manifest import ReleaseRefused, verify_release
-from tests.support import bypass_evidence, bypass_files, bypass_registry
+from tests.support import bypass_evidence, bypass_files, bypass_overrides, bypass_registry
 from tests.support.bypass_world import (
     World,
     journal_lines,
@@ -44,6 +44,7 @@ PATIENCE_S = 8.0
 
 ATTACKS: dict[str, Callable[[World], None]] = {
     **bypass_files.WAYS,
+    **bypass_overrides.WAYS,
     **bypass_registry.WAYS,
     **bypass_evidence.WAYS,
 }
