@@ -27,6 +27,14 @@ def process_start(pid: int) -> int | None:
     return round(since_boot_s * os.sysconf("SC_CLK_TCK"))
 
 
+def counts_alike(pid: int) -> bool:
+    """Whether a process is numbered as this one is: the numbers that one in a container knows mean others here."""
+    try:
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino == Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return False
+
+
 def account() -> str:
     """The account that this process runs as, by the system and not by its environment; and, where it was
     started through `sudo`, whose account that was: `deploy, by sudo of ada`."""

@@ -210,7 +210,7 @@ class Engine:
         except PointerBroken as error:
             self._refuse(None, str(error))
         else:
-            if pointer is None and not history:
+            if pointer is None and not history and self._sequence == 0:
                 return
             if pointer is None:
                 self._refuse(None, "the pointer is gone")

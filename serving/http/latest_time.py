@@ -41,7 +41,7 @@ class LatestTime:
             return
         self._keep_at = time.monotonic() + KEEP_S
         with contextlib.suppress(OSError):
-            write_bytes(self._file, f"{max(self.now(), self._kept()):.0f}\n".encode())
+            write_bytes(self._file, f"{max(self.now(), self._kept()):.3f}\n".encode())
 
     def _kept(self) -> float:
         if self._file is None:

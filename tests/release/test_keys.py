@@ -280,7 +280,7 @@ def test_after_signing_again_no_former_key_is_needed(shipped: Home, candidate: M
 
 
 def test_a_former_key_is_not_forgotten_while_another_project_needs_it(shipped: Home, candidate: Make) -> None:
-    ship(shipped, replace(candidate(5)), name="other")
+    ship(shipped, candidate(5), name="other")
     new_key(shipped, "toy")
     with pytest.raises(FormerKeyNeeded, match=r"versions \[1\] of 'other'.*re-sign other"):
         sign_again(shipped, "toy", forget=True)

@@ -21,7 +21,7 @@ from serving.store.override import OVERRIDE_FILE
 from tests.support.bypass_files import FAILED, given_override
 from tests.support.bypass_world import CLOCK_FILE, EVIL, World
 
-LASTS_S = 4.0
+LASTS_S = 3.0
 """Seconds from its promotion to the end of the override."""
 
 
