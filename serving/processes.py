@@ -28,7 +28,7 @@ def process_start(pid: int) -> int | None:
 
 
 def counts_alike(pid: int) -> bool:
-    """Whether a process is numbered as this one is: the numbers that one in a container knows mean others here."""
+    """Whether a process is numbered as this one is; in a container, numbers mean other processes."""
     try:
         return Path(f"/proc/{pid}/ns/pid").stat().st_ino == Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
