@@ -15,7 +15,7 @@ import psutil
 
 from release.home import Home
 from report.progress import LOGGER
-from serving.processes import process_start
+from serving.processes import counts_alike, process_start
 
 TAG = "headgate-process="
 """Prefix of the tag of a flow run, followed by host, process id and the process's start."""
@@ -95,7 +95,7 @@ def end_orphan_servers(home: Home) -> list[str]:
             continue
         if given.get("PREFECT_HOME") != str(home.root.resolve() / "prefect"):
             continue
-        if _gone(given.get(OWNER_VARIABLE, "")):
+        if counts_alike(process.pid) and _gone(given.get(OWNER_VARIABLE, "")):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
             done.append(f"ended the Prefect server {process.pid}, which a flow left behind")

@@ -5,12 +5,13 @@ Knows folders and environment variables; called by commands, never at import.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from pathlib import Path
 
 from model.errors import HeadgateError
-from release.home import Home, environment
+from release.home import HOME_MODE, Home, environment
 
 HOME_VARIABLE = "HEADGATE_HOME"
 FOLDER = ".headgate"
@@ -76,9 +77,13 @@ def _knows(place: Path, name: str) -> bool:
 def prepare(home: Path, *, on_console: bool) -> None:
     """Make this process keep every library's state under `home`, with telemetry off.
 
-    What the user has set stays, except telemetry.
+    What the user has set stays, except telemetry. A folder of the default name is closed to others, whoever
+    made it.
     """
     state = Home(home)
+    if home.name == FOLDER and home.is_dir() and home.stat().st_mode & 0o077:
+        with contextlib.suppress(OSError):
+            home.chmod(HOME_MODE)
     for variable, value in environment(state).items():
         telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK", "USAGE_STATS"))
         if telemetry or variable not in os.environ:

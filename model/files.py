@@ -1,15 +1,17 @@
 """Files: written whole or not at all, hashed, locked. The only place where files are staged and renamed.
 
-What is being written lies beside its place and is called `.NAME.PID.TOKEN`, so that what a dead process left
-is known by its number (`release.leftovers`). Does not know what is written.
+What is being written lies beside its place and is called `.NAME.PID.WHERE_TOKEN`, so that what a dead process
+left is known by its number, and that by where it counts (`release.leftovers`). Does not know what is written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import platform
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -27,7 +29,24 @@ class FileChanged(HeadgateError):
 
 def unfinished_path(path: Path) -> Path:
     """A name beside `path` for what will become it, which no other process or thread uses."""
-    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    return path.with_name(f"{unfinished_prefix(path.name)}{secrets.token_hex(4)}")
+
+
+def unfinished_prefix(name: str) -> str:
+    """How the name begins of what this process is writing and will be called `name`; a token follows."""
+    return f".{name}.{os.getpid()}.{process_space()}_"
+
+
+@functools.cache
+def process_space() -> str:
+    """Where this process's number counts: 8 hex digits that are others on another machine, after a restart of
+    this one, and in a container with numbers of its own."""
+    try:
+        numbers = Path("/proc/self/ns/pid").stat().st_ino
+        where = f"{Path('/proc/sys/kernel/random/boot_id').read_text()} {numbers}"
+    except OSError:
+        where = platform.node()
+    return hashlib.sha256(where.encode()).hexdigest()[:8]
 
 
 def fsync_folder(folder: Path) -> None:

@@ -20,7 +20,9 @@ from model.jobs.package import describe_bundle
 from model.references import BundleRef, SeenRef
 from release.home import Home
 from release.keys import public_key as public_key_of
-from serving.store.manifest import ReleaseManifest, verify_release, verify_seen
+from release.pointed import last_pointer, was_withdrawn
+from serving.shown import one_line
+from serving.store.manifest import ReleaseManifest, read_file, verify_release, verify_seen
 from serving.store.release_folder import ReleaseFolder
 from sources.dataset import content_fingerprint
 
@@ -46,17 +48,19 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
     """The version that the release folder points at, verified; None before the first deployment.
 
     Raises:
+        release.pointed.ChampionUnverified: something serves, and it can't be verified what: the key was
+            exchanged, or no pointer is whole.
         serving.store.manifest.ReleaseRefused: the version that is pointed at, or the list of the texts that
             it was trained on, was changed since it was signed.
     """
     public_key = public_key_of(home, name)
     folder = ReleaseFolder(home.releases(name), name)
-    if not public_key.is_file() or not folder.versions():
+    pointer = last_pointer(home, folder, public_key)
+    if pointer is None:
         return None
-    pointer = folder.latest_pointer(public_key)
-    if pointer is None or not folder.version_dir(pointer.version).is_dir():
-        return None  # never deployed, or withdrawn since
     where = folder.version_dir(pointer.version)
+    if not where.is_dir() and was_withdrawn(home, name):
+        return None
     manifest = verify_release(where, public_key, name)
     override = manifest.override
     return ChampionRef(
@@ -64,9 +68,9 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
         bundle=describe_bundle(where / "bundle"),
         override=""
         if override is None
-        else f"by override of {override.by} until {override.expires}: {override.reason}",
+        else one_line(f"by override of {override.by} until {override.expires}: {override.reason}"),
         verdict=manifest.verdict,
-        profile=json.loads((where / "bundle" / "card.json").read_text()).get("data_profile") or {},
+        profile=json.loads(read_file(where / "bundle" / "card.json")).get("data_profile") or {},
         seen=_seen(home, where, manifest),
     )
 

@@ -1,7 +1,8 @@
 """Remove files and folders that a process was writing when it died, anywhere in the state folder.
 
-What is being written is called `.NAME.PID` or `.NAME.PID.MORE` (`model.files.unfinished_path`): the number
-says whether its process still runs. Does not know what the files would have become.
+What is being written is called `.NAME.PID.WHERE_TOKEN` (`model.files.unfinished_path`): if it counts here,
+the number says whether the process still runs. Of a process elsewhere, on another machine or in a container
+that shares the folder, only the age of what it writes tells. Does not know what the files would have become.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from model.files import process_space
 from release.home import Home
 from serving.errors import EndpointError
 from serving.process import control
 from serving.process.http_timing import STATE_FILE
 from serving.processes import process_start
 
-BEING_WRITTEN = re.compile(r"\.(.+?)\.(?P<pid>\d+)(\.\w+)?")
+BEING_WRITTEN = re.compile(r"\.(.+?)\.(?P<pid>\d+)(\.((?P<where>[0-9a-f]{8})_)?\w+)?")
 """Name of a file or folder that is not yet at its place."""
+ELSEWHERE_S = 86_400.0
+"""How long nothing was written to what a process elsewhere left, before it goes, in seconds."""
 LIBRARIES = frozenset({"mlflow", "prefect", "datasets", "matplotlib"})
 """Folders that libraries keep; what they leave there is theirs."""
 
@@ -32,7 +37,7 @@ def remove_leftovers(home: Home) -> list[str]:
     """Remove what dead processes left half written below `home`; one sentence each.
 
     A file whose number belongs to a living process stays, also where that is another program by chance: a
-    later start removes it.
+    later start removes it. So does what was written elsewhere, for a day.
     """
     done = []
     for path in _being_written(home.root):
@@ -55,6 +60,21 @@ def _being_written(root: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(root):
         for name in [*folders, *files]:
             match = BEING_WRITTEN.fullmatch(name)
-            if match is not None and process_start(int(match["pid"])) is None:
+            if match is not None and _left_behind(match, Path(place) / name):
                 yield Path(place) / name
         folders[:] = [n for n in folders if n not in LIBRARIES and not BEING_WRITTEN.fullmatch(n)]
+
+
+def _left_behind(match: re.Match[str], path: Path) -> bool:
+    if match["where"] == process_space():
+        return process_start(int(match["pid"])) is None
+    return time.time() - _last_written(path) > ELSEWHERE_S
+
+
+def _last_written(path: Path) -> float:
+    """When a file, or anything in a folder, was written last, in seconds since 1970; now, if it is gone."""
+    try:
+        found = [path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())]
+        return max(one.lstat().st_mtime for one in found)
+    except OSError:
+        return time.time()

@@ -16,13 +16,13 @@ from model.faults import fault
 from model.files import locked, remove_folder
 from release.home import Home
 from release.journal import Journal
-from release.keys import key_folder
+from release.keys import signing_pair
 from release.lock import release_lock
+from release.pointed import last_pointer
 from release.registry.client import Registry, open_registry
 from release.served import served_versions, way_back
 from release.spec import RegistrySpec
-from serving.store import signing
-from serving.store.pointer import Pointer
+from serving.store.pointer import Pointer, PointerBroken
 from serving.store.release_folder import ReleaseFolder
 
 
@@ -46,8 +46,12 @@ class Releases:
             yield
 
     def pointer(self) -> Pointer | None:
-        """The last pointer that was signed."""
-        return self.folder.latest_pointer(self.public_key)
+        """The last pointer that was signed; None before the first promotion.
+
+        Raises:
+            release.pointed.ChampionUnverified: something serves, and it can't be verified what.
+        """
+        return last_pointer(self.home, self.folder, self.public_key)
 
     def serving(self) -> int | None:
         """Version that the pointer names; None where there is none, or it was withdrawn."""
@@ -80,8 +84,8 @@ class Releases:
         spec, champion = self.registry.spec, self.serving()
         previous = way_back(self.served(), champion)
         changed = False
-        if self.folder.pointer_path.exists():
-            text = self.folder.pointer_path.read_text()
+        with contextlib.suppress(PointerBroken):  # damaged: whoever holds the key writes it again
+            text = self.folder.pointer_text()
             if pointed.pointer != text:
                 self.registry.set_pointer(text)
                 changed = True
@@ -98,10 +102,10 @@ def open_releases(home: Home, name: str, spec: RegistrySpec) -> Releases:
     """Everything that a release of project `name` moves; the key pair is made on first use.
 
     Raises:
-        serving.store.signing.KeyProblem: the key can't be used.
+        serving.store.signing.KeyProblem: the key can't be used, or is missing where something was signed.
         release.registry.store.StoreProblem: the local registry can't be where it is wanted.
     """
-    private_key, public_key = signing.ensure_key_pair(key_folder(home, spec))
+    private_key, public_key = signing_pair(home, name, spec)
     return Releases(
         home=home,
         name=name,

@@ -13,6 +13,7 @@ from typing import Any
 from release.home import Home
 from release.journal import Entry, Journal
 from release.keys import public_key as public_key_of
+from release.pointed import ChampionUnverified, last_pointer
 from release.saved_settings import load_settings, state_file
 from release.served import served_versions, way_back, withdrawn_versions
 from serving import client
@@ -43,14 +44,20 @@ def read_status(root: Path, name: str | None = None, *, where: str = "") -> dict
 
 def _project(home: Home, name: str, where: str) -> dict[str, Any]:
     folder, public_key = ReleaseFolder(home.releases(name), name), public_key_of(home, name)
-    pointer = folder.latest_pointer(public_key) if public_key.is_file() and folder.path.is_dir() else None
+    pointer, unverified = None, None
+    try:
+        pointer = last_pointer(home, folder, public_key)
+    except ChampionUnverified as error:
+        unverified = f"UNKNOWN: {error}"
     entries = Journal(home.journal / f"{name}.jsonl").entries()
     gone = pointer is not None and pointer.version in withdrawn_versions(entries)
     champion = None if pointer is None or gone else pointer.version
     before = None if champion is None else way_back(served_versions(folder, public_key, entries), champion)
     return {
         "name": name,
-        "champion": None if champion is None else _champion(folder, champion, public_key, before, where),
+        "champion": unverified
+        if champion is None
+        else _champion(folder, champion, public_key, before, where),
         "previous": None if before is None else _release(folder, before, public_key)[0],
         "waiting": _waiting(name, entries, 0 if pointer is None else pointer.approval, where),
         "endpoint": _endpoint(home, name, where),

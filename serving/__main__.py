@@ -33,7 +33,7 @@ from serving.process.worker import OrphanedWorker, Place, end_with, run_worker
 from serving.processes import process_start
 from serving.store.board import Board, board_folder
 from serving.store.release_folder import ReleaseFolder
-from serving.store.signing import KeyProblem, load_public_key
+from serving.store.signing import KeyProblem, PublicKeys, load_public_keys, public_keys_in
 
 END_MARGIN_S = 5.0
 """How much longer than its drain a worker may take to end before it is killed, in seconds."""
@@ -45,21 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         job = read_job(options.job)
-        load_public_key(job.public_key)
+        keys = _keys(job, options.trusted)
         token = guarded_token(job.deploy.token_file)
         if options.supervisor is not None:
             end_with(options.supervisor)
         if options.worker is None:
-            _serve(job, token, options.job)
+            _serve(job, keys, token, options.job)
         else:
-            _work(job, token, options)
+            _work(job, keys, token, options)
     except (WrongUsage, KeyProblem, OrphanedWorker) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _serve(job: EndpointJob, token: str | None, job_path: Path) -> None:
+def _serve(job: EndpointJob, keys: PublicKeys, token: str | None, job_path: Path) -> None:
     """The whole endpoint: alone, or with workers of its own."""
     running = status(job.state_file)
     if running is not None:
@@ -68,11 +68,12 @@ def _serve(job: EndpointJob, token: str | None, job_path: Path) -> None:
     logs.configure()
     state = _state(job, sock.getsockname()[1])
     if job.deploy.workers == 1:
-        run_worker(job, sock, token, on_listening=lambda: _announce(job.state_file, state))
+        run_worker(job, sock, keys, token, on_listening=lambda: _announce(job.state_file, state))
     else:
         _announce(job.state_file, state)
         Supervisor(
-            [sys.executable, "-m", "serving", str(job_path)],
+            # The keys themselves: the file may be another one when a worker is started again.
+            [sys.executable, "-m", "serving", str(job_path), "--trusted", keys.to_pem().decode()],
             sock,
             Board(board_folder(job.state_file), job.deploy.workers),
             drain_s=job.deploy.drain_timeout_s + END_MARGIN_S,
@@ -81,11 +82,18 @@ def _serve(job: EndpointJob, token: str | None, job_path: Path) -> None:
         job.state_file.unlink()
 
 
-def _work(job: EndpointJob, token: str | None, options: argparse.Namespace) -> None:
+def _work(job: EndpointJob, keys: PublicKeys, token: str | None, options: argparse.Namespace) -> None:
     """One of several workers, started by a supervisor."""
     logs.configure(worker=options.worker)
     place = Place(options.worker, Board(board_folder(job.state_file), job.deploy.workers))
-    run_worker(job, socket.socket(fileno=options.listen_fd), token, place=place)
+    run_worker(job, socket.socket(fileno=options.listen_fd), keys, token, place=place)
+
+
+def _keys(job: EndpointJob, given: str | None) -> PublicKeys:
+    """The keys that are trusted as long as this endpoint runs."""
+    if given is None:
+        return load_public_keys(job.public_key)
+    return public_keys_in(given.encode(), "--trusted")
 
 
 def _state(job: EndpointJob, port: int) -> EndpointState:
@@ -114,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     # From a supervisor to its workers; a lone endpoint with `--supervisor` ends with whoever started it.
     for name in ("--worker", "--listen-fd", "--supervisor"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--trusted", help=argparse.SUPPRESS)
     return parser
 
 

@@ -6,6 +6,7 @@ A process is known by its id together with its start, because ids are reused. Do
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,38 @@ def process_start(pid: int) -> int | None:
     except psutil.NoSuchProcess:
         return None
     return round(since_boot_s * os.sysconf("SC_CLK_TCK"))
+
+
+def counts_alike(pid: int) -> bool:
+    """Whether a process is numbered as this one is; in a container, numbers mean other processes."""
+    try:
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino == Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return False
+
+
+def account() -> str:
+    """The account that this process runs as, by the system and not by its environment; and, where it was
+    started through `sudo`, whose account that was: `deploy, by sudo of ada`."""
+    name = _account_of(os.getuid())
+    before = os.environ.get("SUDO_UID", "")
+    return f"{name}, by sudo of {_account_of(int(before))}" if before.isdigit() and _under_sudo() else name
+
+
+def _account_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _under_sudo() -> bool:
+    """Whether a process of the superuser above this one is called `sudo`: anybody may set its variables."""
+    try:
+        above = psutil.Process().parents()
+        return any(one.name() == "sudo" and one.uids().effective == 0 for one in above)
+    except psutil.Error:
+        return False
 
 
 def resident_bytes(pid: int | None) -> int:

@@ -7,52 +7,28 @@ needs them, so that `--help` and `predict` answer at once.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli import exit_codes
+from flows.cli.keys import keys
+from flows.cli.options import HOME as _HOME
+from flows.cli.options import NAME as _NAME
+from flows.cli.options import errors_shown as _errors_shown
+from flows.cli.options import example as _example
+from flows.cli.options import fail as _fail
 from flows.state_folder import config_home, existing_home, home_option, prepare
-from model.errors import foreseen
 
 if TYPE_CHECKING:
     from release.targets.deploy import DeployOutcome
 
-_HOME = click.option(
-    "--home",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="State folder. Default: HEADGATE_HOME, else .headgate next to the configuration.",
-)
 _BACKBONE = click.option("--backbone", help="Another encoder: a hub name, a folder, or `offline`.")
 _CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
-_NAME = click.argument("name")
 _NUMBER = click.IntRange(min=1, max=2**31 - 1)
 """A registered version; no registry holds larger numbers."""
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"headgate: {message}", err=True)
-    raise SystemExit(code)
-
-
-@contextlib.contextmanager
-def _errors_shown() -> Iterator[None]:
-    """Show a foreseen error in its own words and end with its exit code; others keep their traceback."""
-    try:
-        yield
-    except Exception as error:
-        kind = foreseen(error)
-        if kind is None:
-            raise
-        _fail(str(error), exit_codes.of_error(kind))
-
-
-def _example(text: str) -> dict[str, Any]:
-    return {"epilog": f"\b\nExample:\n  {text}"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -268,6 +244,9 @@ def follow(
             interval_s=interval,
         )
         raise SystemExit(run_follower(job, once=once))
+
+
+main.add_command(keys)
 
 
 @main.command(**_example("headgate schema > configs/schema.json"))

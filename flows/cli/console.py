@@ -20,6 +20,7 @@ from rich.text import Text
 from flows.outcome import Outcome, Stage
 from flows.state_folder import home_option
 from report.verdict_table import ABSENT
+from serving.shown import one_line, several_lines
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 """Colour of a verdict; the word is always printed too."""
@@ -42,7 +43,8 @@ def run_and_show(which: str, what: str, *, home: Path, **arguments: Any) -> int:
     from flows.cli.running import run_flow
 
     console = Console(stderr=True)
-    console.print(f"[bold]headgate {which}[/] {what}, state in {home}", highlight=False)
+    begins = Text.assemble((f"headgate {which}", "bold"), one_line(f" {what}, state in {home}"))
+    console.print(begins, soft_wrap=True)
     outcome = run_flow(which, home=home, console=console, **arguments)
     if isinstance(outcome, int):
         return outcome
@@ -78,7 +80,7 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     width = max(len(title) for title, _ in facts)
     console.print()
     for title, value in facts:
-        console.print(Text(f"  {title:<{width}}  {value}"), soft_wrap=True)
+        console.print(Text(one_line(f"  {title:<{width}}  {value}")), soft_wrap=True)
     console.print(f"\n  {outcome.seconds:.0f} s in all, exit code {outcome.exit_code}")
 
 
@@ -89,10 +91,10 @@ def _listed(console: Console, sentences: Sequence[str]) -> None:
             bullet = Table.grid(padding=(0, 1, 0, 0))
             bullet.add_column(no_wrap=True)
             bullet.add_column(overflow="fold")
-            bullet.add_row("  •", Text(sentence))
+            bullet.add_row("  •", Text(one_line(sentence)))
             console.print(bullet)
         else:
-            console.print(Text(f"  • {sentence}"), soft_wrap=True)
+            console.print(Text(one_line(f"  • {sentence}")), soft_wrap=True)
 
 
 def _program(name: str) -> str:
@@ -181,7 +183,7 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
             min_width=NARROWEST.get(first),
         )
     for cells in rows:
-        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
+        table.add_row(*(Text(several_lines(cell), style=STYLES.get(cell, "")) for cell in cells))
     return table
 
 
@@ -199,10 +201,10 @@ def show_answers(texts: Sequence[str], reply: Mapping[str, Any]) -> None:
     for column in ("Text", "Head", "Labels"):
         table.add_column(column, overflow="fold")
     for text, answer in zip(texts, reply["answers"], strict=True):
-        shown = text if len(text) <= 60 else text[:57] + "…"
+        shown = one_line(text if len(text) <= 60 else text[:57] + "…")
         for head, answered in answer.items():
             labels = ", ".join(f"{item['label']} {item['probability']:.2f}" for item in answered["labels"])
-            table.add_row(Text(shown), Text(head), Text(labels or "none applies"))
+            table.add_row(*map(Text, (shown, one_line(head), one_line(labels or "none applies"))))
             shown = ""
         table.add_section()
     _output().print(table)
@@ -213,13 +215,15 @@ def show_status(report: Mapping[str, Any]) -> None:
     console = _output()
     for project in report["projects"]:
         endpoint = project["endpoint"]
-        console.print(Text(project["name"], style="bold"))
+        console.print(Text(one_line(project["name"]), style="bold"))
         for title in ("champion", "previous"):
-            console.print(Text(f"  {title:<10} {project[title] or 'none'}"), soft_wrap=True)
+            console.print(Text(one_line(f"  {title:<10} {project[title] or 'none'}")), soft_wrap=True)
         if project["waiting"]:
-            console.print(Text(f"  {'waiting':<10} {project['waiting']}"), soft_wrap=True)
-        console.print(Text(f"  {'endpoint':<10} {endpoint['says']}"))
+            console.print(Text(one_line(f"  {'waiting':<10} {project['waiting']}")), soft_wrap=True)
+        console.print(Text(one_line(f"  {'endpoint':<10} {endpoint['says']}")))
         history = Table("When (UTC)", "What", "Version", "Detail", header_style="bold", title_justify="left")
         for entry in project["history"]:
-            history.add_row(*(Text(str(entry[key])) for key in ("at", "event", "version", "detail")))
+            history.add_row(
+                *(Text(one_line(str(entry[key]))) for key in ("at", "event", "version", "detail"))
+            )
         console.print(history)

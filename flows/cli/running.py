@@ -15,6 +15,7 @@ from flows.cli import exit_codes
 from flows.cli.interrupts import ended_in_time
 from flows.outcome import STAGES, Outcome
 from model.errors import foreseen
+from serving.shown import several_lines
 
 
 def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> Outcome | int:
@@ -36,7 +37,7 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
     flows: dict[str, Any] = {"retrain": retrain, "validate": validate, "sweep": sweep, "judge": judge}
     with ended_in_time():
         for line in end_orphan_servers(Home(home)):
-            console.print(f"  {line}", style="dim")
+            console.print(Text(several_lines(f"  {line}"), style="dim"))
         own_temporary_server()
         with tags(process_tag()):
             state = flows[which](home=home, return_state=True, **arguments)
@@ -52,9 +53,10 @@ def _show_error(error: object, console: Console) -> int:
     """Show a foreseen error in its own words and give the exit code; what nobody foresaw is raised."""
     kind = foreseen(error)
     if kind is not None:
-        console.print(Text(f"headgate: {error}", style="red"), soft_wrap=True)
+        console.print(Text(several_lines(f"headgate: {error}"), style="red"), soft_wrap=True)
         return exit_codes.of_error(kind)
     if isinstance(error, BaseException):
         raise error
-    console.print(Text(f"headgate: the flow ended without an outcome: {error}", style="red"))
+    text = several_lines(f"headgate: the flow ended without an outcome: {error}")
+    console.print(Text(text, style="red"))
     return exit_codes.FAILED

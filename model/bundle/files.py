@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .card import SCHEMA_VERSION, Card
 from .errors import BundleFileError, CardError
+from .plain_files import MOST_BYTES, open_plain, read_plain
 
 MODEL, TOKENIZER, CARD, GOLDEN, MANIFEST = (
     *("model.onnx", "tokenizer.json", "card.json", "golden.json", "manifest.json"),
@@ -28,10 +29,10 @@ def read_bytes(path: Path) -> bytes:
     """A small file's bytes.
 
     Raises:
-        BundleFileError: it is absent or unreadable.
+        BundleFileError: it is absent, unreadable, no plain file or too large.
     """
     try:
-        return path.read_bytes()
+        return read_plain(path, MOST_BYTES[path.name], follow=True)
     except OSError as error:
         raise BundleFileError(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -72,7 +73,7 @@ def check_files(folder: Path, manifest: bytes) -> dict[str, bytes]:
         path, expected = folder / name, listed[name] if isinstance(listed[name], dict) else {}
         total, size, contents[name] = hashlib.sha256(), 0, b""
         try:
-            with path.open("rb") as file:
+            with open_plain(path, MOST_BYTES[name], follow=True) as file:
                 while piece := file.read(1 << 20):
                     total.update(piece)
                     size += len(piece)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import tempfile
 import unicodedata
 from collections.abc import Mapping
@@ -29,7 +28,7 @@ from ..bundle.reader import Bundle
 from ..code import code_digest
 from ..events import print_event
 from ..faults import fault
-from ..files import file_sha256, replacing_folder, write_bytes, write_json
+from ..files import file_sha256, replacing_folder, unfinished_prefix, write_bytes, write_json
 from ..job import read_object
 from ..spec import PackageJob, PackageSpec, PrecisionChoice
 from ..train.network import FittedModel, load_fitted
@@ -53,7 +52,7 @@ def package(job: PackageJob) -> Bundle:
     sample = precision.validation_sample(job.rows, model.heads)
     out = job.out
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.{os.getpid()}.", dir=out.parent) as beside:
+    with tempfile.TemporaryDirectory(prefix=unfinished_prefix(out.name), dir=out.parent) as beside:
         scratch = Path(beside)
         labels = {head: card.labels for head, card in heads.items()}
         graph = export_graph(model.network, labels, max_length=model.max_length, scratch=scratch)

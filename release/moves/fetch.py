@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from model.faults import fault
-from model.files import fsync_tree, locked, move_folder
+from model.files import fsync_tree, locked, move_folder, unfinished_prefix
 from release.registry.client import Registry, RegistryProblem
 from serving.store.manifest import (
     BUNDLE_FOLDER,
@@ -27,8 +27,8 @@ from serving.store.manifest import (
 from serving.store.override import OVERRIDE_FILE
 from serving.store.release_folder import ReleaseFolder
 
-INCOMING = ".incoming."
-"""Prefix of the folder that a version is fetched into, followed by the process's id."""
+INCOMING = "incoming"
+"""Name of the folder that a version is fetched into, in front of the process's id."""
 
 
 def ensure_present(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> None:
@@ -62,7 +62,7 @@ def ensure_seen(registry: Registry, folder: ReleaseFolder, public_key: Path, ver
             return False
     except ReleaseRefused:
         pass  # damaged: replaced below, if it can be
-    with tempfile.TemporaryDirectory(prefix=f"{INCOMING}{os.getpid()}.", dir=folder.path) as temporary:
+    with tempfile.TemporaryDirectory(prefix=unfinished_prefix(INCOMING), dir=folder.path) as temporary:
         try:
             fetched = registry.download_seen(version, Path(temporary))
             with locked(folder.path / ".lock"):
@@ -74,7 +74,7 @@ def ensure_seen(registry: Registry, folder: ReleaseFolder, public_key: Path, ver
 
 def _fetch(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> None:
     folder.versions_path.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{INCOMING}{os.getpid()}.", dir=folder.path) as temporary:
+    with tempfile.TemporaryDirectory(prefix=unfinished_prefix(INCOMING), dir=folder.path) as temporary:
         bundle, release = registry.download(version, Path(temporary) / "artifacts")
         # The last part is the version's number, which is what `verify_release` demands of a folder.
         made = Path(temporary) / str(version)

@@ -16,6 +16,7 @@ from typing import Any
 
 from expectations.verdict import ApprovedVersion
 from model.faults import fault
+from model.files import unfinished_prefix
 from release.home import Home
 from release.journal import Entry
 from release.moves.compared import uncompared
@@ -35,8 +36,8 @@ from serving.store.manifest import (
 from serving.store.override import OVERRIDE_FILE, Override
 from serving.store.release_folder import PromotionRefused
 
-PROMOTING = ".promoting."
-"""Prefix of the temporary folder of a promotion, followed by the process's id."""
+PROMOTING = "promoting"
+"""Name of the temporary folder of a promotion, in front of the process's id."""
 
 
 class Overtaken(PromotionRefused):
@@ -196,7 +197,7 @@ def _manifest(
 
 def _stage(releases: Releases, manifest: ReleaseManifest, bundle: Path, override: Override | None) -> None:
     with tempfile.TemporaryDirectory(
-        prefix=f"{PROMOTING}{os.getpid()}.", dir=releases.home.cache
+        prefix=unfinished_prefix(PROMOTING), dir=releases.home.cache
     ) as temporary:
         # From the registry, where a promotion by hand, days later, has to take it from, too.
         seen = None

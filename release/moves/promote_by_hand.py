@@ -7,7 +7,6 @@ like any other, and goes back if it does not answer as it was judged.
 
 from __future__ import annotations
 
-import getpass
 import re
 import tempfile
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from release.registry.judgement import Judgement, NotJudged, read_judgement
 from release.releases import Releases, open_releases
 from release.saved_settings import load_settings
 from release.targets.deploy import DeployOutcome, deploy_version
+from serving.processes import account
+from serving.shown import one_line
 from serving.store.manifest import ReleaseRefused, verify_bundle_files
 from serving.store.override import Override
 from serving.store.release_folder import PromotionRefused
@@ -138,6 +139,11 @@ def _check_reason(judged: Judgement, reason: str | None) -> None:
         raise PromotionRefused(f"{what} passed its gates; promote it without an override")
     if reason is not None and not reason.strip():
         raise PromotionRefused(f"{what}: an override needs a reason, in words")
+    if reason is not None and one_line(reason.strip()) != reason.strip():
+        raise PromotionRefused(
+            f"{what}: seen line breaks or control characters in the override's reason, expected one line of "
+            f"text: {one_line(reason.strip())}"
+        )
 
 
 def _override(releases: Releases, judged: Judgement, reason: str, span: timedelta) -> Override:
@@ -147,7 +153,7 @@ def _override(releases: Releases, judged: Judgement, reason: str, span: timedelt
         version=judged.version,
         bundle_sha256=judged.bundle_sha256,
         reason=reason.strip(),
-        by=getpass.getuser(),
+        by=account(),
         created=now.isoformat(timespec="seconds"),
         expires=(now + span).isoformat(timespec="seconds"),
     )

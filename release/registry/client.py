@@ -109,6 +109,34 @@ class Registry:
         with self.asked(f"find the run of version {version}"):
             return self.client.get_model_version(self.model, str(version)).run_id or ""
 
+    def versions(self) -> list[int]:
+        """Every registered version, oldest first.
+
+        Raises:
+            RegistryProblem: it can't be reached.
+        """
+        with self.asked("list the versions"):
+            found, token = [], None
+            while True:
+                page = self.client.search_model_versions(f"name = '{self.model}'", page_token=token)
+                found += [int(one.version) for one in page]
+                token = page.token
+                if not token:
+                    return sorted(found)
+
+    def download_release(self, version: int, into: Path) -> Path | None:
+        """Folder with the signed release manifest of a version, copied below `into`; None where it was never
+        promoted.
+
+        Raises:
+            RegistryProblem: the registry can't be reached.
+        """
+        with self.asked(f"download the release manifest of version {version}"):
+            run_id = self.client.get_model_version(self.model, str(version)).run_id or ""
+            if not self.client.list_artifacts(run_id, RELEASE_PATH):
+                return None
+            return Path(self.client.download_artifacts(run_id, RELEASE_PATH, str(into)))
+
     def set_alias(self, alias: str, version: int | None) -> None:
         """Make an alias name a version, or nothing.
 

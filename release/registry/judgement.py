@@ -20,6 +20,7 @@ from model.files import file_sha256
 from release.registry.candidate import Candidate
 from release.registry.client import Registry
 from serving.store.signed import SignedFormat
+from serving.store.signing import KeySource
 
 JUDGEMENT_PATH = "judgement"
 """Artifact folder of the run that holds the record."""
@@ -119,7 +120,20 @@ def keep_former(registry: Registry, run_id: str, made_by: str) -> None:
     fault("judgement_kept")
 
 
-def read_judgement(registry: Registry, public_key: Path, version: int) -> Judgement:
+def sign_judgement_again(registry: Registry, keys: KeySource, private_key: Path, version: int) -> None:
+    """Sign the record of a version again, as it is, once it verifies with one of `keys`.
+
+    Raises:
+        NotJudged: there is none, or it was signed with none of them.
+        release.registry.client.RegistryProblem: there is no such version, or the registry can't be reached.
+    """
+    run_id, text = _download(registry, version)
+    sealed = _FORMAT.seal(_FORMAT.unseal(text, keys), private_key).decode()
+    with registry.asked(f"log the judgement of version {version}"):
+        registry.client.log_text(run_id, sealed, f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}")
+
+
+def read_judgement(registry: Registry, keys: KeySource, version: int) -> Judgement:
     """The record of a version.
 
     Raises:
@@ -127,16 +141,9 @@ def read_judgement(registry: Registry, public_key: Path, version: int) -> Judgem
         release.registry.client.RegistryProblem: there is no such version, or the registry can't be reached.
     """
     what = f"version {version} of {registry.model!r}"
-    with registry.asked(f"read the judgement of version {version}"):
-        run_id = registry.client.get_model_version(registry.model, str(version)).run_id or ""
-        there = [file.path for file in registry.client.list_artifacts(run_id, JUDGEMENT_PATH)]
-    if f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}" not in there:
-        raise NotJudged(f"{what} has no signed record of its verdict; train and register it again")
-    with tempfile.TemporaryDirectory() as temporary, registry.asked(f"read the judgement of {version}"):
-        file = registry.client.download_artifacts(run_id, f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}", temporary)
-        text = Path(file).read_bytes()
+    _, text = _download(registry, version)
     try:
-        record = _FORMAT.unseal(text, public_key)
+        record = _FORMAT.unseal(text, keys)
         fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
         judged = Judgement(**{**fields, "verdict": verdict_from_json(record.verdict)})
     except (NotJudged, ValueError, KeyError, TypeError) as error:
@@ -147,3 +154,18 @@ def read_judgement(registry: Registry, public_key: Path, version: int) -> Judgem
     if (judged.name, judged.version) != (registry.model, version):
         raise NotJudged(f"{what}: the record is of version {judged.version} of {judged.name!r}")
     return judged
+
+
+def _download(registry: Registry, version: int) -> tuple[str, bytes]:
+    """(Run, bytes of the record) of a version."""
+    with registry.asked(f"read the judgement of version {version}"):
+        run_id = registry.client.get_model_version(registry.model, str(version)).run_id or ""
+        there = [file.path for file in registry.client.list_artifacts(run_id, JUDGEMENT_PATH)]
+    if f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}" not in there:
+        raise NotJudged(
+            f"version {version} of {registry.model!r} has no signed record of its verdict; train and "
+            "register it again"
+        )
+    with tempfile.TemporaryDirectory() as temporary, registry.asked(f"read the judgement of {version}"):
+        file = registry.client.download_artifacts(run_id, f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}", temporary)
+        return run_id, Path(file).read_bytes()

@@ -6,7 +6,6 @@ Every candidate is registered, whatever its verdict; no alias is moved here (`re
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,10 +16,10 @@ from typing import Any
 from expectations.verdict import ApprovedVersion, Verdict
 from model.errors import HeadgateError
 from model.faults import fault
-from model.files import file_sha256
+from model.files import file_sha256, unfinished_prefix
 from release.home import Home
 from release.journal import Entry, Journal
-from release.keys import key_folder
+from release.keys import signing_pair
 from release.registry import model as pyfunc
 from release.registry.candidate import Candidate
 from release.registry.client import (
@@ -44,9 +43,8 @@ from release.registry.run import (
     open_run,
 )
 from release.spec import RegistrySpec
-from serving.store.signing import ensure_key_pair
 
-REGISTERING = ".registering."
+REGISTERING = "registering"
 """Prefix of the temporary folder that a model is saved in, followed by the process's id."""
 
 
@@ -144,7 +142,7 @@ def _fill_run(
     fault("dataset_logged")
     logged, digests = _log_model(registry, home, experiment, run_id, name, candidate)
     version = _create_version(registry, run_id, logged, candidate)
-    private_key, _ = ensure_key_pair(key_folder(home, registry.spec))
+    private_key, _ = signing_pair(home, name, registry.spec)
     sign_judgement(registry, private_key, run_id, version, candidate, digests)
     return version
 
@@ -171,7 +169,7 @@ def _log_model(
     client = registry.client
     made = client.create_logged_model(experiment, name=name, source_run_id=run_id, model_type="headgate")
     fault("model_opened")
-    with tempfile.TemporaryDirectory(prefix=f"{REGISTERING}{os.getpid()}.", dir=home.cache) as temporary:
+    with tempfile.TemporaryDirectory(prefix=unfinished_prefix(REGISTERING), dir=home.cache) as temporary:
         folder = Path(temporary)
         (folder / "code").mkdir()
         bundle = folder / "bundle"

@@ -70,7 +70,7 @@ def sync_once(registry: Registry, folder: ReleaseFolder, public_key: Path) -> Se
                 f"the alias {registry.spec.champion!r} names version {champion}, but the last signed "
                 f"pointer names version {pointer.version}: the alias was moved by hand, or is moving now"
             )
-        here = folder.latest_pointer(public_key)
+        here = next(iter(folder.pointers(public_key)), None)
         if here is not None and here.sequence > pointer.sequence:
             raise PointerBroken(
                 f"the registry's pointer (sequence {pointer.sequence}) is older than the one here "
@@ -100,7 +100,7 @@ def _signed_pointer(text: str | None, public_key: Path, folder: ReleaseFolder) -
 def _follow(folder: ReleaseFolder, public_key: Path, pointer: Pointer, text: str) -> bool:
     """Write the pointer as it was signed; whether it was not there before."""
     with locked(folder.path / ".lock"):
-        here = folder.latest_pointer(public_key)
+        here = next(iter(folder.pointers(public_key)), None)
         if here is not None and here.sequence > pointer.sequence:
             return False  # promoted here meanwhile
         try:

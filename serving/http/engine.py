@@ -1,7 +1,9 @@
 """What serves now, behind one reference, and the thread that follows the release folder's pointer.
 
 A candidate is verified, loaded and tried beside the one that serves; only then is the reference
-exchanged. A bad candidate changes nothing but `Engine.refusal`. Does not know HTTP.
+exchanged. A bad candidate changes nothing but `Engine.refusal`. What serves by an override has the last
+version that passed beside it, loaded: when the override ends, that one answers, whatever the files say by
+then. Does not know HTTP.
 """
 
 from __future__ import annotations
@@ -17,18 +19,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from serving.http.loading import NotTried, Served, load_release
+from serving.http.latest_time import LatestTime
+from serving.http.loading import NotTried, Served, Trial, load_release
 from serving.store.manifest import ReleaseRefused
 from serving.store.pointer import Pointer, PointerBroken
 from serving.store.release_folder import ReleaseFolder
-from serving.store.signing import KeyProblem, load_public_key
+from serving.store.signing import KeyProblem, KeySource, PublicKeys, load_public_keys
 
 log = logging.getLogger("serving")
-
-
-class KeyExchanged(KeyProblem):
-    """The public key is not the one that the endpoint started with."""
-
 
 _Stamp = tuple[int, int, int] | None
 
@@ -45,6 +43,15 @@ class Refusal:
     """When it was refused: ISO 8601, UTC."""
     known: bool = True
     """Whether it may not serve, or answers otherwise than judged; False where it could not be tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What is in memory, exchanged as one."""
+
+    served: Served | None = None
+    standby: Served | None = None
+    """What answers when the override of `served` ends: the last version that passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,34 +71,35 @@ class Engine:
 
     Args:
         folder: the release folder.
-        public_key: PEM file of the key that releases must be signed with.
-        threads: CPU threads of each bundle.
+        keys: what releases must be signed with: a PEM file, which is read once, or keys that were read.
+        trial: how a candidate is tried.
         poll_s: seconds between looks at the pointer.
-        max_answer_ms: longest that one text may take when a candidate is tried.
         retry_s: what was refused is tried again after the first figure, in seconds, doubled each time up to
             the second: a copy may be repaired.
+        clock: what time it is, for overrides.
         events: what to call when something changes.
     """
 
     def __init__(
         self,
         folder: ReleaseFolder,
-        public_key: Path,
+        keys: KeySource,
         *,
-        threads: int = 2,
+        trial: Trial | None = None,
         poll_s: float = 0.5,
-        max_answer_ms: float = 1000.0,
         retry_s: tuple[float, float] = (5.0, 300.0),
+        clock: LatestTime | None = None,
         events: EngineEvents | None = None,
     ) -> None:
         self.folder = folder
-        self.public_key = public_key
-        self.threads = threads
+        self.trial = trial or Trial()
         self.poll_s = poll_s
-        self.max_answer_ms = max_answer_ms
+        self._clock = clock or LatestTime()
         self._events = events or EngineEvents()
         self._looked = threading.Event()
-        self._served: Served | None = None
+        self._held = _Held()
+        # Whether an override ended here since a pointer was followed last.
+        self._ended = False
         self._refusal: Refusal | None = None
         self._loading = True
         # Highest pointer sequence that was ever seen: a pointer below it was put back by somebody.
@@ -101,16 +109,21 @@ class Engine:
         self._first_retry_s, self._last_retry_s = retry_s
         self._retry_s = self._first_retry_s
         self._trim_at = float("inf")
-        # The key is trusted as it was at the start: whoever can exchange the file could sign anything with
-        # another key. A new key takes a restart, which an operator does.
-        self._pinned: bytes | None = None
+        # The keys are trusted as they were at the start: whoever can exchange the file could sign anything
+        # with another key. A new key takes a restart, which an operator does.
+        self._key_source = keys
+        self._keys = keys if isinstance(keys, PublicKeys) else None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="release-follower", daemon=True)
 
     @property
     def served(self) -> Served | None:
-        """What serves now; None before the first version is loaded."""
-        return self._served
+        """What serves now; None before the first version is loaded.
+
+        An override ends here, at its instant, also while the follower waits for a disk.
+        """
+        held = self._held
+        return held.standby if self._over(held.served) else held.served
 
     @property
     def refusal(self) -> Refusal | None:
@@ -120,10 +133,12 @@ class Engine:
     @property
     def reason(self) -> str:
         """Why nothing serves, in one sentence; empty once something does."""
-        if self._served is not None:
+        if self.served is not None:
             return ""
         if self._loading:
             return "the first version is being loaded"
+        if (ended := self._held.served) is not None:
+            return f"the override of version {ended.version} expired"
         return self._refusal.reason if self._refusal else "no version has been promoted yet"
 
     def start(self) -> None:
@@ -155,23 +170,21 @@ class Engine:
         if now >= self._trim_at:
             self._trim_at = float("inf")
             _return_free_memory()
-        expired = self._override_expired()
+        try:
+            self._end_override()
+        except Exception:
+            log.exception("telling that an override ended failed")  # it has ended all the same
         stamp = self._stamp()
-        # An expired override is acted on at once, and then as often as any other refusal.
-        newly_expired = expired and self._retry_at == float("inf")
-        if not cold and not newly_expired and stamp == self._seen and now < self._retry_at:
+        if not cold and stamp == self._seen and now < self._retry_at:
             return
-        before = self._served, self._refusal
+        before = self._held, self._refusal
         if stamp != self._seen and self._refusal is not None:
             # Another pointer: the reason of the former refusal does not hold for it.
             self._refusal = None
             self._report_change()
         self._seen = stamp
         try:
-            self._check_key()
-            self._follow(cold or expired or self._served is None)
-        except KeyExchanged as error:
-            self._refuse(None, str(error))
+            self._follow(self._trusted(), cold or self._held.served is None)
         except KeyProblem as error:
             self._refuse(None, "the public key can't be used", detail=str(error))
         except Exception:
@@ -180,7 +193,7 @@ class Engine:
             self._refuse(None, "following the pointer failed; see the log of the endpoint")
         finally:
             self._loading = False
-            if cold or before != (self._served, self._refusal):
+            if cold or before != (self._held, self._refusal):
                 self._report_change()
             self._looked.set()
 
@@ -190,90 +203,132 @@ class Engine:
         except OSError:
             log.exception("could not share with the other workers what serves here")
 
-    def _follow(self, fall_back: bool) -> None:
-        history = self.folder.pointers(self.public_key) if fall_back else []
+    def _follow(self, keys: PublicKeys, fall_back: bool) -> None:
+        history = self.folder.pointers(keys) if fall_back else []
         if history:
             self._sequence = max(self._sequence, history[0].sequence)
         try:
-            pointer = self.folder.pointer(self.public_key)
+            pointer = self.folder.pointer(keys)
         except PointerBroken as error:
             self._refuse(None, str(error))
         else:
-            if pointer is None and not history:
+            if pointer is None and not history and self._sequence == 0:
                 return
             if pointer is None:
                 self._refuse(None, "the pointer is gone")
-            elif self._try(pointer):
+            elif self._try(keys, pointer):
                 return
         if fall_back:
-            self._fall_back()
+            self._fall_back(keys)
 
-    def _try(self, pointer: Pointer) -> bool:
+    def _try(self, keys: PublicKeys, pointer: Pointer) -> bool:
         """Whether a pointer is followed; if it is not, `refusal` has the reason."""
         if pointer.sequence < self._sequence:
             self._refuse(pointer.version, "the pointer is older than one that was followed before")
             return False
-        served = self._served
-        if served is not None and served.version == pointer.version and not self._override_expired():
+        served = self._held.served
+        # What serves by an override is loaded again: it may have been renewed.
+        if served is not None and served.version == pointer.version and served.manifest.override is None:
             self._sequence = pointer.sequence
             self._refusal, self._retry_at = None, float("inf")
             return True
         try:
-            self._exchange(self._load(pointer.version, pointer.sequence))
+            self._exchange(keys, self._load(keys, pointer.version, pointer.sequence))
         except ReleaseRefused as error:
-            self._refuse(pointer.version, str(error), known=not isinstance(error, NotTried))
+            behind_s = self._clock.now() - time.time()
+            clock = f"; the clock is {behind_s:.0f} s behind the latest time seen" if behind_s > 60 else ""
+            self._refuse(pointer.version, f"{error}{clock}", known=not isinstance(error, NotTried))
             return False
-        self._sequence = pointer.sequence
+        self._sequence, self._ended = pointer.sequence, False
         self._refusal, self._retry_at, self._retry_s = None, float("inf"), self._first_retry_s
         return True
 
-    def _fall_back(self) -> None:
-        """Serve what served last, from the copies on disk. After an override expired, what passed its gates
+    def _fall_back(self, keys: PublicKeys) -> None:
+        """Serve what served last, from the copies on disk. After an override ended, what passed its gates
         last; if nothing ever did, nothing serves."""
-        expired = self._override_expired()
-        for version in self.folder.fallbacks(self.public_key):
-            if self._served is not None and self._served.version == version and not self._override_expired():
+        served = self._held.served
+        for version in self.folder.fallbacks(keys):
+            if served is not None and served.version == version:
                 return
-            try:
-                served = self._load(version, 0)
-                if expired and served.manifest.override is not None:
-                    raise ReleaseRefused("it serves by an override, which is no approval to fall back on")
-                self._exchange(served)
-            except ReleaseRefused as error:
-                log.warning("version on disk refused", extra={"version": version, "reason": str(error)})
-            else:
+            found = self._load_good(keys, version, passed=self._ended)
+            if found is not None:
+                self._exchange(keys, found)
                 log.warning("serving the last known good version", extra={"version": version})
                 return
-        if expired and self._served is not None:
-            log.error("nothing serves: the override expired", extra={"version": self._served.version})
-            self._served = None
 
-    def _load(self, version: int, sequence: int) -> Served:
+    def _load_good(self, keys: PublicKeys, version: int, *, passed: bool) -> Served | None:
+        """A version from its copy on disk if it may serve; with `passed`, only without an override."""
+        try:
+            served = self._load(keys, version, 0)
+            if passed and served.manifest.override is not None:
+                raise ReleaseRefused("it serves by an override, which is no approval to fall back on")
+        except ReleaseRefused as error:
+            log.warning("version on disk refused", extra={"version": version, "reason": str(error)})
+            return None
+        return served
+
+    def _load(self, keys: PublicKeys, version: int, sequence: int) -> Served:
         begin = time.monotonic()
         served = load_release(
             self.folder.version_dir(version),
-            self.public_key,
+            keys,
             self.folder.name,
+            self.trial,
             sequence=sequence,
-            threads=self.threads,
-            max_answer_ms=self.max_answer_ms,
+            now=self._clock.now(),
         )
-        self._check_key()
         seconds = round(time.monotonic() - begin, 3)
         log.info("version loaded", extra={"version": version, "seconds": seconds})
         return served
 
-    def _check_key(self) -> None:
-        load_public_key(self.public_key)
-        key = self.public_key.read_bytes()
-        if self._pinned is None:
-            self._pinned = key
-        elif key != self._pinned:
-            raise KeyExchanged("the public key was exchanged since the endpoint started; restart it")
+    def _trusted(self) -> PublicKeys:
+        if self._keys is None:
+            assert isinstance(self._key_source, Path), "else the keys are there"
+            self._keys = load_public_keys(self._key_source)
+        return self._keys
 
-    def _exchange(self, served: Served) -> None:
-        before = self._served
-        self._served = served
+    def _exchange(self, keys: PublicKeys, served: Served) -> None:
+        before = self._held.served
+        self._held = _Held(served, self._standby_for(keys, served))
+        self._announce(before, served)
+
+    def _standby_for(self, keys: PublicKeys, served: Served) -> Served | None:
+        """What is to answer when the override of `served` ends: the last that passed, from memory if it is
+        there."""
+        if served.manifest.override is None:
+            return None
+        held = self._held
+        for known in (held.served, held.standby):
+            if known is not None and known.manifest.override is None:
+                return known
+        others = (version for version in self.folder.fallbacks(keys) if version != served.version)
+        found = (self._load_good(keys, version, passed=True) for version in others)
+        return next((one for one in found if one is not None), None)
+
+    def _end_override(self) -> None:
+        """Let go of what serves by an override that is over, before any file is asked."""
+        held = self._held
+        if held.served is None or held.served.manifest.override is None:
+            return
+        if not self._over(held.served):
+            self._clock.keep()
+            return
+        self._held, self._ended = _Held(held.standby), True
+        self._clock.keep(at_once=True)
+        self._refuse(held.served.version, f"its override expired at {held.served.manifest.override.expires}")
+        if held.standby is None:
+            log.error("nothing serves: the override expired", extra={"version": held.served.version})
+        else:
+            self._announce(held.served, held.standby)
+        self._report_change()
+
+    def _over(self, served: Served | None) -> bool:
+        return (
+            served is not None and served.manifest.override is not None and served.ends <= self._clock.now()
+        )
+
+    def _announce(self, before: Served | None, served: Served) -> None:
+        """Tell that a version serves in the place of another."""
         # The old one goes once the last request that started with it is answered; give that a moment.
         self._trim_at = time.monotonic() + 2.0 if before is not None else float("inf")
         log.info(
@@ -294,11 +349,6 @@ class Engine:
         self._refusal = Refusal(version=version, reason=reason, since=now, known=known)
         log.error("version refused", extra={"version": version, "reason": reason, "detail": detail})
         self._events.on_refusal(self._refusal)
-
-    def _override_expired(self) -> bool:
-        served = self._served
-        override = served.manifest.override if served is not None else None
-        return override is not None and override.expired
 
     def _stamp(self) -> _Stamp:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import statistics
 import time
@@ -17,7 +18,14 @@ from pathlib import Path
 
 from model.bundle.errors import GoldenMismatch, NonFiniteOutput
 from model.bundle.reader import Bundle
-from serving.store.manifest import BUNDLE_FOLDER, ReleaseManifest, ReleaseRefused, verify_release
+from serving.store.manifest import (
+    BUNDLE_FOLDER,
+    ReleaseManifest,
+    ReleaseRefused,
+    read_file,
+    verify_release,
+)
+from serving.store.signing import KeySource
 
 GOLDEN_FILE = "golden.json"
 MAX_GOLDEN_TOLERANCE = 0.05
@@ -49,19 +57,34 @@ class Served:
         """Registered version."""
         return self.manifest.version
 
+    @property
+    def ends(self) -> float:
+        """When it must end, in seconds since 1970: with its override; never, if it passed."""
+        return math.inf if self.manifest.override is None else self.manifest.override.ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """How a version is tried before it may serve."""
+
+    threads: int = 2
+    """CPU threads of the model."""
+    max_answer_ms: float = 1000.0
+    """Longest that one text may take (median of a few), in milliseconds."""
+
 
 def load_release(
-    version_dir: Path, public_key: Path, name: str, *, sequence: int, threads: int, max_answer_ms: float
+    version_dir: Path, keys: KeySource, name: str, trial: Trial, *, sequence: int, now: float
 ) -> Served:
     """Verify and load a version, and see that it answers as it did when it was packaged.
 
     Args:
         version_dir: its folder.
-        public_key: PEM file of the key that releases must be signed with.
+        keys: what releases must be signed with.
         name: registered model that it must belong to.
+        trial: how it is tried.
         sequence: sequence of the pointer that asked for it.
-        threads: CPU threads of the model.
-        max_answer_ms: longest that one text may take (median of a few), in milliseconds.
+        now: the time that an override must hold at, in seconds since 1970.
 
     Raises:
         NotTried: it can not be tried, or not in time.
@@ -69,9 +92,9 @@ def load_release(
     """
     folder = version_dir / BUNDLE_FOLDER
     before = _stamps(folder)
-    manifest = verify_release(version_dir, public_key, name)
+    manifest = verify_release(version_dir, keys, name, now=now)
     try:
-        bundle = Bundle.load(folder, threads=threads, verify=True)
+        bundle = Bundle.load(folder, threads=trial.threads, verify=True)
         slow_ms = _warm_up(bundle, folder / GOLDEN_FILE)
     except ReleaseRefused:
         raise
@@ -86,8 +109,8 @@ def load_release(
     # The graph is hashed and then read again by the runtime: no file may have been touched in between.
     if bundle.digest != manifest.bundle_sha256 or _stamps(folder) != before:
         raise NotTried("bundle: it changed while it was loaded")
-    if slow_ms > max_answer_ms:
-        raise NotTried(f"bundle: one text takes {slow_ms:.0f} ms, allowed {max_answer_ms:.0f} ms")
+    if slow_ms > trial.max_answer_ms:
+        raise NotTried(f"bundle: one text takes {slow_ms:.0f} ms, allowed {trial.max_answer_ms:.0f} ms")
     return Served(
         bundle=bundle,
         manifest=manifest,
@@ -108,7 +131,7 @@ def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 def _warm_up(bundle: Bundle, golden_file: Path) -> float:
     """Answer some golden texts one by one (they were compared on loading); median duration in ms."""
-    golden = json.loads(golden_file.read_bytes())
+    golden = json.loads(read_file(golden_file))
     if golden["tolerance"] > MAX_GOLDEN_TOLERANCE:
         raise ReleaseRefused(
             f"bundle: its golden set tolerates {golden['tolerance']:g}, allowed {MAX_GOLDEN_TOLERANCE:g}"

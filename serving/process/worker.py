@@ -18,12 +18,15 @@ from serving.http.app import make_app
 from serving.http.batching import Batcher
 from serving.http.body import Limits
 from serving.http.engine import Engine, EngineEvents
+from serving.http.latest_time import LatestTime
+from serving.http.loading import Trial
 from serving.http.metrics import Metrics
 from serving.process.job import EndpointJob
 from serving.process.server import DrainingServer
 from serving.processes import process_start
 from serving.store.board import Board, WorkerState
 from serving.store.release_folder import ReleaseFolder
+from serving.store.signing import PublicKeys
 
 PR_SET_PDEATHSIG = 1
 """`prctl`: the signal that this process gets when its parent dies."""
@@ -46,6 +49,7 @@ class Place:
 def run_worker(
     job: EndpointJob,
     sock: socket.socket,
+    keys: PublicKeys,
     token: str | None,
     *,
     place: Place | None = None,
@@ -56,6 +60,7 @@ def run_worker(
     Args:
         job: what to serve, and how.
         sock: the listening socket.
+        keys: what releases must be signed with.
         token: bearer token that requests must carry, or None.
         place: this worker's among several; None where it is the only one.
         on_listening: called once connections are accepted.
@@ -86,10 +91,10 @@ def run_worker(
     metrics = Metrics(workers)
     engine = Engine(
         ReleaseFolder(job.releases, job.name),
-        job.public_key,
-        threads=spec.threads,
+        keys,
+        trial=Trial(threads=spec.threads, max_answer_ms=spec.max_answer_ms),
         poll_s=spec.poll_s,
-        max_answer_ms=spec.max_answer_ms,
+        clock=LatestTime(job.state_file.with_suffix(".time")),
         events=EngineEvents(
             on_exchange=lambda served: metrics.exchange(),
             on_refusal=lambda refusal: metrics.refusal(),

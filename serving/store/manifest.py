@@ -7,22 +7,21 @@ findings. Does not know how a verdict came about, nor how a bundle is loaded.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import math
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from model.bundle.plain_files import MOST_BYTES, plain_sha256, read_plain
 from model.errors import HeadgateError
-from model.files import file_sha256, write_bytes
+from model.files import write_bytes
 from serving.store import signing
 from serving.store.override import Override, OverrideProblem, read_override
-from serving.store.signed import MAX_RECORD_BYTES, SignedFormat, canonical, json_object
+from serving.store.signed import SignedFormat, canonical, json_object
 
 RELEASE_FILE = "release.json"
 SIGNATURE_FILE = "release.sig"
@@ -34,6 +33,8 @@ SEEN_FILE = "seen_texts.u64"
 """Beside the bundle: ids of the texts that the version was trained on. A replica does without."""
 SEEN_EVIDENCE = "seen_texts_sha256"
 """Entry of the evidence with that file's sha256."""
+MOST = {**MOST_BYTES, RELEASE_FILE: 2**25, SIGNATURE_FILE: 2**10, SEEN_FILE: 2**33}
+"""File of a version's folder or bundle → largest size that is read, in bytes."""
 SCHEMA_VERSION = 2
 """Of what is written. Version 1, without files, configuration and code version, is still read: what serves
 must go on serving when this program is exchanged."""
@@ -130,22 +131,52 @@ def write_release(version_dir: Path, manifest: ReleaseManifest, private_key: Pat
         serving.store.signing.KeyProblem: the key can't be used.
         ValueError: a figure is NaN or infinite.
     """
-    files = _digests(_read(version_dir / BUNDLE_FOLDER / BUNDLE_MANIFEST))
+    files = _digests(read_file(version_dir / BUNDLE_FOLDER / BUNDLE_MANIFEST))
     data = dataclasses.replace(manifest, files=files).to_bytes()
     write_bytes(version_dir / RELEASE_FILE, data)
     write_bytes(version_dir / SIGNATURE_FILE, signing.sign(data, private_key, "release"))
 
 
+def sign_release_again(version_dir: Path, keys: signing.KeySource, private_key: Path) -> None:
+    """Sign the manifest of a version again, as it is, once it verifies with one of `keys`.
+
+    Raises:
+        ReleaseRefused: it was signed with none of them, or can't be read.
+        serving.store.signing.KeyProblem: a key can't be used.
+    """
+    data = read_file(version_dir / RELEASE_FILE)
+    _FORMAT.verify(data, read_file(version_dir / SIGNATURE_FILE), keys)
+    write_bytes(version_dir / SIGNATURE_FILE, signing.sign(data, private_key, "release"))
+
+
+def signer(version_dir: Path, keys: signing.KeySource) -> str:
+    """Fingerprint of the key that a version's manifest was signed with.
+
+    Raises:
+        ReleaseRefused: it was signed with none of them, or can't be read.
+        serving.store.signing.KeyProblem: the keys can't be used.
+    """
+    return _FORMAT.verify(
+        read_file(version_dir / RELEASE_FILE), read_file(version_dir / SIGNATURE_FILE), keys
+    )
+
+
 def verify_release(
-    version_dir: Path, public_key: Path, name: str, *, version: int | None = None
+    version_dir: Path,
+    keys: signing.KeySource,
+    name: str,
+    *,
+    version: int | None = None,
+    now: float | None = None,
 ) -> ReleaseManifest:
     """The manifest of a version that may serve, every byte of its bundle checked.
 
     Args:
         version_dir: folder of the version.
-        public_key: PEM file of the key that releases must be signed with.
+        keys: what releases must be signed with: a PEM file, or keys that were read from one.
         name: registered model that the version must belong to.
         version: its number; by default the name of its folder.
+        now: the time that an override must hold at, in seconds since 1970; by default the system clock's.
 
     Raises:
         ReleaseRefused: it may not serve, with the reason.
@@ -153,10 +184,10 @@ def verify_release(
     """
     for folder in (version_dir, version_dir / BUNDLE_FOLDER):
         # A link could be turned elsewhere between this look and the next.
-        if folder.is_symlink():
+        if _is_link(folder):
             raise ReleaseRefused(f"{folder.name}: a link, expected a folder")
-    data = _read(version_dir / RELEASE_FILE)
-    _FORMAT.verify(data, _read(version_dir / SIGNATURE_FILE), public_key)
+    data = read_file(version_dir / RELEASE_FILE)
+    _FORMAT.verify(data, read_file(version_dir / SIGNATURE_FILE), keys)
     manifest = _parse(data)
     if manifest.name != name:
         raise ReleaseRefused(f"{RELEASE_FILE}: signed for another model than the one that serves here")
@@ -168,7 +199,7 @@ def verify_release(
     if manifest.outcome == "pass":
         return manifest
     try:
-        override = read_override(version_dir, public_key)
+        override = read_override(version_dir, keys, now)
     except OverrideProblem as error:
         raise ReleaseRefused(
             f"the verdict is {manifest.outcome} and the override is void: {error}"
@@ -187,19 +218,21 @@ def verify_bundle_files(bundle: Path, sha256: str) -> dict[str, str]:
     Raises:
         ReleaseRefused: a file is missing, added, altered or not a plain file.
     """
-    data = _read(bundle / BUNDLE_MANIFEST)
+    data = read_file(bundle / BUNDLE_MANIFEST)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ReleaseRefused(f"bundle {BUNDLE_MANIFEST}: its digest is not the one that was approved")
     digests = _digests(data)
     if set(digests) != BUNDLE_FILES:
         raise ReleaseRefused(f"bundle {BUNDLE_MANIFEST}: expected exactly the files {sorted(BUNDLE_FILES)}")
-    present = {entry.name for entry in bundle.iterdir()}
+    try:
+        present = {entry.name for entry in bundle.iterdir()}
+    except OSError as error:
+        raise ReleaseRefused(f"bundle: the folder can't be read ({error.strerror})") from error
     if present != BUNDLE_FILES | {BUNDLE_MANIFEST}:
         raise ReleaseRefused("bundle: the folder holds more or fewer files than its manifest names")
     for file_name, approved in digests.items():
-        with _plain_file(bundle / file_name) as path:
-            if file_sha256(path) != approved:
-                raise ReleaseRefused(f"bundle {file_name}: its bytes are not the ones that were approved")
+        if _sha256(bundle / file_name) != approved:
+            raise ReleaseRefused(f"bundle {file_name}: its bytes are not the ones that were approved")
     return digests
 
 
@@ -215,12 +248,11 @@ def verify_seen(version_dir: Path, manifest: ReleaseManifest) -> Path | None:
     path = version_dir / SEEN_FILE
     if not manifest.seen_sha256 or not (path.exists() or path.is_symlink()):
         return None
-    with _plain_file(path):
-        if file_sha256(path) != manifest.seen_sha256:
-            raise ReleaseRefused(
-                f"{SEEN_FILE}: its bytes are not the ones that were signed; remove it, and the next run "
-                "fetches it again"
-            )
+    if _sha256(path) != manifest.seen_sha256:
+        raise ReleaseRefused(
+            f"{SEEN_FILE}: its bytes are not the ones that were signed; remove it, and the next run "
+            "fetches it again"
+        )
     return path
 
 
@@ -245,27 +277,30 @@ def _digests(data: bytes) -> dict[str, str]:
     return {name: str(about.get("sha256")) for name, about in files.items()}
 
 
-@contextlib.contextmanager
-def _plain_file(path: Path) -> Iterator[Path]:
-    """The path of a plain file, to read in the block.
+def read_file(path: Path) -> bytes:
+    """The bytes of a file of a version's folder or bundle, by its name.
 
     Raises:
-        ReleaseRefused: it can't be read, or is a link or anything else than a plain file.
+        ReleaseRefused: it can't be read, is a link or no plain file, or is too large.
     """
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise ReleaseRefused(f"{path.name}: not a plain file")
-        yield path
+        return read_plain(path, MOST[path.name])
     except OSError as error:
         raise ReleaseRefused(f"{path.name}: can't be read ({error.strerror})") from error
 
 
-def _read(path: Path) -> bytes:
-    with _plain_file(path), path.open("rb") as file:
-        data = file.read(MAX_RECORD_BYTES + 1)
-    if len(data) > MAX_RECORD_BYTES:
-        raise ReleaseRefused(f"{path.name}: larger than {MAX_RECORD_BYTES} bytes")
-    return data
+def _is_link(folder: Path) -> bool:
+    try:
+        return folder.is_symlink()
+    except OSError as error:
+        raise ReleaseRefused(f"{folder.name}: can't be read ({error.strerror})") from error
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return plain_sha256(path, MOST[path.name])
+    except OSError as error:
+        raise ReleaseRefused(f"{path.name}: can't be read ({error.strerror})") from error
 
 
 def _parse(data: bytes) -> ReleaseManifest:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from model.errors import HeadgateError
 from serving.store.signed import SignedFormat
+from serving.store.signing import KeySource
 
 POINTER_FILE = "current"
 
@@ -52,14 +53,14 @@ def write_pointer(path: Path, pointer: Pointer, private_key: Path) -> None:
     _FORMAT.write(path, pointer, private_key)
 
 
-def read_pointer(path: Path, public_key: Path, name: str) -> Pointer | None:
+def read_pointer(path: Path, keys: KeySource, name: str) -> Pointer | None:
     """The pointer, or None where there is none yet.
 
     Raises:
         PointerBroken: there is one, but it is malformed, forged or for another model.
         serving.store.signing.KeyProblem: the public key can't be used.
     """
-    pointer = _FORMAT.read(path, public_key)
+    pointer = _FORMAT.read(path, keys)
     if pointer is not None and pointer.name != name:
         raise PointerBroken(f"{POINTER_FILE} was signed for another model than the one that serves here")
     return pointer

@@ -12,9 +12,11 @@ reads needs the public one. Does not know registries, nor how a bundle is loaded
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
+from model.bundle.plain_files import read_plain
 from model.errors import HeadgateError
 from model.faults import fault
 from model.files import locked, remove_folder, replacing_folder
@@ -31,6 +33,7 @@ from serving.store.manifest import (
 )
 from serving.store.override import Override, write_override
 from serving.store.pointer import POINTER_FILE, Pointer, PointerBroken, read_pointer, write_pointer
+from serving.store.signed import MAX_RECORD_BYTES
 
 KEPT_POINTERS = 100
 """Pointers that the history keeps when it is pruned."""
@@ -66,35 +69,69 @@ class ReleaseFolder:
         names = (entry.name for entry in self.versions_path.iterdir())
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
-    def pointer(self, public_key: Path) -> Pointer | None:
+    def pointer(self, keys: signing.KeySource) -> Pointer | None:
         """Which version serves, or None where none was ever pointed at.
 
         Raises:
             serving.store.pointer.PointerBroken: malformed, forged or for another model.
         """
-        return read_pointer(self.pointer_path, public_key, self.name)
+        return read_pointer(self.pointer_path, keys, self.name)
 
-    def pointers(self, public_key: Path) -> list[Pointer]:
+    def pointer_text(self) -> str:
+        """The pointer file as it is.
+
+        Raises:
+            serving.store.pointer.PointerBroken: it can't be read, or is no plain file.
+        """
+        try:
+            return read_plain(self.pointer_path, MAX_RECORD_BYTES).decode()
+        except (OSError, ValueError) as error:
+            raise PointerBroken(f"{POINTER_FILE}: can't be read ({error})") from error
+
+    def pointers(self, keys: signing.KeySource) -> list[Pointer]:
         """Every pointer that can still be read and verified, the last one first: the history."""
         found: dict[int, Pointer] = {}
         for path in (self.pointer_path, *self.history_path.glob("[0-9]*")):
             with contextlib.suppress(PointerBroken):
-                pointer = read_pointer(path, public_key, self.name)
+                pointer = read_pointer(path, keys, self.name)
                 if pointer is not None:
                     found[pointer.sequence] = pointer
         return [found[sequence] for sequence in sorted(found, reverse=True)]
 
-    def latest_pointer(self, public_key: Path) -> Pointer | None:
-        """The last pointer that was written, also where `current` is damaged or an old one was put back."""
-        return next(iter(self.pointers(public_key)), None)
+    def latest_pointer(self, keys: signing.KeySource) -> Pointer | None:
+        """The last pointer that was written, also where `current` is damaged or an old one was put back; None
+        where none was ever written.
 
-    def fallbacks(self, public_key: Path) -> list[int]:
+        Raises:
+            serving.store.pointer.PointerBroken: there are pointers, and none of them can be verified.
+        """
+        for pointer in self.pointers(keys):
+            return pointer
+        written = len(list(self.history_path.glob("[0-9]*"))) + os.path.lexists(self.pointer_path)
+        if written:
+            raise PointerBroken(f"of {written} pointers, none verifies with the keys that are trusted here")
+        return None
+
+    def sign_pointers_again(self, private_key: Path) -> int:
+        """Sign every pointer that verifies with a trusted key again with the present one; how many."""
+        keys = signing.load_public_keys(private_key.with_name(signing.PUBLIC_KEY))
+        with self._locked():
+            done = 0
+            for path in (*self.history_path.glob("[0-9]*"), self.pointer_path):
+                with contextlib.suppress(PointerBroken):
+                    pointer = read_pointer(path, keys, self.name)
+                    if pointer is not None:
+                        write_pointer(path, pointer, private_key)
+                        done += 1
+            return done
+
+    def fallbacks(self, keys: signing.KeySource) -> list[int]:
         """Versions that may serve if need be, the last one that did first.
 
         Going back to a version forgets those promoted after it: they were left for a reason. Where there
         is no history at all, every copy on disk, the newest first.
         """
-        history = self.pointers(public_key)
+        history = self.pointers(keys)
         if not history:
             return list(reversed(self.versions()))
         stack: list[int] = []
@@ -240,11 +277,11 @@ class ReleaseFolder:
         write_pointer(self.history_path / f"{pointer.sequence:08d}", pointer, private_key)
         fault("pointer_kept")
 
-    def prune(self, keep: int, public_key: Path) -> list[int]:
+    def prune(self, keep: int, keys: signing.KeySource) -> list[int]:
         """Remove all but the newest `keep` versions, and what interrupted stagings left; gives the versions
         removed. The version that serves and the one before it stay."""
         with self._locked():
-            now = self.latest_pointer(public_key)
+            now = self.latest_pointer(keys)
             protected = {now.version, now.previous} if now else set()
             removed = [v for v in self.versions()[:-keep] if v not in protected]
             for version in removed:

@@ -18,14 +18,15 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from model.bundle.plain_files import read_plain
 from model.errors import HeadgateError
 from model.files import write_bytes
 from serving.store import signing
 
 T = TypeVar("T")
 
-MAX_RECORD_BYTES = 32 * 2**20
-"""Largest file that is read as a signed record."""
+MAX_RECORD_BYTES = 2**16
+"""Largest file that is read as a signed record, in bytes."""
 
 Layout = Literal["enveloped", "inline", "detached"]
 """Where the signature stands. `enveloped`: `{"record": TEXT, "signature"}`, which signs the bytes of TEXT.
@@ -66,7 +67,7 @@ class SignedFormat(Generic[T]):
         shown = fields if self.layout == "inline" else {"record": data.decode()}
         return json.dumps({**shown, "signature": signature}, indent=1).encode()
 
-    def unseal(self, data: bytes, public_key: Path) -> T:
+    def unseal(self, data: bytes, keys: signing.KeySource) -> T:
         """The record in the bytes of a file, once its signature fits.
 
         Raises:
@@ -79,37 +80,40 @@ class SignedFormat(Generic[T]):
             signed = canonical(raw) if self.layout == "inline" else raw["record"].encode()
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise self.error(f"{self.file} can't be read as a signed {self.purpose}") from error
-        self.verify(signed, signature, public_key)
+        self.verify(signed, signature, keys)
         return self.parse(raw if self.layout == "inline" else json_object(signed, self.file, self.error))
 
     def write(self, path: Path, record: T, private_key: Path) -> None:
         """Replace the file by this record, signed.
 
         Raises:
+            HeadgateError: `error`: it is larger than what is read.
             OSError: it can't be written; the former file stays.
             serving.store.signing.KeyProblem: the key can't be used.
         """
-        write_bytes(path, self.seal(record, private_key))
+        data = self.seal(record, private_key)
+        if len(data) > MAX_RECORD_BYTES:
+            raise self.error(f"{self.file}: {len(data)} bytes, expected at most {MAX_RECORD_BYTES}")
+        write_bytes(path, data)
 
-    def read(self, path: Path, public_key: Path) -> T | None:
+    def read(self, path: Path, keys: signing.KeySource) -> T | None:
         """The record in a file; None where there is no file.
 
         Raises:
-            HeadgateError: as `unseal`, and where the file can't be read.
+            HeadgateError: as `unseal`, and where the file can't be read or is no plain one.
         """
         try:
-            with path.open("rb") as file:
-                data = file.read(MAX_RECORD_BYTES)
+            data = read_plain(path, MAX_RECORD_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self.error(f"{self.file}: can't be read ({error.strerror})") from error
-        return self.unseal(data, public_key)
+        return self.unseal(data, keys)
 
-    def verify(self, data: bytes, signature: bytes, public_key: Path) -> None:
-        """Return if `signature` is that of `data` for this purpose; else raise `error`."""
+    def verify(self, data: bytes, signature: bytes, keys: signing.KeySource) -> str:
+        """The fingerprint of the key whose signature of `data` for this purpose it is; else raise `error`."""
         try:
-            signing.verify(data, signature, public_key, self.purpose)
+            return signing.verify(data, signature, keys, self.purpose)
         except signing.BadSignature as error:
             raise self.error(f"{self.file}: {error}") from error
 

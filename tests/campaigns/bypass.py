@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.store.manifest import ReleaseRefused, verify_release
-from tests.support import bypass_evidence, bypass_files, bypass_registry
+from tests.support import bypass_evidence, bypass_files, bypass_overrides, bypass_registry
 from tests.support.bypass_world import (
     World,
     journal_lines,
@@ -35,7 +35,7 @@ from tests.support.measures import Measure, aligned, at_least, at_most, measure_
 from tests.support.toy_bundle import NAME
 
 GOAL = "no ungated answer, always an approved one, a trace of each"
-QUICK_S, WHOLE_S = 33, 630
+QUICK_S, WHOLE_S = 37, 720
 SIZES = {"every": Size(1, 15, "try one way in so many")}
 WATCH_S = 0.4
 """How long traffic is watched each time; the endpoint looks every 0.02 s."""
@@ -43,6 +43,7 @@ PATIENCE_S = 8.0
 """Longest wait for the endpoint to have looked at what it is made to see."""
 
 ATTACKS: dict[str, Callable[[World], None]] = {
+    **bypass_overrides.WAYS,
     **bypass_files.WAYS,
     **bypass_registry.WAYS,
     **bypass_evidence.WAYS,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from prefect import Task, flow, tags
 from prefect.cache_policies import NO_CACHE
@@ -112,6 +113,25 @@ def test_only_servers_that_a_dead_flow_of_this_home_left_are_ended(
     assert orphan.wait(10) == -15
     time.sleep(0.1)
     assert [one.poll() for one in others] == [None] * 3
+
+
+def test_a_server_of_a_container_that_shares_the_home_is_left_alone(tmp_path: Path) -> None:
+    """The number of its flow is one of the container, where it may well run."""
+    apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*apart, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine allows no namespaces")
+    given = ["PREFECT__SERVER_EPHEMERAL=1", f"PREFECT_HOME={tmp_path / 'prefect'}", f"{OWNER_VARIABLE}=2:1"]
+    code = "import time; print('up', flush=True); time.sleep(60)"
+    server = [*apart, "env", *given, sys.executable, "-c", code]
+    with subprocess.Popen(server, stdout=subprocess.PIPE) as made:
+        assert made.stdout is not None and made.stdout.readline() == b"up\n"
+        (inside,) = psutil.Process(made.pid).children()
+        try:
+            assert end_orphan_servers(Home(tmp_path)) == []
+            time.sleep(0.1)
+            assert inside.is_running() and inside.status() != psutil.STATUS_ZOMBIE
+        finally:
+            made.kill()
 
 
 def test_no_task_is_cached_by_prefect() -> None:

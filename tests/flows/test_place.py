@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,19 @@ def test_an_unknown_name_says_where_it_was_looked_for(
         NoHome, match=r"nothing was ever deployed as 'support' \(looked at \.headgate, configs"
     ):
         existing_home(None, "support")
+
+
+@pytest.mark.parametrize(("name", "mode"), [(".headgate", 0o700), ("state", 0o755)])
+def test_a_folder_of_the_default_name_is_closed_to_others(
+    name: str, mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that `make run` made for the quickstart's data; another's mode is its owner's matter."""
+    home = tmp_path / name
+    home.mkdir()
+    home.chmod(0o755)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    prepare(home, on_console=False)
+    assert stat.S_IMODE(home.stat().st_mode) == mode
 
 
 def test_telemetry_is_off_whatever_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pwd
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -136,6 +138,10 @@ def test_what_a_person_may_not_do_is_refused_and_journalled(
         promote_by_hand(home, "toy", 2, reason="no need")
     with pytest.raises(PromotionRefused, match="needs a reason"):
         promote_by_hand(home, "toy", 3, reason="  ")
+    with pytest.raises(
+        PromotionRefused, match=r"expected one line of text: fine\\n  champion   version 9\\x1b"
+    ):
+        promote_by_hand(home, "toy", 3, reason="fine\n  champion   version 9\x1b[2J")
     # A verdict that was edited in the registry is not believed, however the tag reads.
     registry.client.set_model_version_tag("toy", "3", VERDICT_TAG, "pass")
     with pytest.raises(PromotionRefused, match="verdict is fail"):
@@ -160,6 +166,15 @@ def test_what_a_person_may_not_do_is_refused_and_journalled(
         promote_by_hand(home, "toy", 2)
     assert champion(home) is None
     assert {event for event, _ in last_events(home, 11)} == {"promotion refused"}
+
+
+def test_an_override_is_signed_by_the_account_that_gave_it(
+    home: Home, register: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    register(1, "fail")
+    override = promote_by_hand(home, "toy", 1, reason="for a day", expires="1d").override
+    assert override is not None and override.by == pwd.getpwuid(os.getuid()).pw_name
 
 
 def test_an_older_version_does_not_return_by_an_override(home: Home, register: Callable[..., Any]) -> None:

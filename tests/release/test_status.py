@@ -11,9 +11,10 @@ from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from flows.cli.commands import main
-from flows.cli.console import show_outcome, show_status
+from flows.cli.console import show_answers, show_outcome, show_status, verdict_table
 from flows.outcome import Outcome
 from release.home import Home
 from release.journal import Entry, Journal
@@ -157,3 +158,22 @@ def test_foreseen_errors_are_one_message(
     done = CliRunner().invoke(main, [*arguments, "--home", str(home.root)])
     assert done.exit_code == code and says in done.output, done.output
     assert done.exception is None or isinstance(done.exception, SystemExit)
+
+
+def test_what_others_wrote_forges_no_line_and_moves_no_cursor(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = "fine\n  champion   version 9, approved\x1b[2J\r\u202e"
+    Journal(home.journal / "toy.jsonl").append(Entry(event="promotion begun", version=1, detail=evil))
+    report = read_status(home.root, "toy")
+    report["projects"][0]["champion"] = f"version 1, BY OVERRIDE of somebody: {evil}"
+    show_status(report)
+    answers = [{"head": {"labels": [{"label": evil, "probability": 0.5}]}}]
+    show_answers([evil], {"name": "toy", "version": 1, "answers": answers})
+    row = dict.fromkeys(("subject", "metric", "shared", "baseline", "difference", "margin", "verdict"), evil)
+    Console().print(verdict_table([row], 80))
+    shown = capsys.readouterr().out
+    assert r"\x1b[2J" in shown and r"\u202e" in shown
+    assert not {"\x1b", "\r", "\u202e"} & set(shown)
+    status = shown.partition("When (UTC)")[0]
+    assert status.count("champion") == 2 and len([x for x in status.splitlines() if "champion" in x]) == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from serving.http.batching import Batcher, Closed, QueueFull
 from serving.http.engine import Engine
-from serving.http.loading import Served
+from serving.http.loading import Served, Trial
 
 WORDS = ("hello", "good", "bad", "day", "rain", "sun", "late", "early", "thanks", "help", "order")
 
@@ -21,7 +21,7 @@ WORDS = ("hello", "good", "bad", "day", "rain", "sun", "late", "early", "thanks"
 def load(shop: Any, version: int, work: int = 0) -> Served:
     shop.bundle(version, work=work)
     shop.release(version)
-    engine = Engine(shop.folder, shop.public_key, threads=1)
+    engine = Engine(shop.folder, shop.public_key, trial=Trial(threads=1))
     engine.look(cold=True)
     assert engine.served is not None
     return engine.served
@@ -30,7 +30,7 @@ def load(shop: Any, version: int, work: int = 0) -> Served:
 @pytest.fixture(scope="module")
 def served(open_shop: Any) -> Served:
     shop, _ = open_shop
-    engine = Engine(shop.folder, shop.public_key, threads=1)
+    engine = Engine(shop.folder, shop.public_key, trial=Trial(threads=1))
     engine.look(cold=True)
     assert engine.served is not None
     return engine.served

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.processes import peak_resident_mib, process_start, resident_bytes
+from serving.processes import account, peak_resident_mib, process_start, resident_bytes
 from serving.waiting import wait_until
 
 
@@ -64,3 +66,20 @@ def test_what_is_raised_while_waiting_ends_the_wait() -> None:
 
     with pytest.raises(KeyError):
         wait_until(fails, timeout_s=10, poll_s=0.001)
+
+
+def test_the_account_is_the_one_of_the_system_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = pwd.getpwuid(os.getuid()).pw_name
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"):
+        monkeypatch.setenv(variable, "somebody")
+    monkeypatch.setenv("SUDO_UID", "1")
+    assert account() == mine, "nothing here was started through sudo"
+    # Under a process of the superuser that is called `sudo`, its word for who was before is taken.
+    shutil.copy("/bin/sh", tmp_path / "sudo")
+    program = f"{sys.executable} -c 'from serving.processes import account; print(account())'; true"
+    called = subprocess.run([tmp_path / "sudo", "-c", program], capture_output=True, text=True, check=True)
+    before = pwd.getpwuid(1).pw_name
+    wanted = f"{mine}, by sudo of {before}" if os.geteuid() == 0 else mine
+    assert called.stdout.strip() == wanted

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from serving.store.manifest import ReleaseRefused
+from model.bundle.errors import BundleError
+from model.bundle.reader import Bundle
+from serving.store import signing
+from serving.store.manifest import ReleaseRefused, verify_release
 from serving.store.pointer import PointerBroken, write_pointer
 from serving.store.release_folder import PromotionRefused, ReleaseFolder
 
@@ -162,3 +169,117 @@ def test_copied_release_folder_serves_elsewhere(shop: Any) -> None:
     replica = shop.root / "replica" / "toy"
     shutil.copytree(shop.folder.path, replica)
     assert ReleaseFolder(replica).pointer(shop.public_key).version == 1
+
+
+def test_pointers_of_which_none_verifies_are_not_taken_for_none(shop: Any) -> None:
+    for version in (1, 2):
+        shop.release(version)
+    kept = shop.folder.pointer_path.read_bytes()
+    for path in (shop.folder.pointer_path, *shop.folder.history_path.iterdir()):
+        path.write_bytes(b"{}")
+    shop.stage(3)
+    with pytest.raises(PointerBroken, match="of 3 pointers, none verifies"):
+        shop.folder.latest_pointer(shop.public_key)
+    with pytest.raises(PointerBroken):
+        shop.folder.promote(3, shop.private_key)
+    with pytest.raises(PointerBroken):
+        shop.folder.roll_back(shop.private_key, 1)
+    with pytest.raises(PointerBroken):
+        shop.folder.prune(1, shop.public_key)
+    assert shop.folder.versions() == [1, 2, 3]
+    shop.folder.pointer_path.write_bytes(kept)
+    assert shop.folder.promote(3, shop.private_key).sequence == 3
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.rename(path.with_name(f".{path.name}"))
+    path.symlink_to(f".{path.name}")
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _huge(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(2**40)
+
+
+def _socket(path: Path) -> None:
+    path.unlink()
+    here = os.open(path.parent, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(f"/proc/self/fd/{here}/{path.name}")
+    os.close(here)
+
+
+ODD = {"a pipe": _pipe, "a link": _link, "a folder": _folder, "huge": _huge, "a socket": _socket}
+"""What is put in the place of a file → how."""
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+@pytest.mark.parametrize(
+    "file", ["current", "pointers/00000002", "versions/2/release.json", "versions/2/release.sig"]
+)
+def test_what_is_no_plain_file_of_a_usual_size_is_refused_without_waiting(
+    shop: Any, odd: Callable[[Path], None], file: str
+) -> None:
+    for version in (1, 2):
+        shop.release(version)
+    odd(shop.folder.path / file)
+    if file == "current":
+        with pytest.raises(PointerBroken):
+            shop.folder.pointer(shop.public_key)
+    assert [pointer.version for pointer in shop.folder.pointers(shop.public_key)] == [2, 1]
+    if file.startswith("versions"):
+        with pytest.raises(ReleaseRefused, match="can't be read"):
+            verify_release(shop.folder.version_dir(2), shop.public_key, "toy")
+        shop.stage(2)
+    if (file, odd) == ("current", _folder):
+        with pytest.raises(IsADirectoryError):  # no pointer of ours; a person looks what it is
+            shop.folder.roll_back(shop.private_key, 1)
+        return
+    shop.folder.roll_back(shop.private_key, 1)
+    assert shop.folder.pointer(shop.public_key).version == 1
+
+
+@pytest.mark.parametrize("odd", [_pipe, _link, _folder, _huge])
+@pytest.mark.parametrize(
+    "file", ["model.onnx", "tokenizer.json", "card.json", "golden.json", "manifest.json"]
+)
+def test_files_of_a_bundle_are_plain_ones_too(shop: Any, odd: Callable[[Path], None], file: str) -> None:
+    folder = shop.release(1)
+    odd(folder / "bundle" / file)
+    with pytest.raises(ReleaseRefused, match=r"can't be read|more or fewer files"):
+        verify_release(folder, shop.public_key, "toy")
+    if odd is not _link:
+        with pytest.raises(BundleError):
+            Bundle.load(folder / "bundle", threads=1)
+
+
+def test_a_release_folder_behind_links_of_its_parents_serves(shop: Any) -> None:
+    """As Kubernetes mounts one, and the key file as a link."""
+    shop.release(1)
+    mounts = shop.root / "mounts"
+    mounts.mkdir()
+    (mounts / "releases").symlink_to(shop.folder.path.parent)
+    (mounts / "release.pub").symlink_to(shop.public_key)
+    seen = ReleaseFolder(mounts / "releases" / "toy")
+    assert seen.pointer(mounts / "release.pub").version == 1
+    assert verify_release(seen.version_dir(1), mounts / "release.pub", "toy").outcome == "pass"
+
+
+def test_pointers_signed_again_say_the_same(shop: Any) -> None:
+    for version in (1, 2):
+        shop.release(version)
+    before = shop.folder.pointers(shop.public_key)
+    signing.new_key_pair(shop.private_key.parent)
+    assert shop.folder.sign_pointers_again(shop.private_key) == 3
+    present = signing.PublicKeys(signing.load_public_keys(shop.public_key).keys[:1])
+    assert shop.folder.pointers(present) == before

@@ -246,6 +246,8 @@ def test_override_lets_a_failed_version_through_and_shows(shop: Any, failed: Pat
 def test_override_can_not_be_written_without_reason_or_future(shop: Any, failed: Path) -> None:
     for bad in (
         override_for(shop, 1, reason=" "),
+        override_for(shop, 1, reason="fine\n  champion   version 9"),
+        override_for(shop, 1, reason="fine\x1b[2J"),
         override_for(shop, 1, days=-1),
         override_for(shop, 1, expires="x"),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from model.errors import HeadgateError
 from serving.store import signing
 from serving.store.manifest import verify_release
 from serving.store.release_folder import ReleaseFolder
-from serving.store.signed import Layout, SignedFormat
+from serving.store.signed import MAX_RECORD_BYTES, Layout, SignedFormat
 
 FORMER = Path(__file__).parent / "release_0_1"
 """A release folder and a judgement as version 0.1 wrote them. The private key is lost."""
@@ -106,6 +107,38 @@ def test_other_purposes_and_keys_do_not_fit(pair: tuple[Path, Path], layout: Lay
 def test_fields_are_exactly_those_of_the_record_each_of_its_type(raw: dict[str, Any]) -> None:
     with pytest.raises(Broken, match=r"expected exactly the fields|is not of its type"):
         format_of("inline").parse(raw)
+
+
+def test_a_record_is_read_from_a_plain_file_of_a_usual_size_only(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    record, form = Record(name="a", version=1), format_of("inline")
+    assert form.read(tmp_path / "none", pair[1]) is None
+    form.write(tmp_path / "it", record, pair[0])
+    assert form.read(tmp_path / "it", pair[1]) == record
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "it")
+    (tmp_path / "dangling").symlink_to(tmp_path / "none")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "huge").write_bytes(b" " * (MAX_RECORD_BYTES + 1))
+    for name in ("pipe", "link", "dangling", "folder", "device", "huge"):
+        with pytest.raises(Broken, match="can't be read"):
+            form.read(tmp_path / name, pair[1])
+    with pytest.raises(Broken, match="expected at most"):
+        form.write(tmp_path / "it", dataclasses.replace(record, name="a" * MAX_RECORD_BYTES), pair[0])
+    assert form.read(tmp_path / "it", pair[1]) == record
+
+
+def test_any_trusted_key_may_have_signed_and_no_other(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    record, form = Record(name="a", version=1), format_of("enveloped")
+    sealed = form.seal(record, pair[0])
+    _, other = signing.ensure_key_pair(tmp_path)
+    ours, theirs = signing.load_public_keys(pair[1]), signing.load_public_keys(other)
+    assert form.unseal(sealed, theirs.with_more(ours)) == record
+    for keys in (theirs, signing.PublicKeys(())):
+        with pytest.raises(Broken, match="does not fit"):
+            form.unseal(sealed, keys)
 
 
 def test_infinity_is_not_signed(pair: tuple[Path, Path]) -> None:

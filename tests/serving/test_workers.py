@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from serving import client
 from serving.process import control as process
 from serving.processes import process_start
 from serving.store.board import Board, WorkerState, board_folder
+from serving.store.pointer import write_pointer
+from serving.store.signing import ensure_key_pair
 from tests.support.load import Client
 
 Until = Callable[..., None]
@@ -155,3 +158,26 @@ def test_the_board_shows_no_worker_that_is_not_there(tmp_path: Path) -> None:
         (2, None, True),
         (3, None, True),
     ]
+
+
+def test_a_worker_that_is_started_again_trusts_the_keys_of_the_endpoints_start(
+    shop: Any, start: Any, spec: Any, until: Until
+) -> None:
+    shop.release(1)
+    state = start(spec)
+    until(lambda: len(pids(shop)) == 2)
+    first = pids(shop)[0]
+    forger, forged = ensure_key_pair(shop.root / "forger")
+    kept = shop.public_key.read_bytes()
+    shutil.copyfile(forged, shop.public_key)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len(pids(shop)) == 2 and first not in pids(shop))
+    until(lambda: [worker["version"] for worker in workers(state.url)] == [1, 1])
+    # And the forger's own pointer is followed by none.
+    shop.public_key.write_bytes(kept)
+    pointer = shop.folder.pointer(shop.public_key)
+    shop.stage(2)
+    shutil.copyfile(forged, shop.public_key)
+    write_pointer(shop.folder.pointer_path, dataclasses.replace(pointer, version=2, sequence=9), forger)
+    until(lambda: all(worker["refused"] for worker in workers(state.url)))
+    assert [worker["version"] for worker in workers(state.url)] == [1, 1]

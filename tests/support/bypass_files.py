@@ -274,7 +274,8 @@ def infinite_figure(world: World) -> None:
         _point_at_2(world)
 
 
-def _override(world: World, hours: float, **changes: Any) -> Override:
+def given_override(world: World, hours: float, **changes: Any) -> Override:
+    """An override of version 2, made of the ungated bundle, that holds for so many hours."""
     now = datetime.now(UTC)
     made = Override(
         name=NAME,
@@ -305,7 +306,7 @@ def _overridden(change: Callable[[World, Path], None]) -> Callable[[World], None
 
 def expired_override(world: World, folder: Path) -> None:
     """Signed while it was valid, its time over since; written a second time by our own code, refused."""
-    made = _override(world, 1)
+    made = given_override(world, 1)
     write_override(folder, made, world.private_key)
     over = dataclasses.replace(made, expires=(datetime.now(UTC) - timedelta(seconds=1)).isoformat())
     record = json.dumps(dataclasses.asdict(over), sort_keys=True)
@@ -316,12 +317,12 @@ def expired_override(world: World, folder: Path) -> None:
 
 
 def _forged_override(world: World, folder: Path) -> None:
-    write_override(folder, _override(world, 24), _forger(world))
+    write_override(folder, given_override(world, 24), _forger(world))
 
 
 def prolonged_override(world: World, folder: Path) -> None:
     """A valid record whose end was moved in the file."""
-    write_override(folder, _override(world, 24), world.private_key)
+    write_override(folder, given_override(world, 24), world.private_key)
     path = folder / OVERRIDE_FILE
     envelope = json.loads(path.read_text())
     record = json.loads(envelope["record"])
@@ -331,7 +332,7 @@ def prolonged_override(world: World, folder: Path) -> None:
 
 def borrowed_override(world: World, folder: Path) -> None:
     """A valid override that was given for other bytes."""
-    write_override(folder, _override(world, 24, bundle_sha256=world.bundle(1)[1]), world.private_key)
+    write_override(folder, given_override(world, 24, bundle_sha256=world.bundle(1)[1]), world.private_key)
 
 
 def swapped_while_loading(world: World) -> None:

@@ -50,6 +50,11 @@ FIRST, SECOND, EVIL = 1, 2, 66
 that passed no gate."""
 
 
+CLOCK_FILE = "clock"
+"""File below a world's place: seconds by which the endpoint's wall clock is off."""
+SET_CLOCK = str(Path(__file__).with_name("set_clock"))
+
+
 @dataclass(slots=True)
 class World:
     """The project under attack."""
@@ -204,7 +209,7 @@ def open_world(place: Path, store: Path) -> Iterator[World]:
     """A project with version 1 approved, deployed and answering."""
     home = Home(place / "home")
     shutil.copyfile(store, home.mlflow / STORE_FILE)
-    os.environ.update(environment(home, given={}))
+    os.environ.update(environment(home, given={}) | _settable_clock(place))
     (place / "dataset").mkdir(parents=True)
     (place / "dataset" / "dataset.parquet").write_bytes(b"not read here")
     world = World(place, home)
@@ -223,6 +228,15 @@ def open_world(place: Path, store: Path) -> Iterator[World]:
         yield world
     finally:
         process.stop(state_file(home, NAME), wait_s=5)
+
+
+def _settable_clock(place: Path) -> dict[str, str]:
+    """Variables with which a process has the wall clock that `CLOCK_FILE` says."""
+    others = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one not in ("", SET_CLOCK)]
+    return {
+        "PYTHONPATH": os.pathsep.join([SET_CLOCK, *others]),
+        "HEADGATE_TEST_CLOCK": str(place / CLOCK_FILE),
+    }
 
 
 LABELS = {"mood": ("low", "mid", "high"), "topics": ("weather", "delivery")}

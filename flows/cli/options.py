@@ -1,0 +1,47 @@
+"""What commands share: arguments, examples, and how an error ends them.
+
+Does not know what the commands do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from flows.cli import exit_codes
+from model.errors import foreseen
+from serving.shown import several_lines
+
+HOME = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="State folder. Default: HEADGATE_HOME, else .headgate next to the configuration.",
+)
+NAME = click.argument("name")
+
+
+def example(text: str) -> dict[str, Any]:
+    """Arguments of a command whose help ends with an example."""
+    return {"epilog": f"\b\nExample:\n  {text}"}
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Show a message and end with an exit code."""
+    click.echo(several_lines(f"headgate: {message}"), err=True)
+    raise SystemExit(code)
+
+
+@contextlib.contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show a foreseen error in its own words and end with its exit code; others keep their traceback."""
+    try:
+        yield
+    except Exception as error:
+        kind = foreseen(error)
+        if kind is None:
+            raise
+        fail(str(error), exit_codes.of_error(kind))
