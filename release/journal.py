@@ -34,6 +34,10 @@ Event = Literal[
     "refused",
     "undone",
     "reconciled",
+    "left out",
+    "renumbering begun",
+    "renumbered",
+    "adopted",
 ]
 
 

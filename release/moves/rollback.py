@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from model.errors import HeadgateError
 from release.home import Home
+from release.moves.carry import carry_lost
 from release.moves.fetch import ensure_present
 from release.moves.move import Move, move
 from release.moves.unfinished import finish_moves
 from release.registry.client import RegistryProblem
 from release.releases import Releases, open_releases
 from release.saved_settings import load_settings, state_file
-from release.targets.deploy import DeployOutcome, confirm_deployment, deploy_to_target
+from release.targets.deploy import DeployOutcome, confirm_deployment, deploy_to_target, deploy_version
 from serving.process import control
 from serving.spec import ENDPOINT
 from serving.store.manifest import ReleaseRefused, verify_release
@@ -44,11 +45,15 @@ def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcom
         finish_moves(releases)
         wanted = _wanted(releases, version)
         _move(releases, wanted)
+        wanted = carry_lost(releases)[0] or wanted
     if settings.deploy.target != ENDPOINT:
         return deploy_to_target(releases, settings.deploy, wanted)
     running = control.status(state_file(home, name))
     if running is None:
         return DeployOutcome(deployed=True, wanted=wanted, serving=wanted, url=None)
+    if not control.at_its_place(running, state_file(home, name)):
+        # It follows the folder that was moved away: one has to be started here.
+        return deploy_version(home, name, settings.registry, settings.deploy, wanted)
     return confirm_deployment(releases, running.url, settings.deploy, wanted)
 
 
