@@ -12,6 +12,7 @@ from pathlib import Path
 
 from model.errors import HeadgateError
 from release.home import HOME_MODE, Home, environment
+from release.home_needs import refuse_unusable
 
 HOME_VARIABLE = "HEADGATE_HOME"
 FOLDER = ".headgate"
@@ -24,12 +25,16 @@ class NoHome(HeadgateError):
 
 
 def config_home(config: Path, home: Path | None) -> Path:
-    """The state folder for a configuration: `--home`, `HEADGATE_HOME`, or `.headgate` next to it."""
+    """The state folder for a configuration: `--home`, `HEADGATE_HOME`, or `.headgate` next to it.
+
+    Next to where it was named, not to what a link there leads to: Kubernetes mounts configurations as links
+    into a dated folder, which is gone with the next change.
+    """
     if home is not None:
         return home.resolve()
     if os.environ.get(HOME_VARIABLE):
         return Path(os.environ[HOME_VARIABLE]).resolve()
-    return config.resolve().parent / FOLDER
+    return config.parent.resolve() / FOLDER
 
 
 def existing_home(home: Path | None, name: str | None) -> Path:
@@ -79,11 +84,15 @@ def prepare(home: Path, *, on_console: bool) -> None:
 
     What the user has set stays, except telemetry. A folder of the default name is closed to others, whoever
     made it.
+
+    Raises:
+        release.home_needs.HomeUnusable: the folder can't be what a state folder has to be.
     """
     state = Home(home)
     if home.name == FOLDER and home.is_dir() and home.stat().st_mode & 0o077:
         with contextlib.suppress(OSError):
             home.chmod(HOME_MODE)
+    refuse_unusable(state)
     for variable, value in environment(state).items():
         telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK", "USAGE_STATS"))
         if telemetry or variable not in os.environ:

@@ -35,6 +35,10 @@ Event = Literal[
     "refused",
     "undone",
     "reconciled",
+    "left out",
+    "renumbering begun",
+    "renumbered",
+    "adopted",
 ]
 
 

@@ -62,8 +62,8 @@ def read_evidence(folder: Path, scored_bundles: Mapping[str, str]) -> KeptEviden
         EvidenceGone: something is missing, or is not what was judged.
     """
     try:
-        kept = _from_json(read_json(folder / "evidence" / KEPT_FILE))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        kept = _from_json(_placed(read_json(folder / "evidence" / KEPT_FILE), folder))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise EvidenceGone(
             f"run {folder.name}: what it left for judging again can't be read ({error}): it was removed, or "
             "is of a version of Headgate that left nothing. Run `headgate retrain`"
@@ -93,6 +93,21 @@ def read_evidence(folder: Path, scored_bundles: Mapping[str, str]) -> KeptEviden
                 "`headgate retrain`"
             )
     return kept
+
+
+def _placed(raw: Any, folder: Path) -> Any:
+    """The references with their paths below the state folder that the run lies in now: it may have been moved
+    or copied since they were written."""
+    before, now = Path(raw["run"]["folder"]).parents[1], folder.parents[1]
+
+    def place(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: place(one) for key, one in value.items()}
+        if isinstance(value, str) and value.startswith(f"{before}/"):
+            return f"{now}{value.removeprefix(str(before))}"
+        return value
+
+    return raw if before == now else place(raw)
 
 
 def _from_json(raw: Mapping[str, Any]) -> KeptEvidence:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from model.errors import HeadgateError
 from release.home import Home
 from release.journal import Entry, Journal
+from release.served import SERVES_AGAIN
 from serving.store.pointer import Pointer, PointerBroken
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import KeyProblem, KeySource
@@ -34,7 +35,7 @@ def last_pointer(home: Home, folder: ReleaseFolder, keys: KeySource) -> Pointer 
     if pointer is not None:
         return pointer
     last = _last_word(journal)
-    if last is not None and last.event != "withdrawn":
+    if last is not None and last.event != "withdrawn" and last.version is not None:
         why = f"by the journal version {last.version} serves, and the release folder has no pointer"
         raise ChampionUnverified(_advised(folder, journal, why))
     return None
@@ -48,7 +49,7 @@ def was_withdrawn(home: Home, name: str) -> bool:
 
 def _last_word(journal: Journal) -> Entry | None:
     """The last entry that says which version serves, or that none does."""
-    words = [e for e in journal.entries() if e.event in ("promoted", "rolled back", "restored", "withdrawn")]
+    words = [e for e in journal.entries() if e.event in (*SERVES_AGAIN, "withdrawn")]
     return words[-1] if words else None
 
 

@@ -12,18 +12,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.errors import HeadgateError
 from model.faults import fault
 from model.files import locked, remove_folder
 from release.home import Home
-from release.journal import Journal
+from release.journal import Entry, Journal
 from release.keys import signing_pair
 from release.lock import release_lock
 from release.pointed import last_pointer
+from release.registry import bond
+from release.registry.bond import Standing, released_bundle
 from release.registry.client import Registry, open_registry
 from release.served import served_versions, way_back
 from release.spec import RegistrySpec
 from serving.store.pointer import Pointer, PointerBroken
 from serving.store.release_folder import ReleaseFolder
+
+
+class OtherRegistry(HeadgateError):
+    """The registry is not the one that belongs to the release folder; nothing was trained or moved."""
+
+    kind = "usage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,32 +79,114 @@ class Releases:
         with locked(self.folder.path / ".lock"):
             remove_folder(self.folder.version_dir(version))
 
-    def align(self) -> bool:
-        """Make the registry agree with the pointer; whether anything was changed.
+    @property
+    def experiment(self) -> str:
+        """MLflow experiment that the project's runs are logged to."""
+        return self.registry.spec.experiment or self.name
 
-        The only place that moves the aliases `champion` and `previous`; the champion's goes last.
+    def standing(self) -> Standing:
+        """How the registry stands to the release folder.
 
         Raises:
-            release.registry.client.RegistryProblem: the registry can't be reached, or lacks the version.
+            release.registry.client.RegistryProblem: the registry can't be reached.
+        """
+        return bond.standing(self.registry, self.folder, self.public_key, self.experiment)
+
+    def refuse_other_registry(self) -> None:
+        """Return if registry and release folder belong together. Ask before anything is trained or moved.
+
+        Raises:
+            OtherRegistry: they do not; the message says what to do.
+            release.registry.client.RegistryProblem: the registry can't be reached.
+        """
+        if problem := self.other_registry():
+            raise OtherRegistry(problem)
+
+    def other_registry(self) -> str:
+        """Why registry and release folder do not belong together, and what to do; empty where they do.
+
+        Raises:
+            release.registry.client.RegistryProblem: the registry can't be reached.
+        """
+        standing = self.standing()
+        if standing not in ("other", "ahead"):
+            return ""
+        model, serving = f"its model {self.registry.model!r}", self.serving()
+        here = f"version {serving} serves" if serving is not None else "nothing serves"
+        what = (
+            f"{model} has a champion that was promoted from another release folder than"
+            if standing == "ahead"
+            else f"{model} is not there, or is not the one of"
+        )
+        return (
+            f"registry {self.registry.uri}: {what} {self.folder.path}, where {here}. Correct "
+            "`registry.tracking_uri`; or run `headgate adopt CONFIG --local` to carry what serves here into "
+            "that registry; or `headgate adopt CONFIG --registry` to take over the registry's champion"
+        )
+
+    def in_registry(self, version: int) -> bool:
+        """Whether the registry has this version, with the bundle that was released here.
+
+        Raises:
+            release.registry.client.RegistryProblem: the registry can't be reached.
+        """
+        ours = released_bundle(self.folder, version)
+        there = self.registry.bundle_of(version)
+        return there is not None and (not ours or there == ours)
+
+    def bind(self) -> None:
+        """Give registry and release folder one id, by which they know each other; a registry that belongs to
+        another release folder stays as it is.
+
+        Raises:
+            release.registry.client.RegistryProblem: the registry can't be reached.
+        """
+        if self.standing() in ("same", "emptied"):
+            bond.bind(self.registry, self.folder, self.experiment)
+
+    def align(self) -> list[str]:
+        """Make the registry agree with the pointer; what was changed, one sentence each.
+
+        The only place that moves the aliases `champion` and `previous`; the champion's goes last. An alias of
+        a version that the registry has lost is left out, and a registry that belongs to another release
+        folder stays as it is.
+
+        Raises:
+            release.registry.client.RegistryProblem: the registry can't be reached.
         """
         pointed = self.registry.pointed()
-        if pointed is None:
-            return False
+        if pointed is None or self.standing() in ("other", "ahead"):
+            return []
         spec, champion = self.registry.spec, self.serving()
         previous = way_back(self.served(), champion)
         changed = False
+        said = []
         with contextlib.suppress(PointerBroken):  # damaged: whoever holds the key writes it again
             text = self.folder.pointer_text()
             if pointed.pointer != text:
                 self.registry.set_pointer(text)
                 changed = True
         fault("pointer_tagged")
-        for alias, version in ((spec.previous, previous), (spec.champion, champion)):
+        for alias, wanted in ((spec.previous, previous), (spec.champion, champion)):
+            version = wanted
+            if wanted is not None and not self.in_registry(wanted):
+                version = None
+                said += self._left_out(wanted)
             if pointed.aliases.get(alias) != version:
                 self.registry.set_alias(alias, version)
                 changed = True
             fault("previous_moved" if alias == spec.previous else "champion_moved")
-        return changed
+        if changed:
+            said.append(f"the aliases name version {champion or 'none'} again, as the pointer does")
+        return said
+
+    def _left_out(self, version: int) -> list[str]:
+        """Note, once, that the registry has lost a version; the sentence, where it was not noted before."""
+        if any(e.event == "left out" and e.version == version for e in self.journal.entries()):
+            return []
+        said = f"the registry has lost version {version}: no alias names it; its copy here stays"
+        self.journal.append(Entry(event="left out", version=version, detail=said))
+        return [said]
 
 
 def open_releases(home: Home, name: str, spec: RegistrySpec) -> Releases:
@@ -106,12 +197,15 @@ def open_releases(home: Home, name: str, spec: RegistrySpec) -> Releases:
         release.registry.store.StoreProblem: the local registry can't be where it is wanted.
     """
     private_key, public_key = signing_pair(home, name, spec)
+    registry, journal = open_registry(home, name, spec), Journal(home.journal / f"{name}.jsonl")
+    if registry.remark:
+        journal.append(Entry(event="reconciled", version=None, detail=registry.remark))
     return Releases(
         home=home,
         name=name,
-        registry=open_registry(home, name, spec),
+        registry=registry,
         folder=ReleaseFolder(home.releases(name), name),
         private_key=private_key,
         public_key=public_key,
-        journal=Journal(home.journal / f"{name}.jsonl"),
+        journal=journal,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from model.errors import HeadgateError
 from model.files import write_bytes
 from release.home import Home
+from release.registry.store import portable_address
 from release.spec import RegistrySpec
 from serving.spec import DeploySpec
 
@@ -30,8 +31,11 @@ class Settings:
 
 
 def save_settings(home: Home, name: str, settings: Settings) -> None:
-    """Keep the settings of project `name`."""
-    text = json.dumps(dataclasses.asdict(settings), indent=1)
+    """Keep the settings of project `name`. A registry's file that lies beside the state folder is kept
+    relative to it, so that both can be moved or copied together."""
+    raw = dataclasses.asdict(settings)
+    raw["registry"]["tracking_uri"] = portable_address(home, settings.registry.tracking_uri)
+    text = json.dumps(raw, indent=1)
     write_bytes(home.projects / f"{name}.json", text.encode(), mode=0o600)
 
 

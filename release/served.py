@@ -8,20 +8,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from release.journal import Entry
+from release.journal import Entry, Event
+from release.registry.bond import released_bundle
 from serving.store.release_folder import ReleaseFolder
+
+SERVES_AGAIN: tuple[Event, ...] = ("promoted", "rolled back", "restored", "renumbered", "adopted")
+"""Entries of a version that serves, whatever was said of it before."""
 
 
 def served_versions(folder: ReleaseFolder, public_key: Path, entries: Sequence[Entry]) -> list[int]:
     """Versions to fall back on, the one that serves last.
 
     Going back to a version forgets those promoted after it: whoever rolls back twice goes back two
-    versions, and never to the one that was just left. Withdrawn versions are not among them.
+    versions, and never to the one that was just left. Withdrawn versions are not among them, and a bundle
+    that was registered again under another number is there once, under the last one.
     """
     if folder.latest_pointer(public_key) is None:
         return []
     gone = withdrawn_versions(entries)
-    return [version for version in reversed(folder.fallbacks(public_key)) if version not in gone]
+    kept: dict[str, int] = {}
+    for version in folder.fallbacks(public_key):
+        if version not in gone:
+            kept.setdefault(released_bundle(folder, version) or str(version), version)
+    return list(reversed(kept.values()))
 
 
 def withdrawn_versions(entries: Sequence[Entry]) -> set[int | None]:
@@ -31,7 +40,7 @@ def withdrawn_versions(entries: Sequence[Entry]) -> set[int | None]:
     for entry in entries:
         if entry.event == "withdrawn":
             found.add(entry.version)
-        elif entry.event in ("promoted", "rolled back", "restored"):
+        elif entry.event in SERVES_AGAIN:
             found.discard(entry.version)
     return found
 

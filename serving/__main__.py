@@ -107,6 +107,7 @@ def _state(job: EndpointJob, port: int) -> EndpointState:
         name=ReleaseFolder(job.releases, job.name).name,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         workers=job.deploy.workers,
+        state_file=str(job.state_file),
     )
 
 

@@ -75,8 +75,8 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
 
     with _errors_shown():
         load_project(config, backbone=backbone)  # cheap: before any server is started
-    folder = config_home(config, home)
-    prepare(folder, on_console=True)
+        folder = config_home(config, home)
+        prepare(folder, on_console=True)
     from flows.cli.console import run_and_show
 
     options |= {"config": config, "backbone": backbone}
@@ -95,7 +95,7 @@ def judge(name: str, version: int, home: Path | None) -> None:
     """
     with _errors_shown():
         folder = existing_home(home, name)
-    prepare(folder, on_console=True)
+        prepare(folder, on_console=True)
     from flows.cli.console import run_and_show
 
     what = f"{name} version {version}"
@@ -173,11 +173,15 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
         folder = existing_home(home, name)
         prepare(folder, on_console=True)
         from release.home import Home
+        from release.moves.adopt import remark_of
         from release.moves.rollback import roll_back
 
         done = roll_back(Home(folder), name, version)
+        remark = remark_of(Home(folder), name)
     _fail_unless_deployed(name, done)
     click.echo(f"{name}: version {done.serving} serves again" + (f" at {done.url}" if done.url else ""))
+    if remark:
+        click.echo(f"{name}: {remark}", err=True)
 
 
 @main.command(**_example('headgate promote quickstart 7 --override "launch demo" --expires 12h'))
@@ -207,6 +211,42 @@ def promote(name: str, version: int, reason: str | None, expires: str, home: Pat
     click.echo(f"{name}: version {done.outcome.serving} serves{how} at {done.outcome.url}")
 
 
+@main.command(**_example("headgate adopt configs/quickstart.yaml --local"))
+@_CONFIG
+@click.option("--local", "whose", flag_value="local", help="Carry what serves here into the registry.")
+@click.option(
+    "--registry",
+    "whose",
+    flag_value="registry",
+    help="Take over the registry's champion; what was here before is put aside.",
+)
+@_HOME
+def adopt(config: Path, whose: str | None, home: Path | None) -> None:
+    """Bring the release folder of CONFIG and its registry together, after one was moved, lost or exchanged.
+
+    Without an option: say how they stand to each other. What is carried gets a new number in the registry;
+    its bundle and verdict stay as they were judged and signed.
+    """
+    from flows.config.load import load_project
+
+    with _errors_shown():
+        project = load_project(config)
+        folder = config_home(config, home)
+        prepare(folder, on_console=True)
+        from release.home import Home
+        from release.moves.adopt import adopt_local, adopt_registry, standing_of
+
+        asked = (Home(folder), project.name, project.registry)
+        if whose is None:
+            _, problem = standing_of(*asked)
+            if problem:
+                _fail(problem, exit_codes.USAGE)
+            click.echo(f"{project.name}: registry and release folder belong together")
+            return
+        done = {"local": adopt_local, "registry": adopt_registry}[whose](*asked, project.deploy)
+    click.echo(f"{project.name}: {done.said}")
+
+
 @main.command(**_example("headgate follow quickstart --home /srv/replica --tracking-uri http://mlflow:5000"))
 @_NAME
 @_HOME
@@ -230,7 +270,8 @@ def follow(
 ) -> None:
     """Keep a release folder equal to the registry's champion of NAME, until SIGTERM or Ctrl-C."""
     folder = (home or Path(".headgate")).resolve()
-    prepare(folder, on_console=True)
+    with _errors_shown():
+        prepare(folder, on_console=True)
     from flows.cli.following import run_follower
     from release.home import Home
     from release.targets.follower import FollowJob, followed_registry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from flows.config.messages import ConfigError, problems, seen
 from flows.config.schema import Project
 from flows.config.strict_yaml import StrictLoader
 from flows.runner import runner_problems
+from release.registry.store import absolute_address
 
 
 def load_project(path: Path, *, backbone: str | None = None) -> Project:
@@ -43,6 +45,9 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
         raise ConfigError(path, list(problems(error, Project))) from None
     if found := [*absent_modules(project, path.resolve().parent), *runner_problems(project.runner)]:
         raise ConfigError(path, found)
+    if (address := project.registry.tracking_uri) is not None:
+        registry = replace(project.registry, tracking_uri=absolute_address(address, path.parent.resolve()))
+        project = project.model_copy(update={"registry": registry})
     return project
 
 

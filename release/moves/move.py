@@ -15,12 +15,13 @@ from model.faults import fault
 from release.journal import Entry, Event, new_operation
 from release.releases import Releases
 
-MoveKind = Literal["promotion", "rollback", "restore"]
+MoveKind = Literal["promotion", "rollback", "restore", "renumbering"]
 
 BEGUN: dict[MoveKind, Event] = {
     "promotion": "promotion begun",
     "rollback": "rollback begun",
     "restore": "restore begun",
+    "renumbering": "renumbering begun",
 }
 """Kind of a move → the entry that opens it."""
 
@@ -28,6 +29,7 @@ ENDED: dict[MoveKind, Event] = {
     "promotion": "promoted",
     "rollback": "rolled back",
     "restore": "restored",
+    "renumbering": "renumbered",
 }
 """Kind of a move → the entry that ends it, where a version serves afterwards."""
 
@@ -35,6 +37,7 @@ POINTS: dict[MoveKind, str] = {
     "promotion": "promotion_begun",
     "rollback": "rollback_begun",
     "restore": "restore_begun",
+    "renumbering": "promotion_begun",
 }
 """Kind of a move → the fault point after its opening entry."""
 
@@ -82,6 +85,7 @@ def move(releases: Releases, wanted: Move, change: Callable[[], int | None]) -> 
         raise
     fault("pointer_moved")
     releases.align()
+    releases.bind()
     if wanted.kind == "restore" and now is None:
         note("withdrawn", wanted.version, wanted.begin_detail)
     elif wanted.kind == "rollback" and now == former:

@@ -80,10 +80,12 @@ def promote_version(
             compared with.
         serving.store.release_folder.PromotionRefused: the registry has another record of this version.
         serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
+        release.releases.OtherRegistry: the registry belongs to another release folder.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
     releases = open_releases(home, name, spec)
     with releases.locked():
+        releases.refuse_other_registry()
         finish_moves(releases)
         try:
             tags = _check(releases, approved)
@@ -95,7 +97,7 @@ def promote_version(
             )
             raise
         manifest = _manifest(releases, approved, tags, evidence or {}, configuration or {})
-        if releases.serving() == approved.version and not _overridden(releases, approved.version):
+        if releases.serving() == approved.version and _passed(releases, approved):
             releases.align()
             return Promotion(version=approved.version, former=approved.version)
         return _move(releases, manifest, bundle)
@@ -118,10 +120,12 @@ def promote_overridden(
         serving.store.override.OverrideProblem: it gives no reason or has expired already.
         Overtaken: a newer version was promoted already.
         serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
+        release.releases.OtherRegistry: the registry belongs to another release folder.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
     releases = open_releases(home, name, spec)
     with releases.locked():
+        releases.refuse_other_registry()
         finish_moves(releases)
         tags = releases.registry.version_tags(judged.version)
         _refuse_older(releases, judged.version)
@@ -129,15 +133,16 @@ def promote_overridden(
         return _move(releases, manifest, bundle, override)
 
 
-def _overridden(releases: Releases, version: int) -> bool:
-    """Whether a version serves by an override (or can't be verified at all)."""
+def _passed(releases: Releases, approved: ApprovedVersion) -> bool:
+    """Whether what is released under the version's number is this very bundle, by its verdict and not by an
+    override."""
     try:
-        return (
-            verify_release(releases.folder.version_dir(version), releases.public_key, releases.name).override
-            is not None
+        there = verify_release(
+            releases.folder.version_dir(approved.version), releases.public_key, releases.name
         )
     except ReleaseRefused:
-        return True
+        return False
+    return there.override is None and there.bundle_sha256 == approved.bundle_sha256
 
 
 def _move(

@@ -84,11 +84,13 @@ def promote_by_hand(
             it is, and one was), or a version approved later was promoted already.
         release.registry.judgement.NotJudged: the record of its verdict can't be believed.
         serving.store.manifest.ReleaseRefused: the bundle in the registry is not the one that was judged.
+        release.releases.OtherRegistry: the registry belongs to another release folder.
         release.registry.client.RegistryProblem: there is no such version, or the registry can't be reached.
     """
     span = duration(expires)
     settings = load_settings(home, name)
     releases = open_releases(home, name, settings.registry)
+    releases.refuse_other_registry()
     try:
         judged = read_judgement(releases.registry, releases.public_key, version)
         _check_reason(judged, reason)

@@ -1,7 +1,8 @@
 """At the start of everything: bring what a crash left half done to a state that is right.
 
 Afterwards the champion's alias, the pointer and a verified bundle agree (or there is no champion), no
-run of a dead process is still RUNNING, and what was half written is gone. Does not retrain anything.
+run of a dead process is still RUNNING, and what was half written is gone. The release folder says what
+serves: what the registry has lost of it is registered again or left out. Does not retrain anything.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from model.faults import fault
 from release.home import Home
 from release.journal import Entry
 from release.leftovers import remove_leftovers
+from release.moves.carry import carry_lost
 from release.moves.fetch import ensure_present, ensure_seen
 from release.moves.restore import restore_locked
 from release.moves.unfinished import finish_moves
+from release.registry.bond import is_bound
 from release.registry.client import RegistryProblem
 from release.registry.run import close_abandoned_runs
 from release.releases import Releases, open_releases
@@ -31,25 +34,32 @@ def reconcile(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
     """Put right what a crash left behind, without deploying; what was done, one sentence each.
 
     Raises:
+        release.releases.OtherRegistry: the registry belongs to another release folder.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
     releases = open_releases(home, name, spec)
+    done = [releases.registry.remark] if releases.registry.remark else []
     with releases.locked():
-        done = finish_moves(releases)
+        releases.refuse_other_registry()
+        done += finish_moves(releases)
         fault("moves_finished")
         done += _verified(releases)
         fault("champion_checked")
-        if releases.align():
-            done.append(f"the aliases name version {releases.serving() or 'none'} again, as the pointer does")
-            releases.journal.append(Entry(event="reconciled", version=releases.serving(), detail=done[-1]))
+        carried, said = carry_lost(releases)
+        done += said
+        if said := releases.align():
+            done += said
+            releases.journal.append(Entry(event="reconciled", version=carried, detail="; ".join(said)))
         fault("aliases_checked")
+        if not is_bound(releases.folder):
+            releases.bind()
         if releases.folder.path.is_dir():
             # Under its lock nobody stages, so what is still there was left behind.
             releases.folder.prune(MOST_VERSIONS, releases.public_key)
         done += _stop_withdrawn(releases)
     done += remove_leftovers(home)
     fault("leftovers_removed")
-    done += close_abandoned_runs(releases.registry, spec.experiment or name)
+    done += close_abandoned_runs(releases.registry, releases.experiment)
     fault("runs_closed")
     return tuple(done)
 

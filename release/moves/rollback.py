@@ -9,13 +9,20 @@ from dataclasses import replace
 
 from model.errors import HeadgateError
 from release.home import Home
+from release.moves.carry import carry_lost
 from release.moves.fetch import ensure_present
 from release.moves.move import Move, move
 from release.moves.unfinished import finish_moves
 from release.registry.client import RegistryProblem
 from release.releases import Releases, open_releases
 from release.saved_settings import load_settings, state_file
-from release.targets.deploy import DeployOutcome, confirm_deployment, deploy_to_target, hand_back
+from release.targets.deploy import (
+    DeployOutcome,
+    confirm_deployment,
+    deploy_to_target,
+    hand_back,
+    put_in_place,
+)
 from serving.process import control
 from serving.spec import ENDPOINT, DeploySpec
 from serving.store.manifest import ReleaseRefused, verify_release
@@ -49,11 +56,15 @@ def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcom
         finish_moves(releases)
         wanted, left = _wanted(releases, version), releases.serving()
         _move(releases, wanted)
-    spec = settings.deploy
+        wanted = carry_lost(releases)[0] or wanted
+    spec, file = settings.deploy, state_file(home, name)
     if spec.target != ENDPOINT:
         outcome = deploy_to_target(releases, spec, wanted)
-    elif control.status(state_file(home, name)) is None:
+    elif (running := control.status(file)) is None:
         return DeployOutcome(end="deployed", wanted=wanted, serving=wanted, url=None)
+    elif not control.at_its_place(running, file):
+        # It follows the folder that was moved away: one has to be started here.
+        outcome = put_in_place(releases, spec, wanted)
     else:
         outcome = confirm_deployment(releases, spec, wanted)
     return _stay(releases, spec, outcome, left) if outcome.end == "unconfirmed" else outcome

@@ -54,7 +54,7 @@ def _finish(releases: Releases, begun: Entry, kind: MoveKind) -> str:
         releases.align()
         event, done = ENDED[kind], f"version {begun.version}: the {kind} was finished"
     else:
-        if kind == "promotion" and begun.version is not None:
+        if kind in ("promotion", "renumbering") and begun.version is not None:
             releases.drop(begun.version)
         done = f"version {begun.version}: the {kind} was undone, it had moved nothing"
     releases.journal.append(
@@ -75,6 +75,9 @@ def _refused_champion(releases: Releases) -> int | None:
     for entry in releases.journal.entries():
         if entry.event == "not deployed":
             refused = entry.version
-        elif entry.event in ("promoted", "deployed", "rolled back", "restored", "withdrawn"):
+        elif entry.event in (
+            *("promoted", "deployed", "rolled back", "restored", "withdrawn"),
+            *("renumbered", "adopted"),
+        ):
             refused = None
     return refused if refused is not None and refused == releases.serving() else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from model.errors import HeadgateError
 from model.faults import fault
 from release.home import Home
-from release.registry.store import tracking_uri
+from release.registry.store import relocated, tracking_uri
 from release.spec import RegistrySpec
 from serving.store.manifest import SEEN_FILE
 
@@ -29,11 +29,17 @@ BUNDLE_TAG = "headgate.bundle_sha256"
 DATASET_TAG = "headgate.dataset_fingerprint"
 CODE_TAG = "headgate.code_digest"
 SEQUENCE_TAG = "headgate.sequence"
+BOND_TAG = "headgate.releases"
+"""Tag of the experiment: id of the release folder that it belongs to (`release.registry.bond`)."""
 
 RELEASE_PATH = "release"
 """Artifact folder of the run with the signed release manifest of its version."""
 SEEN_PATH = "seen_texts"
 """Artifact folder of the run with the ids of the texts that its model was trained on."""
+
+
+NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
+"""MLflow's word for what was deleted, or was never there."""
 
 
 class RegistryProblem(HeadgateError):
@@ -57,12 +63,14 @@ class Registry:
         uri: MLflow tracking URI, which is the registry's too.
         model: registered model.
         spec: names of the aliases.
+        remark: what was done to the store when it was opened, in one sentence; empty for nothing.
     """
 
-    def __init__(self, uri: str, model: str, spec: RegistrySpec) -> None:
+    def __init__(self, uri: str, model: str, spec: RegistrySpec, *, remark: str = "") -> None:
         self.uri = uri
         self.model = model
         self.spec = spec
+        self.remark = remark
         self._client: MlflowClient | None = None
 
     @property
@@ -85,7 +93,7 @@ class Registry:
         try:
             model = self.client.get_registered_model(self.model)
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            if error.error_code == NOT_THERE:
                 return None
             raise self._problem("read the registered model", error) from error
         aliases = {alias: int(version) for alias, version in (model.aliases or {}).items()}
@@ -99,6 +107,45 @@ class Registry:
         """
         with self.asked(f"read version {version}"):
             return dict(self.client.get_model_version(self.model, str(version)).tags)
+
+    def bundle_of(self, version: int) -> str | None:
+        """Digest of a version's bundle, as its tag says; None where there is no such version (any more).
+
+        Raises:
+            RegistryProblem: the registry can't be reached.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self.asked(f"look for version {version}"):
+            try:
+                tags = self.client.get_model_version(self.model, str(version)).tags
+            except MlflowException as error:
+                if error.error_code == NOT_THERE:
+                    return None
+                raise
+            return str((tags or {}).get(BUNDLE_TAG, ""))
+
+    def experiment_bond(self, experiment: str) -> str | None:
+        """`BOND_TAG` of an experiment, empty where it has none; None where there is no such experiment, or
+        somebody deleted it for good.
+
+        Raises:
+            RegistryProblem: the registry can't be reached.
+        """
+        with self.asked(f"look for the experiment {experiment!r}"):
+            found = self.client.get_experiment_by_name(experiment)
+        return None if found is None else str((found.tags or {}).get(BOND_TAG, ""))
+
+    def bind_experiment(self, experiment: str, bond: str) -> None:
+        """Write `BOND_TAG` onto an experiment; one that lies in the bin stays as it is.
+
+        Raises:
+            RegistryProblem: there is no such experiment, or the registry can't be reached.
+        """
+        with self.asked(f"mark the experiment {experiment!r}"):
+            found = self.client.get_experiment_by_name(experiment)
+            if found is not None and found.lifecycle_stage == "active":
+                self.client.set_experiment_tag(found.experiment_id, BOND_TAG, bond)
 
     def run_of(self, version: int) -> str:
         """Id of the run that a version was made by.
@@ -157,6 +204,21 @@ class Registry:
         """
         with self.asked("write the pointer"):
             self.client.set_registered_model_tag(self.model, POINTER_TAG, pointer)
+
+    def forget_champion(self) -> None:
+        """Remove the aliases and the signed pointer, where there are any.
+
+        Raises:
+            RegistryProblem: the registry can't be reached.
+        """
+        pointed = self.pointed()
+        if pointed is None:
+            return
+        with self.asked("remove the aliases"):
+            for alias in {self.spec.previous, self.spec.champion} & set(pointed.aliases):
+                self.client.delete_registered_model_alias(self.model, alias)
+            if pointed.pointer is not None:
+                self.client.delete_registered_model_tag(self.model, POINTER_TAG)
 
     def log_release(self, version: int, files: list[Path]) -> None:
         """Keep the signed release manifest beside the version's artifacts.
@@ -247,17 +309,24 @@ class Registry:
             raise self._problem(what, error) from error
 
     def _problem(self, what: str, error: Any) -> RegistryProblem:
+        advice = "check that it runs and that `registry.tracking_uri` is right"
+        if getattr(error, "error_code", "") == NOT_THERE:
+            advice = (
+                "it was deleted there, or belongs to another registry. What serves is in the release folder: "
+                "see `headgate status`"
+            )
         return RegistryProblem(
-            f"registry {self.uri}, model {self.model!r}: could not {what}: {str(error)[:300]}; check that "
-            "it runs and that `registry.tracking_uri` is right"
+            f"registry {self.uri}, model {self.model!r}: could not {what}: {str(error)[:300]}; {advice}"
         )
 
 
 def open_registry(home: Home, name: str, spec: RegistrySpec) -> Registry:
-    """The registry of project `name`; the local store is made if need be.
+    """The registry of project `name`; a local store is made if need be, and names its artifacts where they
+    lie.
 
     Raises:
         release.registry.store.StoreProblem: the local store can't be where it is wanted.
         OSError: it can't be made.
     """
-    return Registry(tracking_uri(home, spec.tracking_uri), spec.model or name, spec)
+    uri = tracking_uri(home, spec.tracking_uri)
+    return Registry(uri, spec.model or name, spec, remark=relocated(home, spec.tracking_uri))

@@ -19,7 +19,7 @@ from model.faults import fault
 from model.files import file_sha256, unfinished_prefix
 from release.home import Home
 from release.journal import Entry, Journal
-from release.keys import signing_pair
+from release.keys import key_folder, signing_pair
 from release.registry import model as pyfunc
 from release.registry.candidate import Candidate
 from release.registry.client import (
@@ -30,6 +30,7 @@ from release.registry.client import (
     SEQUENCE_TAG,
     VERDICT_TAG,
     Registry,
+    RegistryProblem,
     open_registry,
 )
 from release.registry.judgement import model_digests, sign_judgement
@@ -43,6 +44,8 @@ from release.registry.run import (
     open_run,
 )
 from release.spec import RegistrySpec
+from serving.store.release_folder import ReleaseFolder
+from serving.store.signing import PUBLIC_KEY
 
 REGISTERING = "registering"
 """Prefix of the temporary folder that a model is saved in, followed by the process's id."""
@@ -141,7 +144,8 @@ def _fill_run(
     log_dataset(registry, run_id, name, candidate)
     fault("dataset_logged")
     logged, digests = _log_model(registry, home, experiment, run_id, name, candidate)
-    version = _create_version(registry, run_id, logged, candidate)
+    above = highest_released(home, name, registry.spec)
+    version = _create_version(registry, run_id, logged, candidate, above=above)
     private_key, _ = signing_pair(home, name, registry.spec)
     sign_judgement(registry, private_key, run_id, version, candidate, digests)
     return version
@@ -191,7 +195,16 @@ def _log_model(
     return made, digests
 
 
-def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Candidate) -> int:
+def highest_released(home: Home, name: str, spec: RegistrySpec) -> int:
+    """The highest number that a version of project `name` has had in its release folder, 0 for none. Only a
+    version above it can be promoted."""
+    folder = ReleaseFolder(home.releases(name), name)
+    key = key_folder(home, spec) / PUBLIC_KEY
+    pointer = folder.latest_pointer(key) if key.is_file() else None
+    return max([0, *folder.versions(), pointer.approval if pointer is not None else 0])
+
+
+def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Candidate, *, above: int) -> int:
     from mlflow.exceptions import MlflowException
 
     client, verdict = registry.client, candidate.verdict
@@ -209,9 +222,20 @@ def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Can
         CODE_TAG: candidate.code_digest,
     }
     # By its place: `models:/ID` would be looked up in MLflow's global store instead of this one.
-    made = client.create_model_version(
-        registry.model, logged.artifact_location, run_id=run_id, tags=tags, model_id=logged.model_id
-    )
+    number, made = -1, None
+    while made is None or int(made.version) <= above:
+        if made is not None:
+            # The registry forgot numbers that the release folder remembers: each of them is passed over.
+            client.delete_model_version(registry.model, made.version)
+        made = client.create_model_version(
+            registry.model, logged.artifact_location, run_id=run_id, tags=tags, model_id=logged.model_id
+        )
+        if int(made.version) <= number:
+            raise RegistryProblem(
+                f"registry {registry.uri}: model {registry.model!r}: it gives the number {made.version} "
+                f"twice, and up to {above} were released already; name another model (`registry.model`)"
+            )
+        number = int(made.version)
     fault("version_registered")
     # The order of approvals is that of the versions.
     client.set_model_version_tag(registry.model, made.version, SEQUENCE_TAG, str(made.version))

@@ -19,7 +19,7 @@ from model.faults import fault
 from release.home import Home
 from release.registry.candidate import Candidate
 from release.registry.client import BUNDLE_TAG, VERDICT_TAG, Registry
-from release.registry.store import artifacts
+from release.registry.store import artifact_location
 from release.spec import RegistrySpec
 from serving.processes import process_start
 
@@ -30,14 +30,17 @@ MOST_TEXT = 4000
 
 
 def experiment_id(registry: Registry, home: Home, name: str, spec: RegistrySpec) -> str:
-    """Id of the experiment, made on first use; another process may be making it at the same time."""
+    """Id of the experiment, made on first use; another process may be making it at the same time. One that
+    somebody deleted comes out of the bin again."""
     from mlflow.exceptions import MlflowException
 
     found = registry.client.get_experiment_by_name(name)
     if found is not None:
+        if found.lifecycle_stage == "deleted":
+            registry.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
-    # A server knows where its artifacts go; the local store does not.
-    location = None if spec.tracking_uri is not None else str(artifacts(home) / name)
+    # A server knows where its artifacts go; a local store would take the folder that a command runs in.
+    location = artifact_location(home, spec.tracking_uri, name)
     try:
         return str(registry.client.create_experiment(name, artifact_location=location))
     except MlflowException:

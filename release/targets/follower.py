@@ -26,8 +26,7 @@ from release.home import Home
 from release.keys import public_key as public_key_of
 from release.leftovers import remove_leftovers
 from release.moves.fetch import ensure_present
-from release.registry.client import Registry, RegistryProblem
-from release.registry.store import tracking_uri
+from release.registry.client import Registry, RegistryProblem, open_registry
 from release.saved_settings import load_settings
 from release.spec import RegistrySpec
 from serving.store.manifest import ReleaseRefused
@@ -136,9 +135,7 @@ def follow(job: FollowJob, stop: threading.Event, report: Callable[[Seen], None]
     Args:
         report: gets what was seen, whenever it is something else than before.
     """
-    registry = Registry(
-        tracking_uri(job.home, job.registry.tracking_uri), job.registry.model or job.name, job.registry
-    )
+    registry = open_registry(job.home, job.name, job.registry)
     folder = ReleaseFolder(job.home.releases(job.name), job.name)
     folder.versions_path.mkdir(parents=True, exist_ok=True)
     remove_leftovers(job.home)

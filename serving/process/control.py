@@ -50,6 +50,9 @@ class EndpointState:
     """When it began to listen: ISO 8601, UTC."""
     workers: int = 1
     """Processes that share the port; with several, `pid` is that of their supervisor."""
+    state_file: str = ""
+    """Absolute path that it wrote this to: a copy of the file elsewhere is not its own. Empty in files of
+    older versions."""
 
     @property
     def url(self) -> str:
@@ -78,9 +81,31 @@ def read_state(state_file: Path) -> EndpointState | None:
 
 
 def status(state_file: Path) -> EndpointState | None:
-    """The endpoint of a state file if it runs now, else None."""
+    """The endpoint of a state file if it runs now, else None. A copy of the file has none: the original's."""
     state = read_state(state_file)
-    return state if state is not None and state.alive else None
+    return state if state is not None and state.alive and not _is_copy(state, state_file) else None
+
+
+def at_its_place(state: EndpointState, state_file: Path) -> bool:
+    """Whether the file lies where the endpoint wrote it."""
+    wrote = Path(state.state_file)
+    return (
+        not state.state_file
+        or wrote == state_file.resolve()
+        or (wrote.exists() and wrote.samefile(state_file))
+    )
+
+
+def _is_copy(state: EndpointState, state_file: Path) -> bool:
+    """Whether the same endpoint's file still stands where it was written. Where it does not, the folder was
+    moved, and its endpoint is still that of this file."""
+    if at_its_place(state, state_file):
+        return False
+    try:
+        original = read_state(Path(state.state_file))
+    except (OSError, EndpointError):
+        return True  # there is something, and it is not ours to judge
+    return original is not None and (original.pid, original.start_ticks) == (state.pid, state.start_ticks)
 
 
 def start(
@@ -113,8 +138,10 @@ def start(
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with locked(state_file.with_name(f".{state_file.name}.lock")):
         running = status(state_file)
-        if running is not None:
+        if running is not None and at_its_place(running, state_file):
             return running
+        if running is not None:
+            stop(state_file)  # its folder was moved away under it
         state_file.unlink(missing_ok=True)
         log_from = log_file.stat().st_size if log_file.exists() else 0
         command = serve_command(endpoint_job(releases, public_key, spec, state_file))

@@ -205,8 +205,13 @@ class ReleaseFolder:
             )
         return not (wants_override and present.outcome != "pass")
 
-    def promote(self, version: int, private_key: Path) -> Pointer:
+    def promote(self, version: int, private_key: Path, *, after: int = 0) -> Pointer:
         """Point at a newly approved version. Promoting the one that serves changes nothing.
+
+        Args:
+            version: its number.
+            private_key: PEM file; its public half must lie beside it.
+            after: sequence of another folder's pointer, which this one is to be newer than, too.
 
         Raises:
             PromotionRefused: a version that was approved later has been promoted already.
@@ -223,7 +228,7 @@ class ReleaseFolder:
                     f"version {version} of {self.name!r} (approval {manifest.sequence}) is older than "
                     f"approval {now.approval}, which was promoted already; to return to it, roll back"
                 )
-            return self._exchange(now, manifest, private_key)
+            return self._exchange(now, manifest, private_key, after=after)
 
     def roll_back(self, private_key: Path, version: int | None = None) -> Pointer:
         """Point at an earlier version again: the one that served before, or the one that is named.
@@ -247,11 +252,13 @@ class ReleaseFolder:
                 return self._rewritten(now, private_key)
             return self._exchange(now, manifest, private_key)
 
-    def _exchange(self, now: Pointer | None, manifest: ReleaseManifest, private_key: Path) -> Pointer:
+    def _exchange(
+        self, now: Pointer | None, manifest: ReleaseManifest, private_key: Path, *, after: int = 0
+    ) -> Pointer:
         pointer = Pointer(
             name=self.name,
             version=manifest.version,
-            sequence=now.sequence + 1 if now else 1,
+            sequence=max(now.sequence if now else 0, after) + 1,
             approval=max(manifest.sequence, now.approval if now else manifest.sequence),
             previous=now.version if now else None,
         )

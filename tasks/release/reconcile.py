@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from release.home import Home
 from release.moves import reconcile as moves
 from release.spec import RegistrySpec
+from report.progress import print_line
 from serving.spec import DeploySpec
 
 
@@ -19,7 +20,12 @@ def reconcile(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec | No
         deploy: how the project serves; a champion whose deployment a crash cut short is then deployed first.
 
     Raises:
+        release.releases.OtherRegistry: the registry belongs to another release folder.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
     done = moves.reconcile(home, name, spec)
-    return done if deploy is None else (*done, *moves.resume_deployment(home, name, spec, deploy))
+    if deploy is not None:
+        done += moves.resume_deployment(home, name, spec, deploy)
+    for sentence in done:
+        print_line(f"  {sentence}")
+    return done

@@ -20,6 +20,16 @@ def test_state_is_next_to_the_configuration(tmp_path: Path) -> None:
     assert config_home(tmp_path / "a.yaml", None) == tmp_path / ".headgate"
 
 
+def test_a_configuration_that_is_a_link_has_its_state_where_it_was_named(tmp_path: Path) -> None:
+    """As Kubernetes mounts it: a link to a file in a dated folder, which is gone with the next change."""
+    dated = tmp_path / "config" / "..2026_11_30"
+    dated.mkdir(parents=True)
+    (dated / "a.yaml").write_text("name: a\n")
+    (tmp_path / "config" / "..data").symlink_to(dated.name)
+    (tmp_path / "config" / "a.yaml").symlink_to("..data/a.yaml")
+    assert config_home(tmp_path / "config" / "a.yaml", None) == tmp_path / "config" / ".headgate"
+
+
 def test_the_option_beats_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "variable"))
     assert config_home(tmp_path / "a.yaml", None) == tmp_path / "variable"

@@ -12,7 +12,7 @@ import pytest
 from expectations.verdict import Outcome
 from release.home import Home, environment
 from release.registry.candidate import Candidate
-from release.registry.store import STORE_FILE, tracking_uri
+from release.registry.store import STORE_FILE, relocated, tracking_uri
 from serving.process.control import stop
 from serving.spec import DeploySpec
 from tests.support import toy_bundle
@@ -43,6 +43,7 @@ def home(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """A home with an empty store; whatever endpoint is left running is stopped."""
     made = Home(tmp_path / "home")
     shutil.copyfile(store, made.mlflow / STORE_FILE)
+    relocated(made)
     for variable, value in environment(made).items():
         monkeypatch.setenv(variable, value)
     yield made

@@ -24,7 +24,7 @@ from release.moves.reconcile import reconcile, resume_deployment
 from release.registry.candidate import Candidate
 from release.registry.client import BUNDLE_TAG, VERDICT_TAG, open_registry
 from release.registry.register import attach, register_version
-from release.registry.store import STORE_FILE, tracking_uri
+from release.registry.store import STORE_FILE, relocated, tracking_uri
 from release.releases import Releases, open_releases
 from release.saved_settings import load_settings, state_file
 from release.spec import RegistrySpec
@@ -78,6 +78,8 @@ class World:
     root: Path
     answers: dict[str, Mapping[str, list[float]]] = field(default_factory=dict)
     """Digest of a good bundle → head → probabilities for `TEXT`. A spoilt one is not among them."""
+    spec: RegistrySpec = SPEC
+    """Its registry."""
     _seed: int = 0
 
     @property
@@ -120,6 +122,7 @@ def make_world(root: Path, store: Path | None) -> World:
     world = World(root)
     if store is not None:
         shutil.copyfile(store, world.home.mlflow / STORE_FILE)
+        relocated(world.home)
     return world
 
 
@@ -138,14 +141,14 @@ def warm_up(root: Path) -> Path:
 
 def promoted(world: World, made: Candidate) -> int:
     """Register and promote, and deploy nowhere; the version."""
-    registered = register_version(world.home, NAME, SPEC, made)
+    registered = register_version(world.home, NAME, world.spec, made)
     approved = ApprovedVersion(
         name=NAME, version=registered.version, bundle_sha256=made.bundle_sha256, verdict=made.verdict
     )
     promote_version(
         world.home,
         NAME,
-        SPEC,
+        world.spec,
         approved,
         bundle=made.bundle,
         evidence=made.evidence,
@@ -157,16 +160,16 @@ def promoted(world: World, made: Candidate) -> int:
 def ship(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> DeployOutcome:
     """Register, promote, deploy, keep the report: what a flow does after its gates passed."""
     version = promoted(world, made)
-    outcome = deploy_version(world.home, NAME, SPEC, deploy, version)
-    registry = open_registry(world.home, NAME, SPEC)
+    outcome = deploy_version(world.home, NAME, world.spec, deploy, version)
+    registry = open_registry(world.home, NAME, world.spec)
     attach(registry, registry.run_of(version), list(made.files))
     return outcome
 
 
 def start_again(world: World, deploy: DeploySpec = DEPLOY) -> None:
     """What a flow does first, and then all must be right."""
-    reconcile(world.home, NAME, SPEC)
-    resume_deployment(world.home, NAME, SPEC, deploy)
+    reconcile(world.home, NAME, world.spec)
+    resume_deployment(world.home, NAME, world.spec, deploy)
     check(world)
 
 
@@ -177,7 +180,7 @@ def check(world: World) -> int | None:
     Raises:
         AssertionError: something is not.
     """
-    releases = open_releases(world.home, NAME, SPEC)
+    releases = open_releases(world.home, NAME, world.spec)
     pointed = releases.registry.pointed()
     champion = pointed.aliases.get("champion") if pointed else None
     assert champion == releases.serving(), f"alias {champion}, pointer {releases.serving()}"
@@ -196,7 +199,7 @@ def check(world: World) -> int | None:
     _nothing_open(releases)
     left = [str(path) for path in debris(world.home)]
     assert not left, f"left behind: {left}"
-    assert reconcile(world.home, NAME, SPEC) == (), "a second start finds something to do"
+    assert reconcile(world.home, NAME, world.spec) == (), "a second start finds something to do"
     return champion
 
 
@@ -232,6 +235,6 @@ def same(answer: Mapping[str, object], expected: Mapping[str, list[float]]) -> b
 
 def digests(world: World, versions: list[int]) -> dict[int, str]:
     """Version → digest of its bundle, of those that are registered with a pass."""
-    registry = open_registry(world.home, NAME, SPEC)
+    registry = open_registry(world.home, NAME, world.spec)
     tags = {version: registry.version_tags(version) for version in versions}
     return {version: t[BUNDLE_TAG] for version, t in tags.items() if t.get(VERDICT_TAG) == "pass"}

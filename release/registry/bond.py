@@ -1,0 +1,141 @@
+"""Whether a registry and a release folder belong together: what binds them, and what tells them apart.
+
+A signed pointer, digests of bundles and one random id: never version numbers, which every registry begins
+at 1. Does not decide what is done about a registry that is another (`release.moves.adopt`).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from model.files import write_bytes
+from release.registry.client import Registry
+from serving.store.manifest import RELEASE_FILE
+from serving.store.pointer import Pointer, PointerBroken, read_pointer
+from serving.store.release_folder import ReleaseFolder
+
+BOND_FILE = "registry.id"
+"""File of the release folder with the id that the experiment carries as a tag."""
+
+Standing = Literal["new", "same", "emptied", "other", "ahead"]
+"""How a registry stands to a release folder. `new`: neither has a champion. `same`: they belong together.
+`emptied`: they do, but the registered model was deleted. `other`: they do not. `ahead`: another release
+folder promoted there since, with the key of this one."""
+
+
+def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experiment: str) -> Standing:
+    """How the registry stands to the release folder.
+
+    Args:
+        public_key: the key that pointers must be signed with.
+        experiment: MLflow experiment that the project's runs are logged to.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    pointed, history = registry.pointed(), folder.pointers(public_key)
+    text = pointed.pointer if pointed is not None else None
+    theirs = signed_pointer(text, public_key, folder.name)
+    if not history:
+        return "new" if text is None else "other" if theirs is None else "ahead"
+    here = history[0]
+    if pointed is None:
+        return "emptied" if _same_store(registry, folder, experiment) else "other"
+    ours, registered = released_bundle(folder, here.version), registry.bundle_of(here.version)
+    if ours and registered is not None and registered != ours:
+        return "other"
+    if theirs is not None:
+        if theirs.sequence > here.sequence:
+            return "ahead"
+        if theirs.sequence >= history[-1].sequence:
+            return "same" if theirs in history else "other"
+    if ours and registered == ours:
+        return "same"
+    match agree(registry, folder):
+        case "same":
+            return "same"
+        case "contradiction":
+            return "other"
+    # All of its versions were deleted there, or none is left here: the id decides, if there is one.
+    known = [version for version in folder.versions() if released_bundle(folder, version)]
+    return "same" if not known or _same_store(registry, folder, experiment) else "other"
+
+
+def agree(registry: Registry, folder: ReleaseFolder) -> Literal["same", "nothing in common", "contradiction"]:
+    """Whether versions that are in both have the same bundles.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    found = [(released_bundle(folder, v), registry.bundle_of(v)) for v in folder.versions()]
+    both = [(ours, theirs) for ours, theirs in found if ours and theirs is not None]
+    if any(ours != theirs for ours, theirs in both):
+        return "contradiction"
+    return "same" if both else "nothing in common"
+
+
+def signed_pointer(text: str | None, public_key: Path, name: str) -> Pointer | None:
+    """The pointer in a registry's tag, if it was signed with this key for this project."""
+    if text is None:
+        return None
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "pointer"
+        path.write_text(text, encoding="utf-8")
+        try:
+            return read_pointer(path, public_key, name)
+        except PointerBroken:
+            return None
+
+
+def released_bundle(folder: ReleaseFolder, version: int) -> str:
+    """Digest of the bundle that was released as `version` here; empty where that is not known (any more)."""
+    try:
+        raw = json.loads((folder.version_dir(version) / RELEASE_FILE).read_bytes())
+        return str(raw["bundle_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def bind(registry: Registry, folder: ReleaseFolder, experiment: str) -> None:
+    """Give experiment and release folder one id, by which the store is known when its registered model was
+    deleted. An id that only one of them has becomes the other's.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    here, there = _bond(folder), registry.experiment_bond(experiment)
+    if there is None or not folder.path.is_dir():
+        return
+    bond = here or there or secrets.token_hex(16)
+    if there != bond:
+        registry.bind_experiment(experiment, bond)
+    if here != bond:
+        write_bytes(folder.path / BOND_FILE, bond.encode())
+
+
+def is_bound(folder: ReleaseFolder) -> bool:
+    """Whether the release folder has an id."""
+    return bool(_bond(folder))
+
+
+def _bond(folder: ReleaseFolder) -> str:
+    try:
+        return (folder.path / BOND_FILE).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _same_store(registry: Registry, folder: ReleaseFolder, experiment: str) -> bool:
+    """Whether this is the store that the release folder was filled from, although it has no version of it.
+
+    The experiment's id says so; in state folders of older versions, which have none, that the state folder's
+    own store has the experiment.
+    """
+    there, here = registry.experiment_bond(experiment), _bond(folder)
+    if there is None:
+        return False
+    return there == here if here else registry.spec.tracking_uri is None
