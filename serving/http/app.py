@@ -63,6 +63,7 @@ def make_app(
     *,
     limits: Limits,
     token: str | None = None,
+    root_path: str = "",
     draining: Callable[[], bool] = lambda: False,
     workers: Callable[[], Sequence[WorkerState]] | None = None,
 ) -> App:
@@ -74,6 +75,7 @@ def make_app(
         metrics: counts.
         limits: how much one request may hold.
         token: bearer token that clients must send, or None.
+        root_path: prefix under which a proxy shows the endpoint.
         draining: whether the endpoint is ending.
         workers: what each of several workers serves; None where this one is alone.
     """
@@ -83,6 +85,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        root_path=root_path,
         strict_content_type=False,
         # Nothing of a request may leave by OpenTelemetry, whatever the environment configures.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -94,6 +97,7 @@ def make_app(
     return Envelope(
         app,
         token=token,
+        root_path=root_path,
         version=lambda: engine.served.version if engine.served else None,
         draining=draining,
         on_reply=metrics.reply,
@@ -141,6 +145,9 @@ def _describe(
 ) -> None:
     """Add the routes that describe the endpoint."""
 
+    # HEAD is what some load balancers ask with; the schema has the routes once.
+    @app.head("/health", include_in_schema=False)
+    @app.head("/ping", include_in_schema=False)
     @app.get("/health", responses=_replies(dict[str, str]), response_model=None)
     @app.get("/ping", include_in_schema=False, response_model=None)
     async def health() -> Response:
@@ -151,6 +158,7 @@ def _describe(
         503: {"model": ReadyReply, "description": "Nothing serves, or the endpoint is ending"}
     }
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", responses=_replies(ReadyReply) | not_ready, response_model=None)
     async def ready() -> Response:
         """Whether a version serves, and why what the pointer asks for does not."""

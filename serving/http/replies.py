@@ -16,6 +16,7 @@ from typing_extensions import TypedDict  # pydantic reads this one only, before 
 from model.bundle.answers import decisions
 from model.bundle.card import HeadCard
 from model.bundle.reader import Bundle
+from model.bundle.texts import TextPreparation
 from serving.http.batching import Probabilities
 from serving.http.loading import Served
 
@@ -109,6 +110,9 @@ class VersionReply(TypedDict):
     created: str
     since: str
     heads: dict[str, list[str]]
+    text_preparation: TextPreparation
+    """`nfc`: texts are prepared, and `[SEP]` and the like in them are text. `as_given`: a bundle of 0.2 or
+    before, which takes them as special tokens."""
 
 
 def answers(bundle: Bundle, probabilities: Probabilities, everything: bool) -> list[dict[str, HeadAnswer]]:
@@ -190,6 +194,7 @@ def version_reply(served: Served) -> bytes:
         "created": manifest.created,
         "since": served.since,
         "heads": {name: list(head.labels) for name, head in served.bundle.card.heads.items()},
+        "text_preparation": served.bundle.card.text_preparation,
     }
     return to_json(reply)
 
