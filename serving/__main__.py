@@ -7,8 +7,8 @@ JOB is a JSON file (`serving.process.job.EndpointJob`):
 
 `deploy` holds the fields of the configuration's section `deploy`; what is left out has its default.
 
-It reads the release folder and the key, and writes nothing but the state file (`--state` puts it elsewhere) and
-its log, standard error: where that is a file opened for appending, it is begun anew at `deploy.log_max_bytes`.
+It reads the release folder and the key, and writes nothing but the state file (`--state` puts it elsewhere)
+and its log, standard error: a file opened for appending is begun anew at `deploy.log_max_bytes`.
 
 Exit codes: 0 ended on request, 2 wrong usage (port taken, no such key, state not writable), 1 anything else.
 """

@@ -67,8 +67,8 @@ def start(root: Path, name: str, *, port: int | None = None, state: Path | None 
         raise EndpointDown(str(error)) from error
     except OSError as error:
         raise EndpointDown(
-            f"{error.filename}: can't be written ({error.strerror}); name a folder for the endpoint's state and "
-            f"log with: headgate serve {name} --state FOLDER"
+            f"{error.filename}: can't be written ({error.strerror}); name a folder for the endpoint's state "
+            f"and log with: headgate serve {name} --state FOLDER"
         ) from error
     return running.url
 

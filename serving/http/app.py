@@ -14,12 +14,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
-from serving.http.batching import Batcher, Closed, Probabilities, QueueFull
+from serving.http.batching import Batcher, Closed
 from serving.http.body import Limits, Refused, bounded_route
 from serving.http.engine import Engine
 from serving.http.loading import Served
 from serving.http.metrics import Metrics
 from serving.http.middleware import FAILED, VERSION_HEADER, App, Envelope
+from serving.http.queueing import Probabilities, QueueFull
 from serving.http.replies import (
     ErrorReply,
     InvocationsReply,

@@ -17,8 +17,8 @@ from model.bundle.answers import decisions
 from model.bundle.card import HeadCard
 from model.bundle.reader import Bundle
 from model.bundle.texts import TextPreparation
-from serving.http.batching import Probabilities
 from serving.http.loading import Served
+from serving.http.queueing import Probabilities
 
 DECIMALS = 6
 """Digits of a probability after the point."""

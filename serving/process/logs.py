@@ -82,8 +82,8 @@ class Sparing(logging.Filter):
 
 
 def configure(stream: TextIO | None = None, level: int = logging.INFO, *, worker: int | None = None) -> None:
-    """Send the logs of this package, uvicorn and asyncio to a stream (standard error by default) as JSON lines,
-    each with the number of the worker that writes it, where there are several."""
+    """Send the logs of this package, uvicorn and asyncio to a stream (standard error by default) as JSON
+    lines, each with the number of the worker that writes it, where there are several."""
     handler = logging.StreamHandler(stream or sys.stderr)
     if worker is not None:
 
