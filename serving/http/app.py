@@ -19,7 +19,7 @@ from serving.http.body import Limits, Refused, bounded_route
 from serving.http.engine import Engine
 from serving.http.loading import Served
 from serving.http.metrics import Metrics
-from serving.http.middleware import FAILED, VERSION_HEADER, App, Envelope
+from serving.http.middleware import FAILED, VERSION_HEADER, Access, App, Envelope
 from serving.http.queueing import Probabilities, QueueFull
 from serving.http.replies import (
     ErrorReply,
@@ -63,8 +63,7 @@ def make_app(
     metrics: Metrics,
     *,
     limits: Limits,
-    token: str | None = None,
-    root_path: str = "",
+    access: Access,
     draining: Callable[[], bool] = lambda: False,
     workers: Callable[[], Sequence[WorkerState]] | None = None,
 ) -> App:
@@ -75,8 +74,7 @@ def make_app(
         batcher: answers texts.
         metrics: counts.
         limits: how much one request may hold.
-        token: bearer token that clients must send, or None.
-        root_path: prefix under which a proxy shows the endpoint.
+        access: who may ask, and under which prefix.
         draining: whether the endpoint is ending.
         workers: what each of several workers serves; None where this one is alone.
     """
@@ -86,7 +84,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        root_path=root_path,
+        root_path=access.root_path,
         strict_content_type=False,
         # Nothing of a request may leave by OpenTelemetry, whatever the environment configures.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -97,8 +95,7 @@ def make_app(
     _describe(app, engine, metrics, draining, workers)
     return Envelope(
         app,
-        token=token,
-        root_path=root_path,
+        access=access,
         version=lambda: engine.served.version if engine.served else None,
         draining=draining,
         on_reply=metrics.reply,

@@ -9,6 +9,7 @@ import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from serving.http.replies import error_reply
@@ -36,13 +37,22 @@ FAILED = error_reply("internal", "the endpoint failed; see its log")
 """The body of every 500."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may ask, and where."""
+
+    token: str | None = None
+    """Bearer token that all but `OPEN_ROUTES` need; None asks for none."""
+    root_path: str = ""
+    """Prefix that a proxy may have left on the paths."""
+
+
 class Envelope:
     """Wraps the application.
 
     Args:
         app: what answers.
-        token: bearer token that all but `OPEN_ROUTES` need; None asks for none.
-        root_path: prefix that a proxy may have left on the paths.
+        access: who may ask, and where.
         version: the version that serves now, or None.
         draining: whether the endpoint is ending; replies then close their connection.
         on_reply: called with route, status and seconds after every reply.
@@ -52,15 +62,14 @@ class Envelope:
         self,
         app: App,
         *,
-        token: str | None,
-        root_path: str,
+        access: Access,
         version: Callable[[], int | None],
         draining: Callable[[], bool],
         on_reply: Callable[[str, int, float], None],
     ) -> None:
         self._app = app
-        self._token = None if token is None else token.encode()
-        self._root_path = root_path
+        self._token = None if access.token is None else access.token.encode()
+        self._root_path = access.root_path
         self._version = version
         self._draining = draining
         self._on_reply = on_reply

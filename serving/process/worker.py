@@ -22,6 +22,7 @@ from serving.http.batching import Batcher
 from serving.http.body import Limits
 from serving.http.engine import Engine, EngineEvents
 from serving.http.metrics import Metrics
+from serving.http.middleware import Access
 from serving.process.connections import Patience, connections_allowed
 from serving.process.job import EndpointJob
 from serving.process.server import DrainingServer
@@ -126,8 +127,7 @@ def run_worker(
             max_chars=spec.max_chars,
             body_timeout_s=spec.request_timeout_s,
         ),
-        token=token,
-        root_path=spec.root_path,
+        access=Access(token=token, root_path=spec.root_path),
         draining=lambda: server.draining,
         workers=None if place is None else workers,
     )
