@@ -3,7 +3,7 @@
 An endpoint gets more connections than it holds, each of which does nothing, sends half a header or half a
 body. Others must be answered all the while, and SIGTERM must end it. Then patience is tried: silent
 connections are closed, idle ones are not, and a client that has closed its sending side gets its answer. What
-anybody may send must hardly grow the log. Last, two workers' disk is filled: none may die, none may be hidden.
+anybody may send must hardly grow the log. Last, two workers' disk is filled: none may die or be hidden.
 """
 
 from __future__ import annotations
