@@ -88,7 +88,7 @@ class Envelope:
                 status = message["status"]
                 message["headers"] = self._marked(status, message.get("headers", []))
                 if status == 503 and route not in OPEN_ROUTES:
-                    scope["state"][PAUSE_KEY] = PAUSE_S
+                    scope.setdefault("state", {})[PAUSE_KEY] = PAUSE_S
             else:
                 complete = not message.get("more_body", False)
             await send(message)
