@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,19 +54,27 @@ def read_only(shop: Any, spec: Any) -> Iterator[Path]:
         folder.chmod(mode)
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "HOME": "/nonexistent", "TMPDIR": "/nonexistent"}
+@pytest.fixture
+def state_folder() -> Iterator[Path]:
+    """A folder that belongs to that user, outside pytest's, which nobody else may enter."""
+    with tempfile.TemporaryDirectory(prefix="headgate-state-") as folder:
+        if os.geteuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        yield Path(folder)
+
+
+def environment(**more: str) -> dict[str, str]:
+    nowhere = {"HOME": "/nonexistent", "TMPDIR": "/nonexistent"}
+    return {**os.environ, "PYTHONPATH": str(ROOT), **nowhere, **more}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_serves_from_a_read_only_folder_with_its_state_where_it_is_told_to(
-    shop: Any, spec: Any, read_only: Path, tmp_path_factory: pytest.TempPathFactory, workers: int
+    shop: Any, spec: Any, read_only: Path, state_folder: Path, workers: int
 ) -> None:
-    state_folder = tmp_path_factory.mktemp("state")
     job = state_folder / "job"
     changed = dataclasses.replace(spec, workers=workers)
     write_job(job, endpoint_job(shop.folder.path, shop.public_key, changed, shop.root / "state.json"))
-    os.chown(state_folder, *([NOBODY, NOBODY] if os.geteuid() == 0 else [-1, -1]))
     state_file = state_folder / "s.json"
     before = sorted(shop.root.rglob("*"))
     command = [*as_nobody(), sys.executable, "-m", "serving", str(job), "--state", str(state_file)]
@@ -99,9 +108,7 @@ def test_without_a_place_for_its_state_it_says_so_in_one_line(read_only: Path) -
 HEADGATE = [sys.executable, "-c", "from flows.cli.commands import main; main()"]
 
 
-def test_headgate_serve_from_a_read_only_home(
-    shop: Any, spec: Any, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_headgate_serve_from_a_read_only_home(shop: Any, spec: Any, state_folder: Path) -> None:
     shop.release(1)
     home = Home(shop.root)
     save_settings(home, NAME, Settings(deploy=spec))
@@ -110,12 +117,11 @@ def test_headgate_serve_from_a_read_only_home(
     modes = {folder: folder.stat().st_mode for folder in folders}
     for folder in folders:
         folder.chmod(0o555)
-    state_folder = tmp_path_factory.mktemp("state")
-    os.chown(state_folder, *([NOBODY, NOBODY] if os.geteuid() == 0 else [-1, -1]))
 
     def headgate(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [*as_nobody(), *HEADGATE, *arguments, "--home", str(shop.root)]
-        return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+        command, home = [*as_nobody(), *HEADGATE, *arguments], str(shop.root)
+        given = environment(HEADGATE_HOME=home)
+        return subprocess.run(command, env=given, capture_output=True, text=True, timeout=60)
 
     try:
         refused = headgate("serve", NAME)
