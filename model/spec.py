@@ -64,6 +64,17 @@ class Range:
         return {**handler(source), **{k: v for k, v in bounds.items() if v is not None}}
 
 
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What the whole of a text field looks like, as a regular expression; enforced as `Range` is."""
+
+    expression: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
+        """The pattern as pydantic enforces it."""
+        return {**handler(source), "pattern": f"^{self.expression}$"}
+
+
 Share = Annotated[float, Range(ge=0, le=1)]
 """A share of a whole, between 0 and 1."""
 

@@ -7,7 +7,10 @@ JOB is a JSON file (`serving.process.job.EndpointJob`):
 
 `deploy` holds the fields of the configuration's section `deploy`; what is left out has its default.
 
-Exit codes: 0 ended on request, 2 wrong usage (port taken, no such key), 1 anything else.
+It reads the release folder and the key, and writes nothing but the state file (`--state` puts it elsewhere)
+and its log, standard error: a file opened for appending is begun anew at `deploy.log_max_bytes`.
+
+Exit codes: 0 ended on request, 2 wrong usage (port taken, no such key, state not writable), 1 anything else.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from model.errors import HeadgateError
 from model.files import write_json
 from serving.bearer import guarded_token
 from serving.errors import WrongUsage
@@ -29,11 +33,11 @@ from serving.process.control import EndpointState, status
 from serving.process.job import EndpointJob, read_job
 from serving.process.server import listen
 from serving.process.supervisor import Supervisor
-from serving.process.worker import OrphanedWorker, Place, end_with, run_worker
+from serving.process.worker import Place, end_with, run_worker
 from serving.processes import process_start
-from serving.store.board import Board, board_folder
+from serving.store.board import Board
 from serving.store.release_folder import ReleaseFolder
-from serving.store.signing import KeyProblem, PublicKeys, load_public_keys, public_keys_in
+from serving.store.signing import PublicKeys, load_public_keys, public_keys_in
 
 END_MARGIN_S = 5.0
 """How much longer than its drain a worker may take to end before it is killed, in seconds."""
@@ -45,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         job = read_job(options.job)
+        if options.state is not None:
+            job = dataclasses.replace(job, state_file=options.state)
         keys = _keys(job, options.trusted)
         token = guarded_token(job.deploy.token_file)
         if options.supervisor is not None:
@@ -53,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _serve(job, keys, token, options.job)
         else:
             _work(job, keys, token, options)
-    except (WrongUsage, KeyProblem, OrphanedWorker) as error:
+    except HeadgateError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -66,16 +72,18 @@ def _serve(job: EndpointJob, keys: PublicKeys, token: str | None, job_path: Path
         raise WrongUsage(f"an endpoint (process {running.pid}) already runs for {job.state_file}")
     sock = listen(job.deploy.host, job.deploy.port)
     logs.configure()
+    logs.keep_bounded(job.deploy.log_max_bytes)
     state = _state(job, sock.getsockname()[1])
+    # Before anything is loaded: from here on whoever connects waits until it is.
+    _announce(job.state_file, state)
     if job.deploy.workers == 1:
-        run_worker(job, sock, keys, token, on_listening=lambda: _announce(job.state_file, state))
+        run_worker(job, sock, keys, token)
     else:
-        _announce(job.state_file, state)
         Supervisor(
             # The keys themselves: the file may be another one when a worker is started again.
             [sys.executable, "-m", "serving", str(job_path), "--trusted", keys.to_pem().decode()],
             sock,
-            Board(board_folder(job.state_file), job.deploy.workers),
+            Board.make(job.deploy.workers),
             drain_s=job.deploy.drain_timeout_s + END_MARGIN_S,
         ).run()
     if status(job.state_file) == state:
@@ -85,7 +93,7 @@ def _serve(job: EndpointJob, keys: PublicKeys, token: str | None, job_path: Path
 def _work(job: EndpointJob, keys: PublicKeys, token: str | None, options: argparse.Namespace) -> None:
     """One of several workers, started by a supervisor."""
     logs.configure(worker=options.worker)
-    place = Place(options.worker, Board(board_folder(job.state_file), job.deploy.workers))
+    place = Place(options.worker, Board(options.board_fd, job.deploy.workers))
     run_worker(job, socket.socket(fileno=options.listen_fd), keys, token, place=place)
 
 
@@ -112,7 +120,12 @@ def _state(job: EndpointJob, port: int) -> EndpointState:
 
 
 def _announce(state_file: Path, state: EndpointState) -> None:
-    write_json(state_file, dataclasses.asdict(state))
+    try:
+        write_json(state_file, dataclasses.asdict(state))
+    except OSError as error:
+        raise WrongUsage(
+            f"state file {state_file}: can't be written ({error.strerror}); name another place with --state"
+        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,8 +133,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m serving", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("job", type=Path, metavar="JOB", help="job file, JSON")
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="state file, in place of the job's `state_file`"
+    )
     # From a supervisor to its workers; a lone endpoint with `--supervisor` ends with whoever started it.
-    for name in ("--worker", "--listen-fd", "--supervisor"):
+    for name in ("--worker", "--listen-fd", "--board-fd", "--supervisor"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--trusted", help=argparse.SUPPRESS)
     return parser

@@ -27,7 +27,7 @@ def request(
     token: str | None = None,
     timeout_s: float = 10.0,
 ) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers (names in lower case) and body of one reply.
+    """Status, headers (names in lower case) and body of one reply. A path in `url` stands before the route.
 
     Raises:
         NoAnswer: nothing listens, the wait is over, or the reply is not HTTP.
@@ -38,7 +38,8 @@ def request(
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        connection.request(method, route, None if body is None else json.dumps(body), headers)
+        path = parts.path.rstrip("/") + route
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
         reply = connection.getresponse()
         return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
     except (OSError, http.client.HTTPException) as error:

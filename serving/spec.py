@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from model.spec import SCHEMA_CONFIG, Range
+from model.spec import SCHEMA_CONFIG, Pattern, Range
 
 ENDPOINT = "endpoint"
 """The target that is this project's own endpoint."""
@@ -48,13 +48,28 @@ class DeploySpec:
     lone request never waits."""
     queue_limit: Annotated[int, Range(ge=1)] = 256
     """Most texts that wait for the model. Beyond it requests get 503 and `Retry-After`: a queue that is
-    longer than a client's patience only produces answers that nobody reads."""
+    longer than a client's patience only produces answers that nobody reads. One request may take at most
+    half of the room that is left, so that small ones find some while large ones fill the queue."""
     max_body_bytes: Annotated[int, Range(ge=1)] = 1_048_576
     """Largest request body, in bytes; beyond it 413. One MiB is some 250 pages of text."""
     max_texts: Annotated[int, Range(ge=1)] = 256
     """Most texts in one request; beyond it 422."""
     max_chars: Annotated[int, Range(ge=1)] = 20_000
     """Longest text, in characters; beyond it 422. The model reads only its first `max_length` tokens."""
+    keep_alive_s: Annotated[float, Range(gt=0)] = 75.0
+    """How long a connection may stay idle between two requests, in seconds. Longer than proxies keep theirs
+    (nginx and most others: 60), or they send a request on a connection that is being closed."""
+    request_timeout_s: Annotated[float, Range(gt=0)] = 20.0
+    """How long a client may take to send the header of a request, from the opening of the connection on; then
+    its body; then to take the reply, in seconds each. The connection is closed after it."""
+    max_connections: Annotated[int, Range(ge=8)] = 1000
+    """Most open connections of each worker; fewer where the limit of open files (`ulimit -n`) is lower. One
+    more closes the connection that has waited longest without a whole request."""
+    root_path: Annotated[str, Pattern(r"(/[A-Za-z0-9._~-]+)*")] = ""
+    """Prefix under which a proxy shows the endpoint, such as `/models/support`; in `servers` of
+    `/openapi.json`. Requests are answered whether the proxy takes it off or not."""
+    log_max_bytes: Annotated[int, Range(ge=65_536)] = 16_777_216
+    """Size beyond which the log is begun anew, in bytes; the former one is kept beside it as `.1`."""
     token_file: str | None = None
     """File (mode 0600) with the bearer token that requests must carry. None: no token is asked for."""
     max_answer_ms: Annotated[float, Range(gt=0)] = 1000.0

@@ -25,6 +25,11 @@ from flows.state_folder import config_home, existing_home, home_option, prepare
 if TYPE_CHECKING:
     from release.targets.deploy import DeployOutcome
 
+_STATE = click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the endpoint's state and log, where the state folder can't be written.",
+)
 _BACKBONE = click.option("--backbone", help="Another encoder: a hub name, a folder, or `offline`.")
 _CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 _NUMBER = click.IntRange(min=1, max=2**31 - 1)
@@ -106,14 +111,15 @@ def judge(name: str, version: int, home: Path | None) -> None:
 @_NAME
 @click.argument("texts", nargs=-1, required=True)
 @_HOME
+@_STATE
 @click.option("--json", "as_json", is_flag=True, help="The endpoint's reply as it is.")
-def predict(name: str, texts: tuple[str, ...], home: Path | None, as_json: bool) -> None:
+def predict(name: str, texts: tuple[str, ...], home: Path | None, state: Path | None, as_json: bool) -> None:
     """Ask the endpoint of NAME about one or more TEXTS."""
     from flows.cli.console import show_answers
     from release.targets.endpoint import ask
 
     with _errors_shown():
-        reply = ask(existing_home(home, name), name, list(texts))
+        reply = ask(existing_home(home, name), name, list(texts), state=state)
     if as_json:
         click.echo(json.dumps(reply, ensure_ascii=False))
     else:
@@ -123,25 +129,28 @@ def predict(name: str, texts: tuple[str, ...], home: Path | None, as_json: bool)
 @main.command(**_example("headgate serve quickstart"))
 @_NAME
 @_HOME
+@_STATE
 @click.option("--port", type=int, help="Default: the port it was last deployed with.")
-def serve(name: str, home: Path | None, port: int | None) -> None:
+def serve(name: str, home: Path | None, state: Path | None, port: int | None) -> None:
     """Start the endpoint of NAME in the background; it serves the current champion."""
     from release.targets.endpoint import start
 
     with _errors_shown():
-        address = start(existing_home(home, name), name, port=port)
-    click.echo(f"{name} serves at {address}  (stop it with: headgate stop {name})")
+        address = start(existing_home(home, name), name, port=port, state=state)
+    place = "" if state is None else f" --state {state}"
+    click.echo(f"{name} serves at {address}  (stop it with: headgate stop {name}{place})")
 
 
 @main.command(**_example("headgate stop quickstart"))
 @_NAME
 @_HOME
-def stop(name: str, home: Path | None) -> None:
+@_STATE
+def stop(name: str, home: Path | None, state: Path | None) -> None:
     """Stop the endpoint of NAME; requests in flight are answered first."""
     from release.targets.endpoint import stop as stop_endpoint
 
     with _errors_shown():
-        stopped = stop_endpoint(existing_home(home, name), name)
+        stopped = stop_endpoint(existing_home(home, name), name, state=state)
     click.echo(f"{name}: stopped" if stopped else f"{name}: was not running")
 
 

@@ -53,7 +53,9 @@ def problems(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
         elif kind in ("missing", "missing_argument"):
             yield f"{where}: missing; expected {_expectation_at(root, item['loc'])}"
         elif kind == "string_pattern_mismatch":
-            yield f"{where}: saw {seen(item['input'])}, expected lower-case letters, digits and underscores"
+            pattern = item["ctx"]["pattern"]
+            expected = "lower-case letters, digits and underscores" if "a-z0-9_" in pattern else pattern
+            yield f"{where}: saw {seen(item['input'])}, expected {expected}"
         else:
             expected = re.sub(r"^Input should be (?:a |an )?", "", message)
             yield f"{where}: saw {seen(item['input'])}, expected {expected}"

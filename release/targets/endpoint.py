@@ -24,8 +24,19 @@ class EndpointDown(HeadgateError):
     """The endpoint does not run, did not start or did not answer; the message says what to do."""
 
 
-def start(root: Path, name: str, *, port: int | None = None) -> str:
+def _state_file(home: Home, name: str, state: Path | None) -> Path:
+    """State file of the endpoint of `name`: in the home, or in the folder `state`."""
+    return state_file(home, name) if state is None else state / f"{name}.json"
+
+
+def start(root: Path, name: str, *, port: int | None = None, state: Path | None = None) -> str:
     """Start the endpoint of `name` in the background, or find it running; gives its address.
+
+    Args:
+        root: the home; only read where `state` is given.
+        name: of the project.
+        port: to listen on; None: the one that it was last deployed with.
+        state: folder for the state file and the log; None: in the home.
 
     Raises:
         EndpointDown: it did not start; the message says why.
@@ -44,38 +55,44 @@ def start(root: Path, name: str, *, port: int | None = None) -> str:
             f"nothing was ever deployed as {name!r} in {root}; run `headgate retrain CONFIG` first"
         )
     keys = key_folder(home, settings.registry)
-    if (keys / signing.PRIVATE_KEY).exists():
+    if state is None and (keys / signing.PRIVATE_KEY).exists():
         # Writes the public key again if it is not the private one's: somebody exchanged it.
         signing.ensure_key_pair(keys)
     try:
-        state = process.start(
-            releases, keys / signing.PUBLIC_KEY, spec, state_file(home, name), endpoint_log(home, name)
+        log = endpoint_log(home, name) if state is None else state / f"endpoint-{name}.log"
+        running = process.start(
+            releases, keys / signing.PUBLIC_KEY, spec, _state_file(home, name, state), log
         )
     except process.EndpointError as error:
         raise EndpointDown(str(error)) from error
-    return state.url
+    except OSError as error:
+        raise EndpointDown(
+            f"{error.filename}: can't be written ({error.strerror}); name a folder for the endpoint's state "
+            f"and log with: headgate serve {name} --state FOLDER"
+        ) from error
+    return running.url
 
 
-def stop(root: Path, name: str) -> bool:
+def stop(root: Path, name: str, *, state: Path | None = None) -> bool:
     """Stop the endpoint of `name` after it has answered what it accepted; whether one was running.
 
     Raises:
         EndpointDown: it does not end.
     """
     try:
-        return process.stop(state_file(Home(root), name))
+        return process.stop(_state_file(Home(root), name, state))
     except process.EndpointError as error:
         raise EndpointDown(str(error)) from error
 
 
-def ask(root: Path, name: str, texts: list[str]) -> dict[str, Any]:
+def ask(root: Path, name: str, texts: list[str], *, state: Path | None = None) -> dict[str, Any]:
     """The endpoint's reply about `texts`.
 
     Raises:
         EndpointDown: it does not run, or refused.
     """
     home = Home(root)
-    running = process.status(state_file(home, name))
+    running = process.status(_state_file(home, name, state))
     if running is None:
         raise EndpointDown(f"the endpoint of {name!r} is not running; start it with: headgate serve {name}")
     token = client.read_token(load_settings(home, name).deploy.token_file)

@@ -14,12 +14,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
-from serving.http.batching import Batcher, Closed, Probabilities, QueueFull
+from serving.http.batching import Batcher, Closed
 from serving.http.body import Limits, Refused, bounded_route
 from serving.http.engine import Engine
 from serving.http.loading import Served
 from serving.http.metrics import Metrics
-from serving.http.middleware import FAILED, VERSION_HEADER, App, Envelope
+from serving.http.middleware import FAILED, VERSION_HEADER, Access, App, Envelope
+from serving.http.queueing import Probabilities, QueueFull
 from serving.http.replies import (
     ErrorReply,
     InvocationsReply,
@@ -62,7 +63,7 @@ def make_app(
     metrics: Metrics,
     *,
     limits: Limits,
-    token: str | None = None,
+    access: Access,
     draining: Callable[[], bool] = lambda: False,
     workers: Callable[[], Sequence[WorkerState]] | None = None,
 ) -> App:
@@ -73,7 +74,7 @@ def make_app(
         batcher: answers texts.
         metrics: counts.
         limits: how much one request may hold.
-        token: bearer token that clients must send, or None.
+        access: who may ask, and under which prefix.
         draining: whether the endpoint is ending.
         workers: what each of several workers serves; None where this one is alone.
     """
@@ -83,6 +84,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        root_path=access.root_path,
         strict_content_type=False,
         # Nothing of a request may leave by OpenTelemetry, whatever the environment configures.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -93,7 +95,7 @@ def make_app(
     _describe(app, engine, metrics, draining, workers)
     return Envelope(
         app,
-        token=token,
+        access=access,
         version=lambda: engine.served.version if engine.served else None,
         draining=draining,
         on_reply=metrics.reply,
@@ -141,6 +143,9 @@ def _describe(
 ) -> None:
     """Add the routes that describe the endpoint."""
 
+    # HEAD is what some load balancers ask with; the schema has the routes once.
+    @app.head("/health", include_in_schema=False)
+    @app.head("/ping", include_in_schema=False)
     @app.get("/health", responses=_replies(dict[str, str]), response_model=None)
     @app.get("/ping", include_in_schema=False, response_model=None)
     async def health() -> Response:
@@ -151,6 +156,7 @@ def _describe(
         503: {"model": ReadyReply, "description": "Nothing serves, or the endpoint is ending"}
     }
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", responses=_replies(ReadyReply) | not_ready, response_model=None)
     async def ready() -> Response:
         """Whether a version serves, and why what the pointer asks for does not."""

@@ -1,60 +1,25 @@
 """Dynamic micro-batching: texts of requests that arrive together share one forward pass.
 
 One thread owns the model. While it computes, requests queue up; what has queued is the next batch, so
-batches grow with the load and a lone request never waits. The queue is bounded. Texts asked of different
-versions never share a batch. Does not know HTTP.
+batches grow with the load and a lone request never waits. The queue is bounded and fair
+(`serving.http.queueing`). Texts asked of different versions never share a batch. Does not know HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
+import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import HeadgateError
 from serving.http.loading import Served
-
-Probabilities: TypeAlias = dict[str, NDArray[np.float32]]
-"""Head → (N, L_h), one row a text."""
-
-
-class QueueFull(HeadgateError):
-    """Too many texts wait already."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__("too many texts wait for the model")
-        self.retry_after_s = retry_after_s
-        """When the queue should have emptied, in whole seconds, at least 1."""
+from serving.http.queueing import Job, Piece, Probabilities, TextQueue
 
 
 class Closed(HeadgateError):
     """The batcher takes on nothing more."""
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One request."""
-
-    served: Served
-    finish: Callable[[Probabilities | BaseException], None]
-    missing: int
-    parts: list[Probabilities] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class _Piece:
-    """Texts of one request that go through the model together; they keep their order in the queue."""
-
-    job: _Job
-    texts: Sequence[str]
 
 
 class Batcher:
@@ -76,13 +41,9 @@ class Batcher:
         queue_limit: int = 256,
         on_batch: Callable[[int, float], None] = lambda texts, seconds: None,
     ) -> None:
-        self.max_batch = max_batch
         self.wait_s = wait_ms / 1000
-        self.queue_limit = queue_limit
         self._on_batch = on_batch
-        self._queue: deque[_Piece] = deque()
-        self._queued_texts = 0
-        self._text_s = 0.005
+        self._queue = TextQueue(max_batch=max_batch, limit=queue_limit)
         self._last_jobs = 1
         self._closed = False
         self._changed = threading.Condition()
@@ -92,13 +53,13 @@ class Batcher:
     @property
     def queued_texts(self) -> int:
         """Texts that wait now."""
-        return self._queued_texts
+        return self._queue.texts
 
     async def answer(self, served: Served, texts: Sequence[str]) -> Probabilities:
         """Probabilities for every text and head, by this version.
 
         Raises:
-            QueueFull: too many texts wait.
+            serving.http.queueing.QueueFull: too many texts wait.
             Closed: the batcher was closed before.
         """
         loop = asyncio.get_running_loop()
@@ -113,105 +74,66 @@ class Batcher:
                 future.set_result(result)
 
         def finish(result: Probabilities | BaseException) -> None:
-            loop.call_soon_threadsafe(set_result, result)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(set_result, result)
 
-        self._submit(served, texts, finish)
-        return await future
-
-    def close(self) -> None:
-        """Answer what is queued, then end the thread. New requests get `Closed`."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join()
-
-    def _submit(
-        self, served: Served, texts: Sequence[str], finish: Callable[[Probabilities | BaseException], None]
-    ) -> None:
-        starts = range(0, len(texts), self.max_batch)
-        job = _Job(served, finish, missing=len(starts))
         with self._changed:
             if self._closed:
                 raise Closed
-            if self._queue and self._queued_texts + len(texts) > self.queue_limit:
-                raise QueueFull(min(60, max(1, math.ceil(self._queued_texts * self._text_s))))
-            self._queue.extend(_Piece(job, texts[start : start + self.max_batch]) for start in starts)
-            self._queued_texts += len(texts)
+            self._queue.add(Job(served, texts, finish), time.monotonic())
             self._changed.notify()
+        return await future
+
+    def close(self, *, answer: bool = True) -> None:
+        """Answer what is queued, or drop it, then end the thread. New requests get `Closed`."""
+        with self._changed:
+            self._closed = True
+            if not answer:
+                self._queue.clear()
+            self._changed.notify()
+        self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            batch = self._take()
-            if not batch:
-                return
+        while batch := self._take():
             self._compute(batch)
 
-    def _take(self) -> list[_Piece]:
+    def _take(self) -> list[Piece]:
         """The next batch; empty when closed and nothing is left."""
         with self._changed:
             while not self._queue:
                 if self._closed:
                     return []
                 self._changed.wait()
-            batch = [self._queue.popleft()]
-            texts = len(batch[0].texts)
             deadline = time.monotonic() + (self.wait_s if self._last_jobs > 1 else 0.0)
-            while True:
-                while self._fits(batch[0], texts):
-                    batch.append(self._queue.popleft())
-                    texts += len(batch[-1].texts)
+            while batch := self._queue.next_pass(time.monotonic()):
                 left = deadline - time.monotonic()
-                if self._queue or len(batch) >= self._last_jobs or left <= 0 or self._closed:
+                full = len(self._queue) > len(batch)
+                if full or len(batch) >= self._last_jobs or left <= 0 or self._closed:
+                    self._queue.take(batch)
+                    self._last_jobs = len(batch)
                     break
                 self._changed.wait(left)
-            self._queued_texts -= texts
-            self._last_jobs = len(batch)
             return batch
 
-    def _fits(self, first: _Piece, texts: int) -> bool:
-        if not self._queue:
-            return False
-        following = self._queue[0]
-        return following.job.served is first.job.served and texts + len(following.texts) <= self.max_batch
-
-    def _compute(self, batch: list[_Piece]) -> None:
+    def _compute(self, batch: list[Piece]) -> None:
         texts = [text for piece in batch for text in piece.texts]
         begin = time.monotonic()
         try:
             answers = batch[0].job.served.bundle.probabilities(texts)
         except Exception as error:
             if len(batch) == 1:
-                _add_part(batch[0], error)
+                batch[0].job.add(error, last=batch[0].last)
                 return
             # One request must not spoil the others of its batch: each is tried alone.
             for piece in batch:
                 self._compute([piece])
             return
         seconds = time.monotonic() - begin
-        self._text_s += 0.1 * (seconds / len(texts) - self._text_s)
+        with self._changed:
+            self._queue.learn(len(texts), seconds)
         start = 0
         for piece in batch:
             end = start + len(piece.texts)
-            _add_part(piece, {head: rows[start:end] for head, rows in answers.items()})
+            piece.job.add({head: rows[start:end] for head, rows in answers.items()}, last=piece.last)
             start = end
         self._on_batch(len(texts), seconds)
-
-
-def _add_part(piece: _Piece, result: Probabilities | BaseException) -> None:
-    """Add a part to its request, and finish the request with its last part or first error."""
-    job = piece.job
-    if job.missing <= 0:
-        return
-    if isinstance(result, BaseException):
-        job.missing = 0
-        job.finish(result)
-        return
-    job.parts.append(result)
-    job.missing -= 1
-    if job.missing == 0:
-        whole = job.parts
-        job.finish(
-            whole[0]
-            if len(whole) == 1
-            else {head: np.concatenate([part[head] for part in whole]) for head in whole[0]}
-        )

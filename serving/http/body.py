@@ -76,7 +76,8 @@ class BoundedRequest(Request):
             async with asyncio.timeout(self._limits.body_timeout_s):
                 body = await self._read()
         except TimeoutError:
-            raise Refused(408, "body_too_slow", "the body did not arrive in time") from None
+            late = "the body did not arrive in time"
+            raise Refused(408, "body_too_slow", late, {"Connection": "close"}) from None
         except ClientDisconnect:
             raise Refused(400, "body_incomplete", "the body is incomplete") from None
         if not body:

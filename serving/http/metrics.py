@@ -5,46 +5,46 @@ Names carry their unit; labels come from fixed sets, never from a request.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from serving.processes import resident_bytes
-from serving.store.board import WorkerState
+from serving.store.board import Counts, WorkerState
 
 ROUTES = ("/predict", "/invocations", "/health", "/ready", "/version", "/metrics", "/ping", "/openapi.json")
 """Routes that are counted by name; all others are `other`."""
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
-
-
-_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_QUEUED = "headgate_queued_texts"
+"""The only figure that ends with the worker that had it."""
 
 
 class Metrics:
     """Counters and gauges of one endpoint: sums over all workers, and gauges with the label `worker`.
 
-    Where a supervisor has set `PROMETHEUS_MULTIPROC_DIR`, the Prometheus client keeps the counters of all
-    workers in files there, and any of them can add them up.
-
     Args:
         workers: what each worker serves now.
+        others: what the other workers have counted, dead ones included; None where there are none.
+        before: what the worker in whose place this one was started had counted.
     """
 
-    def __init__(self, workers: Callable[[], Sequence[WorkerState]]) -> None:
+    def __init__(
+        self,
+        workers: Callable[[], Sequence[WorkerState]],
+        *,
+        others: Callable[[], Iterable[Counts]] | None = None,
+        before: Counts | None = None,
+    ) -> None:
         self.registry = r = CollectorRegistry()
-        self._shown = r
-        self._folder = os.environ.get(_FOLDER_VARIABLE)
-        if self._folder is not None:
-            self._shown = CollectorRegistry()
-            MultiProcessCollector(self._shown, self._folder)  # type: ignore[no-untyped-call]
-        else:
-            ProcessCollector(registry=r)
+        self._before = {name: samples for name, samples in (before or {}).items() if name != _QUEUED}
+        self._shown = CollectorRegistry()
+        if others is None:
+            ProcessCollector(registry=self._shown)
+        self._shown.register(_Sums(r, lambda: [self._before, *(others() if others is not None else ())]))
         self._shown.register(_Workers(workers))
         self._requests = Counter("headgate_requests", "Replies sent", ["route", "status"], registry=r)
         self._seconds = Histogram(
@@ -55,12 +55,7 @@ class Metrics:
         self._batch_seconds = Histogram(
             "headgate_batch_seconds", "Duration of a pass", buckets=_SECONDS, registry=r
         )
-        self._queued = Gauge(
-            "headgate_queued_texts",
-            "Texts that wait for the model",
-            registry=r,
-            multiprocess_mode="livesum",
-        )
+        self._queued = Gauge(_QUEUED, "Texts that wait for the model", registry=r)
         self._exchanges = Counter("headgate_exchanges", "Versions that began to serve", registry=r)
         self._refusals = Counter("headgate_refusals", "Times a candidate was refused", registry=r)
 
@@ -87,9 +82,39 @@ class Metrics:
         """A candidate was refused."""
         self._refusals.inc()
 
+    def counts(self) -> Counts:
+        """What this worker has counted, with what those before it in its place had, for the others."""
+        return {
+            family.name: [(sample.name, sample.labels, sample.value) for sample in family.samples]
+            for family in _Sums(self.registry, lambda: [self._before]).collect()
+        }
+
     def text(self) -> bytes:
         """The exposition in Prometheus' text format."""
         return generate_latest(self._shown)
+
+
+class _Sums(Collector):
+    """The figures of a registry, each with what others add to it."""
+
+    def __init__(self, registry: CollectorRegistry, added: Callable[[], Iterable[Counts]]) -> None:
+        self._registry = registry
+        self._added = added
+
+    def collect(self) -> Iterator[Metric]:
+        """One family a metric, with the labels of all."""
+        added = list(self._added())
+        for family in self._registry.collect():
+            sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+            own = [(sample.name, sample.labels, sample.value) for sample in family.samples]
+            for name, labels, value in (*own, *(one for each in added for one in each.get(family.name, ()))):
+                if not name.endswith("_created"):  # a time, of which there is no sum
+                    key = name, tuple(labels.items())
+                    sums[key] = sums.get(key, 0.0) + value
+            family.samples = []
+            for (name, pairs), value in sums.items():
+                family.add_sample(name, dict(pairs), value)
+            yield family
 
 
 class _Workers(Collector):

@@ -9,6 +9,7 @@ import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from serving.http.replies import error_reply
@@ -24,11 +25,26 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-log = logging.getLogger("serving")
+PAUSE_KEY = "pause_s"
+"""In the state of a request's scope: for how long the connection is to read nothing more, in seconds."""
+PAUSE_S = 0.1
+"""How long nothing more is read from a client that was told to come back later: one that asks again at once,
+and again, would take the time that answers need."""
 
+log = logging.getLogger("serving.requests")
 
 FAILED = error_reply("internal", "the endpoint failed; see its log")
 """The body of every 500."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may ask, and where."""
+
+    token: str | None = None
+    """Bearer token that all but `OPEN_ROUTES` need; None asks for none."""
+    root_path: str = ""
+    """Prefix that a proxy may have left on the paths."""
 
 
 class Envelope:
@@ -36,7 +52,7 @@ class Envelope:
 
     Args:
         app: what answers.
-        token: bearer token that all but `OPEN_ROUTES` need; None asks for none.
+        access: who may ask, and where.
         version: the version that serves now, or None.
         draining: whether the endpoint is ending; replies then close their connection.
         on_reply: called with route, status and seconds after every reply.
@@ -46,13 +62,14 @@ class Envelope:
         self,
         app: App,
         *,
-        token: str | None,
+        access: Access,
         version: Callable[[], int | None],
         draining: Callable[[], bool],
         on_reply: Callable[[str, int, float], None],
     ) -> None:
         self._app = app
-        self._token = None if token is None else token.encode()
+        self._token = None if access.token is None else access.token.encode()
+        self._root_path = access.root_path
         self._version = version
         self._draining = draining
         self._on_reply = on_reply
@@ -63,19 +80,21 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()
-        status, complete = 0, False
+        status, complete, route = 0, False, self._route(scope["path"])
 
         async def send_marked(message: Message) -> None:
             nonlocal status, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._marked(message.get("headers", []))
+                message["headers"] = self._marked(status, message.get("headers", []))
+                if status == 503 and route not in OPEN_ROUTES:
+                    scope.setdefault("state", {})[PAUSE_KEY] = PAUSE_S
             else:
                 complete = not message.get("more_body", False)
             await send(message)
 
         try:
-            if self._may_pass(scope):
+            if route in OPEN_ROUTES or self._may_pass(scope):
                 await self._app(scope, receive, send_marked)
             else:
                 body = error_reply("unauthorized", "a valid bearer token is needed")
@@ -87,12 +106,17 @@ class Envelope:
             elif not complete:
                 raise  # half a reply is out: only closing the connection shows the client that it is broken
         finally:
-            self._on_reply(scope["path"], status, time.perf_counter() - begin)
+            self._on_reply(route, status, time.perf_counter() - begin)
 
-    def _marked(self, headers: Any) -> list[tuple[bytes, bytes]]:
+    def _route(self, path: str) -> str:
+        bare = path.removeprefix(self._root_path)
+        return bare if bare.startswith("/") else path
+
+    def _marked(self, status: int, headers: Any) -> list[tuple[bytes, bytes]]:
         marked = list(headers)
         name = VERSION_HEADER.lower().encode()
-        if not any(key.lower() == name for key, _ in marked):
+        # Whoever has no token is not told what serves.
+        if status != 401 and not any(key.lower() == name for key, _ in marked):
             marked.append((name, str(self._version() or "none").encode()))
         if self._draining():
             marked = [(key, value) for key, value in marked if key.lower() != b"connection"]
@@ -100,7 +124,7 @@ class Envelope:
         return marked
 
     def _may_pass(self, scope: MutableMapping[str, Any]) -> bool:
-        if self._token is None or scope["path"] in OPEN_ROUTES:
+        if self._token is None:
             return True
         given = [value for key, value in scope["headers"] if key == b"authorization"]
         scheme, _, token = (given[0] if len(given) == 1 else b"").partition(b" ")

@@ -16,8 +16,9 @@ from typing_extensions import TypedDict  # pydantic reads this one only, before 
 from model.bundle.answers import decisions
 from model.bundle.card import HeadCard
 from model.bundle.reader import Bundle
-from serving.http.batching import Probabilities
+from model.bundle.texts import TextPreparation
 from serving.http.loading import Served
+from serving.http.queueing import Probabilities
 
 DECIMALS = 6
 """Digits of a probability after the point."""
@@ -110,6 +111,9 @@ class VersionReply(TypedDict):
     created: str
     since: str
     heads: dict[str, list[str]]
+    text_preparation: TextPreparation
+    """`nfc`: texts are prepared, and `[SEP]` and the like in them are text. `as_given`: a bundle of 0.2 or
+    before, which takes them as special tokens."""
 
 
 def answers(bundle: Bundle, probabilities: Probabilities, everything: bool) -> list[dict[str, HeadAnswer]]:
@@ -191,6 +195,7 @@ def version_reply(served: Served) -> bytes:
         "created": manifest.created,
         "since": served.since,
         "heads": {name: list(head.labels) for name, head in served.bundle.card.heads.items()},
+        "text_preparation": served.bundle.card.text_preparation,
     }
     return to_json(reply)
 

@@ -1,4 +1,4 @@
-"""Listening on an address, and ending without losing an accepted request.
+"""Listening on an address, and ending without losing an accepted request, in time whatever clients do.
 
 Does not know what is served.
 """
@@ -6,17 +6,20 @@ Does not know what is served.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import functools
+import math
 import select
 import socket
 import time
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
 from serving.errors import PortTaken
+from serving.process.connections import Connection, Connections, Patience
 
 LINGER_S = 0.3
 """How long an ending endpoint still accepts, in seconds: clients with open connections learn from
@@ -30,6 +33,13 @@ ARRIVE_S = 0.1
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
+
+ACCEPTED_AT_ONCE = 16
+"""Connections that are accepted in one turn of the loop, so that their number is known before it is too
+large."""
+
+LOOK_S = 0.5
+"""How often it is looked for connections whose clients take too long, in seconds."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -68,39 +78,51 @@ class DrainingServer(uvicorn.Server):
 
     Args:
         app: the ASGI application.
+        patience: how long connections may take, and how many there may be.
         drain_timeout_s: how long accepted requests may still take.
-        on_listening: called once connections are accepted.
         shared: other processes accept from the same socket.
     """
 
     def __init__(
-        self, app: Any, *, drain_timeout_s: float, on_listening: Callable[[], None], shared: bool = False
+        self,
+        app: Any,
+        *,
+        patience: Patience,
+        drain_timeout_s: float,
+        shared: bool = False,
     ) -> None:
+        self._connections = Connections(patience)
+        protocol: Any = functools.partial(Connection, self._connections)
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=math.ceil(patience.idle_s),
                 timeout_graceful_shutdown=max(1, round(drain_timeout_s)),
                 # asyncio accepts this many connections in one turn: with several processes on the socket, the
                 # one that wakes first would take a whole burst while the others idle.
-                backlog=1 if shared else BACKLOG,
+                backlog=1 if shared else ACCEPTED_AT_ONCE,
             )
         )
         self.draining = False
-        self._on_listening = on_listening
         self._shared = shared
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections, then call `on_listening`."""
+        """Accept connections, and look after them."""
         await super().startup(sockets)
         for sock in sockets or []:
             sock.listen(BACKLOG)  # asyncio has set it to what it accepts in one turn
-        self._on_listening()
+        self._looking = asyncio.create_task(self._look_after_connections())
+
+    async def _look_after_connections(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self._connections.close_late_ones()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting; let what is on its way on accepted connections arrive; answer it; close."""
@@ -121,6 +143,9 @@ class DrainingServer(uvicorn.Server):
             # uvicorn closes connections whose request it has not read yet, and the client would see a reset.
             await asyncio.sleep(ARRIVE_S)
         await super().shutdown(sockets)
+        self._looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._looking
 
     async def on_tick(self, counter: int) -> bool:
         """Asked ten times a second whether to end."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,10 +16,8 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from prometheus_client import multiprocess
-
 from serving.process.server import LINGER_S
-from serving.store.board import METRICS_FOLDER, Board
+from serving.store.board import Board
 
 log = logging.getLogger("serving")
 
@@ -30,8 +27,6 @@ YOUNG_S = 5.0
 """A worker that dies younger than this waits before it is started again: it would die again."""
 WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Waits before the first, second, … restart of a worker that dies young, in seconds."""
-METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Makes the Prometheus client of a worker keep its counters in files of this folder."""
 
 
 class Supervisor:
@@ -40,7 +35,7 @@ class Supervisor:
     Args:
         command: runs one worker in the foreground; its number is added.
         sock: the listening socket that they share; closed here when they are to end.
-        board: where they share what they serve.
+        board: where they share what they serve and count.
         drain_s: how long they may take to end, in seconds.
     """
 
@@ -57,15 +52,12 @@ class Supervisor:
 
     def run(self) -> None:
         """Start the workers and look after them until SIGTERM or SIGINT; then drain and return."""
-        shutil.rmtree(self._board.folder, ignore_errors=True)
-        (self._board.folder / METRICS_FOLDER).mkdir(parents=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_end)
         while not self._ending.is_set():
             self._look_after_all()
             self._ending.wait(LOOK_S)
         self._drain()
-        shutil.rmtree(self._board.folder, ignore_errors=True)
 
     def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
         if self._ending.is_set():
@@ -79,8 +71,6 @@ class Supervisor:
             code = process.poll()
             if code is not None:
                 del self._running[worker]
-                folder = str(self._board.folder / METRICS_FOLDER)
-                multiprocess.mark_process_dead(process.pid, folder)  # type: ignore[no-untyped-call]
                 self._due[worker] = now + self._wait_s(worker, now)
                 log.error("worker ended", extra={"worker": worker, "pid": process.pid, "code": code})
         for worker in sorted(set(self._due) - set(self._running)):
@@ -96,12 +86,11 @@ class Supervisor:
         return WAITS_S[deaths]
 
     def _start(self, worker: int) -> None:
-        environment = {**os.environ, METRICS_VARIABLE: str(self._board.folder / METRICS_FOLDER)}
-        descriptor = self._sock.fileno()
-        command = [*self._command, "--worker", str(worker), "--listen-fd", str(descriptor)]
-        command += ["--supervisor", str(os.getpid())]
+        listening, board = self._sock.fileno(), self._board.descriptor
+        command = [*self._command, "--worker", str(worker), "--listen-fd", str(listening)]
+        command += ["--board-fd", str(board), "--supervisor", str(os.getpid())]
         # Its own session would hide it from a terminal's Ctrl-C; as it is, both get it, and both drain.
-        self._running[worker] = subprocess.Popen(command, env=environment, pass_fds=[descriptor])
+        self._running[worker] = subprocess.Popen(command, pass_fds=[listening, board])
         self._started[worker] = time.monotonic()
         log.info("worker started", extra={"worker": worker, "pid": self._running[worker].pid})
 

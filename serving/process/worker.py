@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from model.errors import HeadgateError
@@ -21,13 +24,19 @@ from serving.http.engine import Engine, EngineEvents
 from serving.http.latest_time import LatestTime
 from serving.http.loading import Trial
 from serving.http.metrics import Metrics
+from serving.http.middleware import Access
+from serving.process.connections import Patience, connections_allowed
 from serving.process.job import EndpointJob
 from serving.process.server import DrainingServer
 from serving.processes import process_start
-from serving.store.board import Board, WorkerState
+from serving.store.board import Board, Counts, WorkerState
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import PublicKeys
 
+log = logging.getLogger("serving")
+
+PUBLISH_S = 1.0
+"""How often a worker shares what it has counted, in seconds. So much of it may be lost when it is killed."""
 PR_SET_PDEATHSIG = 1
 """`prctl`: the signal that this process gets when its parent dies."""
 
@@ -43,7 +52,7 @@ class Place:
     number: int
     """Its number, from 0."""
     board: Board
-    """Where the workers share what they serve."""
+    """Where the workers share what they serve and count."""
 
 
 def run_worker(
@@ -53,7 +62,6 @@ def run_worker(
     token: str | None,
     *,
     place: Place | None = None,
-    on_listening: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer on `sock` until SIGTERM.
 
@@ -63,7 +71,6 @@ def run_worker(
         keys: what releases must be signed with.
         token: bearer token that requests must carry, or None.
         place: this worker's among several; None where it is the only one.
-        on_listening: called once connections are accepted.
     """
     number = 0 if place is None else place.number
     spec = job.deploy
@@ -86,9 +93,17 @@ def run_worker(
 
     def publish() -> None:
         if place is not None:
-            place.board.write(state())
+            place.board.write(state(), metrics.counts())
 
-    metrics = Metrics(workers)
+    def counted_by_others() -> Iterator[Counts]:
+        if place is not None:
+            publish()  # before these figures are shown: what was shown once is not to be lost
+            yield from (place.board.counts(other) for other in range(place.board.count) if other != number)
+
+    if place is None:
+        metrics = Metrics(workers)
+    else:
+        metrics = Metrics(workers, others=counted_by_others, before=place.board.counts(number))
     engine = Engine(
         ReleaseFolder(job.releases, job.name),
         keys,
@@ -111,24 +126,49 @@ def run_worker(
         engine,
         batcher,
         metrics,
-        limits=Limits(max_body_bytes=spec.max_body_bytes, max_texts=spec.max_texts, max_chars=spec.max_chars),
-        token=token,
+        limits=Limits(
+            max_body_bytes=spec.max_body_bytes,
+            max_texts=spec.max_texts,
+            max_chars=spec.max_chars,
+            body_timeout_s=spec.request_timeout_s,
+        ),
+        access=Access(token=token, root_path=spec.root_path),
         draining=lambda: server.draining,
         workers=None if place is None else workers,
     )
     server = DrainingServer(
         app,
+        patience=Patience(
+            request_s=spec.request_timeout_s,
+            idle_s=spec.keep_alive_s,
+            most=connections_allowed(spec.max_connections),
+        ),
         drain_timeout_s=spec.drain_timeout_s,
-        on_listening=on_listening,
         shared=place is not None,
     )
     engine.start()
     if place is not None:
         # The others serve already: one that is still loading must not take requests only to refuse them.
         engine.wait_for_first_look()
+        _repeat(publish)
     server.run(sockets=[sock])
-    batcher.close()
+    # What was accepted is answered by then, or its time is over.
+    batcher.close(answer=False)
     engine.stop()
+
+
+def _repeat(publish: Callable[[], None]) -> None:
+    """Publish again and again, in a thread that ends with the process."""
+
+    def run() -> None:
+        while True:
+            try:
+                publish()
+            except OSError:
+                log.exception("could not share with the other workers what was counted here")
+            time.sleep(PUBLISH_S)
+
+    threading.Thread(target=run, name="publisher", daemon=True).start()
 
 
 def end_with(supervisor: int) -> None:

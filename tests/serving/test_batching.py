@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.http.batching import Batcher, Closed, QueueFull
+from serving.http.batching import Batcher, Closed
 from serving.http.engine import Engine
 from serving.http.loading import Served, Trial
+from serving.http.queueing import QueueFull
 
 WORDS = ("hello", "good", "bad", "day", "rain", "sun", "late", "early", "thanks", "help", "order")
 

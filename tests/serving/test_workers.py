@@ -9,15 +9,15 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from serving import client
 from serving.process import control as process
 from serving.processes import process_start
-from serving.store.board import Board, WorkerState, board_folder
+from serving.store.board import HALF_BYTES, Board, WorkerState
 from serving.store.pointer import write_pointer
 from serving.store.signing import ensure_key_pair
 from tests.support.load import Client
@@ -36,10 +36,9 @@ def workers(url: str) -> list[dict[str, Any]]:
     return list(found)
 
 
-def pids(shop: Any) -> list[int]:
-    board = Board(board_folder(shop.root / "endpoints" / "0.json"), 2)
-    found = [state.pid for state in board.read()]
-    return [pid for pid in found if pid is not None]
+def pids(state: process.EndpointState) -> list[int]:
+    """Of the workers that run; the supervisor has no other children."""
+    return sorted(child.pid for child in psutil.Process(state.pid).children())
 
 
 def metric(url: str, name: str) -> dict[str, float]:
@@ -64,11 +63,11 @@ def test_any_worker_speaks_for_all_and_a_dead_one_comes_back(
     assert metric(state.url, "headgate_version") == {f'headgate_version{{worker="{i}"}}': 1.0 for i in (0, 1)}
     assert all(size > 2**20 for size in metric(state.url, "headgate_worker_resident_bytes").values())
 
-    first, second = pids(shop)
+    first, second = pids(state)
     os.kill(first, signal.SIGKILL)
-    until(lambda: len(pids(shop)) == 2 and first not in pids(shop))
-    assert second in pids(shop)
-    assert [worker["version"] for worker in workers(state.url)] == [1, 1]
+    until(lambda: len(pids(state)) == 2 and first not in pids(state))
+    assert second in pids(state)
+    until(lambda: [worker["version"] for worker in workers(state.url)] == [1, 1])
     assert metric(state.url, replies)[replies] == 40.0, "what a dead worker counted stays counted"
     log = (shop.root / "endpoints" / "0.log").read_text()
     ended = [json.loads(line) for line in log.splitlines() if json.loads(line)["event"] == "worker ended"]
@@ -111,12 +110,12 @@ def test_all_end_on_sigterm_with_every_accepted_request_answered(
     shop.bundle(1, work=500)
     shop.release(1)
     state = start(spec)
-    until(lambda: len(pids(shop)) == 2)
+    until(lambda: len(pids(state)) == 2)
     load = [Client(state.url, keep_alive=number % 2 == 0) for number in range(8)]
     for one in load:
         one.start()
     time.sleep(0.5)
-    children = pids(shop)
+    children = pids(state)
     assert process.stop(shop.root / "endpoints" / "0.json", wait_s=20)
     for one in load:
         one.join(10)
@@ -125,7 +124,6 @@ def test_all_end_on_sigterm_with_every_accepted_request_answered(
     assert {status for one in load for status, _, _ in one.seen} <= {200, 503}
     assert sum(len(one.seen) for one in load) >= 8
     assert [process_start(pid) for pid in children] == [None, None]
-    assert not board_folder(shop.root / "endpoints" / "0.json").exists()
 
 
 def test_workers_do_not_outlive_a_supervisor_that_was_killed(
@@ -133,8 +131,8 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(
 ) -> None:
     shop.release(1)
     state = start(spec)
-    until(lambda: len(pids(shop)) == 2)
-    children = pids(shop)
+    until(lambda: len(pids(state)) == 2)
+    children = pids(state)
     os.kill(state.pid, signal.SIGKILL)
     until(lambda: all(process_start(pid) is None for pid in children))
     with pytest.raises(client.NoAnswer):
@@ -144,14 +142,13 @@ def test_workers_do_not_outlive_a_supervisor_that_was_killed(
     assert client.ask(again.url, "rain")["version"] == 1
 
 
-def test_the_board_shows_no_worker_that_is_not_there(tmp_path: Path) -> None:
-    board = Board(tmp_path, 4)
+def test_the_board_shows_no_worker_that_is_not_there() -> None:
+    board = Board.make(4)
     ticks = process_start(os.getpid())
-    board.write(WorkerState(worker=0, pid=os.getpid(), start_ticks=ticks, version=3))
-    # Dead; its id reused by another process; and a file that is none.
-    board.write(WorkerState(worker=1, pid=2**22 + 1, start_ticks=1, version=3))
-    board.write(WorkerState(worker=2, pid=os.getpid(), start_ticks=1, version=3))
-    (tmp_path / "3.json").write_text("{")
+    board.write(WorkerState(worker=0, pid=os.getpid(), start_ticks=ticks, version=3), {})
+    # Dead; and its id reused by another process.
+    board.write(WorkerState(worker=1, pid=2**22 + 1, start_ticks=1, version=3), {})
+    board.write(WorkerState(worker=2, pid=os.getpid(), start_ticks=1, version=3), {})
     assert [(state.worker, state.version, state.pid is None) for state in board.read()] == [
         (0, 3, False),
         (1, None, True),
@@ -181,3 +178,19 @@ def test_a_worker_that_is_started_again_trusts_the_keys_of_the_endpoints_start(
     write_pointer(shop.folder.pointer_path, dataclasses.replace(pointer, version=2, sequence=9), forger)
     until(lambda: all(worker["refused"] for worker in workers(state.url)))
     assert [worker["version"] for worker in workers(state.url)] == [1, 1]
+
+
+def test_a_record_is_seen_whole_or_as_it_was_before() -> None:
+    board = Board.make(2)
+    state = WorkerState(worker=1, pid=os.getpid(), start_ticks=process_start(os.getpid()))
+    for number in range(1, 4):
+        board.write(dataclasses.replace(state, version=number), {"texts": [("texts", {}, float(number))]})
+        assert board.read()[1].version == number
+        assert board.counts(1) == {"texts": [["texts", {}, number]]}
+        assert board.read()[0].pid is None and board.counts(0) == {}
+    # The third record lies in the first half, which holds odd ones; it is being written.
+    os.pwrite(board.descriptor, b"half a", (2 * 1 + 1) * HALF_BYTES + 20)
+    assert board.read()[1].version == 2
+    with pytest.raises(OSError, match="exceeds"):
+        board.write(state, {"texts": [("x" * HALF_BYTES, {}, 1.0)]})
+    assert board.read()[1].version == 2

@@ -25,16 +25,17 @@ class OpenEndpoint:
 
 
 @contextlib.contextmanager
-def open_endpoint(spec: DeploySpec, *, work: int = 0) -> Iterator[OpenEndpoint]:
+def open_endpoint(spec: DeploySpec, *, work: int = 0, text_work: int = 0) -> Iterator[OpenEndpoint]:
     """Version 1 of the toy model, served from a temporary folder; stopped at the end.
 
     Args:
         spec: how it serves; give it port 0.
         work: size of the matrices that each pass multiplies, to make it slow (see `write_bundle`).
+        text_work: the same for each text.
     """
     with tempfile.TemporaryDirectory(prefix="headgate-endpoint-") as folder:
         shop = make_shop(Path(folder))
-        shop.bundle(1, work=work)
+        shop.bundle(1, work=work, text_work=text_work)
         shop.release(1)
         with _served(shop, spec) as endpoint:
             yield endpoint

@@ -53,13 +53,14 @@ PASS = {
 }
 
 
-def write_bundle(folder: Path, seed: int, work: int = 0) -> str:
+def write_bundle(folder: Path, seed: int, work: int = 0, text_work: int = 0) -> str:
     """Write a bundle whose answers differ by seed; returns its digest. The network is one table: a token's
     row holds its logits, and a text's logits are the mean of its tokens' rows. With `work`, every pass also
-    multiplies two matrices of that size, which takes time (1000: some 30 ms)."""
+    multiplies two matrices of that size, which takes time (1000: some 30 ms); with `text_work`, so does every
+    text of it."""
     folder.mkdir(parents=True)
     (folder / "tokenizer.json").write_text(_tokenizer().to_str())
-    (folder / "model.onnx").write_bytes(_graph(seed, work).SerializeToString())
+    (folder / "model.onnx").write_bytes(_graph(seed, work, text_work).SerializeToString())
     card = Card(name=NAME, heads=HEADS, max_length=16, precision="float32", precision_reason="tiny")
     (folder / "card.json").write_text(json.dumps(card.to_json()))
     made = Bundle.from_parts(folder / "model.onnx", (folder / "tokenizer.json").read_bytes(), card, threads=1)
@@ -94,7 +95,7 @@ def _tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _graph(seed: int, work: int) -> onnx.ModelProto:
+def _graph(seed: int, work: int, text_work: int) -> onnx.ModelProto:
     rng = np.random.default_rng(seed)
     nodes = [
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
@@ -118,6 +119,19 @@ def _graph(seed: int, work: int) -> onnx.ModelProto:
             helper.make_node("Add", ["count", "zero"], ["count_later"]),
         ]
         idle = ["count_later"]
+    if text_work:
+        weights.append(numpy_helper.from_array(np.array([1, text_work, text_work], np.int64), "text_size"))
+        weights.append(numpy_helper.from_array(np.array(0, np.float32), "none"))
+        nodes += [
+            helper.make_node("Unsqueeze", [*idle, "last"], ["counts"]),
+            helper.make_node("Expand", ["counts", "text_size"], ["matrices"]),
+            helper.make_node("MatMul", ["matrices", "matrices"], ["products"]),
+            helper.make_node("ReduceMax", ["products"], ["peaks"], axes=[1, 2], keepdims=0),
+            helper.make_node("Unsqueeze", ["peaks", "one"], ["column"]),
+            helper.make_node("Mul", ["column", "none"], ["zeros"]),
+            helper.make_node("Add", [*idle, "zeros"], ["count_last"]),
+        ]
+        idle = ["count_last"]
     outputs = []
     for head, card in HEADS.items():
         table = rng.normal(scale=3, size=(len(WORDS), len(card.labels))).astype(np.float32)
@@ -151,11 +165,11 @@ class Shop:
     private_key: Path
     public_key: Path
 
-    def bundle(self, version: int, work: int = 0) -> tuple[Path, str]:
+    def bundle(self, version: int, work: int = 0, text_work: int = 0) -> tuple[Path, str]:
         """(folder, digest) of the bundle of a version, made on first use."""
         path = self.root / "bundles" / str(version)
         if not path.exists():
-            write_bundle(path, seed=version, work=work)
+            write_bundle(path, seed=version, work=work, text_work=text_work)
         return path, hashlib.sha256((path / "manifest.json").read_bytes()).hexdigest()
 
     def manifest(self, version: int, **changes: object) -> ReleaseManifest:
