@@ -12,6 +12,9 @@ from pathlib import Path
 
 HOME_MODE = 0o700
 """Only the owner may look in: the folder holds texts, the signing key and the registry."""
+NO_PROFILE = ("PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_SERVER_EPHEMERAL_ENABLED")
+"""Variables that keep Prefect from reading a profile: the name of one that it brings along, a file that is not
+there, and what that profile says. They win over whatever a profile says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ def environment(home: Home, given: Mapping[str, str] | None = None) -> dict[str,
     Args:
         home: the state folder.
         given: the variables that are set already; by default those of this process. With
-            `PREFECT_API_URL` there is a server, and its own home holds.
+            `PREFECT_API_URL` there is a server, and its own home and the user's profile hold; without it no
+            profile does, not even one that `prefect server start` left in `home`.
     """
     given = os.environ if given is None else given
     root = home.root.resolve()
@@ -139,6 +143,7 @@ def environment(home: Home, given: Mapping[str, str] | None = None) -> dict[str,
         "DASK_TEMPORARY_DIRECTORY": str(root / "cache" / "dask"),
         "DASK_LOGGING__DISTRIBUTED": "warning",
     }
-    if "PREFECT_API_URL" not in given:
+    if not given.get("PREFECT_API_URL"):
         variables["PREFECT_HOME"] = str(root / "prefect")
+        variables |= dict(zip(NO_PROFILE, ("ephemeral", str(root / "prefect" / "no-profiles"), "true"), strict=True))
     return variables

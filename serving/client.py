@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from model.files import RecordDamaged, read_plain
 from serving.errors import NoAnswer as NoAnswer
 from serving.errors import VersionRefused as VersionRefused
+from serving.errors import WrongUsage
 from serving.spec import DeploySpec
 from serving.waiting import wait_until
 
@@ -146,9 +148,21 @@ def read_token(path: str | Path | None) -> str | None:
     """The bearer token in a file, without the line's end; None where no file is given.
 
     Raises:
-        OSError: it can't be read.
+        serving.errors.WrongUsage: it can't be read, or holds no token.
     """
-    return None if path is None else Path(path).expanduser().read_text(encoding="utf-8").strip()
+    if path is None:
+        return None
+    file = Path(path).expanduser()
+    try:
+        token = (read_plain(file) or b"").decode("ascii").strip()
+    except (RecordDamaged, UnicodeDecodeError):
+        token = ""
+    if not token or not token.isprintable():
+        raise WrongUsage(
+            f"deploy.token_file {file}: expected a file with one token in ASCII; write it there, or correct "
+            "the path in the configuration"
+        )
+    return token
 
 
 def _json_object(body: bytes, what: str) -> dict[str, Any]:

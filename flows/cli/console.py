@@ -218,6 +218,8 @@ def show_status(report: Mapping[str, Any]) -> None:
         for title in ("champion", "previous"):
             console.print(Text(f"  {title:<10} {project[title] or 'none'}"))
         console.print(Text(f"  {'endpoint':<10} {endpoint['says']}"))
+        for sentence in project["damage"]:
+            console.print(Text(f"  {'damaged':<10} {sentence}", style="red"), soft_wrap=True)
         history = Table("When (UTC)", "What", "Version", "Detail", header_style="bold", title_justify="left")
         for entry in project["history"]:
             history.add_row(*(Text(str(entry[key])) for key in ("at", "event", "version", "detail")))

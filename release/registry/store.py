@@ -13,25 +13,32 @@ from pathlib import Path
 from model.errors import HeadgateError
 from model.faults import fault
 from model.files import locked, replacing_path
+from release.databases import database_problem
 from release.home import Home
 
 STORE_FILE = "store.sqlite"
 
 
 class StoreProblem(HeadgateError):
-    """The local store can't be where it is wanted."""
+    """The local store can't be where it is wanted, or is damaged."""
 
 
 def tracking_uri(home: Home, configured: str | None = None) -> str:
     """The URI of the registry: the one that is configured, or the local store, made if need be.
 
     Raises:
-        StoreProblem: the state folder's path can't be part of a URI.
+        StoreProblem: the state folder's path can't be part of a URI, or the local store is damaged.
         OSError: the store can't be made, because the disk is full or not writable.
     """
     if configured is not None:
         return configured
     store = home.mlflow / STORE_FILE
+    if problem := database_problem(store):
+        raise StoreProblem(
+            f"registry {store}: MLflow's database is damaged ({problem}). Restore it from a backup; without "
+            f"one, `mv {store} {store}.damaged` begins a new registry: what serves goes on serving, and the "
+            "next `headgate retrain` says what to do about it"
+        )
     if not store.exists():
         with locked(home.mlflow / ".lock"):
             if not store.exists():

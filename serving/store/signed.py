@@ -19,13 +19,10 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from model.errors import HeadgateError
-from model.files import write_bytes
+from model.files import RecordDamaged, read_plain, write_bytes
 from serving.store import signing
 
 T = TypeVar("T")
-
-MAX_RECORD_BYTES = 32 * 2**20
-"""Largest file that is read as a signed record."""
 
 Layout = Literal["enveloped", "inline", "detached"]
 """Where the signature stands. `enveloped`: `{"record": TEXT, "signature"}`, which signs the bytes of TEXT.
@@ -38,7 +35,8 @@ class SignedFormat(Generic[T]):
     """How one kind of record is signed, written and read."""
 
     record: type[T]
-    """A frozen dataclass; JSON must hold exactly its fields, each of its type."""
+    """A frozen dataclass; JSON must hold all of its fields, each of its type. What a newer version signed
+    beside them is covered by the signature and left out."""
     purpose: signing.Purpose
     """Part of what is signed: one kind of record never passes as another."""
     file: str
@@ -98,13 +96,10 @@ class SignedFormat(Generic[T]):
             HeadgateError: as `unseal`, and where the file can't be read.
         """
         try:
-            with path.open("rb") as file:
-                data = file.read(MAX_RECORD_BYTES)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self.error(f"{self.file}: can't be read ({error.strerror})") from error
-        return self.unseal(data, public_key)
+            data = read_plain(path)
+        except RecordDamaged as error:
+            raise self.error(f"{self.file}: {error}") from error
+        return None if data is None else self.unseal(data, public_key)
 
     def verify(self, data: bytes, signature: bytes, public_key: Path) -> None:
         """Return if `signature` is that of `data` for this purpose; else raise `error`."""
@@ -114,13 +109,14 @@ class SignedFormat(Generic[T]):
             raise self.error(f"{self.file}: {error}") from error
 
     def parse(self, raw: dict[str, Any]) -> T:
-        """The record with these fields; `error` if they are not exactly its own, each of its type."""
+        """The record with these fields; `error` if one of its own is missing or not of its type."""
         names = self._names()
-        if raw.keys() != set(names):
-            raise self.error(f"{self.file}: expected exactly the fields {sorted(names)}")
+        if missing := [name for name in names if name not in raw]:
+            raise self.error(f"{self.file}: the fields {missing} are missing")
+        known = {name: raw[name] for name in names}
         kind: Any = self.record  # mypy holds that `type[T]` is not hashable
         try:
-            made: T = _checker(kind).validate_json(json.dumps(raw), strict=True)
+            made: T = _checker(kind).validate_json(json.dumps(known), strict=True)
         except ValidationError as error:
             place = error.errors(include_input=False)[0]["loc"][:1]
             raise self.error(
