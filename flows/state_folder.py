@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from model.errors import HeadgateError
-from release.home import NO_PROFILE, Home, environment
+from release.home import PROFILE, Home, environment
 
 HOME_VARIABLE = "HEADGATE_HOME"
 FOLDER = ".headgate"
@@ -73,7 +73,7 @@ def prepare(home: Path, *, on_console: bool) -> None:
         os.environ.pop("PREFECT_API_URL", None)  # empty names no server
     for variable, value in environment(state).items():
         telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK", "USAGE_STATS"))
-        if telemetry or variable in NO_PROFILE or variable not in os.environ:
+        if telemetry or variable in PROFILE or variable not in os.environ:
             os.environ[variable] = value
     if os.environ.get("PREFECT_HOME") == str(home / "prefect"):
         state.prefect.mkdir(exist_ok=True)  # Prefect does not make the folders above its own

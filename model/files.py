@@ -167,7 +167,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-def read_plain(path: Path, most_bytes: int = MOST_RECORD_BYTES) -> bytes | None:
+def plain_bytes(path: Path, most_bytes: int = MOST_RECORD_BYTES) -> bytes | None:
     """The bytes of a plain file, or of what a link leads to; None where there is nothing at all. Never waits.
 
     Raises:
@@ -195,7 +195,7 @@ def read_record(path: Path, kind: type[T]) -> T | None:
     Raises:
         RecordDamaged: the file does not hold one.
     """
-    data = read_plain(path)
+    data = plain_bytes(path)
     if data is None:
         return None
     return as_record(parse_json(data), kind)

@@ -12,9 +12,8 @@ from pathlib import Path
 
 HOME_MODE = 0o700
 """Only the owner may look in: the folder holds texts, the signing key and the registry."""
-NO_PROFILE = ("PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_SERVER_EPHEMERAL_ENABLED")
-"""Variables that keep Prefect from reading a profile: the name of one that it brings along, a file that is not
-there, and what that profile says. They win over whatever a profile says."""
+PROFILE = frozenset({"PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_SERVER_EPHEMERAL_ENABLED"})
+"""Variables that decide which profile Prefect reads, and what stands in the one that it brings along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,5 +144,8 @@ def environment(home: Home, given: Mapping[str, str] | None = None) -> dict[str,
     }
     if not given.get("PREFECT_API_URL"):
         variables["PREFECT_HOME"] = str(root / "prefect")
-        variables |= dict(zip(NO_PROFILE, ("ephemeral", str(root / "prefect" / "no-profiles"), "true"), strict=True))
+        # Prefect's own profile, whatever a file or a variable says; the path names none.
+        variables["PREFECT_PROFILE"] = "ephemeral"
+        variables["PREFECT_PROFILES_PATH"] = str(root / "prefect" / "no-profiles")
+        variables["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "true"
     return variables

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model.errors import HeadgateError
-from model.files import RecordDamaged, append_line, as_record, parse_json, read_plain
+from model.files import RecordDamaged, append_line, as_record, parse_json, plain_bytes
 
 Event = Literal[
     "registered",
@@ -89,7 +89,7 @@ class Journal:
             JournalBroken: any other line is not an entry, or the file can't be read.
         """
         try:
-            data = read_plain(self.path) or b""
+            data = plain_bytes(self.path) or b""
         except RecordDamaged as error:
             raise self._broken("", error) from error
         *lines, torn = data.split(b"\n")

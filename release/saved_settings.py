@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.errors import HeadgateError
-from model.files import RecordDamaged, as_record, parse_json, read_plain, with_unknown, write_json
+from model.files import RecordDamaged, as_record, parse_json, plain_bytes, with_unknown, write_json
 from release.home import Home
 from release.spec import RegistrySpec
 from serving.spec import DeploySpec
@@ -31,7 +31,7 @@ def save_settings(home: Home, name: str, settings: Settings) -> None:
     """Keep the settings of project `name`. What a newer version added to them stays as it was."""
     path = home.projects / f"{name}.json"
     try:
-        kept = parse_json(read_plain(path) or b"{}")
+        kept = parse_json(plain_bytes(path) or b"{}")
     except RecordDamaged:
         kept = {}
     write_json(path, with_unknown(settings, kept), mode=0o600)
@@ -52,7 +52,7 @@ def load_settings(home: Home, name: str) -> Settings:
     """
     path = home.projects / f"{name}.json"
     try:
-        data = read_plain(path)
+        data = plain_bytes(path)
         return Settings() if data is None else _parsed(data)
     except RecordDamaged as error:
         raise SettingsBroken(

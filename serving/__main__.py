@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from model.files import write_json
-from serving.errors import EndpointError, WrongUsage
+from serving.errors import WrongUsage
 from serving.process import logs
 from serving.process.control import EndpointState, status
 from serving.process.job import EndpointJob, read_job
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _serve(job, token, options.job)
         else:
             _work(job, token, options)
-    except (WrongUsage, EndpointError, KeyProblem, OrphanedWorker) as error:
+    except (WrongUsage, KeyProblem, OrphanedWorker) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.files import RecordDamaged, read_plain
+from model.files import RecordDamaged, plain_bytes
 from serving.errors import NoAnswer as NoAnswer
 from serving.errors import VersionRefused as VersionRefused
 from serving.errors import WrongUsage
@@ -154,7 +154,7 @@ def read_token(path: str | Path | None) -> str | None:
         return None
     file = Path(path).expanduser()
     try:
-        token = (read_plain(file) or b"").decode("ascii").strip()
+        token = (plain_bytes(file) or b"").decode("ascii").strip()
     except (RecordDamaged, UnicodeDecodeError):
         token = ""
     if not token or not token.isprintable():

@@ -16,9 +16,8 @@ from pathlib import Path
 
 from model.errors import HeadgateError
 from release.databases import database_problem
-from release.home import Home
 
-ANSWER_S = 8.0
+ANSWER_S = 5.0
 """Longest wait for a named server, in seconds."""
 DATABASE = "prefect.db"
 MIGRATIONS = "server/database/_migrations/versions/sqlite"
@@ -29,7 +28,7 @@ class PrefectProblem(HeadgateError):
     """Prefect's server does not answer, or its database can't be used; nothing was begun."""
 
 
-def refuse_unusable_server(home: Home) -> None:
+def refuse_unusable_server() -> None:
     """Return if runs have a server: the named one answers, or the temporary one's database is sound.
 
     Raises:
@@ -67,8 +66,8 @@ def lost_server(failure: object) -> PrefectProblem:
             "is used"
         )
     return PrefectProblem(
-        f"the temporary Prefect server was lost: {reason}. Run again: the next start puts right what this one "
-        "left half done"
+        f"the temporary Prefect server was lost: {reason}. Run again: the next start puts right what this "
+        "one left half done"
     )
 
 

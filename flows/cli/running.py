@@ -31,6 +31,7 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
     console.print("  starting Prefect …", style="dim")
     from prefect import tags
 
+    refuse_unusable_server()  # at once, before the flows' libraries are loaded
     from flows.judge import judge
     from flows.prefect_runs import end_orphan_servers, own_temporary_server, process_tag
     from flows.retrain import retrain
@@ -38,7 +39,6 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
     from flows.validate import validate
     from release.home import Home
 
-    refuse_unusable_server(Home(home))
     flows: dict[str, Any] = {"retrain": retrain, "validate": validate, "sweep": sweep, "judge": judge}
     with ended_in_time():
         for line in end_orphan_servers(Home(home)):

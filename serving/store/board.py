@@ -6,12 +6,13 @@ Any worker may be asked for `/ready` and `/metrics`, and answers for all. Does n
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.files import RecordDamaged, read_record, write_json
+from model.files import write_json
 from serving.processes import process_start
 
 METRICS_FOLDER = "metrics"
@@ -62,10 +63,8 @@ class Board:
 
     def _read(self, worker: int) -> WorkerState:
         try:
-            state = read_record(self.folder / f"{worker}.json", WorkerState)
-        except RecordDamaged:
-            state = None
-        if state is None:
+            state = WorkerState(**json.loads((self.folder / f"{worker}.json").read_bytes()))
+        except (OSError, ValueError, TypeError):
             return WorkerState(worker=worker, pid=None)
         alive = state.pid is not None and process_start(state.pid) == state.start_ticks
         return state if alive else WorkerState(worker=worker, pid=None)

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import HeadgateError
-from model.files import MOST_RECORD_BYTES, file_sha256, write_bytes
+from model.files import file_sha256, write_bytes
 from serving.store import signing
 from serving.store.override import Override, OverrideProblem, read_override
-from serving.store.signed import SignedFormat, canonical, json_object
+from serving.store.signed import MAX_RECORD_BYTES, SignedFormat, canonical, json_object
 
 RELEASE_FILE = "release.json"
 SIGNATURE_FILE = "release.sig"
@@ -262,9 +262,9 @@ def _plain_file(path: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> bytes:
     with _plain_file(path), path.open("rb") as file:
-        data = file.read(MOST_RECORD_BYTES + 1)
-    if len(data) > MOST_RECORD_BYTES:
-        raise ReleaseRefused(f"{path.name}: larger than {MOST_RECORD_BYTES} bytes")
+        data = file.read(MAX_RECORD_BYTES + 1)
+    if len(data) > MAX_RECORD_BYTES:
+        raise ReleaseRefused(f"{path.name}: larger than {MAX_RECORD_BYTES} bytes")
     return data
 
 

@@ -19,10 +19,13 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from model.errors import HeadgateError
-from model.files import RecordDamaged, read_plain, write_bytes
+from model.files import write_bytes
 from serving.store import signing
 
 T = TypeVar("T")
+
+MAX_RECORD_BYTES = 32 * 2**20
+"""Largest file that is read as a signed record."""
 
 Layout = Literal["enveloped", "inline", "detached"]
 """Where the signature stands. `enveloped`: `{"record": TEXT, "signature"}`, which signs the bytes of TEXT.
@@ -96,10 +99,13 @@ class SignedFormat(Generic[T]):
             HeadgateError: as `unseal`, and where the file can't be read.
         """
         try:
-            data = read_plain(path)
-        except RecordDamaged as error:
-            raise self.error(f"{self.file}: {error}") from error
-        return None if data is None else self.unseal(data, public_key)
+            with path.open("rb") as file:
+                data = file.read(MAX_RECORD_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self.error(f"{self.file}: can't be read ({error.strerror})") from error
+        return self.unseal(data, public_key)
 
     def verify(self, data: bytes, signature: bytes, public_key: Path) -> None:
         """Return if `signature` is that of `data` for this purpose; else raise `error`."""

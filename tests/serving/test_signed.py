@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,17 +121,6 @@ def test_a_record_of_a_newer_version_is_read_as_far_as_it_is_known(
     newer = dataclasses.replace(format_of(layout), record=NewerRecord)
     newer.write(tmp_path / "record", NewerRecord(name="a", version=1), pair[0])
     assert format_of(layout).read(tmp_path / "record", pair[1]) == Record(name="a", version=1)
-
-
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize("harm", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
-def test_what_is_no_file_is_refused_at_once(
-    pair: tuple[Path, Path], harm: Callable[[Path], None], tmp_path: Path
-) -> None:
-    assert format_of("inline").read(tmp_path / "record", pair[1]) is None
-    harm(tmp_path / "record")
-    with pytest.raises(Broken, match=r"expected a file|a link to nothing"):
-        format_of("inline").read(tmp_path / "record", pair[1])
 
 
 def test_infinity_is_not_signed(pair: tuple[Path, Path]) -> None:
