@@ -113,11 +113,13 @@ def _token(file: str | None) -> str | None:
         mode = stat.S_IMODE(path.stat().st_mode)
         token = path.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
-        raise WrongUsage(f"token file {path}: can't be read as ASCII text") from error
+        raise WrongUsage(f"token file {path}: can't be read as ASCII text; write it there again") from error
     if mode & 0o077:
         raise WrongUsage(f"token file {path}: its mode is {mode:04o}, so others may read it; expected 0600")
     if len(token) < 16:
-        raise WrongUsage(f"token file {path}: the token has {len(token)} characters, expected at least 16")
+        raise WrongUsage(
+            f"token file {path}: the token has {len(token)} characters, expected at least 16; write it there again"
+        )
     return token
 
 
