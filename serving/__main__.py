@@ -118,7 +118,8 @@ def _token(file: str | None) -> str | None:
         raise WrongUsage(f"token file {path}: its mode is {mode:04o}, so others may read it; expected 0600")
     if len(token) < 16:
         raise WrongUsage(
-            f"token file {path}: the token has {len(token)} characters, expected at least 16; write it there again"
+            f"token file {path}: the token has {len(token)} characters, expected at least 16; write it there "
+            "again"
         )
     return token
 

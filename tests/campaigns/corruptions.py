@@ -1,8 +1,8 @@
 """Damaged files of the state folder, each against seven commands, each time on a fresh copy of one project.
 
 Right is: caches are made again and nobody notices; what a newer version wrote is read as far as it is known,
-and stays; every other command works, or says in a few lines which file is damaged and what to do, with an exit
-code of the table. Never a traceback. `--only TEXT` tries the corruptions whose name holds it.
+and stays; every other command works, or says in a few lines which file is damaged and what to do, with an
+exit code of the table. Never a traceback. `--only TEXT` tries the corruptions whose name holds it.
 
 Goals: no cell is wrong.
 """

@@ -60,7 +60,7 @@ class Damageable:
         return self.root / "home"
 
     def keep(self) -> None:
-        """Remember the state folder as it is now, and its endpoint as one that died: its state file is there."""
+        """Remember the state folder as it is now, with the state file of an endpoint that died."""
         self.end_endpoints()
         shutil.copytree(self.home, self.root / "pristine", symlinks=True)
 
