@@ -1,4 +1,4 @@
-"""Settings of a project: written and read back, of a newer version too, and refused where they are damaged."""
+"""Settings of a project: written and read back, of a newer version too; damaged ones are refused."""
 
 from __future__ import annotations
 
