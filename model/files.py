@@ -180,10 +180,13 @@ def plain_bytes(path: Path, most_bytes: int = MOST_RECORD_BYTES) -> bytes | None
             return None
         seen = "a link to nothing" if error.errno == errno.ENOENT else f"can't be read ({error.strerror})"
         raise RecordDamaged(seen) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RecordDamaged("seen a folder or a pipe, expected a file")
-        data = file.read(most_bytes + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(most_bytes + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > most_bytes:
         raise RecordDamaged(f"larger than {most_bytes:,} bytes")
     return data
