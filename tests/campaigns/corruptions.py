@@ -10,19 +10,21 @@ Goals: no cell is wrong.
 from __future__ import annotations
 
 import argparse
-import importlib
+import os
 import re
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from release.home import Home, environment
 from tests.support.contract import Report, Size, run
 from tests.support.corrupt_kinds import KINDS, NEWER, RELEASED, Kind
 from tests.support.corrupt_world import (
     FLOWS,
     Damageable,
     Ran,
+    import_once,
     prefect_server,
     toy_project,
     trained_project,
@@ -130,11 +132,11 @@ def measure(options: argparse.Namespace) -> Report:
         root = Path(temporary) / "project"
         root.mkdir()
         if quick:
+            os.environ.update(environment(Home(root / "home"), given={}))
             cells += _try_all(toy_project(root), kinds, commands)
         else:
             with prefect_server(Path(temporary) / "prefect"):
-                for module in ("flows.retrain", "flows.validate", "mlflow", "great_expectations"):
-                    importlib.import_module(module)  # once, for all forks
+                import_once("flows.retrain", "flows.validate", "great_expectations")
                 cells += _try_all(trained_project(root), kinds, commands)
     wrong = [cell for cell in cells if cell.came_to.startswith(WRONG)]
     some = quick or options.only or options.every > 1

@@ -16,8 +16,8 @@ from typing import Any
 
 LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
 HEAD = """\
-# Made by `make lock`: each package with the sha256 of its file for Python 3.11 on Linux x86-64, but not torch,
-# whose build (for CPU or CUDA) is the index's choice, and which brings what that build needs:
+# Made by `make lock`: each package with the sha256 of its file for Python 3.11 on Linux x86-64. Not torch:
+# its build (for CPU or CUDA) is the index's choice, and it brings what that build needs.
 # pip install --require-hashes --no-deps --requirement requirements.lock && pip install {torch}
 """
 PIN = re.compile(
