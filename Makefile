@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 HOME_FOLDER := configs/.headgate
 CONFIG ?= configs/quickstart.yaml
+TORCH := torch==2.13.0
 
 # State and telemetry: nothing outside the home folder, nothing sent anywhere.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -17,7 +18,11 @@ help: ## this list
 
 $(BIN)/headgate: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	@# The hashes are those of the files for Python 3.11 on Linux x86-64; torch's build is the index's choice.
+	@if $(BIN)/python -c 'import platform as p, sys; sys.exit(sys.version_info[:2] != (3, 11) or p.machine() != "x86_64" or p.system() != "Linux")'; \
+	then cp requirements.lock $(VENV)/lock; else sed 's/ --hash=.*//' requirements.lock > $(VENV)/lock; fi
+	$(BIN)/python -m pip install --quiet --no-deps --requirement $(VENV)/lock
+	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(BIN)/headgate
 
@@ -54,11 +59,9 @@ release-check: $(BIN)/headgate ## version, changelog and schema agree
 
 lock: ## resolve the dependencies anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet torch==2.13.0 hatchling==1.33.0 ".[test]"
-	( echo "# Made by \`make lock\`. Plain pip installs it on Linux x86-64. What torch needs for a GPU is not"; \
-	  echo "# listed: torch pins it exactly, so pip adds it where the torch build is one for CUDA."; \
-	  build/lock/bin/python -m pip freeze --exclude headgate --exclude setuptools \
-	  | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' | grep -vE '^(nvidia|cuda|triton)' ) > requirements.lock
+	build/lock/bin/python -m pip install --quiet --report build/lock/report.json $(TORCH) hatchling==1.33.0 ".[test]"
+	build/lock/bin/python -m tests.support.lock_file build/lock/report.json > build/lock/made
+	mv build/lock/made requirements.lock
 	rm -rf build/lock
 
 stop: ## stop the quickstart's endpoint

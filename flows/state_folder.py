@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 
 from model.errors import HeadgateError
-from release.home import HOME_MODE, Home, environment
+from release.home import HOME_MODE, PROFILE, Home, environment
 from release.home_needs import refuse_unusable
 
 HOME_VARIABLE = "HEADGATE_HOME"
@@ -82,8 +82,8 @@ def _knows(place: Path, name: str) -> bool:
 def prepare(home: Path, *, on_console: bool) -> None:
     """Make this process keep every library's state under `home`, with telemetry off.
 
-    What the user has set stays, except telemetry. A folder of the default name is closed to others, whoever
-    made it.
+    What the user has set stays, except telemetry and, without `PREFECT_API_URL`, which profile Prefect reads.
+    A folder of the default name is closed to others, whoever made it.
 
     Raises:
         release.home_needs.HomeUnusable: the folder can't be what a state folder has to be.
@@ -93,13 +93,16 @@ def prepare(home: Path, *, on_console: bool) -> None:
         with contextlib.suppress(OSError):
             home.chmod(HOME_MODE)
     refuse_unusable(state)
+    if not os.environ.get("PREFECT_API_URL"):
+        os.environ.pop("PREFECT_API_URL", None)  # empty names no server
     for variable, value in environment(state).items():
         telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK", "USAGE_STATS"))
-        if telemetry or variable not in os.environ:
+        if telemetry or variable in PROFILE or variable not in os.environ:
             os.environ[variable] = value
     if os.environ.get("PREFECT_HOME") == str(home / "prefect"):
         state.prefect.mkdir(exist_ok=True)  # Prefect does not make the folders above its own
     if on_console:
         os.environ.setdefault("HEADGATE_CONSOLE", "1")
-        # The command shows each error once itself.
+        # The command shows each error once itself; of an interrupted run, Prefect's services add theirs.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")

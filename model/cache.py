@@ -1,26 +1,28 @@
-"""Work kept by content: a key that stands for all that the work depends on, and a folder, complete or not.
+"""Work kept by content: a key that stands for all that the work depends on, and a folder, whole or not.
 
     entry = Cache(home.cache).entry("baselines", key)
     with entry.making() as folder:
         if folder is not None:
-            ...  # nobody had made it: write into the folder
-    entry.folder  # complete now
+            ...  # nobody had made it, or it was damaged since: write into the folder
+    entry.folder  # whole now
 
-Does not know what is kept. Keys are made with `model.digest.digest`.
+Whoever takes something out goes through `making`, which looks at every byte. Does not know what is kept. Keys
+are made with `model.digest.digest`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import locked, write_bytes
+from .files import file_digests, holds_files, locked, read_json, remove_folder, write_json
 
 COMPLETE = ".complete"
-"""File whose presence says that a folder of the cache is whole; written last."""
+"""File whose presence says that a folder of the cache is whole, with the sha256 of each of its files; written
+last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +34,45 @@ class CacheEntry:
 
     @property
     def complete(self) -> bool:
-        """Whether the work was done to its end."""
+        """Whether the work was done to its end. That nobody changed it since is not looked at."""
         return (self.folder / COMPLETE).is_file()
 
-    def forget(self) -> None:
-        """Have the work done again: what is kept was changed since."""
-        (self.folder / COMPLETE).unlink(missing_ok=True)
+    def sha256(self, name: str) -> str:
+        """sha256 (hex) of the file `name` of a whole entry, as it was when the work ended.
+
+        Raises:
+            OSError: the entry is not complete.
+            KeyError: it has no such file.
+        """
+        return str(read_json(self.folder / COMPLETE)[name])
 
     @contextlib.contextmanager
     def making(self, *, resume: bool = False) -> Iterator[Path | None]:
-        """The folder to write into, or None where the work is complete already, made by another process
-        while this one waited, perhaps. The entry is complete once the block ends without an exception.
+        """The folder to write into, or None where the work is there, whole: made by another process while
+        this one waited, perhaps. The entry is complete once the block ends without an exception.
 
         Args:
-            resume: keep what a process that died left half done; the work itself knows how to go on.
+            resume: keep what a process that died left half done; the work itself knows how to go on. Work
+                that was complete and is damaged is done again from its beginning.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.folder.with_name(f"{self.folder.name}.lock")):
-            if self.complete:
+            if self._whole():
                 yield None
                 return
-            if not resume:
-                shutil.rmtree(self.folder, ignore_errors=True)
+            if not (resume and self._begun()):
+                remove_folder(self.folder)
             self.folder.mkdir(exist_ok=True)
             yield self.folder
-            write_bytes(self.folder / COMPLETE, b"")
+            write_json(self.folder / COMPLETE, file_digests(self.folder))
+
+    def _begun(self) -> bool:
+        """Whether the folder holds work that was never complete."""
+        return self.folder.is_dir() and not os.path.lexists(self.folder / COMPLETE)
+
+    def _whole(self) -> bool:
+        """Whether every file of the complete work is as it was written; others may have been added."""
+        return self.complete and holds_files(self.folder, self.folder / COMPLETE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """Files: written whole or not at all, hashed, locked. The only place where files are staged and renamed.
 
 What is being written lies beside its place and is called `.NAME.PID.WHERE_TOKEN`, so that what a dead process
-left is known by its number, and that by where it counts (`release.leftovers`). Does not know what is written.
+left is known by its number, and that by where it counts (`release.leftovers`). A record is read back as far
+as this version knows it, or refused with its place (`read_record`). Does not know what records mean.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
@@ -14,17 +16,28 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator
+import types
+import typing
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from filelock import FileLock
 
+from .bundle.plain_files import read_plain
 from .errors import HeadgateError
+
+T = TypeVar("T")
+MOST_RECORD_BYTES = 32 * 2**20
+"""Largest file that is read as a record."""
 
 
 class FileChanged(HeadgateError):
     """A file is not the one that a reference was made for."""
+
+
+class RecordDamaged(HeadgateError):
+    """A file does not hold the record that was written; the message says what was seen there, not where."""
 
 
 def unfinished_path(path: Path) -> Path:
@@ -76,6 +89,7 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     Raises:
         OSError: the disk is full or the folder may not be written; `path` is as it was.
     """
+    _refuse_folder(path)
     beside = unfinished_path(path)
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
     try:
@@ -97,6 +111,7 @@ def replacing_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
     Raises:
         OSError: the disk is full or the folder may not be written; `path` is as it was.
     """
+    _refuse_folder(path)
     beside = unfinished_path(path)
     try:
         yield beside
@@ -107,6 +122,11 @@ def replacing_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
     finally:
         beside.unlink(missing_ok=True)
     fsync_folder(path.parent)
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        raise IsADirectoryError(f"{path}: seen a folder, expected a file. Move it away and run again")
 
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -164,6 +184,106 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
+def plain_bytes(path: Path, most_bytes: int = MOST_RECORD_BYTES) -> bytes | None:
+    """The bytes of a plain file, or of what a link leads to; None where there is nothing at all. Never waits.
+
+    Raises:
+        RecordDamaged: it can't be read, is a folder, a pipe or a link to nothing, or is larger than that.
+    """
+    try:
+        return read_plain(path, most_bytes, follow=True)
+    except FileNotFoundError as error:
+        if not path.is_symlink():
+            return None
+        raise RecordDamaged("a link to nothing") from error
+    except OSError as error:
+        raise RecordDamaged(f"can't be read ({error.strerror})") from error
+
+
+def read_record(path: Path, kind: type[T]) -> T | None:
+    """The dataclass `kind` that a JSON file holds; None where there is no file. See `as_record`.
+
+    Raises:
+        RecordDamaged: the file does not hold one.
+    """
+    data = plain_bytes(path)
+    if data is None:
+        return None
+    return as_record(parse_json(data), kind)
+
+
+def parse_json(data: bytes) -> Any:
+    """What JSON says.
+
+    Raises:
+        RecordDamaged: it is none.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RecordDamaged("empty" if not data.strip() else "not JSON") from error
+
+
+def as_record(raw: Any, kind: type[T]) -> T:
+    """The dataclass `kind` that parsed JSON holds, as far as this version knows it: fields that a newer
+    version added are left out, those that an older one lacked have their default.
+
+    Raises:
+        RecordDamaged: a field without a default is missing, or one is not of its type.
+    """
+    if not isinstance(raw, Mapping):
+        raise RecordDamaged("expected a JSON object")
+    known: dict[str, Any] = {}
+    for one in dataclasses.fields(kind):  # type: ignore[arg-type]  # T is a dataclass
+        hint = _hints(kind)[one.name]
+        if one.name not in raw:
+            if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
+                raise RecordDamaged(f"the field {one.name!r} is missing")
+        elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            known[one.name] = as_record(raw[one.name], hint)
+        elif _fits(raw[one.name], hint):
+            known[one.name] = raw[one.name]
+        else:
+            raise RecordDamaged(f"the field {one.name!r} is not of its type")
+    return kind(**known)
+
+
+def with_unknown(record: Any, kept: Any) -> dict[str, Any]:
+    """The fields of a dataclass for JSON, and beside them those that the parsed JSON `kept` has and this
+    version does not know: what a newer one wrote is not lost when a record is written anew."""
+    before = kept if isinstance(kept, Mapping) else {}
+    known = {one.name: getattr(record, one.name) for one in dataclasses.fields(record)}
+    nested = {
+        name: with_unknown(value, before.get(name))
+        for name, value in known.items()
+        if dataclasses.is_dataclass(value)
+    }
+    return {**{name: value for name, value in before.items() if name not in known}, **known, **nested}
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value may stand in a field of this type. Of a `Literal` the type counts: a newer version
+    may know more words."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, one) for one in inner)
+    if origin is typing.Literal:
+        return type(value) in {type(one) for one in inner}
+    kind = origin or hint
+    if kind is types.NoneType or not isinstance(kind, type):
+        return value is None
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+
+
 @contextlib.contextmanager
 def replacing_folder(target: Path, *, keep_existing: bool = False) -> Iterator[Path]:
     """An empty folder to fill, which becomes `target` when the block ends; it is removed if the block fails.
@@ -186,7 +306,7 @@ def replacing_folder(target: Path, *, keep_existing: bool = False) -> Iterator[P
 def move_folder(made: Path, target: Path, *, keep_existing: bool = False) -> None:
     """Rename a finished folder to `target`; see `replacing_folder`."""
     try:
-        if not (keep_existing or not target.exists()):
+        if not keep_existing or not target.is_dir():
             remove_folder(target)
         made.rename(target)
     except OSError:
@@ -196,16 +316,47 @@ def move_folder(made: Path, target: Path, *, keep_existing: bool = False) -> Non
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder; renamed first, because one that is half removed must not look like a damaged one."""
+    """Remove a folder, or the file or link in its place, if there is any. Renamed first, because one that is
+    half removed must not look like a damaged one."""
     doomed = unfinished_path(folder)
-    folder.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    try:
+        folder.rename(doomed)
+    except FileNotFoundError:
+        return
+    if doomed.is_dir() and not doomed.is_symlink():
+        shutil.rmtree(doomed, ignore_errors=True)
+    else:
+        doomed.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:
     """sha256 (hex) of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Path below `folder` → sha256 of each file. Names that begin with a dot (locks, caches) are left out."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    names = {path: path.relative_to(folder) for path in found}
+    return {
+        str(name): file_sha256(path)
+        for path, name in names.items()
+        if not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def holds_files(folder: Path, list_file: Path) -> bool:
+    """Whether every file below `folder` that `list_file` names, as `file_digests` gave them, is still as it
+    was. Files that were added since do not count."""
+    try:
+        written = read_json(list_file)
+        return bool(written) and all(
+            (folder / name).is_file() and file_sha256(folder / name) == sha256
+            for name, sha256 in written.items()
+        )
+    except (OSError, ValueError, AttributeError, TypeError):
+        return False
 
 
 def unchanged(path: str | Path, sha256: str) -> Path:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 HOME_MODE = 0o700
 """Only the owner may look in: the folder holds texts, the signing key and the registry."""
+PROFILE = frozenset({"PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_SERVER_EPHEMERAL_ENABLED"})
+"""Variables that decide which profile Prefect reads, and what stands in the one that it brings along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def environment(home: Home, given: Mapping[str, str] | None = None) -> dict[str,
     Args:
         home: the state folder.
         given: the variables that are set already; by default those of this process. With
-            `PREFECT_API_URL` there is a server, and its own home holds.
+            `PREFECT_API_URL` there is a server, and its own home and the user's profile hold; without it no
+            profile does, not even one that `prefect server start` left in `home`.
     """
     given = os.environ if given is None else given
     root = home.root.resolve()
@@ -139,6 +142,10 @@ def environment(home: Home, given: Mapping[str, str] | None = None) -> dict[str,
         "DASK_TEMPORARY_DIRECTORY": str(root / "cache" / "dask"),
         "DASK_LOGGING__DISTRIBUTED": "warning",
     }
-    if "PREFECT_API_URL" not in given:
+    if not given.get("PREFECT_API_URL"):
         variables["PREFECT_HOME"] = str(root / "prefect")
+        # Prefect's own profile, whatever a file or a variable says; the path names none.
+        variables["PREFECT_PROFILE"] = "ephemeral"
+        variables["PREFECT_PROFILES_PATH"] = str(root / "prefect" / "no-profiles")
+        variables["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "true"
     return variables

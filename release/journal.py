@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model.errors import HeadgateError
-from model.files import append_line
+from model.files import RecordDamaged, append_line, as_record, parse_json, plain_bytes
 
 Event = Literal[
     "registered",
@@ -43,7 +43,7 @@ Event = Literal[
 
 
 class JournalBroken(HeadgateError):
-    """A whole line of the journal is not what was written; the message names file and line."""
+    """A line of the journal is not what was written, or its file can't be read; the message names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,7 @@ class Entry:
     """One thing that happened."""
 
     event: Event
+    """What. A newer version may have written another word, which this one only shows."""
     version: int | None
     """Registered version that it is about."""
     detail: str = ""
@@ -87,25 +88,31 @@ class Journal:
         append_line(self.path, line)
 
     def entries(self) -> list[Entry]:
-        """All entries, oldest first. A torn last line is left out.
+        """All entries, oldest first, as far as this version knows their fields. A torn last line is left out.
 
         Raises:
-            JournalBroken: any other line is not an entry.
+            JournalBroken: any other line is not an entry, or the file can't be read.
         """
         try:
-            lines = self.path.read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
-            return []
+            data = plain_bytes(self.path) or b""
+        except RecordDamaged as error:
+            raise self._broken("", error) from error
+        *lines, torn = data.split(b"\n")
+        if torn and not torn.startswith(b"{"):  # an entry that a crash cut short begins like one
+            lines.append(torn)
         found = []
         for number, line in enumerate(lines, start=1):
             try:
-                found.append(Entry(**json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise JournalBroken(
-                    f"{self.path}, line {number}: not a journal entry; somebody edited it. "
-                    "Move the file aside to begin a new journal"
-                ) from error
+                found.append(as_record(parse_json(line), Entry))
+            except RecordDamaged as error:
+                raise self._broken(f", line {number}", error) from error
         return found
+
+    def _broken(self, place: str, seen: RecordDamaged) -> JournalBroken:
+        return JournalBroken(
+            f"{self.path}{place}: not a journal entry: {seen}; somebody changed it. Restore it from a "
+            f"backup; without one, `mv {self.path} {self.path}.damaged` begins a new journal"
+        )
 
     def history(self, most: int = 20) -> list[dict[str, Any]]:
         """The last entries as plain JSON, newest first: `at`, `event`, `version`, `detail`, …"""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import HeadgateError
-from model.files import file_sha256, read_json, write_bytes
+from model.files import RecordDamaged, as_record, file_sha256, read_json, write_bytes
 from model.references import BundleRef, Run
 from model.spec import BackboneSpec, TrainSpec, head_from_json
 
@@ -63,7 +63,15 @@ def read_evidence(folder: Path, scored_bundles: Mapping[str, str]) -> KeptEviden
     """
     try:
         kept = _from_json(_placed(read_json(folder / "evidence" / KEPT_FILE), folder))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecordDamaged,
+    ) as error:
         raise EvidenceGone(
             f"run {folder.name}: what it left for judging again can't be read ({error}): it was removed, or "
             "is of a version of Headgate that left nothing. Run `headgate retrain`"
@@ -111,19 +119,25 @@ def _placed(raw: Any, folder: Path) -> Any:
 
 
 def _from_json(raw: Mapping[str, Any]) -> KeptEvidence:
-    run = dict(raw["run"])
+    run = _known(raw["run"], Run)
     paths = {one.name: Path(run[one.name]) for one in fields(Run) if one.type == "Path"}
     made = Run(
         **{
             **run,
             **paths,
             "heads": {name: head_from_json(head) for name, head in run["heads"].items()},
-            "backbone": BackboneSpec(**run["backbone"]),
-            "train": TrainSpec(**run["train"]),
+            "backbone": as_record(run["backbone"], BackboneSpec),
+            "train": as_record(run["train"], TrainSpec),
         }
     )
     bundles = {
-        label: BundleRef(**{**bundle, "heads": tuple(bundle["heads"])})
+        label: BundleRef(**{**_known(bundle, BundleRef), "heads": tuple(bundle["heads"])})
         for label, bundle in raw["bundles"].items()
     }
     return KeptEvidence(run=made, dataset=Path(raw["dataset"]), bundles=bundles, pages=dict(raw["pages"]))
+
+
+def _known(raw: Mapping[str, Any], kind: type[Run] | type[BundleRef]) -> dict[str, Any]:
+    """Without the fields that a newer version added."""
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in raw.items() if name in names}

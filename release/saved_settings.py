@@ -5,13 +5,11 @@ Does not know the configuration file it came from.
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model.errors import HeadgateError
-from model.files import write_bytes
+from model.files import RecordDamaged, as_record, parse_json, plain_bytes, with_unknown, write_json
 from release.home import Home
 from release.registry.store import portable_address
 from release.spec import RegistrySpec
@@ -32,11 +30,16 @@ class Settings:
 
 def save_settings(home: Home, name: str, settings: Settings) -> None:
     """Keep the settings of project `name`. A registry's file that lies beside the state folder is kept
-    relative to it, so that both can be moved or copied together."""
-    raw = dataclasses.asdict(settings)
-    raw["registry"]["tracking_uri"] = portable_address(home, settings.registry.tracking_uri)
-    text = json.dumps(raw, indent=1)
-    write_bytes(home.projects / f"{name}.json", text.encode(), mode=0o600)
+    relative to it, so that both can be moved or copied together. What a newer version added to them stays as
+    it was."""
+    path = home.projects / f"{name}.json"
+    try:
+        kept = parse_json(plain_bytes(path) or b"{}")
+    except RecordDamaged:
+        kept = {}
+    address = portable_address(home, settings.registry.tracking_uri)
+    portable = replace(settings, registry=replace(settings.registry, tracking_uri=address))
+    write_json(path, with_unknown(portable, kept), mode=0o600)
 
 
 def save_first_settings(home: Home, name: str, settings: Settings) -> None:
@@ -50,18 +53,24 @@ def load_settings(home: Home, name: str) -> Settings:
     """The settings of project `name`; the defaults where it was never deployed.
 
     Raises:
-        SettingsBroken: the file was changed, or is of another version of this program.
+        SettingsBroken: the file was changed, or can't be read.
     """
     path = home.projects / f"{name}.json"
     try:
-        raw = json.loads(path.read_bytes())
-        return Settings(registry=RegistrySpec(**raw["registry"]), deploy=DeploySpec(**raw["deploy"]))
-    except FileNotFoundError:
-        return Settings()
-    except (ValueError, TypeError, KeyError) as error:
+        data = plain_bytes(path)
+        return Settings() if data is None else _parsed(data)
+    except RecordDamaged as error:
         raise SettingsBroken(
-            f"{path}: not a project's settings ({error}); remove it and deploy again"
+            f"{path}: not a project's settings: {error}. Restore it from a backup, or remove it and run "
+            "`headgate retrain CONFIG`"
         ) from error
+
+
+def _parsed(data: bytes) -> Settings:
+    raw = parse_json(data)
+    if isinstance(raw, dict) and not {"registry", "deploy"} <= raw.keys():
+        raise RecordDamaged("the fields 'registry' and 'deploy' are not both there")
+    return as_record(raw, Settings)
 
 
 def state_file(home: Home, name: str) -> Path:

@@ -6,14 +6,16 @@ once and with the registry down.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from model.errors import HeadgateError
 from release.home import Home
 from release.journal import Entry, Journal
 from release.keys import public_key as public_key_of
-from release.pointed import ChampionUnverified, last_pointer
+from release.pointed import last_pointer
 from release.saved_settings import load_settings, state_file
 from release.served import served_versions, way_back, withdrawn_versions
 from serving import client
@@ -21,14 +23,17 @@ from serving.process import control as process
 from serving.spec import ENDPOINT
 from serving.store.manifest import ReleaseRefused, verify_release
 from serving.store.override import OverrideProblem
+from serving.store.pointer import PointerBroken
 from serving.store.release_folder import ReleaseFolder
+from serving.store.signing import PUBLIC_KEY
 
 MOST_ENTRIES = 20
 """Journal entries shown of a project, the last ones."""
 
 
 def read_status(root: Path, name: str | None = None, *, where: str = "") -> dict[str, Any]:
-    """One entry a project: champion, previous, waiting, endpoint, history (newest last).
+    """One entry a project: champion, previous, waiting, endpoint, history (newest last), and `damage`: what
+    of it can't be read, and what to do. The rest is shown all the same.
 
     Args:
         root: the state folder.
@@ -37,35 +42,55 @@ def read_status(root: Path, name: str | None = None, *, where: str = "") -> dict
             that is named.
     """
     home = Home(root)
-    known = sorted(path.stem for path in home.journal.glob("*.jsonl"))
+    places = [*home.journal.glob("*.jsonl"), *home.projects.glob("*.json")]
+    known = sorted({path.stem for path in places})
     names = [name] if name is not None else known
     return {"home": str(root), "projects": [_project(home, one, where) for one in names]}
 
 
 def _project(home: Home, name: str, where: str) -> dict[str, Any]:
-    folder, public_key = ReleaseFolder(home.releases(name), name), public_key_of(home, name)
-    pointer, unverified = None, None
-    try:
+    folder, damage = ReleaseFolder(home.releases(name), name), list[str]()
+    with _noted(damage):
+        load_settings(home, name)
+    public_key = public_key_of(home, name) if not damage else home.keys / PUBLIC_KEY
+    entries = list[Entry]()
+    with _noted(damage):
+        entries = Journal(home.journal / f"{name}.jsonl").entries()
+    pointer, champion, before, readable = None, None, None, len(damage)
+    with _noted(damage):
         pointer = last_pointer(home, folder, public_key)
-    except ChampionUnverified as error:
-        unverified = f"UNKNOWN: {error}"
-    entries = Journal(home.journal / f"{name}.jsonl").entries()
-    gone = pointer is not None and pointer.version in withdrawn_versions(entries)
-    champion = None if pointer is None or gone else pointer.version
-    before = None if champion is None else way_back(served_versions(folder, public_key, entries), champion)
+        if pointer is not None:
+            folder.pointer(public_key)  # damaged it is written again by the next run: said, not hidden
+    shown = "UNKNOWN: see what is damaged" if pointer is None and len(damage) > readable else None
+    if pointer is not None and pointer.version not in withdrawn_versions(entries):
+        champion = pointer.version
+        before = way_back(served_versions(folder, public_key, entries), champion)
+    endpoint: dict[str, Any] = {"running": False, "says": "not known"}
+    with _noted(damage):
+        endpoint = _endpoint(home, name, where)
     return {
         "name": name,
-        "champion": unverified
-        if champion is None
-        else _champion(folder, champion, public_key, before, where),
+        "champion": _champion(folder, champion, public_key, before, where) if champion else shown,
         "previous": None if before is None else _release(folder, before, public_key)[0],
         "waiting": _waiting(name, entries, 0 if pointer is None else pointer.approval, where),
-        "endpoint": _endpoint(home, name, where),
+        "endpoint": endpoint,
+        "damage": list(dict.fromkeys(damage)),
         "history": [
             {"at": entry.at, "event": entry.event, "version": entry.version or "", "detail": entry.detail}
             for entry in entries[-MOST_ENTRIES:]
         ],
     }
+
+
+@contextlib.contextmanager
+def _noted(damage: list[str]) -> Iterator[None]:
+    """Where something can't be read, its message joins `damage`, and the block ends."""
+    try:
+        yield
+    except PointerBroken as error:  # its message holds no place
+        damage.append(f"the pointer: {error}; run `headgate retrain CONFIG`, which writes it again")
+    except (HeadgateError, OSError) as error:
+        damage.append(str(error))
 
 
 def _champion(folder: ReleaseFolder, version: int, public_key: Path, before: int | None, where: str) -> str:

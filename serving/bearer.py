@@ -8,6 +8,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+from model.files import RecordDamaged, plain_bytes
 from serving.errors import WrongUsage
 
 SHORTEST = 16
@@ -24,11 +25,17 @@ def read_token(file: str | Path | None) -> str | None:
         return None
     path = Path(file).expanduser()
     try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
-        raise WrongUsage(f"token file {path}: can't be read as ASCII text") from error
+        token = (plain_bytes(path) or b"").decode("ascii").strip()
+    except (RecordDamaged, UnicodeDecodeError) as error:
+        raise WrongUsage(
+            f"token file {path}: can't be read as ASCII text; write it there again, or correct "
+            "`deploy.token_file`"
+        ) from error
     if not token or not token.isprintable():
-        raise WrongUsage(f"token file {path}: expected one line of printable ASCII characters")
+        raise WrongUsage(
+            f"token file {path}: expected one line of printable ASCII characters; write it there, or correct "
+            "`deploy.token_file`"
+        )
     return token
 
 

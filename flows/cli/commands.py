@@ -82,10 +82,10 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
         load_project(config, backbone=backbone)  # cheap: before any server is started
         folder = config_home(config, home)
         prepare(folder, on_console=True)
-    from flows.cli.console import run_and_show
+        from flows.cli.console import run_and_show
 
-    options |= {"config": config, "backbone": backbone}
-    raise SystemExit(run_and_show(which, config.name, home=folder, **options))
+        options |= {"config": config, "backbone": backbone}
+        raise SystemExit(run_and_show(which, config.name, home=folder, **options))
 
 
 @main.command(**_example("headgate judge quickstart 7"))
@@ -101,10 +101,10 @@ def judge(name: str, version: int, home: Path | None) -> None:
     with _errors_shown():
         folder = existing_home(home, name)
         prepare(folder, on_console=True)
-    from flows.cli.console import run_and_show
+        from flows.cli.console import run_and_show
 
-    what = f"{name} version {version}"
-    raise SystemExit(run_and_show("judge", what, home=folder, name=name, version=version))
+        what = f"{name} version {version}"
+        raise SystemExit(run_and_show("judge", what, home=folder, name=name, version=version))
 
 
 @main.command(**_example('headgate predict quickstart "The blender broke after a week, I am furious."'))
@@ -170,6 +170,8 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(report, indent=1))
     else:
         show_status(report)
+    if any(project["damage"] for project in report["projects"]):
+        raise SystemExit(exit_codes.FAILED)
 
 
 @main.command(**_example("headgate rollback quickstart --to 3"))
@@ -278,14 +280,13 @@ def follow(
     once: bool,
 ) -> None:
     """Keep a release folder equal to the registry's champion of NAME, until SIGTERM or Ctrl-C."""
-    folder = (home or Path(".headgate")).resolve()
     with _errors_shown():
+        folder = (home or Path(".headgate")).resolve()
         prepare(folder, on_console=True)
-    from flows.cli.following import run_follower
-    from release.home import Home
-    from release.targets.follower import FollowJob, followed_registry
+        from flows.cli.following import run_follower
+        from release.home import Home
+        from release.targets.follower import FollowJob, followed_registry
 
-    with _errors_shown():
         job = FollowJob(
             home=Home(folder),
             name=name,

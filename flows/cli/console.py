@@ -221,6 +221,8 @@ def show_status(report: Mapping[str, Any]) -> None:
         if project["waiting"]:
             console.print(Text(one_line(f"  {'waiting':<10} {project['waiting']}")), soft_wrap=True)
         console.print(Text(one_line(f"  {'endpoint':<10} {endpoint['says']}")))
+        for sentence in project["damage"]:
+            console.print(Text(one_line(f"  {'damaged':<10} {sentence}"), style="red"), soft_wrap=True)
         history = Table("When (UTC)", "What", "Version", "Detail", header_style="bold", title_justify="left")
         for entry in project["history"]:
             history.add_row(

@@ -25,7 +25,7 @@ def show_override(home: Home, run: str, override: Override) -> Path | None:
     page = home.reports / run / REPORT_FILE
     if not page.is_file():
         return None
-    write_bytes(page, add_override(page.read_text(encoding="utf-8"), override).encode())
+    write_bytes(page, add_override(page.read_text(encoding="utf-8", errors="replace"), override).encode())
     registry = open_registry(home, override.name, load_settings(home, override.name).registry)
     attach(registry, registry.run_of(override.version), [page])
     return page

@@ -5,6 +5,8 @@ A foreseen error is shown as one clear message, any other with its traceback.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from rich.text import Text
 
 from flows.cli import exit_codes
 from flows.cli.interrupts import ended_in_time
+from flows.cli.prefect_server import lost_server, refuse_unusable_server
 from flows.outcome import STAGES, Outcome
 from model.errors import foreseen
 from serving.shown import several_lines
@@ -22,10 +25,14 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
     """The outcome of the flow `which`, or an exit code after its error was shown on `console`.
 
     `arguments` are those of that flow.
+
+    Raises:
+        flows.cli.prefect_server.PrefectProblem: there is no server for the run, or it was lost.
     """
     console.print("  starting Prefect …", style="dim")
     from prefect import tags
 
+    refuse_unusable_server()  # at once, before the flows' libraries are loaded
     from flows.ending import state_name
     from flows.judge import judge
     from flows.prefect_runs import end_orphan_servers, own_temporary_server, process_tag
@@ -39,14 +46,27 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
         for line in end_orphan_servers(Home(home)):
             console.print(Text(several_lines(f"  {line}"), style="dim"))
         own_temporary_server()
-        with tags(process_tag()):
+        with tags(process_tag()), _server_watched():
             state = flows[which](home=home, return_state=True, **arguments)
     if state.data is not None and state.name in map(state_name, STAGES):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):
             return outcome
     error = state.result(raise_on_failure=False)
-    return _show_error(error, console)
+    with _server_watched():
+        return _show_error(error, console)
+
+
+@contextlib.contextmanager
+def _server_watched() -> Iterator[None]:
+    """What Prefect's client raises where its server is gone becomes a foreseen error."""
+    import httpx
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        yield
+    except (httpx.TransportError, PrefectHTTPStatusError) as error:
+        raise lost_server(error) from error
 
 
 def _show_error(error: object, console: Console) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 from ..cache import Cache
 from ..code import code_digest
@@ -18,7 +17,8 @@ from .baselines import split_sha256
 from .process import run_model
 from .progress import Progress
 from .score import test_rows
-from .sealed import sealed_file
+
+ANSWERS = "answers.npz"
 
 
 def cheap_answers(name: str, run: Run, wanted: Sequence[ReferenceName], progress: Progress) -> AnswersRef:
@@ -35,12 +35,13 @@ def cheap_answers(name: str, run: Run, wanted: Sequence[ReferenceName], progress
         *(version("scikit-learn"), code_digest()),
     )
 
-    def make(file: Path) -> None:
-        arguments = ["reference", str(run.rows), name, "--metric", head.primary_metric]
-        arguments += ["--only", *wanted, "--out", str(file)]
-        done = run_model(arguments, log=run.logs / f"reference-{name}.log")
-        progress.outcome = f"{done['rows']:,} rows"
-
-    path, sha256 = sealed_file(Cache(run.cache).entry("references", key), "answers.npz", make)
-    progress.outcome = progress.outcome or "cached"
-    return AnswersRef(path=str(path), sha256=sha256)
+    entry = Cache(run.cache).entry("references", key)
+    with entry.making() as folder:
+        if folder is not None:
+            arguments = ["reference", str(run.rows), name, "--metric", head.primary_metric]
+            arguments += ["--only", *wanted, "--out", str(folder / ANSWERS)]
+            done = run_model(arguments, log=run.logs / f"reference-{name}.log")
+            progress.outcome = f"{done['rows']:,} rows"
+        else:
+            progress.outcome = "cached"
+    return AnswersRef(path=str(entry.folder / ANSWERS), sha256=entry.sha256(ANSWERS))

@@ -13,7 +13,6 @@ from ..files import FileChanged, file_sha256
 from ..references import BundleRef, Run, ScoresRef
 from .process import run_model
 from .progress import Progress
-from .sealed import sealed_file
 
 SCORES = "scores.npz"
 
@@ -37,12 +36,15 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
         return _score(label, bundle, target, run, threads, progress)
     key = digest("scores", bundle.sha256, test_rows(run.rows, bundle.heads), code_digest())
 
-    def make(file: Path) -> None:
-        _score(label, bundle, file, run, threads, progress)
-
-    path, sha256 = sealed_file(Cache(run.cache).entry("scores", key), SCORES, make)
-    progress.outcome = progress.outcome or "cached"
-    return ScoresRef(path=str(path), sha256=sha256, bundle_sha256=bundle.sha256)
+    entry = Cache(run.cache).entry("scores", key)
+    with entry.making() as folder:
+        if folder is not None:
+            _score(label, bundle, folder / SCORES, run, threads, progress)
+        else:
+            progress.outcome = "cached"
+    return ScoresRef(
+        path=str(entry.folder / SCORES), sha256=entry.sha256(SCORES), bundle_sha256=bundle.sha256
+    )
 
 
 def _score(

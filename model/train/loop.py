@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..bundle.batches import Batch, padding_share, plan_batches
-from ..errors import TrainingDiverged
+from ..errors import BadInput, TrainingDiverged
 from ..events import OnEvent
 from ..faults import fault
 from ..spec import FitJob, TrainSpec
@@ -243,9 +243,13 @@ class Training:
         fault("checkpoint_written")
 
     def _resume(self) -> None:
-        if not self.checkpoint.is_file():
+        """Go on from the checkpoint; from the beginning where there is none, or it is damaged."""
+        try:
+            tensors, state = load_tensors(self.checkpoint)
+            if self.recipe.keep_best and state.get("epochs"):
+                load_tensors(self.best)  # without it the training could not end
+        except BadInput:
             return
-        tensors, state = load_tensors(self.checkpoint)
         if state.get("key") != self.key:
             return
         with torch.no_grad():

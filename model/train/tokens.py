@@ -82,19 +82,19 @@ def tokenise(texts: Iterable[str], tokenizer: Tokenizer) -> Tokens:
 
 
 def cached_tokens(rows: SplitRows, tokenizer: Tokenizer, cache: Path) -> Tokens:
-    """The split's tokens from the folder `cache`, made there first where they are absent.
+    """The split's tokens from the folder `cache`, made there first where they are absent or damaged.
 
     The key holds the texts' digest, the tokenizer's whole description, its cut included, and the code that
     prepares texts.
     """
     entry = CacheEntry(cache / digest("tokens", rows.texts_sha256, tokenizer.to_str(), code_digest())[:32])
-    if not entry.complete:
-        with entry.making() as folder:
-            if folder is not None:
-                tokens = tokenise(rows.texts(), tokenizer)
-                np.save(folder / "ids.npy", tokens.ids)
-                np.save(folder / "offsets.npy", tokens.offsets)
-                fault("tokens_written")
+    with entry.making() as folder:
+        if folder is not None:
+            tokens = tokenise(rows.texts(), tokenizer)
+            np.save(folder / "ids.npy", tokens.ids)
+            np.save(folder / "offsets.npy", tokens.offsets)
+            fault("tokens_written")
+    if folder is not None:
         fault("tokens_made")
     return Tokens(
         np.load(entry.folder / "ids.npy", mmap_mode="r", allow_pickle=False),

@@ -89,12 +89,15 @@ class Registry:
             RegistryProblem: it can't be reached.
         """
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             model = self.client.get_registered_model(self.model)
         except MlflowException as error:
             if error.error_code == NOT_THERE:
                 return None
+            raise self._problem("read the registered model", error) from error
+        except SQLAlchemyError as error:  # of a database that is damaged, before MLflow can name it
             raise self._problem("read the registered model", error) from error
         aliases = {alias: int(version) for alias, version in (model.aliases or {}).items()}
         return Pointed(aliases=aliases, pointer=(model.tags or {}).get(POINTER_TAG))
@@ -302,10 +305,11 @@ class Registry:
     def asked(self, what: str) -> Iterator[None]:
         """Turn what MLflow raises while it is asked to `what` into a `RegistryProblem`."""
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             raise self._problem(what, error) from error
 
     def _problem(self, what: str, error: Any) -> RegistryProblem:

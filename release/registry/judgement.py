@@ -148,8 +148,8 @@ def read_judgement(registry: Registry, keys: KeySource, version: int) -> Judgeme
         judged = Judgement(**{**fields, "verdict": verdict_from_json(record.verdict)})
     except (NotJudged, ValueError, KeyError, TypeError) as error:
         raise NotJudged(
-            f"{what}: the record of its verdict can't be believed ({error}); somebody changed it, or it is "
-            "of another version of Headgate"
+            f"{what}: the record of its verdict can't be believed ({error}); somebody changed it. Restore "
+            "it, or train and register anew with `headgate retrain CONFIG`"
         ) from error
     if (judged.name, judged.version) != (registry.model, version):
         raise NotJudged(f"{what}: the record is of version {judged.version} of {judged.name!r}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from model.errors import HeadgateError
 from model.faults import fault
 from model.files import locked, replacing_path
+from release.databases import database_problem
 from release.home import Home
 from release.registry.relocate import former_root, relocate
 
@@ -23,7 +24,7 @@ SQLITE = "sqlite:///"
 
 
 class StoreProblem(HeadgateError):
-    """The local store can't be where it is wanted."""
+    """The local store can't be where it is wanted, or is damaged."""
 
 
 def absolute_address(configured: str, base: Path) -> str:
@@ -45,7 +46,7 @@ def tracking_uri(home: Home, configured: str | None = None) -> str:
     """The URI of the registry: the one that is configured, or the local store, made if need be.
 
     Raises:
-        StoreProblem: the store's path can't be part of a URI, or its folder is not there.
+        StoreProblem: the store's path can't be part of a URI, its folder is not there, or it is damaged.
         OSError: the store can't be made, because the disk is full or not writable.
     """
     store = local_store(home, configured)
@@ -54,6 +55,12 @@ def tracking_uri(home: Home, configured: str | None = None) -> str:
     uri = _uri(store)
     if not store.parent.is_dir():
         raise StoreProblem(f"registry.tracking_uri: {uri}: there is no such folder; make it, or correct this")
+    if problem := database_problem(store):
+        raise StoreProblem(
+            f"registry {store}: MLflow's database is damaged ({problem}). Restore it from a backup; without "
+            f"one, `mv {store} {store}.damaged` begins a new registry: what serves goes on serving, and the "
+            "next `headgate retrain` says what to do about it"
+        )
     if not store.exists():
         with locked(_lock(store)):
             if not store.exists():

@@ -7,7 +7,6 @@ process is ever signalled. Does not know what is served.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -17,7 +16,7 @@ from typing import NoReturn
 
 import psutil
 
-from model.files import locked
+from model.files import RecordDamaged, locked, read_record
 from serving.client import get
 from serving.errors import EndpointError as EndpointError
 from serving.errors import NoAnswer, StartRefused
@@ -70,14 +69,27 @@ def read_state(state_file: Path) -> EndpointState | None:
     """What a state file holds, whether that endpoint still runs or not; None where there is none.
 
     Raises:
-        EndpointError: the file is not one of an endpoint.
+        EndpointError: the file is not one of an endpoint; the message names the process to end.
     """
     try:
-        return EndpointState(**json.loads(state_file.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError) as error:
-        raise EndpointError(f"{state_file}: not an endpoint's state file; remove it") from error
+        return read_record(state_file, EndpointState)
+    except RecordDamaged as error:
+        left = _serving_by(job_file(state_file))
+        end = f"end the endpoint with `kill {' '.join(map(str, left))}`, then " if left else ""
+        raise EndpointError(
+            f"{state_file}: not an endpoint's state file: {error}; {end}remove the file and run "
+            "`headgate serve`"
+        ) from error
+
+
+def _serving_by(job: Path) -> list[int]:
+    """Processes that serve by this job file: how an endpoint is found whose state file is damaged."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[1:] == ["-m", "serving", str(job)]:
+                found.append(process.pid)
+    return found
 
 
 def status(state_file: Path) -> EndpointState | None:

@@ -308,8 +308,8 @@ def _parse(data: bytes) -> ReleaseManifest:
     match raw.pop("schema_version", None):
         case 1:
             raw = {"files": {}, "code_version": "", "configuration": {}} | raw
-        case 2:
-            pass
+        case int(written) if written >= SCHEMA_VERSION:
+            pass  # of a newer one, what this one knows counts
         case _:
             raise ReleaseRefused(f"{RELEASE_FILE}: expected schema version {SCHEMA_VERSION}")
     return _FORMAT.parse(raw)

@@ -39,7 +39,8 @@ class SignedFormat(Generic[T]):
     """How one kind of record is signed, written and read."""
 
     record: type[T]
-    """A frozen dataclass; JSON must hold exactly its fields, each of its type."""
+    """A frozen dataclass; JSON must hold all of its fields, each of its type. What a newer version signed
+    beside them is covered by the signature and left out."""
     purpose: signing.Purpose
     """Part of what is signed: one kind of record never passes as another."""
     file: str
@@ -118,13 +119,14 @@ class SignedFormat(Generic[T]):
             raise self.error(f"{self.file}: {error}") from error
 
     def parse(self, raw: dict[str, Any]) -> T:
-        """The record with these fields; `error` if they are not exactly its own, each of its type."""
+        """The record with these fields; `error` if one of its own is missing or not of its type."""
         names = self._names()
-        if raw.keys() != set(names):
-            raise self.error(f"{self.file}: expected exactly the fields {sorted(names)}")
+        if missing := [name for name in names if name not in raw]:
+            raise self.error(f"{self.file}: the fields {missing} are missing")
+        known = {name: raw[name] for name in names}
         kind: Any = self.record  # mypy holds that `type[T]` is not hashable
         try:
-            made: T = _checker(kind).validate_json(json.dumps(raw), strict=True)
+            made: T = _checker(kind).validate_json(json.dumps(known), strict=True)
         except ValidationError as error:
             place = error.errors(include_input=False)[0]["loc"][:1]
             raise self.error(

@@ -1,4 +1,5 @@
-"""Write the dataset folder, whole or not at all, or find the one that holds this dataset already."""
+"""Write the dataset folder, whole or not at all, or find the one that holds this dataset already, every byte
+of it. One that is damaged is written again."""
 
 from __future__ import annotations
 
@@ -10,11 +11,13 @@ from typing import Any
 import polars as pl
 
 from model.faults import fault
-from model.files import read_json, replacing_folder, write_json
+from model.files import file_digests, holds_files, read_json, remove_folder, replacing_folder, write_json
 from model.spec import HeadSpec
 from sources.formats.table import Progress
 from sources.merge.rows_folder import write_rows
 
+FILES = ".files.json"
+"""sha256 of each file of the folder, by which a damaged one is known."""
 SCHEMA_VERSION = 2
 """Of the dataset folder. 2: the profile has more figures of each head and split, and where conflicts are."""
 
@@ -41,10 +44,13 @@ def write_dataset(
     about = {**about, "schema_version": SCHEMA_VERSION}
     digits = about["fingerprint"][:16]
     place = Path(out_root, digits)
-    if place.exists() and not _holds(place, about):
+    if _of_others(place, about):
         place = Path(out_root, f"{digits}-{about['evidence'][:8]}")
+    if _of_others(place, about):
+        raise FileExistsError(f"{place}: the name is taken by another dataset. Move it away.")
     if _holds(place, about):
         return place
+    remove_folder(place)  # damaged, if it is there at all
     try:
         with replacing_folder(place, keep_existing=True) as folder:
             for name, table in tables.items():
@@ -53,6 +59,7 @@ def write_dataset(
             write_rows(tables["dataset"], heads, folder / "rows")
             write_json(folder / "profile.json", profile)
             write_json(folder / "dataset.json", about)
+            write_json(folder / FILES, file_digests(folder))
             fault("dataset_written")
     except pl.exceptions.ComputeError as error:
         # Polars has no exception of its own for a full disk.
@@ -63,9 +70,20 @@ def write_dataset(
     return place
 
 
-def _holds(place: Path, about: Mapping[str, Any]) -> bool:
-    """Whether the folder at `place` is complete and holds exactly this dataset."""
+def _describes(place: Path, about: Mapping[str, Any]) -> bool | None:
+    """Whether the folder at `place` says that it holds this dataset; None where it says nothing that could be
+    understood, or there is no folder."""
     try:
         return bool(read_json(place / "dataset.json") == json.loads(json.dumps(about)))
     except (OSError, ValueError):
-        return False
+        return None
+
+
+def _of_others(place: Path, about: Mapping[str, Any]) -> bool:
+    """Whether `place` is another dataset's, which stays."""
+    return _describes(place, about) is False
+
+
+def _holds(place: Path, about: Mapping[str, Any]) -> bool:
+    """Whether the folder at `place` is complete and holds exactly this dataset."""
+    return bool(_describes(place, about)) and holds_files(place, place / FILES)

@@ -71,6 +71,7 @@ def test_a_flow_ends_although_its_server_got_the_signal_too(
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(CLEANING_S + 60) == 128 + signal.SIGTERM, log.read_text()[-2000:]
         assert time.monotonic() - sent_s < CLEANING_S + 20
+        assert "EventsWorker" not in log.read_text() and "ERROR" not in log.read_text(), log.read_text()
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -170,11 +170,22 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(job: FitJob, tmp_path: P
     assert _same(_weights(changed), _weights(fresh))
 
 
-def test_a_damaged_checkpoint_is_refused(job: FitJob) -> None:
-    Path(job.out).mkdir()
-    (Path(job.out) / "checkpoint.safetensors").write_bytes(b"\x10\x00\x00")
-    with pytest.raises(BadInput, match="remove it to start anew"):
-        fit(job, _silent)
+@pytest.mark.parametrize("damaged", ["checkpoint.safetensors", "best.safetensors"])
+def test_with_a_damaged_checkpoint_it_begins_anew(job: FitJob, damaged: str, tmp_path: Path) -> None:
+    def on_event(event: Mapping[str, Any]) -> None:
+        if event["event"] == "step" and event["step"] == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(job, on_event)
+    file = Path(job.out) / damaged
+    file.write_bytes(file.read_bytes()[:-9])
+    events: list[Mapping[str, Any]] = []
+    fit(job, events.append)
+    assert "resumed" not in {event["event"] for event in events}
+    fresh = replace(job, out=str(tmp_path / "fresh"))
+    fit(fresh, _silent)
+    assert _same(_weights(job), _weights(fresh))
 
 
 def test_a_loss_that_is_not_finite_names_step_head_and_rows(job: FitJob) -> None:

@@ -103,6 +103,18 @@ def test_tokens_are_made_once_and_found_again(tiny_backbone: Path, copy: Path, t
     assert len(entries) == 2  # another cut is another entry
 
 
+def test_damaged_tokens_are_made_again(tiny_backbone: Path, copy: Path, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(resolve(BackboneSpec(name=str(tiny_backbone))), 8)
+    part, cache = open_rows(copy).split("test"), tmp_path / "tokens"
+    whole = cached_tokens(part, tokenizer, cache).ids.tolist()
+    (entry,) = [path for path in cache.iterdir() if path.is_dir()]
+    for name in ("ids.npy", "offsets.npy"):
+        data = bytearray((entry / name).read_bytes())
+        data[-3] ^= 1  # it still loads
+        (entry / name).write_bytes(bytes(data))
+        assert cached_tokens(part, tokenizer, cache).ids.tolist() == whole
+
+
 def test_tokens_that_a_killed_process_left_half_written_are_made_anew(
     tiny_backbone: Path, copy: Path, tmp_path: Path
 ) -> None:

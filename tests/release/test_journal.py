@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,41 @@ def test_a_line_that_somebody_edited_is_an_error_with_its_number(tmp_path: Path)
     lines = journal.path.read_text().splitlines(keepends=True)
     journal.path.write_text(lines[0][:20] + "\n" + lines[1])
     with pytest.raises(JournalBroken, match="line 1"):
+        journal.entries()
+
+
+def test_a_newer_version_wrote_other_fields_and_events(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "toy.jsonl")
+    lines = [
+        {"event": "promoted", "version": 1, "at": "now", "pid": 1, "reviewer": {"name": "a"}},
+        {"event": "reviewed", "version": 1, "at": "then", "pid": 2},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    journal.path.write_text(text)
+    assert [(entry.event, entry.at) for entry in journal.entries()] == [
+        ("promoted", "now"),
+        ("reviewed", "then"),
+    ]
+    journal.append(Entry(event="deployed", version=1))
+    assert journal.path.read_text().startswith(text), "nothing of it was written over"
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\x00 garbage", b"garbage\n", b"[]\n", b'{"event": 3, "version": 1}\n']
+)
+def test_what_is_no_journal_is_said_with_what_to_do_and_stays(content: bytes, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "toy.jsonl")
+    journal.path.write_bytes(content)
+    with pytest.raises(JournalBroken, match=r"toy\.jsonl, line 1: .*`mv "):
+        journal.entries()
+    assert journal.path.read_bytes() == content
+
+
+@pytest.mark.parametrize("put", [Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_a_journal_that_is_no_file_is_said(put: Callable[[Path], None], tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "toy.jsonl")
+    put(journal.path)
+    with pytest.raises(JournalBroken, match=r"toy\.jsonl: not a journal entry: .*`mv "):
         journal.entries()
 
 

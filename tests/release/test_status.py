@@ -177,3 +177,31 @@ def test_what_others_wrote_forges_no_line_and_moves_no_cursor(
     assert not {"\x1b", "\r", "\u202e"} & set(shown)
     status = shown.partition("When (UTC)")[0]
     assert status.count("champion") == 2 and len([x for x in status.splitlines() if "champion" in x]) == 1
+
+
+def test_one_damaged_file_does_not_hide_the_rest(
+    registered: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_settings(registered, "other", Settings())
+    (registered.projects / "toy.json").write_text("{")
+    report = read_status(registered.root)
+    damaged = {project["name"]: project["damage"] for project in report["projects"]}
+    assert damaged["other"] == []
+    [sentence] = damaged["toy"]
+    assert "toy.json: not a project's settings" in sentence
+    toy = next(project for project in report["projects"] if project["name"] == "toy")
+    assert len(toy["history"]) == MOST_ENTRIES
+    show_status(report)
+    assert sentence in capsys.readouterr().out
+    done = CliRunner().invoke(main, ["status", "--home", str(registered.root)])
+    assert done.exit_code == 1 and "toy.json" in done.output
+    assert CliRunner().invoke(main, ["status", "other", "--home", str(registered.root)]).exit_code == 0
+
+
+def test_a_damaged_journal_and_state_file_are_named(registered: Home) -> None:
+    (registered.journal / "toy.jsonl").write_text("garbage\n")
+    (registered.endpoints / "toy.json").write_text("garbage")
+    [project] = read_status(registered.root, "toy")["projects"]
+    assert ["toy.jsonl, line 1" in one for one in project["damage"]] == [True, False]
+    assert "remove the file and run `headgate serve`" in project["damage"][1]
+    assert project["history"] == []

@@ -208,7 +208,7 @@ def test_what_an_older_program_signed_still_serves(shop: Any) -> None:
     _signed(shop, folder, older)
     assert verify_release(folder, shop.public_key, "toy").outcome == "pass"
     _signed(shop, folder, lambda raw: raw.update(schema_version=2))
-    with pytest.raises(ReleaseRefused, match="expected exactly the fields"):
+    with pytest.raises(ReleaseRefused, match="are missing"):
         verify_release(folder, shop.public_key, "toy")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from model.files import remove_folder
 from model.spec import HeadSpec
 from sources.dataset import build_dataset, open_dataset
 from sources.errors import BadLabels, BadSplit, BadTable, DataError
@@ -279,24 +281,73 @@ def test_the_same_content_from_other_rows_gets_a_folder_of_its_own(folder: Path)
     assert open_dataset(one.path) == one
 
 
-def test_an_incomplete_folder_is_not_used(folder: Path) -> None:
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def _folder_in_its_place(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _link_to_nothing(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, _truncated, _folder_in_its_place, _link_to_nothing])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dataset.json",
+        "dataset.parquet",
+        "profile.json",
+        "rows/rows.json",
+        "rows/train.mood.npy",
+        ".files.json",
+    ],
+)
+def test_a_damaged_folder_is_written_again(folder: Path, name: str, harm: Callable[[Path], None]) -> None:
+    one = make(folder)
+    before = {path: path.read_bytes() for path in one.path.rglob("*") if path.is_file()}
+    harm(one.path / name)
+    assert make(folder) == one
+    assert {path: path.read_bytes() for path in one.path.rglob("*") if path.is_file()} == before
+    assert [path.name for path in (folder / "data").iterdir()] == [one.path.name]
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["a file", "a link to nothing"])
+def test_what_stands_in_the_place_of_a_dataset_makes_room(folder: Path, link: bool) -> None:
+    one = make(folder)
+    remove_folder(one.path)
+    one.path.symlink_to("nowhere") if link else one.path.write_text("x")
+    assert make(folder) == one == open_dataset(one.path)
+
+
+def test_an_incomplete_folder_is_not_opened(folder: Path) -> None:
     one = make(folder)
     (one.path / "dataset.json").unlink()
     with pytest.raises(DataError, match="not a dataset folder"):
         open_dataset(one.path)
-    other = make(folder)
-    assert other.path != one.path
-    assert (other.path / "rows" / "rows.json").is_file()
 
 
-def test_a_folder_whose_names_are_both_taken_is_refused(folder: Path) -> None:
+def test_what_a_newer_version_wrote_stays(folder: Path) -> None:
     one = make(folder)
-    (one.path / "dataset.json").unlink()
+    newer = json.loads((one.path / "dataset.json").read_text()) | {"schema_version": 99, "more": 1}
+    (one.path / "dataset.json").write_text(json.dumps(newer))
     other = make(folder)
-    (other.path / "dataset.json").unlink()
+    assert other.path != one.path and other.fingerprint == one.fingerprint
+    assert json.loads((one.path / "dataset.json").read_text()) == newer
+
+
+def test_a_folder_whose_names_are_both_taken_by_others_is_refused(folder: Path) -> None:
+    one = make(folder)
+    (one.path / "dataset.json").write_text('{"fingerprint": "another"}')
+    other = make(folder)
+    (other.path / "dataset.json").write_text('{"fingerprint": "another"}')
     with pytest.raises(OSError, match="the name is taken"):
         make(folder)
-    assert not (other.path / "dataset.json").exists()
+    assert (other.path / "dataset.json").read_text() == '{"fingerprint": "another"}'
 
 
 def test_nothing_is_left_behind_when_the_disk_is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
