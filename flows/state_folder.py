@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from model.bundle.masking import mask_process
+from model.bundle.telemetry import SWITCHES
 from model.errors import HeadgateError
 from release.home import Home, environment
 
@@ -64,15 +66,15 @@ def _knows(place: Path, name: str) -> bool:
 
 
 def prepare(home: Path, *, on_console: bool) -> None:
-    """Make this process keep every library's state under `home`, with telemetry off.
+    """Make this process keep every library's state under `home`, with telemetry off and secrets masked.
 
     What the user has set stays, except telemetry.
     """
     state = Home(home)
     for variable, value in environment(state).items():
-        telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK", "USAGE_STATS"))
-        if telemetry or variable not in os.environ:
+        if variable in SWITCHES or variable not in os.environ:
             os.environ[variable] = value
+    mask_process()
     if os.environ.get("PREFECT_HOME") == str(home / "prefect"):
         state.prefect.mkdir(exist_ok=True)  # Prefect does not make the folders above its own
     if on_console:

@@ -16,6 +16,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from model.bundle.masking import masked
+
 CONSOLE_VARIABLE = "HEADGATE_CONSOLE"
 """Set to 1 by the command line: steps go to standard error instead of the log. `lines`: without bars, for
 processes that share a terminal."""
@@ -31,7 +33,8 @@ LOGGER = "headgate"
 
 
 def print_line(line: str) -> None:
-    """One plain line to whoever watches. Never give it text from the data."""
+    """One plain line to whoever watches, secrets masked. Never give it text from the data."""
+    line = masked(line)
     if os.environ.get(CONSOLE_VARIABLE) in ("1", "lines"):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()

@@ -17,6 +17,8 @@ import click
 
 from flows.cli import exit_codes
 from flows.state_folder import config_home, existing_home, prepare
+from model.bundle.masking import mask_process, masked
+from model.bundle.telemetry import telemetry_off
 from model.errors import foreseen
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def _errors_shown() -> Iterator[None]:
         kind = foreseen(error)
         if kind is None:
             raise
-        _fail(str(error), exit_codes.of_error(kind))
+        _fail(masked(str(error)), exit_codes.of_error(kind))
 
 
 def _example(text: str) -> dict[str, Any]:
@@ -62,6 +64,8 @@ def main() -> None:
     Exit codes: 0 deployed or done, 2 wrong usage or configuration, 3 data rejected,
     4 model rejected or inconclusive, 1 anything else.
     """
+    telemetry_off()
+    mask_process()
 
 
 @main.command(**_example("headgate retrain configs/quickstart.yaml"))
@@ -179,7 +183,7 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
     with _errors_shown():
         report = read_status(existing_home(home, name), name)
     if as_json:
-        click.echo(json.dumps(report, indent=1))
+        click.echo(masked(json.dumps(report, indent=1)))
     else:
         show_status(report)
 

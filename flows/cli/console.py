@@ -19,6 +19,8 @@ from rich.text import Text
 
 from flows.outcome import Outcome, Stage
 from flows.state_folder import NoHome, existing_home
+from model.bundle.masking import masked
+from model.bundle.telemetry import quiet_command
 from report.verdict_table import ABSENT
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -66,8 +68,10 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     facts = [*_facts(outcome), *((title, path) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
-        facts.append(("MLflow", f"{_program('mlflow')} ui --backend-store-uri {store}"))
-    facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} {_program('prefect')} server start"))
+        show = f"{_program('mlflow')} ui --backend-store-uri {store}"
+        facts.append(("MLflow", quiet_command("mlflow", show)))
+    start = quiet_command("prefect", f"{_program('prefect')} server start")
+    facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} {start}"))
     if outcome.stage == "deployed":
         facts.append(
             ("Try it", f'{_program("headgate")} predict {outcome.name} "some text"{_where(home, outcome)}')
@@ -216,9 +220,9 @@ def show_status(report: Mapping[str, Any]) -> None:
         endpoint = project["endpoint"]
         console.print(Text(project["name"], style="bold"))
         for title in ("champion", "previous"):
-            console.print(Text(f"  {title:<10} {project[title] or 'none'}"))
-        console.print(Text(f"  {'endpoint':<10} {endpoint['says']}"))
+            console.print(Text(masked(f"  {title:<10} {project[title] or 'none'}")))
+        console.print(Text(masked(f"  {'endpoint':<10} {endpoint['says']}")))
         history = Table("When (UTC)", "What", "Version", "Detail", header_style="bold", title_justify="left")
         for entry in project["history"]:
-            history.add_row(*(Text(str(entry[key])) for key in ("at", "event", "version", "detail")))
+            history.add_row(*(Text(masked(str(entry[key]))) for key in ("at", "event", "version", "detail")))
         console.print(history)

@@ -14,6 +14,7 @@ from rich.text import Text
 from flows.cli import exit_codes
 from flows.cli.interrupts import ended_in_time
 from flows.outcome import Outcome
+from model.bundle.masking import masked
 from model.errors import foreseen
 
 
@@ -51,9 +52,9 @@ def _show_error(error: object, console: Console) -> int:
     """Show a foreseen error in its own words and give the exit code; what nobody foresaw is raised."""
     kind = foreseen(error)
     if kind is not None:
-        console.print(Text(f"headgate: {error}", style="red"), soft_wrap=True)
+        console.print(Text(masked(f"headgate: {error}"), style="red"), soft_wrap=True)
         return exit_codes.of_error(kind)
     if isinstance(error, BaseException):
         raise error
-    console.print(Text(f"headgate: the flow ended without an outcome: {error}", style="red"))
+    console.print(Text(masked(f"headgate: the flow ended without an outcome: {error}"), style="red"))
     return exit_codes.FAILED

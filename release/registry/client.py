@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.bundle.masking import masked
 from model.errors import HeadgateError
 from model.faults import fault
 from release.home import Home
@@ -220,8 +221,8 @@ class Registry:
 
     def _problem(self, what: str, error: Any) -> RegistryProblem:
         return RegistryProblem(
-            f"registry {self.uri}, model {self.model!r}: could not {what}: {str(error)[:300]}; check that "
-            "it runs and that `registry.tracking_uri` is right"
+            f"registry {self.uri}, model {self.model!r}: could not {what}: {masked(str(error))[:300]}; check "
+            "that it runs and that `registry.tracking_uri` is right"
         )
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from model.bundle.masking import holds_secret
 from model.errors import HeadgateError
 from model.faults import fault
 from model.files import locked, replacing_path
 from release.home import Home
+from release.spec import CREDENTIALS
 
 STORE_FILE = "store.sqlite"
 
@@ -22,14 +24,23 @@ class StoreProblem(HeadgateError):
     """The local store can't be where it is wanted."""
 
 
+class SecretInAddress(HeadgateError):
+    """The registry's address holds a password or token; it would be kept with every run and version."""
+
+    kind = "usage"
+
+
 def tracking_uri(home: Home, configured: str | None = None) -> str:
     """The URI of the registry: the one that is configured, or the local store, made if need be.
 
     Raises:
+        SecretInAddress: the configured one holds a password or token.
         StoreProblem: the state folder's path can't be part of a URI.
         OSError: the store can't be made, because the disk is full or not writable.
     """
     if configured is not None:
+        if holds_secret(configured):
+            raise SecretInAddress(f"registry {configured}: holds a password or token; {CREDENTIALS}")
         return configured
     store = home.mlflow / STORE_FILE
     if not store.exists():

@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from model.bundle.masking import masked
+
 _PLAIN = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "color_message"}
 
 
@@ -34,7 +36,7 @@ class JsonLines(logging.Formatter):
                 frames.append(f"{code.co_filename}:{at.tb_lineno} {code.co_name}")
                 at = at.tb_next
             line["frames"] = frames
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return masked(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def configure(stream: TextIO | None = None, level: int = logging.INFO, *, worker: int | None = None) -> None:
