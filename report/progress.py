@@ -16,7 +16,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from model.bundle.masking import masked
+from model.bundle.masking import mask_error, masked
 
 CONSOLE_VARIABLE = "HEADGATE_CONSOLE"
 """Set to 1 by the command line: steps go to standard error instead of the log. `lines`: without bars, for
@@ -90,6 +90,8 @@ class Step:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            mask_error(error)  # Prefect keeps its message with the task
         if self._bar is not None:
             self._bar.stop()
             _live.release()

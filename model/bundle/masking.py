@@ -48,14 +48,27 @@ _SECRET_NAME = re.compile(
 
 def masked(text: str) -> str:
     """`text` with `***` in the place of every password and token in it."""
-    text = _USER.sub(rf"\g<scheme>://{MASK}@", text)
-    text = _ASSIGNED.sub(rf"\g<1>{MASK}", text)
-    text = _QUOTED.sub(rf"\g<1>{MASK}", text)
+    if "://" in text:  # as below: what a pattern cannot do without is looked for first, which is faster
+        text = _USER.sub(rf"\g<scheme>://{MASK}@", text)
+    if "=" in text:
+        text = _ASSIGNED.sub(rf"\g<1>{MASK}", text)
+    if ":" in text:
+        text = _QUOTED.sub(rf"\g<1>{MASK}", text)
     text = _HEADER.sub(rf"\g<1>{MASK}", text)
     text = _FORM.sub(MASK, text)
     for value in _given():
         text = text.replace(value, MASK)
     return text
+
+
+def mask_error(error: BaseException) -> None:
+    """Mask the texts that a library's exception and its causes hold, before somebody keeps them."""
+    met: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in met:
+        met.add(id(cause))
+        cause.args = tuple(masked(arg) if isinstance(arg, str) else arg for arg in cause.args)
+        cause = cause.__cause__ or cause.__context__
 
 
 def holds_secret(text: str) -> bool:
