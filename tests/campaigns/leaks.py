@@ -18,17 +18,18 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from release.home import Home
 from serving.process.job import EndpointJob, write_job
 from serving.spec import DeploySpec
+from serving.store.release_folder import ReleaseFolder
+from serving.store.signing import ensure_key_pair
 from tests.support.contract import Report, run
 from tests.support.made_worlds import MadeHead, World, sound, write_project
 from tests.support.measures import Measure, at_least, at_most, measure_table
-from tests.support.toy_bundle import NAME, Shop, make_shop
+from tests.support.toy_bundle import NAME, Shop
 from tests.support.traced import ROOT, Leaks, Traced, bare_environment, why_untraceable
 
 GOAL = "no look-up, no socket beyond loopback, no file elsewhere"
@@ -251,18 +252,9 @@ QUICK = (
 
 def _shop(root: Path) -> Shop:
     """A toy release below a state folder."""
-    made = make_shop(root / "made")
     home = Home(root / "home")
-    shop = replace(
-        made,
-        folder=type(made.folder)(home.releases(NAME), NAME),
-    )
-    shop.bundle(1)
+    shop = Shop(root / "made", ReleaseFolder(home.releases(NAME), NAME), *ensure_key_pair(home.keys))
     shop.release(1)
-    for key in (shop.private_key, shop.public_key):
-        target = home.keys / key.name
-        target.write_bytes(key.read_bytes())
-        target.chmod(0o600)
     return shop
 
 
