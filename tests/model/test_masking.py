@@ -78,6 +78,7 @@ def test_whatever_a_password_is_made_of_it_does_not_stay(password: str) -> None:
         ("PREFECT_API_AUTH_STRING", "admin:battery-staple", "battery-staple was refused"),
         ("MLFLOW_TRACKING_URI", "http://me:pa%2Fssw0rd@host", "login with pa/ssw0rd failed"),
     ],
+    ids=["password", "login", "address"],  # pytest puts the values themselves into a variable
 )
 def test_what_the_process_was_given_is_masked_by_its_value(
     name: str, value: str, quoted: str, monkeypatch: pytest.MonkeyPatch
