@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.outcome import Outcome, Stage
+from model.bundle.masking import masked
 
 
 def state_name(stage: Stage) -> str:
@@ -47,4 +48,4 @@ def final_state(outcome: Outcome) -> State[Outcome]:
     if outcome.remarks:
         message += f"; remarks: {'; '.join(outcome.remarks)}"
     make = Failed if outcome.stage in ("deployment_undone", "unconfirmed") else Completed
-    return make(name=state_name(outcome.stage), message=message[:2000], data=outcome)
+    return make(name=state_name(outcome.stage), message=masked(message)[:2000], data=outcome)

@@ -10,6 +10,8 @@ import os
 import shlex
 from pathlib import Path
 
+from model.bundle.masking import mask_process
+from model.bundle.telemetry import SWITCHES
 from model.errors import HeadgateError
 from release.home import HOME_MODE, PROFILE, Home, environment
 from release.home_needs import refuse_unusable
@@ -80,7 +82,7 @@ def _knows(place: Path, name: str) -> bool:
 
 
 def prepare(home: Path, *, on_console: bool) -> None:
-    """Make this process keep every library's state under `home`, with telemetry off.
+    """Make this process keep every library's state under `home`, with telemetry off and secrets masked.
 
     What the user has set stays, except telemetry and, without `PREFECT_API_URL`, which profile Prefect reads.
     A folder of the default name is closed to others, whoever made it.
@@ -96,9 +98,9 @@ def prepare(home: Path, *, on_console: bool) -> None:
     if not os.environ.get("PREFECT_API_URL"):
         os.environ.pop("PREFECT_API_URL", None)  # empty names no server
     for variable, value in environment(state).items():
-        telemetry = any(word in variable for word in ("ANALYTICS", "TELEMETRY", "TRACK", "USAGE_STATS"))
-        if telemetry or variable in PROFILE or variable not in os.environ:
+        if variable in SWITCHES or variable in PROFILE or variable not in os.environ:
             os.environ[variable] = value
+    mask_process()
     if os.environ.get("PREFECT_HOME") == str(home / "prefect"):
         state.prefect.mkdir(exist_ok=True)  # Prefect does not make the folders above its own
     if on_console:

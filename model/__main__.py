@@ -9,6 +9,8 @@ import importlib
 import os
 import sys
 
+from .bundle.masking import mask_process
+from .bundle.telemetry import telemetry_off
 from .errors import BadInput, ModelError
 
 COMMANDS = {
@@ -39,6 +41,8 @@ def main(argv: list[str]) -> int:
     if argv[0] not in COMMANDS:
         print(f"unknown command {argv[0]!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
+    telemetry_off()
+    mask_process()
     if argv[0] in SPIN_TURNS:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_TURNS[argv[0]])  # read when torch is imported
     try:

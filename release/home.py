@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.bundle.telemetry import SWITCHES
+
 HOME_MODE = 0o700
 """Only the owner may look in: the folder holds texts, the signing key and the registry."""
 PROFILE = frozenset({"PREFECT_PROFILE", "PREFECT_PROFILES_PATH", "PREFECT_SERVER_EPHEMERAL_ENABLED"})
@@ -115,13 +117,7 @@ def environment(home: Home, given: Mapping[str, str] | None = None) -> dict[str,
     given = os.environ if given is None else given
     root = home.root.resolve()
     variables = {
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "GX_ANALYTICS_ENABLED": "false",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "ORT_DISABLE_TELEMETRY": "1",
+        **SWITCHES,
         # A folder or file of the user's that is called `tasks` or `model` must not take our packages' place.
         "PYTHONSAFEPATH": "1",
         # The lines of `report.progress` belong to the run's log.

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from model.bundle.masking import masked
 from model.errors import HeadgateError
 from model.files import RecordDamaged, append_line, as_record, parse_json, plain_bytes
 
@@ -84,6 +85,7 @@ class Journal:
         Raises:
             OSError: the disk is full or not writable; the journal is as it was.
         """
+        entry = replace(entry, detail=masked(entry.detail))
         line = json.dumps(_to_json(entry), ensure_ascii=False, allow_nan=False).encode() + b"\n"
         append_line(self.path, line)
 

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 
 from model.spec import SCHEMA_CONFIG
 
+CREDENTIALS = (
+    "give user and password in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or a token in "
+    "MLFLOW_TRACKING_TOKEN; of a database in its driver's own variable or file, such as PGPASSWORD"
+)
+"""Where the registry's credentials come from, as advice: never from its address, which is shown and kept."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySpec:
@@ -17,8 +23,9 @@ class RegistrySpec:
     __pydantic_config__ = SCHEMA_CONFIG
 
     tracking_uri: str | None = None
-    """MLflow tracking URI, such as `http://mlflow.example:5000`. None: SQLite under the state folder,
-    so that nothing has to be started first."""
+    """MLflow tracking URI, such as `http://mlflow.example:5000`, without user or password: those are read
+    from `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, or `MLFLOW_TRACKING_TOKEN`. None: SQLite
+    under the state folder, so that nothing has to be started first."""
     model: str | None = None
     """Registered model. None: the project's name."""
     experiment: str | None = None

@@ -16,6 +16,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from model.bundle.masking import mask_error
 from serving.shown import one_line
 
 CONSOLE_VARIABLE = "HEADGATE_CONSOLE"
@@ -33,7 +34,7 @@ LOGGER = "headgate"
 
 
 def print_line(line: str) -> None:
-    """One plain line to whoever watches. Never give it text from the data."""
+    """One plain line to whoever watches, secrets masked. Never give it text from the data."""
     line = one_line(line)
     if os.environ.get(CONSOLE_VARIABLE) in ("1", "lines"):
         sys.stderr.write(line + "\n")
@@ -90,6 +91,8 @@ class Step:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            mask_error(error)  # Prefect keeps its message with the task
         if self._bar is not None:
             self._bar.stop()
             _live.release()

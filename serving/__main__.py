@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from model.bundle.masking import mask_process
+from model.bundle.telemetry import telemetry_off
 from model.errors import HeadgateError
 from model.files import write_json
 from serving.bearer import guarded_token
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run an endpoint until it is asked to end; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    telemetry_off()
+    mask_process()
     try:
         job = read_job(options.job)
         if options.state is not None:

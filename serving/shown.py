@@ -1,12 +1,14 @@
 """Text that somebody else wrote, as it is shown in a terminal or kept in a line of a log.
 
 A line break would forge a line of ours, an escape sequence would move the cursor, and a mark of direction
-would turn what follows. Standard library only; HTML is for `report`.
+would turn what follows. HTML is for `report`.
 """
 
 from __future__ import annotations
 
 import unicodedata
+
+from model.bundle.masking import masked
 
 _UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's categories of control and format characters, lone surrogates, and separators of lines."""
@@ -15,8 +17,9 @@ _JOINERS = frozenset("\u200c\u200d")
 
 
 def one_line(text: str) -> str:
-    r"""The text with every character that is not shown as itself written out: `\n`, `\x1b`, `\u202e`."""
-    return "".join(_written_out(c) if _hidden(c) else c for c in text)
+    r"""The text, secrets masked, with every character that is not shown as itself written out: `\n`, `\x1b`,
+    `\u202e`."""
+    return "".join(_written_out(c) if _hidden(c) else c for c in masked(text))
 
 
 def several_lines(text: str) -> str:

@@ -25,7 +25,8 @@ class DeploySpec:
     """`endpoint`: the HTTP endpoint of this project, started on this machine. Anything else: the target of an
     installed `mlflow.deployments` plugin, which gets the registered version once it is approved."""
     target_config: Mapping[str, str] = field(default_factory=dict)
-    """What a plugin's target is given as its config. Not used by `endpoint`."""
+    """What a plugin's target is given as its config; `${VARIABLE}` is replaced from the environment when it
+    is deployed, which is how a token gets there. Not used by `endpoint`."""
     verify_target: bool = True
     """Whether a plugin's target must answer the golden texts as the bundle does, or the former version
     returns. Turn it off for targets that cannot be asked."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, replace
 
+from model.bundle.masking import masked
 from model.errors import HeadgateError
 
 MAX_QUOTED_CHARS = 40
@@ -57,7 +58,7 @@ class Problem:
         what = f"{where}: {self.seen}" if where else self.seen
         if self.expected:
             what += f"; expected {self.expected}"
-        return f"{what}. {self.advice}" if self.advice else what
+        return masked(f"{what}. {self.advice}" if self.advice else what)
 
 
 class DataError(HeadgateError):

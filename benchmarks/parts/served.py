@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from model.bundle.telemetry import SWITCHES
 from model.files import file_sha256
 from serving.process import control as process
 from serving.spec import DeploySpec
@@ -121,7 +122,7 @@ def mlflow_server(bundle: Path, place: Path) -> Iterator[int]:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
+        **SWITCHES,
         "OMP_NUM_THREADS": str(THREADS),
         "TOKENIZERS_PARALLELISM": "false",
     }

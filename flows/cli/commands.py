@@ -21,6 +21,8 @@ from flows.cli.options import errors_shown as _errors_shown
 from flows.cli.options import example as _example
 from flows.cli.options import fail as _fail
 from flows.state_folder import config_home, existing_home, home_option, prepare
+from model.bundle.masking import mask_process, masked
+from model.bundle.telemetry import telemetry_off
 
 if TYPE_CHECKING:
     from release.targets.deploy import DeployOutcome
@@ -45,6 +47,8 @@ def main() -> None:
     Exit codes: 0 deployed or done, 2 wrong usage or configuration, 3 data rejected,
     4 model rejected or inconclusive, 1 anything else.
     """
+    telemetry_off()
+    mask_process()
 
 
 @main.command(**_example("headgate retrain configs/quickstart.yaml"))
@@ -167,7 +171,7 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
         folder = existing_home(home, name)
         report = read_status(folder, name, where=home_option(folder, name))
     if as_json:
-        click.echo(json.dumps(report, indent=1))
+        click.echo(masked(json.dumps(report, indent=1)))
     else:
         show_status(report)
     if any(project["damage"] for project in report["projects"]):

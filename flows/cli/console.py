@@ -19,6 +19,7 @@ from rich.text import Text
 
 from flows.outcome import Outcome, Stage
 from flows.state_folder import home_option
+from model.bundle.telemetry import quiet_command
 from report.verdict_table import ABSENT
 from serving.shown import one_line, several_lines
 
@@ -68,8 +69,10 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     facts = [*_facts(outcome), *((title, path) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
-        facts.append(("MLflow", f"{_program('mlflow')} ui --backend-store-uri {store}"))
-    facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} {_program('prefect')} server start"))
+        show = f"{_program('mlflow')} ui --backend-store-uri {store}"
+        facts.append(("MLflow", quiet_command("mlflow", show)))
+    start = quiet_command("prefect", f"{_program('prefect')} server start")
+    facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} {start}"))
     headgate, where = _program("headgate"), home_option(home, outcome.name)
     if outcome.stage == "deployed":
         facts.append(("Try it", f'{headgate} predict {outcome.name} "some text"{where}'))

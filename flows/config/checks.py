@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expectations.spec import GateRules
 from flows.config.messages import listed, seen
+from model.bundle.masking import MASK, holds_secret, is_secret_name
 from model.spec import HeadSpec
 from model.suggestions import did_you_mean
+from release.spec import CREDENTIALS
 from sources.spec import source_problems, split_problems
 
 if TYPE_CHECKING:
@@ -97,3 +99,36 @@ def absent_modules(project: Project, base: Path) -> Iterator[str]:
                 f"expectations.modules[{at}]: saw {seen(name)}, expected a Python file (.py), given from "
                 f"{base}"
             )
+
+
+_INSTEAD = {
+    "registry": CREDENTIALS,
+    "deploy.target_config": "write `${VARIABLE}` and set that variable where the flow runs",
+    "deploy": "give it in the variables that the target's plugin reads",
+    "sources": "give a hub's token in HF_TOKEN",
+    "backbone": "give a hub's token in HF_TOKEN",
+}
+"""Beginning of a field's place → where its secrets go instead."""
+_ELSE = "keep it in the environment, or in a file that only you may read"
+
+
+def secrets_in(raw: Any, at: str = "") -> Iterator[str]:
+    """Fields of a configuration, as it was read, that hold a password or token, one line each.
+
+    The file is shown, kept in the state folder and logged to the registry.
+    """
+    if isinstance(raw, Mapping):
+        parts = [(f"{at}.{key}" if at else str(key), value) for key, value in raw.items()]
+    elif isinstance(raw, list):
+        parts = [(f"{at}.{number}", value) for number, value in enumerate(raw)]
+    else:
+        parts = []
+    for where, value in parts:
+        if not isinstance(value, str):
+            yield from secrets_in(value, where)
+            continue
+        named = where.startswith("deploy.target_config.") and is_secret_name(where.rpartition(".")[2])
+        if holds_secret(value) or (named and value and not value.startswith("${")):
+            shown = seen(MASK if named else value)
+            instead = next((advice for place, advice in _INSTEAD.items() if where.startswith(place)), _ELSE)
+            yield f"{where}: saw {shown}, a password or token, which would be kept and logged; {instead}"

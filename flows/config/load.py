@@ -11,7 +11,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from expectations.spec import GateRules
-from flows.config.checks import absent_modules
+from flows.config.checks import absent_modules, secrets_in
 from flows.config.messages import ConfigError, problems, seen
 from flows.config.schema import Project
 from flows.config.strict_yaml import StrictLoader
@@ -39,6 +39,8 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
         before = raw.get("backbone")
         layers = before.get("layers") if isinstance(before, dict) else None
         raw["backbone"] = {"name": backbone} | ({"layers": layers} if layers is not None else {})
+    if found := list(secrets_in(raw)):
+        raise ConfigError(path, found)
     try:
         project = Project.model_validate(raw)
     except ValidationError as error:

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from model.bundle.masking import masked
 from model.errors import HeadgateError
 from model.suggestions import did_you_mean
 
@@ -114,6 +115,6 @@ def listed(names: set[str]) -> str:
 
 
 def seen(value: Any) -> str:
-    """A value as it stands in the file, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    """A value as it stands in the file, secrets masked, cut where it is long."""
+    text = masked(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 60 else text[:57] + "…"

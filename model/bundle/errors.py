@@ -11,12 +11,14 @@
         │       └── NonFiniteOutput  a logit is infinite or not a number
         └── TextError            a text that cannot be read (not a string, or a lone surrogate in it)
 
-Messages name files, lines, heads and fields; they never hold a text of the data.
+Messages name files, lines, heads and fields; they never hold a text of the data, nor a password or token.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
+
+from .masking import masked
 
 ErrorKind = Literal["usage", "data", "other"]
 """What has to be corrected. `usage`: the configuration or what it names. `data`: a source. `other`: a
@@ -25,9 +27,13 @@ process, the registry, the endpoint or the disk failed; its message is shown."""
 
 class HeadgateError(Exception):
     """Any failure that Headgate foresees: its message names the place, what was seen, what was expected and
-    what to do, and is shown without a traceback."""
+    what to do, and is shown without a traceback. Passwords and tokens in it are masked: it may quote a
+    library that quotes an address."""
 
     kind: ClassVar[ErrorKind] = "other"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(masked(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ModelError(HeadgateError):

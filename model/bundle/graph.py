@@ -6,12 +6,15 @@ Does not know texts or tokens. Axes: B texts, T tokens, L labels of one head.
 from __future__ import annotations
 
 from pathlib import Path
-
-import onnxruntime as ort
+from typing import TYPE_CHECKING
 
 from .card import Card
 from .errors import GraphError
 from .files import parse_json
+from .telemetry import load_engine
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 INPUTS = ("input_ids", "attention_mask")
 HEADS_ENTRY = "headgate.heads"
@@ -33,10 +36,11 @@ def session_options(threads: int) -> ort.SessionOptions:
     Args:
         threads: CPU threads of one run.
     """
-    options = ort.SessionOptions()
+    engine = load_engine()
+    options: ort.SessionOptions = engine.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.execution_mode = engine.ExecutionMode.ORT_SEQUENTIAL
     options.enable_mem_pattern = False
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
@@ -53,9 +57,12 @@ def load_graph(model: Path, card: Card, threads: int) -> ort.InferenceSession:
     Raises:
         GraphError: it cannot be loaded, or does not fit the card.
     """
+    engine, options = load_engine(), session_options(threads)
     try:
         # By path: from bytes, the runtime keeps a second copy of all weights.
-        session = ort.InferenceSession(model, session_options(threads), providers=["CPUExecutionProvider"])
+        session: ort.InferenceSession = engine.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # the runtime has no common base class
         raise GraphError(f"{model}: cannot be loaded as an ONNX graph: {str(error)[:300]}") from error
     _check_shapes(model, session, card)

@@ -18,10 +18,9 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from .answers import Answer, Floats, answers, probabilities
@@ -31,6 +30,9 @@ from .errors import BundleError, GoldenMismatch, NonFiniteOutput, TextError
 from .files import CARD, GOLDEN, MANIFEST, MODEL, TOKENIZER, check_files, parse_golden, parse_json, read_bytes
 from .graph import INPUTS, load_graph, output_name
 from .tokens import Encoding, TokenReader, load_tokenizer
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 __all__ = ["Answer", "Bundle", "BundleError", "Encoding", "TextError"]
 

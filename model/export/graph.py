@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
 from ..bundle.graph import HEADS_ENTRY, INPUTS, output_name, session_options
+from ..bundle.telemetry import load_engine
 from ..errors import ModelError
 from ..train.network import MultiHeadNetwork
 
@@ -120,6 +120,7 @@ def _trace(network: MultiHeadNetwork, labels: Mapping[str, Sequence[str]], path:
 
 
 def _fuse(network: MultiHeadNetwork, path: Path) -> onnx.ModelProto:
+    load_engine()  # first: its own modules import it
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
 
@@ -161,7 +162,7 @@ def _difference(
 ) -> float:
     """Largest absolute difference of a logit; infinite if one is not finite."""
     threads = torch.get_num_threads()
-    session = ort.InferenceSession(
+    session = load_engine().InferenceSession(
         model.SerializeToString(), session_options(threads), providers=["CPUExecutionProvider"]
     )
     worst = 0.0

@@ -18,12 +18,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ..bundle.telemetry import load_engine
+
 BLOCK = 64
 """Weights that share a scale. Blocks of 32 are 20% more exact and 20% slower."""
 
 
 def quantise(model: onnx.ModelProto, scratch: Path) -> onnx.ModelProto:
     """An 8-bit copy of a float32 graph; metadata are kept. `scratch`: folder for intermediate files."""
+    load_engine()  # first: its own modules import it
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.matmul_nbits_quantizer import (
         DefaultWeightOnlyQuantConfig,

@@ -23,7 +23,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..bundle.masking import mask_process
 from ..bundle.reader import Bundle
+from ..bundle.telemetry import load_engine, telemetry_off
 from ..errors import ModelError
 
 KIB_PER_MIB = 1024.0
@@ -76,6 +78,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--threads", type=int, required=True)
     given = parser.parse_args(argv)
+    telemetry_off()
+    mask_process()
+    load_engine()  # here: what is timed is the bundle
     try:
         _work(given.bundle, given.threads)
     except ModelError as error:

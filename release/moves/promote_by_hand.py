@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from expectations.verdict import ApprovedVersion
+from model.bundle.masking import masked
 from model.errors import HeadgateError
 from release.home import Home
 from release.journal import Entry
@@ -88,6 +89,7 @@ def promote_by_hand(
         release.registry.client.RegistryProblem: there is no such version, or the registry can't be reached.
     """
     span = duration(expires)
+    reason = None if reason is None else masked(reason)
     settings = load_settings(home, name)
     releases = open_releases(home, name, settings.registry)
     releases.refuse_other_registry()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model.bundle.masking import masked
 from model.errors import HeadgateError
 from model.faults import fault
 from release.home import Home
@@ -320,7 +321,8 @@ class Registry:
                 "see `headgate status`"
             )
         return RegistryProblem(
-            f"registry {self.uri}, model {self.model!r}: could not {what}: {str(error)[:300]}; {advice}"
+            f"registry {self.uri}, model {self.model!r}: could not {what}: {masked(str(error))[:300]}; "
+            f"{advice}"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from model.bundle.masking import masked
 from model.errors import HeadgateError
 from serving.spec import ENDPOINT
 
@@ -36,5 +37,5 @@ def deploy_client(target: str) -> Any:
     except (MlflowException, RuntimeError) as error:
         raise TargetUnknown(
             f"deploy.target: {target!r} is neither {ENDPOINT!r} nor an installed mlflow.deployments plugin "
-            f"({str(error)[:200]})"
+            f"({masked(str(error))[:200]})"
         ) from error

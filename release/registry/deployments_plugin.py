@@ -23,6 +23,7 @@ from mlflow.deployments import BaseDeploymentClient, PredictionsResponse
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 
+from model.bundle.masking import masked
 from model.errors import foreseen
 from release.home import Home
 from release.moves.promote_by_hand import promote_by_hand
@@ -127,7 +128,7 @@ class HeadgateDeployments(BaseDeploymentClient):
             token = client.read_token(load_settings(self._home, running.name).deploy.token_file)
             status, _, reply = client.request(running.url, "POST", "/invocations", body, token, 30.0)
         if status != 200:
-            raise MlflowException(f"status {status}: {reply.decode(errors='replace')[:300]}")
+            raise MlflowException(f"status {status}: {masked(reply.decode(errors='replace'))[:300]}")
         answered: PredictionsResponse = PredictionsResponse.from_json(reply)  # type: ignore[no-untyped-call]
         return answered
 
@@ -207,4 +208,4 @@ def _as_mlflow_errors() -> Iterator[None]:
     except Exception as error:
         if foreseen(error) is None:
             raise
-        raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
+        raise MlflowException(masked(str(error)), INVALID_PARAMETER_VALUE) from error

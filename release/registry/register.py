@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from expectations.verdict import ApprovedVersion, Verdict
+from model.bundle.masking import masked
 from model.errors import HeadgateError
 from model.faults import fault
 from model.files import file_sha256, unfinished_prefix
@@ -66,8 +67,8 @@ class RegisteredVersion:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is shown of it: `version`, `run_id`, `tracking_uri`."""
-        return {"version": self.version, "run_id": self.run_id, "tracking_uri": self.tracking_uri}
+        """What is shown and kept of it: `version`, `run_id`, `tracking_uri`."""
+        return {"version": self.version, "run_id": self.run_id, "tracking_uri": masked(self.tracking_uri)}
 
 
 class BundleChanged(HeadgateError):

@@ -11,12 +11,14 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from model.bundle.masking import holds_secret
 from model.errors import HeadgateError
 from model.faults import fault
 from model.files import locked, replacing_path
 from release.databases import database_problem
 from release.home import Home
 from release.registry.relocate import former_root, relocate
+from release.spec import CREDENTIALS
 
 STORE_FILE = "store.sqlite"
 SQLITE = "sqlite:///"
@@ -42,13 +44,22 @@ def portable_address(home: Home, configured: str | None) -> str | None:
     return f"{SQLITE}{store.relative_to(base)}"
 
 
+class SecretInAddress(HeadgateError):
+    """The registry's address holds a password or token; it would be kept with every run and version."""
+
+    kind = "usage"
+
+
 def tracking_uri(home: Home, configured: str | None = None) -> str:
     """The URI of the registry: the one that is configured, or the local store, made if need be.
 
     Raises:
+        SecretInAddress: the configured one holds a password or token.
         StoreProblem: the store's path can't be part of a URI, its folder is not there, or it is damaged.
         OSError: the store can't be made, because the disk is full or not writable.
     """
+    if configured is not None and holds_secret(configured):
+        raise SecretInAddress(f"registry {configured}: holds a password or token; {CREDENTIALS}")
     store = local_store(home, configured)
     if store is None:
         return str(configured)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 from model.bundle.answers import decisions
 from model.bundle.card import Card, card_from_json
+from model.bundle.masking import masked
 from model.errors import HeadgateError
 from release.registry.deploy_clients import deploy_client
 from release.registry.judgement import NotJudged, model_digests, read_judgement
@@ -49,7 +51,7 @@ def put(releases: Releases, spec: DeploySpec, version: int) -> str:
     client = deploy_client(spec.target)
     verify_release(releases.folder.version_dir(version), releases.public_key, releases.name)
     _compare_registered(releases, version)
-    config = {**spec.target_config}
+    config = with_variables(spec.target_config)
     uri = f"models:/{releases.registry.model}/{version}"
     with _asked(releases.registry.uri, f"{spec.target}: deploy version {version}"):
         known = [deployment.get("name") for deployment in client.list_deployments()]
@@ -58,6 +60,24 @@ def put(releases: Releases, spec: DeploySpec, version: int) -> str:
         else:
             client.create_deployment(releases.name, uri, config=config)
     return f"{spec.target}:{releases.name}"
+
+
+def with_variables(config: Mapping[str, str]) -> dict[str, str]:
+    """A target's config with `${NAME}` replaced from the environment: secrets are kept nowhere else.
+
+    Raises:
+        TargetError: a variable is not set or empty.
+    """
+
+    def value_of(found: re.Match[str]) -> str:
+        if not os.environ.get(found[1]):
+            raise TargetError(
+                f"deploy.target_config: the environment variable {found[1]} is not set where this runs; "
+                "export it"
+            )
+        return os.environ[found[1]]
+
+    return {key: re.sub(r"\$\{([^}]*)\}", value_of, value) for key, value in config.items()}
 
 
 def remove(releases: Releases, spec: DeploySpec) -> None:
@@ -159,7 +179,7 @@ def _asked(registry_uri: str, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a plugin may raise anything
-        raise TargetError(f"{what}: {type(error).__name__}: {str(error)[:300]}") from error
+        raise TargetError(f"{what}: {type(error).__name__}: {masked(str(error))[:300]}") from error
     finally:
         for name, value in before.items():
             if value is None:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
+from model.bundle.masking import masked
 from model.files import replacing
 
 OF_REQUESTS = ("serving.requests", "uvicorn.error", "asyncio")
@@ -55,7 +56,7 @@ class JsonLines(logging.Formatter):
                 frames.append(f"{code.co_filename}:{at.tb_lineno} {code.co_name}")
                 at = at.tb_next
             line["frames"] = frames
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return masked(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class Sparing(logging.Filter):

@@ -5,13 +5,14 @@ The library is imported only when such a source is read. No code of a dataset is
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from model.bundle.masking import masked
+from model.bundle.telemetry import telemetry_off
 from sources.errors import DataError, Problem, UnreadableSource
 from sources.formats.columnar import from_arrow
 from sources.formats.table import Table, Wanted
@@ -61,7 +62,7 @@ def read_hub(
         BadTable: as `sources.formats.columnar`.
     """
     name = f"hub:{dataset}" + (f"@{revision}" if revision else "")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    telemetry_off()
     import datasets
 
     try:
@@ -141,4 +142,4 @@ def _class_name(feature: Any, number: int | None) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return (masked(str(error)).splitlines() or [type(error).__name__])[0][:160]

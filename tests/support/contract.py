@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TextIO
 
+from model.bundle.telemetry import telemetry_off
 from tests.support.machine import describe_machine, one_line
 from tests.support.measures import WIDTH, Measure, all_met, measure_table
 
@@ -66,6 +67,7 @@ def run(measure: Callable[[argparse.Namespace], Report]) -> int:
     Standard output is kept for the report: what else this process and its children print goes to standard
     error.
     """
+    telemetry_off()
     sys.stdout.flush()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         help_only = {"-h", "--help"} & set(sys.argv[1:])

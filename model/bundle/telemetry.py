@@ -1,0 +1,54 @@
+"""The switches that keep libraries from sending anything, and the engine with its own set (stdlib only).
+
+One place for all libraries: whoever starts a process, prints a command or describes a deployment takes them
+from here. Ships with the bundle, because onnxruntime sends from whatever process imports it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+ENGINE_SWITCH = "ORT_DISABLE_TELEMETRY"
+
+SWITCHES: Mapping[str, str] = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    ENGINE_SWITCH: "1",
+}
+"""Environment variable → the value with which its library sends nothing."""
+
+_READ_BY = {
+    "prefect": ("PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK"),
+    "mlflow": ("MLFLOW_DISABLE_TELEMETRY",),
+}
+
+
+def telemetry_off() -> None:
+    """Set every switch in this process, and so in those that it starts, whatever was set before.
+
+    To be called before the libraries are imported: some read their switch then.
+    """
+    os.environ.update(SWITCHES)
+
+
+def quiet_command(program: Literal["prefect", "mlflow"], command: str) -> str:
+    """`command`, a line of a shell that calls this program, with its switches before it."""
+    return " ".join([*(f"{name}={SWITCHES[name]}" for name in _READ_BY[program]), command])
+
+
+def load_engine() -> Any:
+    """The module onnxruntime, imported with its telemetry off.
+
+    It opens a queue in the user's cache folder and looks for its collector as soon as it is imported, so no
+    other module may import it by itself.
+    """
+    os.environ[ENGINE_SWITCH] = SWITCHES[ENGINE_SWITCH]
+    import onnxruntime
+
+    return onnxruntime
