@@ -94,6 +94,10 @@ class Home:
         """Release folder of one name. Not made here: it exists only where something was released."""
         return self._folder("releases") / name
 
+    def release_lock(self, name: str) -> Path:
+        """The lock that is held while pointer, aliases and journal of `name` are moved."""
+        return self.locks / f"{name}.release.lock"
+
     def _folder(self, name: str) -> Path:
         folder = self.root / name
         if not folder.is_dir():

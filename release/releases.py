@@ -18,7 +18,6 @@ from model.files import locked, remove_folder
 from release.home import Home
 from release.journal import Entry, Journal
 from release.keys import signing_pair
-from release.lock import release_lock
 from release.pointed import last_pointer
 from release.registry import bond
 from release.registry.bond import Standing, released_bundle
@@ -51,7 +50,7 @@ class Releases:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """One promotion, rollback or restoration of this project at a time, over all processes."""
-        with locked(release_lock(self.home, self.name)):
+        with locked(self.home.release_lock(self.name)):
             yield
 
     def pointer(self) -> Pointer | None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from model.files import locked
 from release.home import Home
 from release.keys import key_folder, key_state, projects
-from release.lock import release_lock
 from release.pointed import ChampionUnverified
 from release.registry.client import RegistryProblem
 from release.registry.judgement import NotJudged, sign_judgement_again
@@ -136,7 +135,7 @@ def _repointed(home: Home, name: str, private_key: Path) -> list[str]:
     folder = ReleaseFolder(home.releases(name), name)
     done = []
     if folder.path.is_dir():
-        with locked(release_lock(home, name)):
+        with locked(home.release_lock(name)):
             done.append(f"{name}: {folder.sign_pointers_again(private_key)} pointers signed with it")
             with contextlib.suppress(RegistryProblem, ChampionUnverified):  # or at the start of the next run
                 releases = open_releases(home, name, load_settings(home, name).registry)
