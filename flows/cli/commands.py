@@ -17,7 +17,7 @@ import click
 
 from flows.cli import exit_codes
 from flows.state_folder import config_home, existing_home, prepare
-from model.errors import foreseen
+from model.errors import foreseen, told
 
 if TYPE_CHECKING:
     from release.targets.deploy import DeployOutcome
@@ -46,7 +46,7 @@ def _errors_shown() -> Iterator[None]:
         kind = foreseen(error)
         if kind is None:
             raise
-        _fail(str(error), exit_codes.of_error(kind))
+        _fail(told(error), exit_codes.of_error(kind))
 
 
 def _example(text: str) -> dict[str, Any]:

@@ -30,6 +30,9 @@ Purpose = Literal["release", "pointer", "override", "judgement"]
 class KeyProblem(HeadgateError):
     """A key file is missing, unreadable, of another kind, or open to other users."""
 
+    def __str__(self) -> str:
+        return f"{super().__str__()}. A damaged or lost key is restored from a backup"
+
 
 class BadSignature(HeadgateError):
     """The bytes were not signed with the key that was expected."""
