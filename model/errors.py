@@ -24,6 +24,7 @@ __all__ = [
     "TextError",
     "TrainingDiverged",
     "foreseen",
+    "told",
 ]
 
 
@@ -40,3 +41,8 @@ def foreseen(error: object) -> ErrorKind | None:
     if isinstance(error, HeadgateError):
         return error.kind
     return "other" if isinstance(error, OSError) else None
+
+
+def told(error: object) -> str:
+    """A foreseen error in words. Those of the system name the place and not what to do, which is added."""
+    return str(error) if isinstance(error, HeadgateError) else f"{error}; correct that and run again"

@@ -234,8 +234,9 @@ def as_record(raw: Any, kind: type[T]) -> T:
     if not isinstance(raw, Mapping):
         raise RecordDamaged("expected a JSON object")
     known: dict[str, Any] = {}
+    hints = _hints(typing.cast(Any, kind))
     for one in dataclasses.fields(kind):  # type: ignore[arg-type]  # T is a dataclass
-        hint = _hints(kind)[one.name]
+        hint = hints[one.name]
         if one.name not in raw:
             if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
                 raise RecordDamaged(f"the field {one.name!r} is missing")

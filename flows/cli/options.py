@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from flows.cli import exit_codes
-from model.errors import foreseen
+from model.errors import foreseen, told
 from serving.shown import several_lines
 
 HOME = click.option(
@@ -44,4 +44,4 @@ def errors_shown() -> Iterator[None]:
         kind = foreseen(error)
         if kind is None:
             raise
-        fail(str(error), exit_codes.of_error(kind))
+        fail(told(error), exit_codes.of_error(kind))

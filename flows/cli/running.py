@@ -17,7 +17,7 @@ from flows.cli import exit_codes
 from flows.cli.interrupts import ended_in_time
 from flows.cli.prefect_server import lost_server, refuse_unusable_server
 from flows.outcome import STAGES, Outcome
-from model.errors import foreseen
+from model.errors import foreseen, told
 from serving.shown import several_lines
 
 
@@ -73,7 +73,7 @@ def _show_error(error: object, console: Console) -> int:
     """Show a foreseen error in its own words and give the exit code; what nobody foresaw is raised."""
     kind = foreseen(error)
     if kind is not None:
-        console.print(Text(several_lines(f"headgate: {error}"), style="red"), soft_wrap=True)
+        console.print(Text(several_lines(f"headgate: {told(error)}"), style="red"), soft_wrap=True)
         return exit_codes.of_error(kind)
     if isinstance(error, BaseException):
         raise error

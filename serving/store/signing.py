@@ -41,6 +41,9 @@ _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTA
 class KeyProblem(HeadgateError):
     """A key file is missing, unreadable, of another kind, or open to other users."""
 
+    def __str__(self) -> str:
+        return f"{super().__str__()}. A damaged or lost key is restored from a backup"
+
 
 class BadSignature(HeadgateError):
     """The bytes were not signed with the key that was expected."""

@@ -57,7 +57,7 @@ def test_a_flow_ends_although_its_server_got_the_signal_too(
         "-m",
         "flows.cli.commands",
         "retrain",
-        str(two_heads()),
+        str(two_heads(deploy={"port": 0})),
         "--home",
         str(tmp_path / "home"),
     ]
@@ -67,6 +67,7 @@ def test_a_flow_ends_although_its_server_got_the_signal_too(
     try:
         while "baseline" not in log.read_text() and process.poll() is None:
             time.sleep(0.1)
+        assert process.poll() is None, log.read_text()
         sent_s = time.monotonic()
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(CLEANING_S + 60) == 128 + signal.SIGTERM, log.read_text()[-2000:]

@@ -187,7 +187,7 @@ def test_a_revision_of_this_prefect_is_known(database: Path) -> None:
     import prefect
 
     folder = Path(prefect.__file__).parent / "server/database/_migrations/versions/sqlite"
-    known = sorted(folder.glob("2*.py"))[-1].name.split("_")[3]
+    known = sorted(folder.glob("2*.py"))[-1].name.split("_")[4]
     opened = sqlite3.connect(database)
     with opened:
         opened.execute("CREATE TABLE alembic_version (version_num TEXT)")

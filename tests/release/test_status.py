@@ -205,3 +205,4 @@ def test_a_damaged_journal_and_state_file_are_named(registered: Home) -> None:
     assert ["toy.jsonl, line 1" in one for one in project["damage"]] == [True, False]
     assert "remove the file and run `headgate serve`" in project["damage"][1]
     assert project["history"] == []
+    (registered.endpoints / "toy.json").unlink()

@@ -13,6 +13,7 @@ import importlib
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -176,9 +177,15 @@ def make_tiny_backbone_apart(folder: Path) -> None:
 def prefect_server(folder: Path, *, timeout_s: float = 120) -> Iterator[None]:
     """A Prefect server that all commands of the block use. To be entered before Prefect is imported."""
     folder.mkdir(parents=True)
-    given = {**environment(Home(folder), given={}), "PREFECT_HOME": str(folder)}
+    # The commands set these before they import Prefect; here it is imported once, before any of them.
+    quiet = dict.fromkeys(
+        ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_INTERNAL_LOGGING_LEVEL"), "CRITICAL"
+    )
+    given = {**environment(Home(folder), given={}), **quiet, "PREFECT_HOME": str(folder)}
     os.environ.update(given)
-    port = "4213"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, env={**os.environ, **given}, stdout=log, stderr=log)
