@@ -46,7 +46,7 @@ KINDS = {
 }
 UPGRADE = post(b'{"texts": "rain"}', b"Connection: Upgrade", b"Upgrade: websocket")
 SPEC = DeploySpec(port=0, threads=1, start_timeout_s=30, drain_timeout_s=5)
-ENDS_WITHIN_S = SPEC.drain_timeout_s + 3
+ENDS_WITHIN_S = SPEC.drain_timeout_s + 5
 
 
 def beside(kind: str, silent: int, asked: int) -> list[Measure]:
