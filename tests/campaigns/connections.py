@@ -33,7 +33,7 @@ from tests.support.small_disk import can_mount, on_small_disk
 from tests.support.toy_bundle import make_shop
 
 GOAL = "everybody who asks is answered, and it ends in time"
-QUICK_S, WHOLE_S = 20, 60
+QUICK_S, WHOLE_S = 35, 60
 SIZES = {
     "silent": Size(5000, 1100, "connections that do not ask"),
     "asked": Size(200, 30, "requests beside them"),
