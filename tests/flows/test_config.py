@@ -120,7 +120,7 @@ schedules: {}
         ("gates: {references: {majority: warn}}", "gates.references.majority"),
         ("split: {prefer: [tikets]}", "split.prefer: no source 'tikets' (did you mean `tickets`?)"),
         ("deploy: {port: 99999}", "deploy.port"),
-        ("deploy: {root_path: models/}", "deploy.root_path: saw \"models/\", expected ^(/"),
+        ("deploy: {root_path: models/}", 'deploy.root_path: saw "models/", expected ^(/'),
         ("deploy: {threads: 4}", "deploy.threads: 4, but gates.latency_threads is 2"),
         ("gates: {max_latency_ratio: .inf, budget_p95_ms: .nan}", "gates.budget_p95_ms"),
         ("gates: {slices: [{column: langage, margin: 0.1}]}", "not carried into the dataset"),
