@@ -277,9 +277,8 @@ class GateRules:
     """Largest latency against the champion's. Above 1, so that a head may be added."""
     control_tolerance: Annotated[float, Range(ge=0, lt=1)] = 0.05
     """How far the A/A control (the shared bundle timed against a second process of itself) may be off 1.0
-    for certain before the machine counts as too noisy. Two processes of one program differ by a few
-    percent through memory layout alone, and no number of requests averages that away. Its bounds must also
-    lie within three times that of 1: a control that says "between 0.93 and 1.45" says nothing."""
+    for certain before the machine counts as too noisy. Its bounds must also lie within three times that of
+    1: a control that says "between 0.93 and 1.45" says nothing."""
     latency_requests: Annotated[int, Range(ge=20)] = 200
     """Timed requests a bundle at each look. The bound on p95 needs 72 at the first look (97.5%: 0.95^72 <
     0.025), 59 where `latency_looks` is 1."""

@@ -15,7 +15,7 @@ from expectations.stats.paired import Interval
 
 def block_ratio(shared: Floats, others: Floats, *, confidence: float, resamples: int, seed: int) -> Interval:
     """Ratio of the sums over blocks `(B,)`. Bounds are BCa's, or Student's with the bootstrap's standard
-    error where those reach further: BCa's alone are too narrow for twenty blocks (decision 38)."""
+    error where those reach further: BCa's alone are too narrow for ten or twenty blocks (decision 38)."""
     pair = np.stack([shared, others], axis=1)
     totals = pair.sum(axis=0)
     weights = resample_weights(shared.size, resamples=resamples, seed=seed)

@@ -43,9 +43,6 @@ class TimingPlan:
 def time_bundles(bundles: Mapping[str, Path], progress: Progress, plan: TimingPlan) -> TimingRef:
     """Latency and memory of all bundles, of all looks together.
 
-    Each look starts its processes anew: two processes of one program differ by a few percent through memory
-    layout alone, and that averages out over looks only.
-
     Args:
         bundles: label → folder of the bundle; labels as in the evidence.
 

@@ -23,14 +23,15 @@ class TimingError(ModelError):
 
 
 class TimedProcess:
-    """One process with one bundle, as a context: it is loaded on entry and ended on exit.
+    """One process with one bundle: it starts when it is made; as a context, it has loaded the bundle on entry
+    and is ended on exit.
 
     Raises:
         TimingError: the process ended, or did not reply in `REPLY_TIMEOUT_S`.
     """
 
     def __init__(self, name: str, folder: Path, threads: int) -> None:
-        """Starts the process, with so many CPU threads; on entry it has loaded the bundle in `folder`."""
+        """Starts the process, with so many CPU threads; it loads the bundle in `folder`."""
         self.name = name
         root = str(Path(__file__).resolve().parents[2])
         environment = {
@@ -53,11 +54,15 @@ class TimedProcess:
     def __enter__(self) -> TimedProcess:
         """Wait until the bundle is loaded."""
         try:
-            self.loaded = self._receive()
+            self.wait_until_loaded()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def wait_until_loaded(self) -> None:
+        """Wait until the bundle is loaded; at once where it is."""
+        self.loaded = self.loaded or self._receive()
 
     def __exit__(self, *_: object) -> None:
         """End the process."""

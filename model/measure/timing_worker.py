@@ -7,7 +7,7 @@ Exchanges JSON lines with `model.measure.timing` over standard input and output:
     first            → {"load_ms", "digest", "heads", "bundle_bytes"}
     {"texts": […]}   → {"tokens": […], "tokenise_ms": […], "encode_ms": […], "total_ms": […],
                         "cpu_ms": […], "caller_ms": […]}, one figure a text
-    {"stop": true}   → {"peak_rss_mb", "rss_mb", "cpu_s"} and the end
+    {"stop": true}   → {"peak_rss_mb", "rss_mb"} and the end
 
 Each text is a separate request: tokenised, run through the graph, turned into answers. Imports nothing
 heavier than a bundle needs, so that its memory is that of serving. Does not know the other bundles.
@@ -96,7 +96,6 @@ def _work(folder: Path, threads: int) -> None:
             "rss_mb": resident_mib()["rss_mb"],
         }
     )
-    cpu_begin_s = time.process_time()
     gc.collect()
     gc.disable()  # a collection in the middle of a request would be counted as the bundle's time
     for line in sys.stdin:
@@ -105,7 +104,7 @@ def _work(folder: Path, threads: int) -> None:
             break
         _send(answer_timed(bundle, order["texts"]))
         gc.collect()
-    _send({**resident_mib(), "cpu_s": time.process_time() - cpu_begin_s})
+    _send(resident_mib())
 
 
 def _send(reply: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from expectations.stats.block_ratio import block_ratio
 RULES = GateRules(resamples=400)
 HEADS = ("topic", "tone")
 SOUND = {"shared": 5.0, "control": 5.0, "baseline:topic": 5.0, "baseline:tone": 5.0, "champion": 5.0}
-BLOCKS, TEXTS = 20, 10
+BLOCKS, TEXTS = 10, 20
 SUBJECTS = ("A/A control", "latency vs baselines", "latency vs champion")
 
 
@@ -148,11 +148,11 @@ def test_looks_share_the_error() -> None:
 
 @pytest.mark.parametrize("noise", ["even", "other work"])
 def test_a_ratio_exactly_at_its_limit_passes_at_most_as_often_as_the_confidence_says(noise: str) -> None:
-    """All looks together, over blocks of ten requests and their medians; 5% and three standard errors."""
+    """All looks together, over blocks of twenty requests and their medians; 5% and three standard errors."""
     rng, trials, passes = np.random.default_rng(5), 400, 0
 
     def medians(blocks: int) -> NDArray[np.float64]:
-        ms = np.exp(0.1 * rng.standard_normal((blocks, 10)))
+        ms = np.exp(0.1 * rng.standard_normal((blocks, 20)))
         if noise == "other work":
             ms *= np.where(rng.random((blocks, 1)) < 0.4, 1 + 3 * rng.random((blocks, 1)), 1.0)
         return np.asarray(np.median(ms, axis=1))
@@ -160,8 +160,8 @@ def test_a_ratio_exactly_at_its_limit_passes_at_most_as_often_as_the_confidence_
     for _ in range(trials):
         shared, other = np.empty(0), np.empty(0)
         for look in range(1, 5):
-            shared = np.concatenate([shared, medians(20)])
-            other = np.concatenate([other, medians(20)])
+            shared = np.concatenate([shared, medians(10)])
+            other = np.concatenate([other, medians(10)])
             level = look_confidence(RULES, look)
             ratio = block_ratio(shared, other, confidence=level, resamples=300, seed=look)
             if ratio.upper <= 1.0 or ratio.lower > 1.0:

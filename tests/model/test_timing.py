@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def job_file(tmp_path: Path, texts: Path, folders: dict[str, Path], **more: Any)
         "bundles": {name: str(folder) for name, folder in folders.items()},
         "texts": str(texts),
         "requests": 7,
-        "block": 3,
+        "blocks": 3,
         "threads": 1,
         "seed": 4,
         "out": str(tmp_path / "out" / "timing.json"),
@@ -45,7 +46,7 @@ def test_every_bundle_answers_the_same_texts_in_the_same_blocks(
     bundles = {"shared": tiny_bundles["float32"], "baseline:topic": tiny_bundles["int8"]}
     assert main([str(job_file(tmp_path, texts, bundles))]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [e["done"] for e in events if e["event"] == "timed"] == [3, 6, 9, 12, 15, 18, 19, 20, 21]
+    assert [e["done"] for e in events if e["event"] == "timed"] == [2, 4, 6, 8, 10, 12, 15, 18, 21]
     assert all(e["total"] == 21 for e in events if e["event"] == "timed")
     assert events[-1]["event"] == "done"
 
@@ -61,10 +62,10 @@ def test_every_bundle_answers_the_same_texts_in_the_same_blocks(
         for name in NAMES
     }
     assert asked["shared"] == asked["control"] == asked["baseline:topic"]
-    assert [block for block, _ in asked["shared"]] == [0, 0, 0, 1, 1, 1, 2]
+    assert [block for block, _ in asked["shared"]] == [0, 0, 1, 1, 2, 2, 2]
     assert sorted(text for _, text in asked["shared"][:5]) == [0, 1, 2, 3, 4], "not again while some are left"
     assert [set(names) for names in result["order"]] == [NAMES] * 3
-    assert columns["bundle"][::3][:6] == result["order"][0] + result["order"][1]
+    assert columns["bundle"][:12:2] == result["order"][0] + result["order"][1]
 
     longest = [t for t, text in zip(columns["tokens"], columns["text"], strict=True) if text == 2]
     assert set(longest) == {48}, "cut at the bundle's length"
@@ -92,7 +93,7 @@ def test_the_seed_decides_texts_and_order(tiny_bundles: dict[str, Path], texts: 
             texts=texts,
             out=tmp_path / "unused",
             requests=12,
-            block=2,
+            blocks=3,
             threads=1,
             seed=seed,
         )
@@ -101,6 +102,25 @@ def test_the_seed_decides_texts_and_order(tiny_bundles: dict[str, Path], texts: 
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
+
+
+def test_each_block_has_processes_of_its_own(
+    tiny_bundles: dict[str, Path], texts: Path, tmp_path: Path
+) -> None:
+    """Seen from a bundle that is exchanged after the first block: a process of before would not notice."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundles["int8"], folder)
+
+    def exchange(done: int, total: int) -> None:
+        if done == total // 2:
+            shutil.rmtree(folder)
+            shutil.copytree(tiny_bundles["float32"], folder)
+
+    job = TimingJob(
+        bundles={"shared": folder}, texts=texts, out=tmp_path / "unused", requests=8, blocks=2, threads=1
+    )
+    with pytest.raises(TimingError, match="a bundle was changed while"):
+        time_bundles(job, on_progress=exchange)
 
 
 def test_a_bundle_that_cannot_be_loaded_is_named_and_nothing_is_written(
@@ -117,7 +137,7 @@ def test_a_bundle_that_cannot_be_loaded_is_named_and_nothing_is_written(
     ("change", "message"),
     [
         ({"requests": 0}, "requests: seen 0"),
-        ({"block": 1.5}, "block: seen 1.5"),
+        ({"blocks": 1.5}, "blocks: seen 1.5"),
         ({"threds": 2}, "threds"),
         ({"bundles": {"other": "x"}}, "expected one named 'shared'"),
         ({"bundles": {"shared": "x", "control": "y"}}, "none named 'control'"),
