@@ -159,13 +159,15 @@ def test_more_silent_connections_than_files_keep_nobody_out(
     assert "out of system resource" not in (shop.root / "log").read_text()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_eleven_hundred_silent_connections_keep_nobody_out_nor_the_endpoint_from_ending(
-    shop: Any, start: Any, spec: DeploySpec
+    shop: Any, start: Any, spec: DeploySpec, workers: int
 ) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(1100, soft - 200)
     shop.release(1)
-    state = start(dataclasses.replace(spec, request_timeout_s=60, max_connections=count - 100))
+    many = (count - 100) // workers
+    state = start(dataclasses.replace(spec, workers=workers, request_timeout_s=60, max_connections=many))
     silent = dial_many(state.url, count)
     try:
         with opened(state.url) as kept:
