@@ -78,7 +78,7 @@ def _serve(job: EndpointJob, token: str | None, job_path: Path) -> None:
         run_worker(job, sock, token)
     else:
         Supervisor(
-            [sys.executable, "-m", "serving", str(job_path)],
+            [sys.executable, "-m", "serving", str(job_path), "--state", str(job.state_file)],
             sock,
             Board.make(job.deploy.workers),
             drain_s=job.deploy.drain_timeout_s + END_MARGIN_S,
