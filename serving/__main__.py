@@ -85,7 +85,10 @@ def _serve(job: EndpointJob, keys: PublicKeys, token: str | None, job_path: Path
     else:
         Supervisor(
             # The keys themselves: the file may be another one when a worker is started again.
-            [sys.executable, "-m", "serving", str(job_path), "--trusted", keys.to_pem().decode()],
+            [
+                *(sys.executable, "-m", "serving", str(job_path), "--state", str(job.state_file)),
+                *("--trusted", keys.to_pem().decode()),
+            ],
             sock,
             Board.make(job.deploy.workers),
             drain_s=job.deploy.drain_timeout_s + END_MARGIN_S,

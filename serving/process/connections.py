@@ -112,7 +112,7 @@ class Connection(H11Protocol):
         self._late_at_s = math.inf
         self._half_closed = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """asyncio: it is open."""
         super().connection_made(transport)
         self._late_at_s = self.loop.time() + self._connections.patience.request_s

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.campaigns import overload, requests
+from tests.campaigns import connections, fairness, overload, requests
 from tests.campaigns import swap as swap_soak
 from tests.campaigns.swap import BAD_SHARE, KINDS, Soak, percentiles, wrong_replies
 from tests.support.measures import Measure
@@ -89,3 +89,17 @@ def test_a_few_requests_of_every_kind() -> None:
     report = requests.measure(argparse.Namespace(hypothesis=300, schemathesis=200, quick=True))
     assert not unmet(list(report.measures))
     assert "by hand: requests" in [measure.name for measure in report.measures]
+
+
+@pytest.mark.slow
+def test_a_few_connections_of_every_kind() -> None:
+    options = argparse.Namespace(silent=1100, asked=10, flood=200, quick=True)
+    assert not unmet(list(connections.measure(options).measures))
+
+
+@pytest.mark.slow
+def test_small_requests_are_answered_beside_large_ones() -> None:
+    options = argparse.Namespace(requests=30, bundle=None, threads=1, quick=True)
+    found = {measure.name: measure.value for measure in fairness.measure(options).measures}
+    assert found["one text: not answered 200"] == 0 and (found["64 texts: answered 200"] or 0) >= 1
+    assert (found[fairness.RATIO] or np.inf) < 40, "in the order of their coming it is seventy"

@@ -22,7 +22,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
 
 def load(shop: Shop, version: int) -> Served:
     shop.release(version)
-    engine = Engine(shop.folder, shop.public_key, threads=1)
+    engine = Engine(shop.folder, shop.public_key)
     engine.look(cold=True)
     assert engine.served is not None
     return engine.served

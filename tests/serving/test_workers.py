@@ -162,13 +162,13 @@ def test_a_worker_that_is_started_again_trusts_the_keys_of_the_endpoints_start(
 ) -> None:
     shop.release(1)
     state = start(spec)
-    until(lambda: len(pids(shop)) == 2)
-    first = pids(shop)[0]
+    until(lambda: len(pids(state)) == 2)
+    first = pids(state)[0]
     forger, forged = ensure_key_pair(shop.root / "forger")
     kept = shop.public_key.read_bytes()
     shutil.copyfile(forged, shop.public_key)
     os.kill(first, signal.SIGKILL)
-    until(lambda: len(pids(shop)) == 2 and first not in pids(shop))
+    until(lambda: len(pids(state)) == 2 and first not in pids(state))
     until(lambda: [worker["version"] for worker in workers(state.url)] == [1, 1])
     # And the forger's own pointer is followed by none.
     shop.public_key.write_bytes(kept)
