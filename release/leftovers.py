@@ -75,6 +75,6 @@ def _last_written(path: Path) -> float:
     """When a file, or anything in a folder, was written last, in seconds since 1970; now, if it is gone."""
     try:
         found = [path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())]
-        return max(one.lstat().st_mtime for one in found)
+        return float(max(one.lstat().st_mtime for one in found))
     except OSError:
         return time.time()

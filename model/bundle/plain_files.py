@@ -10,8 +10,8 @@ import errno
 import hashlib
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 MOST_BYTES = {
     "model.onnx": 16 * 2**30,
@@ -23,7 +23,7 @@ MOST_BYTES = {
 """File of a bundle → largest size that is read, in bytes."""
 
 
-def open_plain(path: Path, most_bytes: int, *, follow: bool = False) -> BinaryIO:
+def open_plain(path: Path, most_bytes: int, *, follow: bool = False) -> BufferedReader:
     """A plain file, open for reading. Folders above it may be links.
 
     Args:
