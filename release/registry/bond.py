@@ -51,7 +51,8 @@ def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experi
     if theirs is not None:
         if theirs.sequence > here.sequence:
             return "ahead"
-        if theirs.sequence >= history[-1].sequence:
+        # A pointer whose writing was cut short is in no history, and says nothing.
+        if any(one.sequence == theirs.sequence for one in history):
             return "same" if theirs in history else "other"
     if (ours := released_bundle(folder, here.version)) and registry.bundle_of(here.version) == ours:
         return "same"  # whatever else the registry has under numbers that were given here, too
