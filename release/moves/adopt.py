@@ -19,6 +19,7 @@ from model.files import fsync_folder, unfinished_path
 from release.home import Home
 from release.journal import Entry
 from release.moves.carry import carry
+from release.moves.fetch import ensure_seen
 from release.moves.unfinished import finish_moves
 from release.registry.bond import Standing, agree, signed_pointer
 from release.registry.client import RegistryProblem
@@ -120,6 +121,9 @@ def adopt_registry(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec
         else:
             aside = _replace(releases)
         version = releases.serving()
+        if version is not None:
+            # A replica does without; a project that trains needs the list of the champion's texts.
+            ensure_seen(releases.registry, releases.folder, releases.public_key, version)
         said = f"version {version} of the registry {releases.registry.uri} serves"
         if aside is not None:
             said += f"; what was here before lies in {aside}"

@@ -45,16 +45,17 @@ def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experi
     here = history[0]
     if pointed is None:
         return "emptied" if _same_store(registry, folder, experiment) else "other"
-    ours, registered = released_bundle(folder, here.version), registry.bundle_of(here.version)
-    if ours and registered is not None and registered != ours:
+    # Two stories with one key have equal pointers, too, where their numbers are equal.
+    if any(_differ(registry, folder, one.version) for one in (here, theirs) if one is not None):
         return "other"
     if theirs is not None:
         if theirs.sequence > here.sequence:
             return "ahead"
-        if theirs.sequence >= history[-1].sequence:
+        # A pointer whose writing was cut short is in no history, and says nothing.
+        if any(one.sequence == theirs.sequence for one in history):
             return "same" if theirs in history else "other"
-    if ours and registered == ours:
-        return "same"
+    if (ours := released_bundle(folder, here.version)) and registry.bundle_of(here.version) == ours:
+        return "same"  # whatever else the registry has under numbers that were given here, too
     match agree(registry, folder):
         case "same":
             return "same"
@@ -63,6 +64,12 @@ def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experi
     # All of its versions were deleted there, or none is left here: the id decides, if there is one.
     known = [version for version in folder.versions() if released_bundle(folder, version)]
     return "same" if not known or _same_store(registry, folder, experiment) else "other"
+
+
+def _differ(registry: Registry, folder: ReleaseFolder, version: int) -> bool:
+    """Whether registry and release folder have different bundles under one number."""
+    ours, there = released_bundle(folder, version), registry.bundle_of(version)
+    return bool(ours) and there is not None and there != ours
 
 
 def agree(registry: Registry, folder: ReleaseFolder) -> Literal["same", "nothing in common", "contradiction"]:

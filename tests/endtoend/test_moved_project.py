@@ -1,4 +1,4 @@
-"""A whole project is copied and retrained in its new place; with another registry it ends untrained."""
+"""A project is copied and retrained in its new place; with another registry it ends before it trains."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def ship(home: Home, made: Candidate, spec: RegistrySpec = SPEC) -> int:
     approved = ApprovedVersion(
         name="toy", version=done.version, bundle_sha256=made.bundle_sha256, verdict=made.verdict
     )
-    return promote_version(home, "toy", spec, approved, bundle=made.bundle).version
+    return promote_version(home, "toy", spec, approved, bundle=made.bundle, evidence=made.evidence).version
 
 
 def bundle(releases: Releases) -> str:
@@ -169,10 +169,8 @@ def test_local_wins_over_a_registry_that_is_ahead_and_replicas_follow(
 
     assert adopt_local(behind, "toy", shared, deploy_spec).version == 4
     assert bundle(open_releases(behind, "toy", shared)) == first.bundle_sha256
-    assert (sync_once(registry, replica, key).state, sync_once(registry, replica, key).version) == (
-        "current",
-        4,
-    )
+    seen = sync_once(registry, replica, key)
+    assert (seen.state, seen.version) == ("followed", 4), seen.reason
     with pytest.raises(OtherRegistry):
         reconcile(home, "toy", shared)
 

@@ -108,5 +108,6 @@ def test_the_command_line_ends_with_the_code_of_wrong_usage(
     config.write_text(
         "name: toy\nheads: {mood: multiclass}\nsources: {rows: {path: rows.csv, heads: {mood: mood}}}\n"
     )
-    done = CliRunner().invoke(main, ["adopt", str(config), "--home", str(tmp_path / "home")])
+    os.environ["HEADGATE_HOME"] = str(tmp_path / "home")
+    done = CliRunner().invoke(main, ["adopt", str(config)])
     assert done.exit_code == 2 and "can't be made" in done.stderr, done.output

@@ -7,10 +7,13 @@ to what is right.
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
+
+from sqlalchemy import Engine
 
 from release.home import Home
 from release.moves.adopt import adopt_local, remark_of
@@ -75,12 +78,22 @@ def _move_store(world: World) -> None:
     """The registry's file lies elsewhere, and the configuration says so."""
     moved = world.root / "moved.sqlite"
     shutil.move(world.home.mlflow / STORE_FILE, moved)
+    _forget_connections()
     world.spec = RegistrySpec(tracking_uri=f"sqlite:///{moved}")
     save_settings(world.home, NAME, Settings(registry=world.spec, deploy=DEPLOY))
 
 
 def _lose_store(world: World) -> None:
     (world.home.mlflow / STORE_FILE).unlink()
+    _forget_connections()
+
+
+def _forget_connections() -> None:
+    """Close what this process has open: SQLAlchemy keeps connections to files that are not there any more. A
+    command in a process of its own has none."""
+    for found in gc.get_objects():
+        if isinstance(found, Engine):
+            found.dispose()
 
 
 def _other_store(world: World) -> None:
@@ -250,6 +263,7 @@ def after_a_move(world: World, work: Done) -> None:
     place = world.root / "elsewhere"
     place.mkdir()
     shutil.move(world.home.root, place / "home")
+    _forget_connections()
     moved = World(place, answers=world.answers, spec=world.spec, _seed=world._seed)
     try:
         work(moved)
@@ -264,6 +278,7 @@ def from_a_backup(world: World, work: Done) -> None:
     ship(world, world.candidate())
     world.stop()
     shutil.rmtree(world.home.root)
+    _forget_connections()
     shutil.copytree(backup.home.root, world.home.root, symlinks=True)
     start(world.home.root, NAME)
     work(world)
