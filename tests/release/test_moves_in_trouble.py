@@ -20,6 +20,7 @@ from release.moves.reconcile import reconcile, resume_deployment
 from release.moves.rollback import roll_back
 from release.releases import open_releases
 from release.status import read_status
+from release.targets import confirm
 from release.targets.golden import MATCHES, golden_trial
 from serving.client import NoAnswer, ask, get
 from serving.process import control as process
@@ -46,6 +47,7 @@ def world(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     made = make_world(tmp_path / "world", store)
     for variable, value in environment(made.home).items():
         monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(confirm, "STUCK_S", 2.0)
     yield made
     made.stop()
 
@@ -54,7 +56,7 @@ def events(world: World) -> list[tuple[str, int | None]]:
     return [(e.event, e.version) for e in Journal(world.home.journal / f"{NAME}.jsonl").entries()]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda one: one.name)
 def test_a_sound_version_survives(trouble: Trouble, direction: Direction, world: World) -> None:
@@ -66,10 +68,10 @@ def test_a_sound_version_survives(trouble: Trouble, direction: Direction, world:
 
 def test_an_unconfirmed_deployment_is_asked_about_at_the_next_start(world: World) -> None:
     write_token(world, "a-token-of-a-test")
-    spec = replace(TROUBLED, start_timeout_s=2, token_file=str(token_file(world)))
+    spec = replace(TROUBLED, token_file=str(token_file(world)))
     ship(world, world.candidate(), spec)
     write_token(world, "short")
-    done = ship(world, world.candidate(), spec)
+    done = ship(world, world.candidate(), replace(spec, start_timeout_s=2))
     assert (done.end, done.serving) == ("unconfirmed", 2) and "401" in done.reason
     assert events(world)[-1] == ("unconfirmed", 2)
     write_token(world, "a-token-of-a-test")
