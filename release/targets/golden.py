@@ -116,8 +116,8 @@ class GoldenTrial:
         for label in wanted:  # one by one: the largest of several is none that is not a number
             if not (off := abs(seen[label] - wanted[label])) <= tolerance:
                 return (
-                    f"head {head}, golden text {row}: a probability is {off:.2g} off, at most {tolerance:.2g} "
-                    "is allowed"
+                    f"head {head}, golden text {row}: a probability is {off:.2g} off, at most "
+                    f"{tolerance:.2g} is allowed"
                 )
         return ""
 
