@@ -271,14 +271,14 @@ def test_a_first_version_whose_endpoint_cannot_start_stays(world: World) -> None
 
 def test_a_version_that_can_not_be_tried_now_is_not_refused(world: World) -> None:
     """It takes too long here and now, as any version does beside enough other work."""
-    quick = replace(DEPLOY, max_answer_ms=100)
+    quick = replace(DEPLOY, max_answer_ms=30)
     ship(world, world.candidate(), quick)
     slow = world.candidate()
     shutil.rmtree(slow.bundle)
-    slow = replace(slow, bundle_sha256=write_bundle(slow.bundle, 77, work=2500))
+    slow = replace(slow, bundle_sha256=write_bundle(slow.bundle, 77, work=1500))
     found = Bundle.load(slow.bundle, threads=1, verify=False).probabilities([TEXT])
     world.answers[slow.bundle_sha256] = {head: rows[0].tolist() for head, rows in found.items()}
-    done = ship(world, slow, replace(quick, start_timeout_s=8))
+    done = ship(world, slow, replace(quick, start_timeout_s=12))
     assert (done.end, done.serving) == ("unconfirmed", 2) and "one text takes" in done.reason
     assert open_releases(world.home, NAME, SPEC).folder.versions() == [1, 2]
     patient = replace(DEPLOY, max_answer_ms=60_000, start_timeout_s=60)
