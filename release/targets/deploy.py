@@ -102,7 +102,8 @@ def deploy_version(
     releases = open_releases(home, name, registry)
     outcome = _put_in_place(releases, spec, version)
     if outcome.end == "unconfirmed":
-        advice = f"it stays the champion; mend that, then run `headgate serve {name}` or retrain"
+        again = f"run `headgate serve {name}` or retrain" if spec.target == ENDPOINT else "retrain"
+        advice = f"it stays the champion; mend that, then {again}"
         outcome = replace(outcome, reason=f"{outcome.reason}; {advice}")
     return outcome
 
