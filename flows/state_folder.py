@@ -67,7 +67,7 @@ def existing_home(home: Path | None, name: str | None) -> Path:
     )
 
 
-def home_option(home: Path, name: str) -> str:
+def home_option(home: Path, name: str | None) -> str:
     """` --home …`, ready to paste, where a command would not find the state folder of `name` by itself."""
     try:
         found = existing_home(None, name) == home.resolve()

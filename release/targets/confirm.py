@@ -62,8 +62,7 @@ def confirm(releases: Releases, spec: DeploySpec, version: int) -> Agreement:
     try:
         _start_again(releases, spec, running, hangs=seen.hangs)
     except StartRefused as error:
-        known = "differs" if error.version == version else "not known"
-        return Agreement(known=known, why=str(error))
+        return Agreement(known="differs" if error.version == version else "not known", why=str(error))
     except EndpointError as error:
         why = f"{seen.agreement.why}; started again, {error}"
         return Agreement(known="not known", why=why)

@@ -186,7 +186,9 @@ def start(
             return found
         _end_child(pid, spec.wait_poll_s)
         state_file.unlink(missing_ok=True)
-        raise found or EndpointError(
+        if isinstance(found, StartRefused):
+            raise found
+        raise EndpointError(
             f"no version served {spec.start_timeout_s:g} s after the start: {reason} (log: {log_file})"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -190,8 +191,10 @@ def candidate_bundle(home: Home, version: int) -> Path:
 def test_a_first_version_that_is_bad_leaves_no_champion_and_no_endpoint(
     home: Home, candidate: Make, deploy_spec: DeploySpec
 ) -> None:
-    quick = replace(deploy_spec, start_timeout_s=2.5)
-    outcome = deploy_version(home, "toy", SPEC, quick, ship(home, spoil_golden(candidate(1))))
+    bad = ship(home, spoil_golden(candidate(1)))
+    began = time.monotonic()
+    outcome = deploy_version(home, "toy", SPEC, deploy_spec, bad)
+    assert time.monotonic() - began < deploy_spec.start_timeout_s, "a refusal is not waited out"
     assert (outcome.deployed, outcome.serving, outcome.url) == (False, None, None)
     assert aliases(home) == {}
     assert process.status(state_file(home, "toy")) is None

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -18,7 +16,7 @@ from flows.cli.console import show_answers, show_outcome, show_status, verdict_t
 from flows.outcome import Outcome
 from release.home import Home
 from release.journal import Entry, Journal
-from release.moves import promote_by_hand as by_hand
+from release.moves.promote_by_hand import promote_by_hand
 from release.moves.restore import restore
 from release.moves.rollback import roll_back
 from release.registry.candidate import Candidate
@@ -29,6 +27,7 @@ from release.saved_settings import Settings, save_first_settings, save_settings
 from release.spec import RegistrySpec
 from release.status import MOST_ENTRIES, read_status
 from serving.spec import DeploySpec
+from serving.store.override import _FORMAT, OVERRIDE_FILE
 from tests.release.test_crashes import ship
 
 
@@ -106,23 +105,23 @@ def test_a_first_version_that_was_not_decided_serves_by_the_command_that_is_prin
 
 
 def test_a_champion_whose_override_ended_is_not_called_damaged(
-    home: Home, candidate: Make, deploy_spec: DeploySpec, monkeypatch: pytest.MonkeyPatch
+    home: Home, candidate: Make, deploy_spec: DeploySpec
 ) -> None:
     save_settings(home, "toy", Settings(registry=RegistrySpec(), deploy=deploy_spec))
     ship(home, candidate(1))
     register_version(home, "toy", RegistrySpec(), candidate(2, "fail"))
-    monkeypatch.setattr(by_hand, "duration", lambda text: timedelta(seconds=4))
-    assert by_hand.promote_by_hand(home, "toy", 2, reason="a demonstration").outcome.deployed
-    monkeypatch.undo()
-    deadline = time.monotonic() + 10
-    while "REFUSED" not in (said := read_status(home.root, "toy")["projects"][0]["champion"]):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert "expired" in said and "damaged" not in said
+    override = promote_by_hand(home, "toy", 2, reason="a demonstration").override
+    assert override is not None
+    releases = open_releases(home, "toy", RegistrySpec())
+    over = replace(override, expires="2020-01-01T00:00:00+00:00")
+    _FORMAT.write(releases.folder.version_dir(2) / OVERRIDE_FILE, over, releases.private_key)
+    said = read_status(home.root, "toy")["projects"][0]["champion"]
+    assert "REFUSED" in said and "expired" in said and "damaged" not in said
     run = CliRunner().invoke
     where = ["--home", str(home.root)]
     renewed = run(main, [*printed(said, "promote"), *where])
     assert renewed.exit_code == 0, renewed.output
+    assert printed(said, "rollback")[:2] == ["rollback", "toy"]
     back = run(main, ["rollback", "toy", *where])
     assert back.exit_code == 0 and "version 1 serves again" in back.output
 

@@ -62,7 +62,7 @@ class Shelf(BaseDeploymentClient):
         self.root = pathlib.Path(os.environ["SHELF"])
 
     def create_deployment(self, name, model_uri, flavor=None, config=None, endpoint=None):
-        (self.root / name).mkdir(parents=True)
+        (self.root / name).mkdir(parents=True, exist_ok=True)
         return self.update_deployment(name, model_uri, flavor, config)
 
     def update_deployment(self, name, model_uri=None, flavor=None, config=None, endpoint=None):

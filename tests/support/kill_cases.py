@@ -29,7 +29,6 @@ from serving.store.signing import PUBLIC_KEY
 from tests.support.forks import Seen, in_a_child, watched
 from tests.support.toy_bundle import NAME
 from tests.support.toy_release import (
-    QUICK,
     SPEC,
     TEXT,
     World,
@@ -116,9 +115,7 @@ class ReleaseCases:
         """A version that answers wrongly is taken back, with a former one or without."""
         world = self._world() if point in WITHDRAWN else self._going
         bad, good = world.spoilt(), world.candidate()
-        result = self._case(
-            world, point, kind, lambda: ship(world, bad, QUICK), lambda: ship(world, good, QUICK)
-        )
+        result = self._case(world, point, kind, lambda: ship(world, bad), lambda: ship(world, good))
         if point in WITHDRAWN:
             world.stop()
         return result

@@ -22,6 +22,7 @@ from release.journal import Journal
 from release.moves.reconcile import reconcile, resume_deployment
 from release.moves.rollback import roll_back
 from release.releases import open_releases
+from release.saved_settings import Settings, save_settings
 from release.targets.deploy import DeployEnd, DeployOutcome
 from serving.client import request
 from serving.errors import NoAnswer
@@ -32,7 +33,7 @@ from tests.support.toy_release import DEPLOY, SPEC, World, check, ship
 
 Direction = Literal["deploy", "rollback"]
 DIRECTIONS: tuple[Direction, ...] = ("deploy", "rollback")
-TROUBLED = replace(DEPLOY, poll_s=0.05, start_timeout_s=9, drain_timeout_s=2)
+TROUBLED = replace(DEPLOY, start_timeout_s=60)
 CLIENTS, TEXTS = 16, 64
 """Of the load: clients, and texts in each request."""
 TOKEN, LATER_TOKEN = "a-token-of-a-campaign", "the-token-that-came-later"
@@ -146,7 +147,7 @@ TROUBLES = (
     Trouble(f"{CLIENTS} clients × {TEXTS} texts", _loaded, replace(TROUBLED, queue_limit=128, max_batch=8)),
     Trouble("a place for one text", _nothing, replace(TROUBLED, queue_limit=1)),
     Trouble("hangs", _stopped),
-    Trouble("hangs with two workers", _stopped, replace(TROUBLED, workers=2, start_timeout_s=12)),
+    Trouble("hangs with two workers", _stopped, replace(TROUBLED, workers=2)),
     Trouble("killed", _killed),
     Trouble("token exchanged", _exchanged, with_token=True),
     Trouble(
@@ -161,17 +162,18 @@ def flaws(world: World, trouble: Trouble, direction: Direction, met: Met | None 
     if trouble.with_token:
         write_token(world, TOKEN)
         spec = replace(spec, token_file=str(token_file(world)))
-    first = ship(world, world.candidate(), spec)
-    if direction == "rollback":
-        ship(world, world.candidate(), spec)
+    calm = replace(spec, start_timeout_s=TROUBLED.start_timeout_s)
+    first, deploys = ship(world, world.candidate(), calm).wanted, direction == "deploy"
+    if not deploys:
+        ship(world, world.candidate(), calm)
+    save_settings(world.home, NAME, Settings(registry=SPEC, deploy=spec))
     with trouble.befall(world, met or Met()):
-        deploys = direction == "deploy"
         done = ship(world, world.candidate(), spec) if deploys else roll_back(world.home, NAME)
         found = [f"it ended {done.end}, expected {trouble.end}: {done.reason}"] * (done.end != trouble.end)
-        found += _moved_wrongly(done, direction, first.wanted)
-        found += _destroyed(world, first.wanted)
+        found += _moved_wrongly(done, direction, first)
+        found += _destroyed(world, first)
     reconcile(world.home, NAME, SPEC)
-    resume_deployment(world.home, NAME, SPEC, spec)
+    resume_deployment(world.home, NAME, SPEC, calm)
     try:
         champion = check(world)
     except AssertionError as error:

@@ -38,8 +38,6 @@ from tests.support.toy_bundle import NAME, write_bundle, write_bundle_manifest
 SPEC = RegistrySpec()
 TEXT = "late order good day"
 DEPLOY = DeploySpec(port=0, threads=1, poll_s=0.05, start_timeout_s=30, drain_timeout_s=2)
-QUICK = DeploySpec(port=0, threads=1, poll_s=0.05, start_timeout_s=3, drain_timeout_s=2)
-"""For a version that will not serve: how long is waited for it."""
 
 
 def toy_candidate(root: Path, seed: int, outcome: Outcome = "pass") -> Candidate:
