@@ -66,9 +66,9 @@ def measure(options: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory(prefix="headgate-leaks-") as folder:
         found = control(Path(folder) / "control")
         measures.append(Measure("kinds of leak found in the control", _kinds(found), "of 3", at_least(3)))
-        for name in chosen:
+        for number, name in enumerate(chosen):
             print(f"  {name} …", flush=True)
-            leaks = WORLDS[name](Path(folder) / name.replace(" ", "-"))
+            leaks = WORLDS[name](Path(folder) / f"world {number}")
             measures.append(Measure(f"leaks of: {name}", len(leaks.all), "", at_most(0)))
             listed += [f"{name}: {line}" for line in leaks.all]
         if options.whole:
