@@ -109,7 +109,9 @@ def test_commands_that_a_page_shows_carry_them(page: str) -> None:
     }
     text = (ROOT / page).read_text(encoding="utf-8")
     for block in re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL):
-        for found in re.finditer(r"^\$ (?!export )(?:.* )?(?:\S*/)?(prefect|mlflow) ", block, flags=re.MULTILINE):
+        for found in re.finditer(
+            r"^\$ (?!export )(?:.* )?(?:\S*/)?(prefect|mlflow) ", block, flags=re.MULTILINE
+        ):
             end = block.find("\n", found.start())
             for switch in needed[found[1]]:
                 assert switch in block[:end], f"{page}: {block[found.start() : end]} lacks {switch}"
