@@ -6,6 +6,7 @@ Knows rich and the outcome values; does not decide anything.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -69,10 +70,10 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     facts = [*_facts(outcome), *((title, path) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
-        show = f"{_program('mlflow')} ui --backend-store-uri {store}"
+        show = f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(store)}"
         facts.append(("MLflow", quiet_command("mlflow", show)))
     start = quiet_command("prefect", f"{_program('prefect')} server start")
-    facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} {start}"))
+    facts.append(("Prefect", f"PREFECT_HOME={shlex.quote(str(home / 'prefect'))} {start}"))
     headgate, where = _program("headgate"), home_option(home, outcome.name)
     if outcome.stage == "deployed":
         facts.append(("Try it", f'{headgate} predict {outcome.name} "some text"{where}'))

@@ -66,9 +66,9 @@ def measure(options: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory(prefix="headgate-leaks-") as folder:
         found = control(Path(folder) / "control")
         measures.append(Measure("kinds of leak found in the control", _kinds(found), "of 3", at_least(3)))
-        for name in chosen:
+        for number, name in enumerate(chosen):
             print(f"  {name} …", flush=True)
-            leaks = WORLDS[name](Path(folder) / name.replace(" ", "-"))
+            leaks = WORLDS[name](Path(folder) / f"world {number}")
             measures.append(Measure(f"leaks of: {name}", len(leaks.all), "", at_most(0)))
             listed += [f"{name}: {line}" for line in leaks.all]
         if options.whole:
@@ -118,7 +118,7 @@ def _traced(root: Path, command: str, *, cwd: Path | None = None, **variables: s
     with Traced(["bash", "-ec", command], place, environment=environment, cwd=cwd or root) as traced:
         pass
     if traced.code != 0:
-        raise WorldFailed(f"`{command}` ended with {traced.code}: {traced.output[-2000:]}")
+        raise WorldFailed(f"`{command}` ended with {traced.code}: {traced.output[-600:]}")
     return traced, traced.leaks(_allowed(root))
 
 
@@ -229,7 +229,7 @@ def make_run(root: Path) -> Leaks:
     with Traced(command, root / "trace", environment=environment, cwd=ROOT, timeout_s=3600) as traced:
         pass
     if traced.code != 0:
-        raise WorldFailed(f"make run ended with {traced.code}: {traced.output[-2000:]}")
+        raise WorldFailed(f"make run ended with {traced.code}: {traced.output[-600:]}")
     return traced.leaks([*_allowed(root), ROOT / "configs" / ".headgate"])
 
 
@@ -295,7 +295,7 @@ def _server(root: Path, command: str, health: Callable[[int], str]) -> Leaks:
         time.sleep(SENDING_S)
         server.end()
     if not answered:
-        raise WorldFailed(f"`{command}` did not answer: {server.output[-2000:]}")
+        raise WorldFailed(f"`{command}` did not answer: {server.output[-600:]}")
     return server.leaks(_allowed(root))
 
 

@@ -100,7 +100,7 @@ class Traced:
         *,
         environment: Mapping[str, str],
         cwd: Path = ROOT,
-        timeout_s: float = 240,
+        timeout_s: float = 900,
     ) -> None:
         folder.mkdir(parents=True)
         self.folder, self._cwd, self._timeout_s = folder, cwd, timeout_s
