@@ -12,7 +12,7 @@ from flows.state_folder import existing_home, prepare
 from serving.shown import one_line
 
 
-@click.group(**example("headgate keys show quickstart"))
+@click.group(epilog=example("headgate keys show quickstart")["epilog"])
 def keys() -> None:
     """The keys that releases are signed with: show, exchange, trust (docs/keys.md)."""
 

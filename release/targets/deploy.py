@@ -100,7 +100,7 @@ def deploy_version(
         release.registry.client.RegistryProblem: the registry can't be reached while the alias must go back.
     """
     releases = open_releases(home, name, registry)
-    outcome = _put_in_place(releases, spec, version)
+    outcome = put_in_place(releases, spec, version)
     if outcome.end == "unconfirmed":
         again = f"run `headgate serve {name}` or retrain" if spec.target == ENDPOINT else "retrain"
         advice = f"it stays the champion; mend that, then {again}"
@@ -108,7 +108,7 @@ def deploy_version(
     return outcome
 
 
-def _put_in_place(releases: Releases, spec: DeploySpec, version: int) -> DeployOutcome:
+def put_in_place(releases: Releases, spec: DeploySpec, version: int) -> DeployOutcome:
     """As `deploy_version`; what the pointer names when nothing is known is for the caller."""
     if spec.target != ENDPOINT:
         return deploy_to_target(releases, spec, version)
