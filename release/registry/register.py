@@ -45,6 +45,7 @@ from release.registry.run import (
     open_run,
 )
 from release.spec import RegistrySpec
+from serving.store.pointer import PointerBroken
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import PUBLIC_KEY
 
@@ -201,7 +202,9 @@ def highest_released(home: Home, name: str, spec: RegistrySpec) -> int:
     version above it can be promoted."""
     folder = ReleaseFolder(home.releases(name), name)
     key = key_folder(home, spec) / PUBLIC_KEY
-    pointer = folder.latest_pointer(key) if key.is_file() else None
+    pointer = None
+    with contextlib.suppress(PointerBroken):  # then nothing is promoted before somebody mends that
+        pointer = folder.latest_pointer(key) if key.is_file() else None
     return max([0, *folder.versions(), pointer.approval if pointer is not None else 0])
 
 
