@@ -136,10 +136,12 @@ class ReleaseFolder:
             return list(reversed(self.versions()))
         stack: list[int] = []
         for pointer in reversed(history):
-            if pointer.version in stack:
-                del stack[stack.index(pointer.version) + 1 :]
-            else:
-                stack.append(pointer.version)
+            # The former one, too: the pointer that named it may be damaged or pruned.
+            for version in (pointer.previous, pointer.version):
+                if version in stack:
+                    del stack[stack.index(version) + 1 :]
+                elif version is not None:
+                    stack.append(version)
         return list(reversed(stack))
 
     def stage(

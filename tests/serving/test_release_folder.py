@@ -153,6 +153,16 @@ def test_pointer_edited_or_of_another_model_is_refused(shop: Any) -> None:
         shop.folder.pointer(shop.public_key)
 
 
+def test_a_version_whose_own_pointer_is_damaged_is_still_fallen_back_on(shop: Any) -> None:
+    for version in (1, 2, 3):
+        shop.release(version)
+    assert shop.folder.fallbacks(shop.public_key) == [3, 2, 1]
+    (shop.folder.history_path / "00000001").write_bytes(b"")
+    assert shop.folder.fallbacks(shop.public_key) == [3, 2, 1]
+    shop.folder.roll_back(shop.private_key, 1)
+    assert shop.folder.fallbacks(shop.public_key) == [1]
+
+
 def test_pruning_keeps_the_newest_the_serving_and_the_one_before(shop: Any) -> None:
     for version in range(1, 7):
         shop.release(version)
