@@ -12,6 +12,7 @@ from release.moves.fetch import ensure_present
 from release.moves.move import Move, move
 from release.registry.client import RegistryProblem
 from release.releases import Releases
+from release.served import SERVES_AGAIN
 from serving.store.manifest import ReleaseRefused
 from serving.store.release_folder import PromotionRefused
 
@@ -70,6 +71,6 @@ def _left_for(releases: Releases, version: int) -> int | None:
             left, refused = (entry.former if entry.version == version else None), False
         elif entry.event == "not deployed":
             refused = entry.version == version
-        elif entry.event in ("promoted", "deployed", "restored", "withdrawn"):
+        elif entry.event in (*SERVES_AGAIN, "deployed", "withdrawn"):
             left, refused = None, False
     return left if refused else None

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import HeadgateError
-from model.files import file_sha256, read_json, write_json
+from model.files import file_sha256, read_json, unfinished_prefix, write_json
 from model.measure.machine import BusyMeter, cores, wait_for_quiet
 from serving.client import get
 from serving.errors import EndpointError, NoAnswer
@@ -39,8 +39,8 @@ TRIAL = {
     "findings": [{"subject": "trial", "outcome": "pass", "reason": "private, for measuring", "figures": {}}],
 }
 """The verdict under which the private endpoint serves. Worth nothing elsewhere: see the docstring above."""
-TRIAL_FOLDER = ".trial."
-"""Prefix of the folder of a measurement, followed by the process's id."""
+TRIAL_FOLDER = "trial"
+"""What the folder of a measurement is called while it is written to."""
 STATE_FILE = "endpoint.json"
 """State file of the private endpoint, in that folder."""
 PATIENCE_S = 60.0
@@ -126,7 +126,7 @@ def measure_http(job: HttpTimingJob) -> dict[str, Any]:
     )
     facts: dict[str, Any] = {"schema_version": 1, "rate_per_s": job.rate_per_s, "threads": job.threads}
     job.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{TRIAL_FOLDER}{os.getpid()}.", dir=job.folder) as temporary:
+    with tempfile.TemporaryDirectory(prefix=unfinished_prefix(TRIAL_FOLDER), dir=job.folder) as temporary:
         place = Path(temporary)
         state_file = place / STATE_FILE
         try:

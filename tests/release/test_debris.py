@@ -64,11 +64,10 @@ def test_everything_else_stays(name: str, tmp_path: Path) -> None:
     assert (home.cache / name).is_file()
 
 
-@pytest.mark.parametrize(
-    "name", [f".made.{DEAD}.0123abcd_1234", f".made.{os.getpid()}.0123abcd_12", f".x.{DEAD}"]
-)
+@pytest.mark.parametrize("name", [f".made.{DEAD}.0123abcd_1234", ".made.{alive}.0123abcd_12", f".x.{DEAD}"])
 def test_what_was_written_elsewhere_goes_once_nobody_writes_to_it(name: str, tmp_path: Path) -> None:
     """Numbers of processes say nothing about another machine or container that shares the folder."""
+    name = name.format(alive=os.getpid())
     home = Home(tmp_path / "home")
     (home.cache / name).mkdir()
     part = home.cache / name / "part"

@@ -16,6 +16,7 @@ import pytest
 
 from expectations.gates.http import http_timings_from_json, judge_http
 from expectations.spec import GateRules
+from model.files import process_space
 from release.home import Home
 from release.leftovers import remove_leftovers
 from serving.client import get
@@ -182,7 +183,7 @@ def test_an_endpoint_that_outlives_its_measurement_is_stopped_by_the_sweep(
 ) -> None:
     write_bundle(tmp_path / "bundle", 1)
     home = Home(tmp_path / "home")
-    place = home.runs / "run-1" / f".trial.{2**22 + 1}.abc"
+    place = home.runs / "run-1" / f".trial.{2**22 + 1}.{process_space()}_abc"
     folder, key = http_timing._private_release("toy", tmp_path / "bundle", place)
     spec = DeploySpec(port=0, threads=1)
     running = control.start(folder, key, spec, place / http_timing.STATE_FILE, tmp_path / "log")
