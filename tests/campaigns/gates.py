@@ -173,7 +173,7 @@ class Bench:
                     "bundles": bundles,
                     "texts": str(self.rows / "test.texts.jsonl"),
                     "requests": self.rules.latency_requests,
-                    "block": min(10, max(1, self.rules.latency_requests // 10)),
+                    "blocks": 10,
                     "threads": self.rules.latency_threads,
                     "seed": self.rules.seed,
                     "out": str(out),

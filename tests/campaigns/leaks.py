@@ -157,7 +157,7 @@ def model_by_hand(root: Path) -> Leaks:
     texts = root / "texts.jsonl"
     texts.write_text('"late order"\n"good day"\n', encoding="utf-8")
     job = {"bundles": {"shared": str(shop.bundle(1)[0])}, "texts": str(texts), "requests": 10}
-    job |= {"threads": 1, "seed": 1, "block": 5, "out": str(root / "home" / "times.json")}
+    job |= {"threads": 1, "seed": 1, "blocks": 1, "out": str(root / "home" / "times.json")}
     (root / "job.json").write_text(json.dumps(job), encoding="utf-8")
     return _traced(root, f"{shlex.quote(sys.executable)} -m model time job.json")[1]
 

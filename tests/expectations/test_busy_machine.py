@@ -146,16 +146,12 @@ def test_looks_share_the_error() -> None:
     assert look_confidence(GateRules(latency_looks=1), 1) == 0.95
 
 
-@pytest.mark.parametrize("noise", ["even", "other work"])
-def test_a_ratio_exactly_at_its_limit_passes_at_most_as_often_as_the_confidence_says(noise: str) -> None:
+def test_a_ratio_exactly_at_its_limit_passes_at_most_as_often_as_the_confidence_says() -> None:
     """All looks together, over blocks of twenty requests and their medians; 5% and three standard errors."""
     rng, trials, passes = np.random.default_rng(5), 400, 0
 
     def medians(blocks: int) -> NDArray[np.float64]:
-        ms = np.exp(0.1 * rng.standard_normal((blocks, 20)))
-        if noise == "other work":
-            ms *= np.where(rng.random((blocks, 1)) < 0.4, 1 + 3 * rng.random((blocks, 1)), 1.0)
-        return np.asarray(np.median(ms, axis=1))
+        return np.asarray(np.median(np.exp(0.1 * rng.standard_normal((blocks, 20))), axis=1))
 
     for _ in range(trials):
         shared, other = np.empty(0), np.empty(0)
@@ -168,6 +164,13 @@ def test_a_ratio_exactly_at_its_limit_passes_at_most_as_often_as_the_confidence_
                 passes += ratio.upper <= 1.0
                 break
     assert passes / trials <= 0.05 + 3 * (0.05 * 0.95 / trials) ** 0.5
+
+
+def test_beside_other_work_a_ratio_exactly_at_its_limit_does_not_pass_either() -> None:
+    """Twice 0.8 of a baseline. Bounds of so disturbed wall times alone would let it pass too often: the
+    control sees to it that they do not decide."""
+    outcomes = [decided(slow(1.6), seed) for seed in range(60)]
+    assert outcomes.count("pass") <= 3, outcomes
 
 
 def test_a_budget_missed_beside_other_work_is_not_held_against_the_model() -> None:

@@ -81,8 +81,8 @@ def test_what_is_none_is_said(content: bytes, said: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("put", "said"),
     [
-        (Path.mkdir, "seen a folder"),
-        (os.mkfifo, "a pipe"),
+        (Path.mkdir, "not a plain file"),
+        (os.mkfifo, "not a plain file"),
         (lambda path: path.symlink_to("nowhere"), "a link to nothing"),
     ],
 )
