@@ -24,7 +24,8 @@ def disagreements(project: Project) -> Iterator[str]:
     heads = set(project.heads)
     for source_name, source in project.sources.items():
         yield from (f"sources.{source_name}.{line}" for line in source_problems(source, heads))
-    labelled = {head for source in project.sources.values() for head in source.heads}
+    # A file that says itself what it labels may label any head.
+    labelled = {head for source in project.sources.values() for head in source.heads or heads}
     for head in sorted(heads - labelled):
         yield f"heads.{head}: no source labels this head; name its column in one source's `heads`"
     for field in ("margins", "floors", "label_floors", "max_calibration_error", "allow_unanswered"):

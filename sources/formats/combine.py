@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import polars as pl
@@ -28,7 +29,30 @@ def combine(tables: Sequence[Table]) -> Table:
         raise BadCell(*problems)
     # Columns that only a filter looks at may differ in type between files.
     frame = pl.concat([table.frame for table in tables], how="diagonal_relaxed", rechunk=True)
-    return Table(frame=frame, lists=lists)
+    notes: Counter[str] = Counter()
+    for table in tables:
+        notes.update(table.notes)
+    return Table(frame=frame, lists=lists, questions=_questions(tables), notes=dict(notes))
+
+
+def _questions(tables: Sequence[Table]) -> dict[str, tuple[str, ...]]:
+    """The questions of all files, each with all labels that have a column of their own.
+
+    Raises:
+        BadCell: a question holds flags in one file and lists in another.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for table in tables:
+        for question, labels in table.questions.items():
+            before = found.get(question, labels)
+            if bool(before) != bool(labels):
+                seen = "yes or no for each label here, and chosen labels in another file of the source"
+                file = table.frame[FILE][0]
+                raise BadCell(
+                    Problem(seen, "one kind", "Make two sources of them.", file=file, column=question)
+                )
+            found[question] = tuple(sorted({*before, *labels}))
+    return found
 
 
 def _has_plain_cells(table: Table, column: str) -> bool:

@@ -43,10 +43,18 @@ def _no_constant(name: str) -> Any:
     raise _Malformed(f"{name} is not JSON")
 
 
-_DECODE = json.JSONDecoder(
+decode_json: Callable[[str], Any] = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no_constant
 ).decode
+"""A JSON text as Python objects, numbers as written. Raises `ValueError` for anything that cannot be read
+without loss: no JSON, a key twice, NaN."""
 
+HALF_A_PAIR = (
+    "the cell holds half of a surrogate pair (an escape such as \\ud83d alone)",
+    "Unicode text",
+    "Write the whole character: it was cut in two.",
+)
+"""What is seen, expected and advised where a string has no UTF-8."""
 
 _KINDS = {JsonNumber: "a number", bool: "a boolean", list: "a list", dict: "an object"}
 """Types of a cell, as messages call them."""
@@ -141,7 +149,7 @@ def _rows(
 def _object_on(line: str, number: int) -> dict[str, Any] | str:
     """The object on a line, or what is there instead."""
     try:
-        row = _DECODE(line)
+        row = decode_json(line)
     except json.JSONDecodeError as error:
         if number == 1 and line.strip() == "[":
             return "the file is one JSON array over several lines"
@@ -235,9 +243,10 @@ def _strings(column: str, values: list[str | None]) -> pl.Series:
         return pl.Series(column, values, dtype=pl.String)
     except UnicodeEncodeError:
         # Strings with half of a surrogate pair have no UTF-8.
-        at = next(
-            i for i, v in enumerate(values) if v is not None and v != v.encode(errors="ignore").decode()
-        )
-        seen = "the cell holds half of a surrogate pair (an escape such as \\ud83d alone)"
-        advice = "Write the whole character: it was cut in two."
-        raise _BadValue(at, seen, "Unicode text", advice) from None
+        at = next(i for i, value in enumerate(values) if value != whole_characters(value))
+        raise _BadValue(at, *HALF_A_PAIR) from None
+
+
+def whole_characters(value: str | None) -> str | None:
+    """`value` without halves of surrogate pairs."""
+    return None if value is None else value.encode(errors="ignore").decode()

@@ -6,7 +6,7 @@ Does not know how labels are written in cells (`sources.labels.find_targets`) no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +15,20 @@ from typing import assert_never
 import polars as pl
 
 from model.spec import SplitName
-from sources.errors import DataError, raise_together
+from model.suggestions import did_you_mean
+from sources.errors import BadTable, DataError, Problem, one_of, raise_together
 from sources.formats.columnar import read_arrow, read_parquet
 from sources.formats.combine import combine, filtered
 from sources.formats.delimited import Dialect, read_delimited
+from sources.formats.excel import read_excel
+from sources.formats.exports.questions import settle_questions
+from sources.formats.exports.read import read_export
 from sources.formats.given_split import given_by_column, named_split
-from sources.formats.huggingface import read_hub, read_saved
+from sources.formats.huggingface import HubDataset, read_hub, read_saved
 from sources.formats.jsonl import read_jsonl
 from sources.formats.locate import InputFile, locate
-from sources.formats.table import FILE, GIVEN, LINE, Table, Wanted
+from sources.formats.sql import read_sql
+from sources.formats.table import ANNOTATOR, FILE, GIVEN, LINE, Table, Wanted
 from sources.formats.text_file import refuse_if_changed
 from sources.spec import SourceSpec
 
@@ -41,9 +46,15 @@ class RawSource:
     files: int
     rows_read: int
     """Rows before the source's `where`."""
+    spec: SourceSpec
+    """The source as declared, with what its files say of heads and columns themselves filled in."""
+    said: tuple[str, ...] = ()
+    """What was not read as a label, a sentence each with its count."""
 
 
-def read_source(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> RawSource:
+def read_source(
+    name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Collection[str] = ()
+) -> RawSource:
     """All rows of a source that pass its `where`, as strings.
 
     Args:
@@ -51,22 +62,27 @@ def read_source(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> Raw
         spec: without `sources.spec.source_problems`.
         base: what relative paths start from.
         on_rows: called with the rows of each part read.
+        heads: the project's, for files that say themselves which heads they label.
 
     Raises:
         DataError: see the readers; every problem carries the source's name.
     """
     try:
-        return _read(name, spec, base, on_rows)
+        return _read(name, spec, base, on_rows, heads)
     except DataError as error:
         raise error.of_source(name) from error
 
 
-def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> RawSource:
+def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Collection[str]) -> RawSource:
     wanted = _wanted(spec)
     tables: list[Table] = []
     errors: list[DataError] = []
     if spec.hub is not None:
         tables += _hub_tables(spec.hub, spec, wanted)
+    elif spec.sql is not None:
+        place = f"sql:{spec.connection}"
+        tables.append(_placed(read_sql(spec.sql, str(spec.connection), place, wanted), place, spec.split))
+        on_rows(tables[0].frame.height)
     else:
         paths = spec.path if isinstance(spec.path, dict) else {spec.split: spec.path}
         for given, path in paths.items():
@@ -76,22 +92,50 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> RawSource
                 errors.append(error)
     raise_together(errors)
     read = combine(tables)
+    if spec.is_export:
+        read, spec = settle_questions(read, spec, heads)
+        wanted = _wanted(spec)
+        _refuse_absent(read, wanted)
     frame = read.frame
+    if spec.annotator is not None:
+        frame = frame.with_columns(pl.col(spec.annotator).replace("", None).alias(ANNOTATOR))
     if spec.split_column is not None:
         frame = given_by_column(frame, spec.split_column, spec.split_map)
     if spec.where is not None:
         frame = filtered(frame, spec.where)
     return RawSource(
         name=name,
-        table=Table(frame=frame.select(LINE, FILE, GIVEN, *wanted.columns), lists=read.lists),
-        files=1 if spec.hub is not None else read.frame[FILE].n_unique(),
+        table=Table(frame=frame.select(_columns(frame, wanted)), lists=read.lists),
+        files=read.frame[FILE].n_unique() if spec.path is not None else 1,
         rows_read=read.frame.height,
+        spec=spec,
+        said=tuple(f"{count:,} {what}" for what, count in sorted(read.notes.items()) if count),
     )
+
+
+def _columns(frame: pl.DataFrame, wanted: Wanted) -> list[str]:
+    """What is kept of a source's table."""
+    places = [column for column in (LINE, FILE, GIVEN, ANNOTATOR) if column in frame]
+    return [*places, *wanted.columns]
+
+
+def _refuse_absent(table: Table, wanted: Wanted) -> None:
+    """Refuse columns that a labelling tool's file does not have."""
+    known = [column for column in table.frame.columns if not column.startswith("__")]
+    absent = [column for column in wanted.columns if column not in known]
+    if absent:
+        raise BadTable(
+            *(
+                Problem(f"there is no such column{did_you_mean(c, known)}", one_of(known), column=c)
+                for c in absent
+            )
+        )
 
 
 def _wanted(spec: SourceSpec) -> Wanted:
     labels = [column for target in spec.targets.values() for column in target.source_columns]
-    others = [column for column in (spec.group, spec.split_column, *spec.keep) if column is not None]
+    named = (spec.group, spec.split_column, spec.annotator, *spec.keep)
+    others = [column for column in named if column is not None]
     # The first rows alone may lack a key of JSON lines that later ones have.
     must_exist = {spec.text, *others, *(() if spec.limit else labels)}
     return Wanted(
@@ -106,7 +150,8 @@ def _wanted(spec: SourceSpec) -> Wanted:
 def _hub_tables(hub: str, spec: SourceSpec, wanted: Wanted) -> Iterator[Table]:
     """The splits of a hub dataset."""
     name = f"hub:{hub}"
-    for split, table in read_hub(hub, spec.hub_config, spec.revision, wanted):
+    dataset = HubDataset(name=hub, config=spec.hub_config, revision=spec.revision, streaming=spec.streaming)
+    for split, table in read_hub(dataset, wanted):
         given = spec.split or named_split(split, spec.split_map, name)
         yield _placed(table, f"{name}[{split}]" if split else name, given)
 
@@ -153,6 +198,24 @@ def _read_file(
         return
     with refuse_if_changed(file.path, file.name):
         match file.format:
+            case (
+                "label_studio"
+                | "doccano"
+                | "prodigy"
+                | "argilla"
+                | "spacy"
+                | "fasttext"
+                | "label_text"
+                | "json"
+            ):
+                records = spec.records
+                for split, table in read_export(file.path, file.name, file.format, wanted, records):
+                    on_rows(table.frame.height)
+                    yield split, table
+                return
+            case "excel":
+                table = read_excel(file.path, file.name, wanted, spec.sheet)
+                on_rows(table.frame.height)
             case "csv" | "tsv":
                 dialect = Dialect(
                     delimiter="," if file.format == "csv" else "\t",

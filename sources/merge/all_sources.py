@@ -14,6 +14,7 @@ from sources.errors import BadTable, DataError, Problem, raise_together
 from sources.formats.locate import AbsentPath
 from sources.formats.read import read_source
 from sources.formats.table import Progress
+from sources.labels.annotators import settle_annotators
 from sources.labels.find_targets import find_targets
 from sources.labels.target_codes import TargetCodes
 from sources.merge.join import Rows, source_rows
@@ -26,7 +27,12 @@ class AllSources:
 
     rows: Rows
     figures: list[dict[str, Any]]
-    """For each source its `name`, `files`, `rows` and, if it is absent and optional, why: `left_out`."""
+    """For each source its `name`, `files`, `rows`, what was not read as a label (`said`), how far its
+    annotators agree (`agreement`: `sources.labels.annotators.Annotated`) and, if it is absent and optional,
+    why: `left_out`."""
+    specs: dict[str, SourceSpec]
+    """Source → its declaration, with what its files say of heads and columns themselves filled in; those that
+    were left out are not there."""
 
 
 def read_all(
@@ -47,6 +53,7 @@ def read_all(
     kept = sorted({column for spec in sources.values() for column in spec.keep})
     frames: list[pl.DataFrame] = []
     figures: list[dict[str, Any]] = []
+    specs: dict[str, SourceSpec] = {}
     errors: list[DataError] = []
     done = 0
 
@@ -59,13 +66,17 @@ def read_all(
         try:
             if problems := [Problem(line) for line in source_problems(spec, heads)]:
                 raise BadTable(*problems).of_source(name)
-            raw = read_source(name, spec, base, on_rows)
-            found = find_targets(raw, spec, heads, codes, base)
-            frames.append(source_rows(name, found, spec, heads, kept))
-            figures.append({"name": name, "files": raw.files, "rows": raw.rows_read})
+            raw = read_source(name, spec, base, on_rows, heads)
+            specs[name] = raw.spec
+            found = find_targets(raw, raw.spec, heads, codes, base)
+            annotated = settle_annotators(found, raw.spec, heads, codes)
+            frames.append(source_rows(name, annotated.frame, raw.spec, heads, kept))
+            read = {"name": name, "files": raw.files, "rows": raw.rows_read, "said": list(raw.said)}
+            figures.append({**read, "agreement": annotated.agreement})
         except DataError as error:
             if isinstance(error, AbsentPath) and spec.optional:
-                figures.append({"name": name, "files": 0, "rows": 0, "left_out": str(error)})
+                absent = {"name": name, "files": 0, "rows": 0, "said": [], "left_out": str(error)}
+                figures.append({**absent, "agreement": {}})
             else:
                 errors.append(error)
     raise_together(errors)
@@ -75,7 +86,7 @@ def read_all(
     if rows["text_id"].null_count() == rows.height:
         raise BadTable(Problem("every text is missing or blank", "texts in the text column"))
     weights = {name: spec.weight for name, spec in sources.items()}
-    return AllSources(Rows(frame=rows, codes=codes, weights=weights), figures)
+    return AllSources(Rows(frame=rows, codes=codes, weights=weights), figures, specs)
 
 
 def _check_project(
