@@ -19,7 +19,9 @@ def agreement_section(profile: Mapping[str, Any]) -> Section | None:
             figures["answers"],
             figures["differing"],
             figures["tied"] or None,
-            "not defined: all answers are the same" if figures["alpha"] is None else f"{figures['alpha']:.3f}",
+            "not defined: all answers are the same"
+            if figures["alpha"] is None
+            else f"{figures['alpha']:.3f}",
         )
         for source in profile["sources"]
         for head, figures in source.get("agreement", {}).items()

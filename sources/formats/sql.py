@@ -15,7 +15,7 @@ from uuid import UUID
 import pyarrow as pa
 import sqlalchemy as sa
 
-from sources.errors import BadTable, Problem, UnreadableSource
+from sources.errors import BadTable, Problem, UnreadableSource, one_of
 from sources.formats.columnar import from_arrow
 from sources.formats.locate import AbsentPath
 from sources.formats.table import CHUNK_ROWS, Table, Wanted
@@ -59,7 +59,13 @@ def read_sql(
     if not rows:
         raise BadTable(Problem("the query gives no rows", "at least one", file=name))
     cells = list(zip(*rows, strict=True))
-    table = {column: _array(cells[at], column, name, wanted) for at, column in enumerate(columns)}
+    table = {
+        column: _array(cells[at], column, name, wanted)
+        for at, column in enumerate(columns)
+        if column in wanted.columns or (wanted.all_columns and not any(map(_is_bytes, cells[at])))
+    }
+    if not table:
+        raise BadTable(Problem("the query gives none of the columns", one_of(wanted.columns), file=name))
     return from_arrow(pa.table(table), name, wanted)
 
 
@@ -95,8 +101,8 @@ def _rows(
 ) -> tuple[list[str], Sequence[Sequence[Any]]]:
     """(Names of the columns, the rows) of the query, at most `wanted.limit`."""
     try:
-        options = {"stream_results": True, "max_row_buffer": CHUNK_ROWS}
-        # Not `text`: a colon in a query is no parameter.
+        # Neither a colon nor a percent sign in a query is a parameter.
+        options = {"stream_results": True, "max_row_buffer": CHUNK_ROWS, "no_parameters": True}
         result = connection.execution_options(**options).exec_driver_sql(query)
         if not result.returns_rows:
             raise BadTable(Problem("the query gives no table", "a SELECT", file=name))
@@ -114,7 +120,7 @@ def _rows(
 
 def _array(cells: Sequence[Any], column: str, name: str, wanted: Wanted) -> pa.Array:
     """One column; cells of several types, which SQLite allows, are read as they are written."""
-    if any(isinstance(cell, bytes | bytearray | memoryview) for cell in cells):
+    if any(map(_is_bytes, cells)):
         raise BadTable(
             Problem("the column holds bytes", "text or labels", "CAST it.", file=name, column=column)
         )
@@ -128,3 +134,7 @@ def _array(cells: Sequence[Any], column: str, name: str, wanted: Wanted) -> pa.A
         raise BadTable(
             Problem("the column holds cells of several types", expected, "CAST it.", file=name, column=column)
         ) from None
+
+
+def _is_bytes(cell: object) -> bool:
+    return isinstance(cell, bytes | bytearray | memoryview)

@@ -122,7 +122,7 @@ REFUSED = [
     ),
     # declarations
     R("unknown ending", "a.txt", b"text,one\na,x\n", UnreadableSource, ("a.txt", "format")),
-    R("spreadsheet", "a.xlsx", b"PK\x03\x04", UnreadableSource, ("a.xlsx", "format")),
+    R("spreadsheet", "a.ods", b"PK\x03\x04", UnreadableSource, ("a.ods", "format")),
     R(
         "headerless without names",
         "a.csv",
@@ -184,9 +184,9 @@ REFUSED = [
     R(
         "unknown split",
         "a.csv",
-        b"text,one,s\na,x,train\nb,x,dev\n",
+        b"text,one,s\na,x,train\nb,x,later\n",
         BadSplit,
-        ("line 3", "'dev'", "split_map"),
+        ("line 3", "'later'", "split_map"),
         ONE | {"split_column": "s", "split": None},
     ),
     R(
