@@ -27,8 +27,13 @@ MAX_PROBLEMS = 5
 """Unknown splits named in one error."""
 
 
-def named_split(split: str | None, split_map: SplitMap, file: str) -> SplitName | None:
+def named_split(
+    split: str | None, split_map: SplitMap, file: str, *, alone: bool = False
+) -> SplitName | None:
     """The split that a dataset's own name of a part means; None for a dataset without parts.
+
+    Args:
+        alone: the dataset has no other part: a name that is no split's then splits nothing.
 
     Raises:
         BadSplit: the name is neither a split nor in `split_map`.
@@ -36,6 +41,8 @@ def named_split(split: str | None, split_map: SplitMap, file: str) -> SplitName 
     if split is None or split == "None":
         return None
     splits = _by_name(split_map)
+    if split not in splits and alone:
+        return None
     if split not in splits:
         seen = f"the dataset has a split named {quoted(split)}"
         advice = f"Name its meaning: `split_map: {{{split}: validation}}`, or `hash` to have its rows split."

@@ -151,8 +151,9 @@ def _hub_tables(hub: str, spec: SourceSpec, wanted: Wanted) -> Iterator[Table]:
     """The splits of a hub dataset."""
     name = f"hub:{hub}"
     dataset = HubDataset(name=hub, config=spec.hub_config, revision=spec.revision, streaming=spec.streaming)
-    for split, table in read_hub(dataset, wanted):
-        given = spec.split or named_split(split, spec.split_map, name)
+    parts = list(read_hub(dataset, wanted))
+    for split, table in parts:
+        given = spec.split or named_split(split, spec.split_map, name, alone=len(parts) == 1)
         yield _placed(table, f"{name}[{split}]" if split else name, given)
 
 
@@ -171,9 +172,11 @@ def _path_tables(
         if left == 0:
             return
         try:
-            for split, table in _read_file(file, spec, replace(wanted, limit=left), on_rows):
+            parts = list(_read_file(file, spec, replace(wanted, limit=left), on_rows))
+            for split, table in parts:
                 left = None if left is None else left - table.frame.height
-                yield _placed(table, file.name, given or named_split(split, spec.split_map, file.name))
+                of_part = given or named_split(split, spec.split_map, file.name, alone=len(parts) == 1)
+                yield _placed(table, file.name, of_part)
         except DataError as error:
             errors.append(error)
 
