@@ -32,7 +32,7 @@ def agreement_section(profile: Mapping[str, Any]) -> Section | None:
     return section(
         "Agreement of annotators",
         table((*names, "Krippendorff's α"), rows, numeric={2, 3, 4, 5, 6, 7}),
-        lead="Texts that two or more people labelled for the head. α is 1 where all agree and 0 where they agree as "
-        "chance would have it; below 0.667 not even tentative conclusions hold (Krippendorff 2004). A model learns "
-        "what is left of the labels: it can hardly agree with people more than they agree with each other.",
+        lead="Texts that two or more people labelled for the head. α is 1 where all agree and 0 where they "
+        "agree as chance would have it; below 0.667 not even tentative conclusions hold (Krippendorff 2004). "
+        "A model can hardly agree with people more than they agree with each other.",
     )

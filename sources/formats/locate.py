@@ -223,5 +223,5 @@ def _endings(format: SourceFormat) -> str:
 
 def _known_endings(format: SourceFormat) -> tuple[str, ...]:
     """Endings of the files that are read of a folder."""
-    exports: dict[str, tuple[str, ...]] = dict(EXPORT_ENDINGS)
-    return exports.get(format, tuple(e for e, kind in ENDINGS.items() if format in ("auto", kind)))
+    of_tool = next((endings for tool, endings in EXPORT_ENDINGS.items() if tool == format), None)
+    return of_tool or tuple(ending for ending, kind in ENDINGS.items() if format in ("auto", kind))

@@ -72,11 +72,10 @@ def read_all(
             annotated = settle_annotators(found, raw.spec, heads, codes)
             frames.append(source_rows(name, annotated.frame, raw.spec, heads, kept))
             read = {"name": name, "files": raw.files, "rows": raw.rows_read, "said": list(raw.said)}
-            figures.append({**read, "agreement": annotated.agreement})
+            figures.append(read | ({"agreement": annotated.agreement} if annotated.agreement else {}))
         except DataError as error:
             if isinstance(error, AbsentPath) and spec.optional:
-                absent = {"name": name, "files": 0, "rows": 0, "said": [], "left_out": str(error)}
-                figures.append({**absent, "agreement": {}})
+                figures.append({"name": name, "files": 0, "rows": 0, "said": [], "left_out": str(error)})
             else:
                 errors.append(error)
     raise_together(errors)

@@ -110,7 +110,7 @@ def test_profile_by_hand(folder: Path) -> None:
     chars = profile["text_chars"]["train"]
     assert (chars["min"], chars["median"], chars["max"]) == (3, 3.0, 5)
     assert sum(chars["histogram"]["counts"]) == 3
-    assert profile["sources"] == [{"name": "s", "files": 1, "rows": 10, "kept": 8}]
+    assert profile["sources"] == [{"name": "s", "files": 1, "rows": 10, "said": [], "kept": 8}]
     assert profile["near_duplicates"] is None
 
 

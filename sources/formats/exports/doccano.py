@@ -38,7 +38,7 @@ def read_doccano(file: Path, name: str, wanted: Wanted) -> Export:
     keys = list(dict.fromkeys(key for _, item in items for key in item))
     label = next((key for key in LABEL_KEYS if key in keys), None)
     if label is None:
-        _refuse_others(keys, name)
+        raise _another(keys, name)
     asked = "data" if wanted.text == "text" and "text" not in keys and "data" in keys else wanted.text
     text = text_key([item for _, item in items], asked, name)
     who = Path(name.removesuffix(".gz")).stem
@@ -46,7 +46,7 @@ def read_doccano(file: Path, name: str, wanted: Wanted) -> Export:
     for line, item in items:
         at = Problem("", file=name, line=line, column=label)
         others = {k: v for k, v in item.items() if k not in (text, label) and k not in OF_THE_TOOL}
-        found = _pieces(item[label], at) if is_csv else _listed(item.get(str(label)), at)
+        found = _pieces(item[label], at) if is_csv else _listed(item.get(label), at)
         rows.append(
             Answered(
                 line=line,
@@ -81,10 +81,11 @@ def _listed(value: Any, at: Problem) -> Any:
     return value
 
 
-def _refuse_others(keys: list[str], name: str) -> None:
+def _another(keys: list[str], name: str) -> BadTable:
+    """What to say of items without labels."""
     seen, expected = f"there is no `label` (keys: {', '.join(keys[:10])})", "`id`, `text` and `label`"
     if "annotations" in keys:
         seen = "the items hold `annotations` with ids of labels, as doccano wrote them before 1.0"
     elif {"entities", "relations"} & set(keys):
         seen = "the items hold `entities`: this is sequence labelling"
-    raise BadTable(Problem(seen, expected, EXPORT, file=name, line=1))
+    return BadTable(Problem(seen, expected, EXPORT, file=name, line=1))

@@ -120,7 +120,12 @@ def _export(records: list[Any], name: str, wanted: Wanted) -> Export:
         expected = "lists or objects, all of one kind"
         raise BadTable(Problem("the records are neither all lists nor all objects", expected, file=name))
     keys = dict.fromkeys(key for row in rows for key in row if key != text)
-    questions = [key for key in keys if not any(_is_nested(row.get(key)) for row in rows)]
+    questions = [
+        key
+        for key in keys
+        if not any(_is_nested(row.get(key)) for row in rows)
+        and any(row.get(key) not in (None, "", []) for row in rows)
+    ]
     return Export(
         rows=[
             Answered(
