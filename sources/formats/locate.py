@@ -12,6 +12,7 @@ from typing import Literal, assert_never
 
 from model.suggestions import did_you_mean
 from sources.errors import DataError, Problem, UnreadableSource, one_of
+from sources.formats.exports.guess import advice_for
 from sources.formats.huggingface import is_saved
 from sources.formats.text_file import open_text
 from sources.spec import ExportFormat, FileFormat, SourceFormat
@@ -127,7 +128,8 @@ def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
             case "auto":
                 if (kind := format_of(file)) is None:
                     seen = "the file's ending does not name a format"
-                    problems.append(Problem(seen, f"one of {_endings('auto')}", advice, file=name))
+                    told = advice_for(file, advice)
+                    problems.append(Problem(seen, f"one of {_endings('auto')}", told, file=name))
                 else:
                     found.append(InputFile(path=file, name=name, format=kind))
             case (
@@ -157,7 +159,9 @@ def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
 def _files_below(folder: Path, format: SourceFormat) -> list[Path]:
     """The files of the format (`auto`: of any) in `folder` and its sub-folders, without hidden ones."""
     inside = (p for p in folder.rglob("*") if p.is_file())
-    visible = (p for p in inside if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    # `~$` begins the files that Excel makes while another one is open.
+    hidden = (".", "~$")
+    visible = (p for p in inside if not any(part.startswith(hidden) for part in p.relative_to(folder).parts))
     endings = _known_endings(format)
     return sorted(p for p in visible if Path(p.name.lower().removesuffix(".gz")).suffix in endings)
 

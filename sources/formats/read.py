@@ -21,6 +21,7 @@ from sources.formats.columnar import read_arrow, read_parquet
 from sources.formats.combine import combine, filtered
 from sources.formats.delimited import Dialect, read_delimited
 from sources.formats.excel import read_excel
+from sources.formats.exports.guess import guessed_format
 from sources.formats.exports.questions import settle_questions
 from sources.formats.exports.read import read_export
 from sources.formats.given_split import given_by_column, named_split
@@ -228,7 +229,7 @@ def _read_file(
                 )
                 table = read_delimited(file.path, file.name, wanted, dialect, on_rows)
             case "jsonl":
-                table = read_jsonl(file.path, file.name, wanted, on_rows)
+                table = _read_lines(file, spec, wanted, on_rows)
             case "parquet" | "arrow":
                 read = read_parquet if file.format == "parquet" else read_arrow
                 table = read(file.path, file.name, wanted)
@@ -236,3 +237,24 @@ def _read_file(
             case _:
                 assert_never(file.format)
     yield None, table
+
+
+def _read_lines(file: InputFile, spec: SourceSpec, wanted: Wanted, on_rows: OnRows) -> Table:
+    """A file of JSON lines. Where only its ending says that it is one, it may be that of a labelling tool.
+
+    Raises:
+        BadTable: it is, and cannot be read as lines; or Prodigy wrote it, whose rejected and ignored tasks
+            would be read as labels.
+    """
+    guess = guessed_format(file.path) if spec.format == "auto" else None
+    if guess == "prodigy" and spec.where is None:
+        seen = "tasks of Prodigy, of which some may be rejected or ignored"
+        advice = "Set `format: prodigy`; or `format: jsonl`, to read every task as a label."
+        raise BadTable(Problem(seen, "a format that says what they mean", advice, file=file.name, line=1))
+    try:
+        return read_jsonl(file.path, file.name, wanted, on_rows)
+    except DataError as error:
+        if guess is None:
+            raise
+        advice = f"It looks like `format: {guess}` (docs/formats.md): set it."
+        raise BadTable(replace(error.problems[0], advice=advice)) from error

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from model.spec import HeadSpec
-from sources.formats.table import ANNOTATOR
+from sources.formats.table import ANNOTATOR, GIVEN
 from sources.labels.find_targets import columns_of
 from sources.labels.target_codes import TargetCodes
 from sources.merge.conflicts import resolve_conflicts
@@ -47,7 +47,9 @@ def settle_annotators(
     if ANNOTATOR not in frame or frame[ANNOTATOR].drop_nulls().n_unique() < 2:
         return Annotated(frame=frame)
     ids = text_ids(frame.select(identity(pl.col(spec.text)).replace("", None)).to_series())
-    numbered = frame.with_columns(ids.alias(_ID)).with_row_index(_ROW)
+    # A text that stands in two splits is a finding of its own, which must not vanish here.
+    of_split = pl.concat_str(ids, pl.col(GIVEN).fill_null(""))
+    numbered = frame.with_columns(of_split.alias(_ID)).with_row_index(_ROW)
     people = pl.col(ANNOTATOR).drop_nulls().n_unique().over(_ID)
     several = pl.col(_ID).is_not_null() & (people > 1)
     numbered = numbered.with_columns(several.alias(_SEVERAL))

@@ -187,9 +187,12 @@ def text_of(value: Any, at: Problem) -> str | None:
     return value
 
 
-def text_key(items: Sequence[Mapping[str, Any]], asked: str, name: str) -> str:
+def text_key(items: Sequence[Mapping[str, Any]], asked: str, name: str, *, only_data: bool = False) -> str:
     """The key that holds the texts: `asked` or, where that is the default `text` and no item has it, the only
     key that holds strings in every item.
+
+    Args:
+        only_data: the items hold nothing but what was to be labelled, so that the second rule can be meant.
 
     Raises:
         BadTable: there is no such key, or several may be meant.
@@ -198,7 +201,7 @@ def text_key(items: Sequence[Mapping[str, Any]], asked: str, name: str) -> str:
     if asked in keys:
         return asked
     whole = [key for key in keys if all(type(item.get(key)) is str for item in items)]
-    if asked == "text" and len(whole) == 1:
+    if only_data and asked == "text" and len(whole) == 1:
         return whole[0]
     seen = f"no item has a text under {asked!r}{did_you_mean(asked, keys)}"
     raise BadTable(Problem(seen, one_of(keys), "Name the key that holds it in `text`.", file=name))

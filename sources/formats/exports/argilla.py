@@ -56,18 +56,18 @@ def argilla_records(items: list[tuple[int, dict[str, Any]]], name: str, wanted: 
     first = items[0][1]
     if isinstance(first.get("fields"), dict):
         texts, responses, asked = [item["fields"] for _, item in items], _nested, _nested_questions
-    elif any(key.endswith(RESPONSES) for key in first):
+    elif any(key.endswith(RESPONSES) for _, item in items for key in item):
         texts, responses, asked = [_plain(item) for _, item in items], _flattened, _flattened_questions
     elif "annotation" in first and "status" in first:
         texts, responses, asked = [_inputs(item) for _, item in items], _classified, _classified_questions
-    elif any(_is_feedback(value) for value in first.values()):
+    elif any(_is_feedback(value) for _, item in items for value in item.values()):
         texts, responses, asked = [_plain(item) for _, item in items], _feedback, _feedback_questions
     else:
         seen = (
             f"records without `fields`, `….responses` or `annotation` (keys: {', '.join(list(first)[:10])})"
         )
         raise BadTable(Problem(seen, "records as Argilla exports them", EXPORT, file=name, line=1))
-    key = text_key(texts, wanted.text, name)
+    key = text_key(texts, wanted.text, name, only_data=responses is _nested or responses is _classified)
     questions = dict.fromkeys(question for _, item in items for question in asked(item))
     notes: Counter[str] = Counter()
     unread: set[str] = set()

@@ -32,10 +32,15 @@ def read_items(file: Path, name: str) -> list[Item]:
     """
     with open_text(file, name) as text:
         content = text.read()
-    start = content.lstrip()[:1]
-    if start == "[":
-        whole = _whole(content)
-        if isinstance(whole, list):
+    if content.lstrip().startswith("["):
+        try:
+            whole = decode_json(content.strip())
+        except json.JSONDecodeError as error:
+            if error.msg != "Extra data":  # else there is an array on each line
+                raise BadTable(_problem(error, name, error.lineno)) from error
+        except (ValueError, RecursionError) as error:
+            raise BadTable(_problem(error, name, None)) from error
+        else:
             return list(enumerate(whole, start=1))
     return _lines(content, name)
 
@@ -67,7 +72,7 @@ def _lines(content: str, name: str) -> list[Item]:
     return items
 
 
-def _problem(error: Exception, name: str, line: int) -> Problem:
+def _problem(error: Exception, name: str, line: int | None) -> Problem:
     seen = f"not JSON ({error.msg})" if isinstance(error, json.JSONDecodeError) else f"not JSON ({error})"
     return Problem(seen, "a JSON array, or one JSON document a line", file=name, line=line)
 

@@ -64,7 +64,7 @@ def _tasks(items: list[tuple[int, dict[str, Any]]], name: str, wanted: Wanted) -
                     "the task has no `data` or no list of `annotations`", "", EXPORT, file=name, line=number
                 )
             )
-    key = text_key([task["data"] for _, task in items], wanted.text, name)
+    key = text_key([task["data"] for _, task in items], wanted.text, name, only_data=True)
     notes: Counter[str] = Counter()
     rows: list[Answered] = []
     questions: dict[str, str] = {}
@@ -149,13 +149,15 @@ def _flat(items: list[tuple[int, dict[str, Any]]], name: str, wanted: Wanted, *,
         raise BadTable(
             Problem(f"the columns are {', '.join(keys[:10])}", expected, EXPORT, file=name, line=1)
         )
-    if not csv and "id" in keys and "annotator" in keys and keys.index("id") < keys.index("annotator"):
-        # JSON-MIN writes the task's data, its id, the answers, and then who gave them.
-        asked = keys[keys.index("id") + 1 : keys.index("annotator")]
+    # JSON-MIN writes a task's data, its id, the answers, and then who gave them; a CSV has no such order.
+    placed = not csv and all("id" in item and "annotator" in item for _, item in items)
+    if placed:
+        asked = list(dict.fromkeys(key for _, item in items for key in _between(list(item))))
     else:
         asked = [key for key in keys if key not in OF_THE_TOOL]
-    data = [key for key in keys if key not in OF_THE_TOOL and (csv or key not in asked)]
-    key = text_key([{one: item.get(one) for one in data or asked} for _, item in items], wanted.text, name)
+    data = [key for key in keys if key not in OF_THE_TOOL and not (placed and key in asked)]
+    texts = [{one: item.get(one) for one in data} for _, item in items]
+    key = text_key(texts, wanted.text, name, only_data=placed)
     questions = [question for question in asked if question != key]
     rows, unread = [], set[str]()
     for number, item in items:
@@ -171,6 +173,11 @@ def _flat(items: list[tuple[int, dict[str, Any]]], name: str, wanted: Wanted, *,
         who = _who(item.get("annotator"))
         rows.append(Answered(line=number, text=text, answers=answers, annotator=who, others=others))
     return Export(rows=rows, questions=[q for q in questions if q not in unread])
+
+
+def _between(keys: list[str]) -> list[str]:
+    """The keys of one item between `id` and `annotator`."""
+    return keys[keys.index("id") + 1 : keys.index("annotator")]
 
 
 def _choices(value: Any, csv: bool) -> Iterator[Any]:

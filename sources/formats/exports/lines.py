@@ -15,8 +15,11 @@ MARK = "__label__"
 """Before each label, fastText's default."""
 MAX_PROBLEMS = 3
 """Bad lines named before reading stops."""
-FEW_LINES = 20
-"""Below this, first words may differ on every line and still be labels."""
+FEW_ALONE, MOST_ALONE = 5, 0.1
+"""First words that stand on one line only, and their share of the lines, up to which they may be labels."""
+
+HEADERS = {(label, text) for label in ("label", "labels", "class") for text in ("text", "sentence")}
+TABLE = "A file with names of columns is a table: set `format: tsv`, `text` and `heads`."
 
 NO_LABEL = "lines without a label are unlabelled"
 
@@ -87,6 +90,8 @@ def read_label_text(file: Path, name: str, wanted: Wanted) -> Export:
         label, _, text = line.strip().partition("\t") if tabbed else _first_word(line.strip())
         if not text.strip() or not label.strip():
             problems.append(Problem("one word alone", "a label and a text", file=name, line=number))
+        if (label.lower(), text.strip().lower()) in HEADERS:
+            problems.append(Problem("a header", "a label and a text", TABLE, file=name, line=number))
         if label.startswith(MARK):
             problems.append(
                 Problem(
@@ -100,7 +105,7 @@ def read_label_text(file: Path, name: str, wanted: Wanted) -> Export:
         raise BadTable(*problems)
     once = Counter(row.answers["label"] for row in rows)
     alone = sum(count == 1 for count in once.values())
-    if len(rows) >= FEW_LINES and alone > len(rows) / 2:
+    if alone > max(FEW_ALONE, len(rows) * MOST_ALONE):
         seen = f"{alone:,} of {len(rows):,} lines begin with a word that no other line begins with"
         expected = "lines that begin with their label"
         raise BadTable(Problem(seen, expected, "Set the `format` that the file has.", file=name))

@@ -5,6 +5,7 @@ A head's `column` names the question. Left out, it is the question that has the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -46,9 +47,10 @@ def settle_questions(table: Table, spec: SourceSpec, heads: Collection[str]) -> 
             column = question if asked.setdefault(question, none) == none else f"{question} for {head}"
             empty = table.frame[question] == NOTHING_CHOSEN
             meant = pl.lit("[]" if none else None, dtype=pl.String)
-            cells = pl.when(empty).then(meant).otherwise(table.frame[question])
-            frame = frame.with_columns(cells.alias(column))
-            lists.add(column)
+            cells = frame.select(pl.when(empty).then(meant).otherwise(table.frame[question]).alias(column))
+            alone = _one_label_each(cells.to_series())
+            frame = frame.with_columns(cells.to_series() if alone is None else alone)
+            lists = lists | {column} if alone is None else lists - {column}
             targets[head] = replace(target, column=column)
             if (count := int(empty.sum())) and not none:
                 notes[
@@ -60,6 +62,15 @@ def settle_questions(table: Table, spec: SourceSpec, heads: Collection[str]) -> 
     frame = frame.with_columns(pl.col(plain_column(question)).alias(question) for question in plain)
     read = Table(frame=frame, lists=frozenset(lists), questions=table.questions, notes=notes)
     return read, replace(spec, heads=dict(targets))
+
+
+def _one_label_each(cells: pl.Series) -> pl.Series | None:
+    """The cells as plain labels where no answer holds several: labels `0` and `1` are no flags then. None
+    where one does, or says that none applies, or a label could be taken for a list."""
+    labels = [None if cell is None else json.loads(cell) for cell in cells]
+    if any(found is not None and (len(found) != 1 or found[0][:1] in ("[", "{")) for found in labels):
+        return None
+    return pl.Series(cells.name, [found and found[0] for found in labels], dtype=pl.String)
 
 
 def _found(

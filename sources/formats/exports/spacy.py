@@ -6,6 +6,7 @@ A category that a text does not name is unknown there, as in spaCy.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sources.formats.exports.answers import Answered, Export, Flags, text_of
 from sources.formats.exports.documents import read_items
 from sources.formats.table import Wanted
 
+NO_CATEGORY = "texts without categories are unlabelled"
 TRUTH = {"0": False, "0.0": False, "1": True, "1.0": True}
 EXPORT = 'Write JSON lines of {"text": doc.text, "cats": doc.cats}, one a document.'
 
@@ -29,17 +31,16 @@ def read_spacy(file: Path, name: str, wanted: Wanted) -> Export:
     if name.lower().endswith(".spacy"):
         seen = "a binary DocBin of spaCy"
         raise UnreadableSource(Problem(seen, "texts and `cats` as JSON", EXPORT, file=name))
-    rows = [
-        Answered(
-            line=line,
-            text=text_of(text, Problem("", file=name, line=line)),
-            answers={} if cats is None else {"cats": flags_of(cats, Problem("", file=name, line=line))},
-            others=others,
-        )
-        for line, item in read_items(file, name)
-        for text, cats, others in _documents(item, wanted.text, name, line)
-    ]
-    return Export(rows=rows, questions=["cats"])
+    notes: Counter[str] = Counter()
+    rows = []
+    for line, item in read_items(file, name):
+        at = Problem("", file=name, line=line)
+        for text, cats, others in _documents(item, wanted.text, name, line):
+            flags = {} if cats is None else flags_of(cats, at)
+            notes[NO_CATEGORY] += not flags
+            answers = {"cats": flags} if flags else {}
+            rows.append(Answered(line=line, text=text_of(text, at), answers=answers, others=others))
+    return Export(rows=rows, questions=["cats"], notes=notes)
 
 
 def _documents(item: Any, text: str, name: str, line: int) -> Iterator[tuple[Any, Any, Mapping[str, Any]]]:

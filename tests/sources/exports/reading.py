@@ -13,8 +13,9 @@ def answers(raw: RawSource, head: str = "topic") -> list[tuple[str | None, Any]]
     column = raw.spec.targets[head].column
     assert column is not None
     cells = raw.table.frame[column].to_list()
+    listed = column in raw.table.lists
     return [
-        (text, None if cell is None else json.loads(cell))
+        (text, None if cell is None else json.loads(cell) if listed else [cell])
         for text, cell in zip(raw.table.frame[raw.spec.text], cells, strict=True)
     ]
 

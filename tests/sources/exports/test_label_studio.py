@@ -179,3 +179,19 @@ def test_choices_about_two_texts_of_a_task_are_refused(read: Any) -> None:
     tasks = [task("a", annotation(result("topic", "x"), result("topic", "y", to="other")))]
     with pytest.raises(BadTable, match="about 'text' and about 'other'"):
         read("a.json", tasks, "label_studio")
+
+
+def test_json_min_finds_a_question_that_the_first_item_does_not_answer(read: Any) -> None:
+    assert (
+        answers(read("a.json", [*reversed(FLAT)], "label_studio", project=("subject",)), "subject")
+        == LABELS[::-1]
+    )
+
+
+def test_a_label_is_never_taken_for_the_text(read: Any) -> None:
+    rows = [{"id": 1, "topic": "x", "body": None}, {"id": 2, "topic": "y", "body": "b"}]
+    with pytest.raises(BadTable, match="no item has a text under 'text'"):
+        read("a.json", rows, "json")
+    table = "annotation_id,annotator,lead_time,topic,body\n5,1,2.1,x,\n6,1,2.1,y,b\n"
+    with pytest.raises(BadTable, match="no item has a text under 'text'"):
+        read("a.csv", table, "label_studio")
