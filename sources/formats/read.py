@@ -110,7 +110,7 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Colle
         files=read.frame[FILE].n_unique() if spec.path is not None else 1,
         rows_read=read.frame.height,
         spec=spec,
-        said=tuple(f"{count:,} {what}" for what, count in sorted(read.notes.items()) if count),
+        said=tuple(f"{what} ({count:,})" for what, count in sorted(read.notes.items()) if count),
     )
 
 

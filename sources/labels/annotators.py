@@ -34,6 +34,15 @@ class Annotated:
     texts on which they do not say the same, `tied` of those that are unlabelled for it, and `alpha` (None:
     not defined)."""
 
+    @property
+    def said(self) -> list[str]:
+        """A sentence a head for what a vote could not decide."""
+        return [
+            f"texts are unlabelled for `{head}` where its annotators are evenly split ({figures['tied']:,})"
+            for head, figures in self.agreement.items()
+            if figures["tied"]
+        ]
+
 
 def settle_annotators(
     frame: pl.DataFrame, spec: SourceSpec, heads: Mapping[str, HeadSpec], codes: Mapping[str, TargetCodes]

@@ -71,7 +71,8 @@ def read_all(
             found = find_targets(raw, raw.spec, heads, codes, base)
             annotated = settle_annotators(found, raw.spec, heads, codes)
             frames.append(source_rows(name, annotated.frame, raw.spec, heads, kept))
-            read = {"name": name, "files": raw.files, "rows": raw.rows_read, "said": list(raw.said)}
+            said = [*raw.said, *annotated.said]
+            read = {"name": name, "files": raw.files, "rows": raw.rows_read, "said": said}
             figures.append(read | ({"agreement": annotated.agreement} if annotated.agreement else {}))
         except DataError as error:
             if isinstance(error, AbsentPath) and spec.optional:

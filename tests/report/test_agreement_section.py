@@ -44,10 +44,11 @@ def test_page_and_terminal_say_how_far_people_agree_and_what_is_no_label(tmp_pat
     html = write_quality_page(made.path, judged, tmp_path / "quality.html").read_text(encoding="utf-8")
     html = html.replace("<wbr>", "")
     assert "Agreement of annotators" in html and f"{figures['alpha']:.3f}" in html
-    assert "10 ignored tasks are unlabelled" in html
+    assert "ignored tasks are unlabelled (10)" in html
+    assert "annotators are evenly split (40)" in html
     assert "kim" not in html and "private" not in html
     shown = write_quality(made.path, judged, tmp_path / "reports", name="it", known=Known())
-    assert any("10 ignored tasks are unlabelled" in warning for warning in shown.warnings)
+    assert any("ignored tasks are unlabelled (10)" in warning for warning in shown.warnings)
 
 
 @pytest.mark.parametrize(("alpha", "shown"), [(None, "not defined"), (0.6744, "0.674")])

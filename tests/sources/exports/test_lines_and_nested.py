@@ -21,7 +21,7 @@ def test_fasttext(read: Any) -> None:
         ("three", ["y"]),
     ]
     assert raw.table.frame["__line"].to_list() == [1, 3, 4, 5]
-    assert raw.said == ("1 lines without a label are unlabelled",)
+    assert raw.said == ("lines without a label are unlabelled (1)",)
 
 
 @pytest.mark.parametrize(

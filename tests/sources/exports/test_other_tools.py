@@ -24,7 +24,7 @@ DOCCANO = [
 def test_doccano_json(read: Any, name: str) -> None:
     raw = read(name, DOCCANO, "doccano", group="lang")
     assert answers(raw) == [("a", ["x"]), ("b", ["x", "y"]), ("c", None)]
-    assert raw.said[0].startswith("1 answers without a label for `topic` are unlabelled")
+    assert raw.said[0].startswith("answers without a label for `topic` are unlabelled")
 
 
 @pytest.mark.parametrize(("text", "label"), [("data", "label"), ("text", "labels")])
@@ -85,7 +85,7 @@ def test_prodigy_choices(read: Any) -> None:
     ]
     raw = read("a.jsonl", tasks, "prodigy", keep=("feed",))
     assert answers(raw) == [("a", ["x"]), ("b", ["x", "y"]), ("c", []), ("d", None), ("e", None)]
-    assert raw.said == ("1 ignored tasks are unlabelled", "1 rejected choices are no labels")
+    assert raw.said == ("ignored tasks are unlabelled (1)", "rejected choices are no labels (1)")
     assert set(raw.table.frame[ANNOTATOR]) == {"news-kim"} and set(raw.table.frame["feed"]) == {"bbc"}
 
 
@@ -100,7 +100,7 @@ def test_nothing_chosen_of_one_is_unlabelled(read: Any, style: str | None) -> No
 def test_prodigy_ids_that_are_numbers_mean_their_options(read: Any) -> None:
     task = chosen("a", [1]) | {"options": [{"id": 0, "text": "no"}, {"id": 1, "text": "yes"}]}
     raw = read("a.jsonl", [task], "prodigy")
-    assert answers(raw) == [("a", ["yes"])] and raw.said[0].startswith("1 options whose ids are numbers")
+    assert answers(raw) == [("a", ["yes"])] and raw.said[0].startswith("options whose ids are numbers")
     with pytest.raises(DataError, match="numbers, and the task's options do not say"):
         read("a.jsonl", [task | {"options": None}], "prodigy")
 
@@ -169,8 +169,8 @@ def test_argilla_records(read: Any) -> None:
     raw = read("a.json", records, "argilla", keep=("lang",))
     assert answers(raw) == ARGILLA
     assert raw.said == (
-        "1 drafts and discarded responses are no labels",
-        "1 records without a submitted response are unlabelled",
+        "drafts and discarded responses are no labels (1)",
+        "records without a submitted response are unlabelled (1)",
     )
 
 

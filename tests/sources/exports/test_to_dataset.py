@@ -63,7 +63,7 @@ def test_what_is_no_label_is_said_in_the_profile(build: Any, tmp_path: Path) -> 
     source = SourceSpec(path="a.jsonl", format="prodigy", split="train", heads={"h": "label"})
     built = build({"it": source}, {"h": ONE}, filler={"h": ["x", "y"]})
     (profile,) = [one for one in built.profile["sources"] if one["name"] == "it"]
-    assert profile["said"] == ["2 ignored tasks are unlabelled"]
+    assert profile["said"] == ["ignored tasks are unlabelled (2)"]
 
 
 def test_files_of_a_source_may_know_different_labels(build: Any, tmp_path: Path) -> None:
