@@ -204,6 +204,10 @@ def source_problems(source: SourceSpec, heads: Collection[str]) -> Iterator[str]
         yield "path: give exactly one of `path`, `hub` and `sql`"
     elif source.format == "hub" and source.hub is None:
         yield "format: a path is not a hub dataset; name the dataset in `hub` instead of `path`"
+    if source.hub is not None and source.is_export:
+        yield f"format: `{source.format}` is for files; write the dataset with save_to_disk and set `path`"
+    if source.streaming and source.hub is None:
+        yield "streaming: only a hub dataset is streamed; name it in `hub`, or remove this"
     yield from _sql_problems(source)
     if source.records is not None and source.format != "json":
         yield f"records: `format: {source.format}` has no way to records; set `format: json`"

@@ -89,8 +89,8 @@ schedules: {}
             "sources: {a: {path: a.csv, heads: {intnet: x}}}",
             "no such head (did you mean `intent`?); expected one of intent",
         ),
-        ("sources: {a: {heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
-        ("sources: {a: {path: a.csv, hub: b, heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
+        ("sources: {a: {heads: {intent: x}}}", "give exactly one of `path`, `hub` and `sql`"),
+        ("sources: {a: {path: a.csv, hub: b, heads: {intent: x}}}", "give exactly one of `path`, `hub` and `sql`"),
         ("sources: {a: {path: a.csv}}", "the source labels no head"),
         (
             "sources: {a: {path: a.csv, heads: {intent: {encoding: label}}}}",

@@ -372,7 +372,7 @@ def test_refusals(rows: Any, heads: Any, error: type[DataError], message: str, f
         ({"s": SPEC}, {}, {}, "no head"),
         ({"s": SPEC}, HEADS, {"conflicts": "prefer", "prefer": ("t",)}, "split.prefer: no source 't'"),
         ({"s": SPEC}, HEADS, {"conflicts": "prefer"}, "split.prefer: it is empty"),
-        ({"s": SourceSpec(heads={"mood": "mood"})}, HEADS, {}, "`path` and `hub`"),
+        ({"s": SourceSpec(heads={"mood": "mood"})}, HEADS, {}, "`path`, `hub` and `sql`"),
         (
             {"s": SourceSpec(path="s.jsonl", heads={"mood": TargetSpec()})},
             HEADS,

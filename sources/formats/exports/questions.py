@@ -67,10 +67,13 @@ def settle_questions(table: Table, spec: SourceSpec, heads: Collection[str]) -> 
 def _one_label_each(cells: pl.Series) -> pl.Series | None:
     """The cells as plain labels where no answer holds several: labels `0` and `1` are no flags then. None
     where one does, or says that none applies, or a label could be taken for a list."""
-    labels = [None if cell is None else json.loads(cell) for cell in cells]
-    if any(found is not None and (len(found) != 1 or found[0][:1] in ("[", "{")) for found in labels):
-        return None
-    return pl.Series(cells.name, [found and found[0] for found in labels], dtype=pl.String)
+    alone: list[str | None] = []
+    for cell in cells:
+        labels = [None] if cell is None else json.loads(cell)
+        if len(labels) != 1 or (labels[0] or "")[:1] in ("[", "{"):
+            return None
+        alone += labels
+    return pl.Series(cells.name, alone, dtype=pl.String)
 
 
 def _found(

@@ -115,5 +115,7 @@ def test_what_a_declaration_of_an_export_needs() -> None:
 
     assert problems(path="a", format="doccano") == []
     assert problems(path="a", format="doccano", heads={"topic": "label"}) == []
+    assert "write the dataset with save_to_disk" in problems(hub="a", format="argilla")[0]
+    assert "only a hub dataset" in problems(path="a", streaming=True, heads={"topic": "x"})[0]
     assert "labels no head" in problems(path="a")[0]
     assert "no way to records" in problems(path="a", records="train[]", heads={"topic": "x"})[0]
