@@ -17,9 +17,10 @@ import polars as pl
 from model.spec import SplitName
 from sources.errors import DataError, raise_together
 from sources.formats.columnar import read_arrow, read_parquet
-from sources.formats.combine import combine, filtered
+from sources.formats.combine import combine, filtered, partition_of, with_partition
 from sources.formats.delimited import Dialect, read_delimited
 from sources.formats.given_split import given_by_column, named_split
+from sources.formats.headers import refuse_headers
 from sources.formats.huggingface import read_hub, read_saved
 from sources.formats.jsonl import read_jsonl
 from sources.formats.locate import InputFile, locate
@@ -41,6 +42,8 @@ class RawSource:
     files: int
     rows_read: int
     """Rows before the source's `where`."""
+    said: tuple[str, ...] = ()
+    """How the bytes were read where the configuration does not say it."""
 
 
 def read_source(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> RawSource:
@@ -77,6 +80,7 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> RawSource
     raise_together(errors)
     read = combine(tables)
     frame = read.frame
+    refuse_headers(frame, spec)
     if spec.split_column is not None:
         frame = given_by_column(frame, spec.split_column, spec.split_map)
     if spec.where is not None:
@@ -86,6 +90,7 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> RawSource
         table=Table(frame=frame.select(LINE, FILE, GIVEN, *wanted.columns), lists=read.lists),
         files=1 if spec.hub is not None else read.frame[FILE].n_unique(),
         rows_read=read.frame.height,
+        said=read.said,
     )
 
 
@@ -100,6 +105,12 @@ def _wanted(spec: SourceSpec) -> Wanted:
         must_exist=frozenset(must_exist),
         all_columns=spec.where is not None,
         limit=spec.limit,
+        objects=frozenset(
+            target.column
+            for target in spec.targets.values()
+            if target.column is not None and target.threshold is not None
+        ),
+        encoding=spec.encoding,
     )
 
 
@@ -126,8 +137,14 @@ def _path_tables(
         if left == 0:
             return
         try:
-            for split, table in _read_file(file, spec, replace(wanted, limit=left), on_rows):
+            in_path = partition_of(file, wanted)
+            of_file = replace(
+                wanted, limit=left, columns=tuple(c for c in wanted.columns if c not in in_path)
+            )
+            of_file = replace(of_file, must_exist=wanted.must_exist - set(in_path))
+            for split, table in _read_file(file, spec, of_file, on_rows):
                 left = None if left is None else left - table.frame.height
+                table = with_partition(table, in_path)
                 yield _placed(table, file.name, given or named_split(split, spec.split_map, file.name))
         except DataError as error:
             errors.append(error)
@@ -155,8 +172,9 @@ def _read_file(
         match file.format:
             case "csv" | "tsv":
                 dialect = Dialect(
-                    delimiter="," if file.format == "csv" else "\t",
-                    quoting=spec.quoting if spec.quoting is not None else file.format == "csv",
+                    usual=("," if file.format == "csv" else "\t", file.format == "csv"),
+                    delimiter=spec.delimiter,
+                    quoting=spec.quoting,
                     header=spec.header,
                     names=spec.names,
                 )

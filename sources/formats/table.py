@@ -35,6 +35,10 @@ class Wanted:
     """Also the others, for a row filter."""
     limit: int | None = None
     """Most rows to read, from the start."""
+    objects: frozenset[str] = frozenset()
+    """Columns whose cells may be objects label → score; they are read as JSON."""
+    encoding: str = "auto"
+    """Of a text file (`sources.formats.text_file`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +50,5 @@ class Table:
     array of its labels. With `all_columns`, the others too, typed where the format has types."""
     lists: frozenset[str] = field(default_factory=frozenset)
     """Columns whose cells are lists."""
+    said: tuple[str, ...] = ()
+    """How the bytes were read where the configuration does not say it: delimiter, encoding, quoting."""

@@ -14,7 +14,9 @@ from sources.errors import BadTable, DataError, Problem, raise_together
 from sources.formats.locate import AbsentPath
 from sources.formats.read import read_source
 from sources.formats.table import Progress
+from sources.labels.doubts import LabelDoubts
 from sources.labels.find_targets import find_targets
+from sources.labels.settle import settle_labels
 from sources.labels.target_codes import TargetCodes
 from sources.merge.join import Rows, source_rows
 from sources.spec import SourceSpec, SplitSpec, source_problems, split_problems
@@ -26,7 +28,10 @@ class AllSources:
 
     rows: Rows
     figures: list[dict[str, Any]]
-    """For each source its `name`, `files`, `rows` and, if it is absent and optional, why: `left_out`."""
+    """For each source its `name`, `files`, `rows`, how its bytes were read where the configuration does not
+    say it (`said`) and, if it is absent and optional, why: `left_out`."""
+    doubts: dict[str, LabelDoubts]
+    """Head → doubts about its labels; those of each row stand in `doubt:H`."""
 
 
 def read_all(
@@ -62,20 +67,20 @@ def read_all(
             raw = read_source(name, spec, base, on_rows)
             found = find_targets(raw, spec, heads, codes, base)
             frames.append(source_rows(name, found, spec, heads, kept))
-            figures.append({"name": name, "files": raw.files, "rows": raw.rows_read})
+            figures.append({"name": name, "files": raw.files, "rows": raw.rows_read, "said": list(raw.said)})
         except DataError as error:
             if isinstance(error, AbsentPath) and spec.optional:
-                figures.append({"name": name, "files": 0, "rows": 0, "left_out": str(error)})
+                figures.append({"name": name, "files": 0, "rows": 0, "said": [], "left_out": str(error)})
             else:
                 errors.append(error)
     raise_together(errors)
     if not frames:
         raise BadTable(Problem("every source is optional and absent", "at least one source"))
-    rows = pl.concat(frames)
+    rows, doubts = settle_labels(pl.concat(frames), heads, codes)
     if rows["text_id"].null_count() == rows.height:
         raise BadTable(Problem("every text is missing or blank", "texts in the text column"))
     weights = {name: spec.weight for name, spec in sources.items()}
-    return AllSources(Rows(frame=rows, codes=codes, weights=weights), figures)
+    return AllSources(Rows(frame=rows, codes=codes, weights=weights), figures, doubts)
 
 
 def _check_project(
