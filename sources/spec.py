@@ -223,7 +223,9 @@ def split_problems(split: SplitSpec, sources: Collection[str]) -> Iterator[str]:
 def _is_text_codec(name: str) -> bool:
     """Whether text can be decoded by this name: `rot13` and `base64` are no text encodings."""
     try:
-        b"".decode(name)
-    except (LookupError, UnicodeError):
+        b"a".decode(name)
+    except LookupError:
         return False
+    except UnicodeError:  # it is known, and needs more bytes
+        return True
     return True

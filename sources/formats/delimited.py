@@ -172,7 +172,7 @@ def _check_columns(columns: list[str], wanted: Wanted, name: str, delimiter: str
         problems.append(
             Problem(seen, "each column once", "Rename or remove one.", file=name, line=1, column=column)
         )
-    other = next((d for d in DELIMITERS if d != delimiter and len(columns) == 1 and d in columns[0]), None)
+    other = _other_sign(columns, wanted, delimiter)
     if other is None and not set(columns) & set(wanted.columns) and any(len(c.split()) > 3 for c in columns):
         seen = "the first line has none of the wanted columns and looks like a row"
         advice = "If the file has no header, set `header: false` and `names` with its columns in order."
@@ -189,6 +189,16 @@ def _check_columns(columns: list[str], wanted: Wanted, name: str, delimiter: str
         problems.append(Problem(seen, expected, advice, file=name, line=1, column=column))
     if problems:
         raise BadTable(*problems)
+
+
+def _other_sign(columns: list[str], wanted: Wanted, delimiter: str) -> str | None:
+    """What separates the cells of a header that is one field: a usual delimiter in it, or the sign that gives
+    the wanted columns."""
+    if len(columns) != 1:
+        return None
+    signs = dict.fromkeys([*DELIMITERS, *(sign for sign in columns[0] if not sign.isalnum())])
+    gives = [d for d in signs if d != delimiter and set(wanted.columns) <= set(columns[0].split(d))]
+    return next(iter((*gives, *(d for d in DELIMITERS if d != delimiter and d in columns[0]))), None)
 
 
 def _chunks(rows: Iterator[Row], width: int, limit: int | None, name: str) -> Iterator[list[Row]]:

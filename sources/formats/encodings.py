@@ -54,7 +54,7 @@ def _scores(text: str) -> Iterator[float]:
             around = [other for other in text[max(at - 1, 0) : at] + text[at + 1 : at + 2] if other.isalpha()]
             script = _script(sign)
             alike = all(_script(other) == script for other in around) if around else False
-            strange_case = sign.isupper() and bool(around) and all(other.islower() for other in around)
+            strange_case = sign.isupper() and text[max(at - 1, 0) : at].islower()
             yield (0.3 if strange_case else 1.0) if alike else 0.2
 
 

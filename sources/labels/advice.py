@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from sources.errors import quoted
+from sources.labels.doubts import cleaned
 from sources.spec import TargetSpec
 
 MAX_NAMED = 3
 """Labels and places named in one sentence."""
+MAX_MAPPED = 20
+"""Labels in a `map` that is ready to paste."""
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_ -]*[A-Za-z0-9_]|[A-Za-z_]")
 _TAKEN = frozenset(["true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"])
@@ -74,6 +77,11 @@ class Seen:
         more = f" and {len(self.labels) - MAX_NAMED:,} more" if len(self.labels) > MAX_NAMED else ""
         return ", ".join(map(quoted, self.labels[:MAX_NAMED])) + more
 
+    @property
+    def looks(self) -> str:
+        """The verb for the labels named."""
+        return "looks" if len(self.labels) == 1 else "look"
+
     def paste(self, **changes: Any) -> str:
         """The line of the configuration with some fields changed."""
         return f"`sources.{self.source}.heads.{self.head}: {pasted(self.target, **changes)}`"
@@ -118,34 +126,34 @@ def _joined(seen: Seen) -> str:
     separators = sorted({seen.why[label] for label in seen.labels}, key=list(seen.why.values()).index)
     line = seen.paste(encoding="separator", separator=separators[0])
     return (
-        f"{seen.named} look like several labels joined by {quoted(separators[0])} ({seen.where}): paste "
-        f"{line} (with `kind: multilabel`), or list them in the head's `labels` if each is one label"
+        f"{seen.named} {seen.looks} like several labels joined by {quoted(separators[0])} ({seen.where}): "
+        f"paste {line} (with `kind: multilabel`), or list them in the head's `labels` if each is one label"
     )
 
 
 def _missing(seen: Seen) -> str:
     words = tuple(dict.fromkeys((*seen.target.missing, *seen.labels)))
     return (
-        f"{seen.named} look like words for a missing label ({seen.where}) and are classes as things stand: "
+        f"{seen.named} {seen.looks} like a word for a missing label ({seen.where}), and would be a class: "
         f"paste {seen.paste(missing=words)}, or list them in the head's `labels` if they are labels"
     )
 
 
 def _clean(seen: Seen) -> str:
     first = seen.labels[0]
-    quotes = any(seen.why[label] == "stands in quotes" for label in seen.labels)
-    advice = f"set `sources.{seen.source}.quoting: true`, or " if quotes else ""
-    names = {label: "RIGHT_LABEL" for label in seen.labels[:MAX_NAMED]}
+    unquoted = any(label.startswith('"') for label in seen.labels)
+    advice = f"set `sources.{seen.source}.quoting: true`, or " if unquoted else ""
+    names = {label: cleaned(label) for label in seen.labels[:MAX_MAPPED]}
     return (
         f"the label {quoted(first)} {seen.why[first]}, as other tools leave it ({seen.named}; {seen.where}): "
-        f"{advice}paste {seen.paste(map={**seen.target.map, **names})} with the label that is meant, or list "
-        "it in the head's `labels`"
+        f"{advice}paste {seen.paste(map={**seen.target.map, **names})}, or list it in the head's `labels` "
+        "if it is as meant"
     )
 
 
 def _alike(seen: Seen) -> str:
     pairs = ", ".join(f"{label!a} like {seen.why[label]!a}" for label in seen.labels[:MAX_NAMED])
-    names = {label: seen.why[label] for label in seen.labels}
+    names = {label: seen.why[label] for label in seen.labels[:MAX_MAPPED]}
     return (
         f"labels that hardly differ are usually one: {pairs} ({seen.where}): paste "
         f"{seen.paste(map={**seen.target.map, **names})}, or list both in the head's `labels`"

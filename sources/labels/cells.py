@@ -157,9 +157,19 @@ class CellReader:
         return self._map.get(piece, piece)
 
 
-def are_flags(pieces: Sequence[str]) -> bool:
-    """Whether all of at least two pieces are 0, 1, true or false."""
-    return len(pieces) > 1 and all(piece.strip(WHITE_SPACE).casefold() in _TRUTH for piece in pieces)
+def shares_of(pieces: Sequence[str]) -> list[float]:
+    """Two or more pieces as numbers from 0 to 1, where all of them are such numbers, true or false; else
+    nothing: flags or scores by position, where labels are expected."""
+    found = []
+    for piece in pieces:
+        word = piece.strip(WHITE_SPACE).casefold()
+        if word in _TRUTH:
+            found.append(float(_TRUTH[word]))
+        elif _SHARE.fullmatch(word):
+            found.append(float(word))
+        else:
+            return []
+    return found if len(found) > 1 else []
 
 
 def _trimmed(piece: str) -> str:
@@ -242,6 +252,7 @@ def truth(cell: str | None) -> bool | None:
     return found
 
 
+_SHARE = re.compile(r"[01]?\.[0-9]+(e-[0-9]+)?|[0-9](\.[0-9]+)?e-[0-9]+")
 _TRUTH = {"0": False, "1": True, "false": False, "true": True, "0.0": False, "1.0": True}
 
 
@@ -258,6 +269,7 @@ def _array(cell: str) -> list[str]:
         ) from error
     if not isinstance(found, list):
         raise CellError("the cell is JSON, but not an array", expected)
+    found = [("true" if item else "false") if isinstance(item, bool) else item for item in found]
     if any(not isinstance(item, str) for item in found):
         raise CellError("the array holds something that is not a label", expected)
     return found

@@ -143,6 +143,19 @@ def _pieces(label: str, separator: str) -> list[str]:
     return pieces if len(pieces) > 1 and all(pieces) else []
 
 
+def cleaned(label: str) -> str:
+    """The label that was likely meant by one that another tool left dirt in."""
+    if len(label) > 1 and _QUOTED.fullmatch(label):
+        label = label[1:-1]
+    label = _INVISIBLE.sub("", html.unescape(label))
+    for codec in ("latin-1", "cp1252"):
+        try:
+            return label.encode(codec).decode("utf-8") if _MISREAD.search(label) else label
+        except UnicodeError:
+            continue
+    return label
+
+
 def _dirt(label: str) -> str:
     """What another tool left in a label; empty if nothing."""
     if len(label) > 1 and _QUOTED.fullmatch(label):

@@ -19,7 +19,7 @@ from sources.formats.locate import read_lines
 from sources.formats.read import RawSource
 from sources.formats.table import FILE, LINE, Table
 from sources.labels.advice import pasted
-from sources.labels.cells import CellError, CellReader, are_flags, truth
+from sources.labels.cells import CellError, CellReader, shares_of, truth
 from sources.labels.doubts import BIT, joined_labels, whole_number
 from sources.labels.target_codes import Target, TargetCodes
 from sources.merge.identity import same_label
@@ -166,16 +166,16 @@ def _cell_reader(
 
 
 def _cell_of_flags(reader: CellReader, distinct: pl.Series, meant: frozenset[str]) -> str | None:
-    """The first cell of a column whose lists are flags, not labels; None where they are labels.
+    """The first cell of a column whose lists are flags or scores, not labels; None where they are labels.
 
-    A list that holds a flag twice can only be flags; so are lists of nothing else than flags in the whole
-    column, unless the configuration names them as labels (`meant`).
+    A list that holds a flag twice, or a number between 0 and 1, can only be such; so are lists of nothing
+    else than flags in the whole column, unless the configuration names them as labels (`meant`).
     """
     target = reader.target
     one_label = not reader.is_list and target.encoding in ("auto", "label")
     if one_label or target.names or target.threshold is not None:
         return None
-    first, flags, twice, others = None, 0, False, 0
+    first, shares, certain, others = None, 0, False, 0
     for cell in distinct:
         if not cell:
             continue
@@ -183,25 +183,30 @@ def _cell_of_flags(reader: CellReader, distinct: pl.Series, meant: frozenset[str
             pieces, _ = reader.pieces(cell)
         except CellError:
             continue
-        if are_flags(pieces) and not meant.issuperset(pieces):
-            flags, first = flags + 1, cell if first is None else first
-            twice |= len(set(pieces)) < len(pieces)
+        if (found := shares_of(pieces)) and not meant.issuperset(pieces):
+            shares, first = shares + 1, cell if first is None else first
+            certain |= len(set(found)) < len(found) or any(share not in (0, 1) for share in found)
         elif pieces:
             others += 1
-    certain = twice and flags >= others
-    return first if certain or (flags and not others and not reader.lines) else None
+    if certain and shares >= others:
+        return first
+    return first if not others and not reader.lines else None
 
 
 def _unnamed(reader: CellReader, cell: str, spec: HeadSpec) -> CellError:
     """What to say of flags whose positions have no names."""
-    count = len(reader.pieces(cell)[0])
+    shares = shares_of(reader.pieces(cell)[0])
     known = spec.labels or reader.lines
-    names = known if len(known) == count else [f"LABEL_{at}" for at in range(1, count + 1)]
+    names = known if len(known) == len(shares) else [f"LABEL_{at}" for at in range(1, len(shares) + 1)]
+    changes: dict[str, object] = {"names": tuple(names)}
+    what = "flags (0 and 1), which say"
+    if any(share not in (0, 1) for share in shares):
+        what, changes["threshold"] = "scores, which say", 0.5
     return CellError(
-        f"a list of {count} flags (0 and 1), which say by position which labels apply",
+        f"a list of {len(shares)} {what} by position which labels apply",
         "labels, or the names of the positions",
-        f"Name the positions: {pasted(reader.target, names=tuple(names))}, in their order; if 0 and 1 are "
-        "labels themselves, list them in the head's `labels`.",
+        f"Name the positions: {pasted(reader.target, **changes)}, in their order; if the numbers are labels "
+        "themselves, list them in the head's `labels`.",
     )
 
 

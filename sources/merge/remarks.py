@@ -9,7 +9,7 @@ import polars as pl
 
 from model.spec import HeadSpec
 from sources.labels.advice import MAX_NAMED, Seen, sentence
-from sources.labels.doubts import BIT, LabelDoubts
+from sources.labels.doubts import BIT, LabelDoubts, joined_labels
 from sources.labels.find_targets import columns_of
 from sources.labels.settle import doubtful
 from sources.labels.target_codes import TargetCodes
@@ -34,10 +34,12 @@ def doubt_remarks(
     """
     said: dict[str, dict[str, str]] = {}
     for head, spec in heads.items():
-        of_head = {
-            rule: sentence(rule, _seen(rows, head, rule, count, codes[head], doubts[head], sources))
-            for rule, count in doubtful(rows, head).items()
-        }
+        of_head = {}
+        for rule in doubtful(rows, head):
+            why = dict(doubts[head].why.get(rule, {}))
+            if rule == "joined_labels" and spec.labels:
+                why |= joined_labels(rows[columns_of(head).unknown_label].drop_nulls().unique(), spec.labels)
+            of_head[rule] = sentence(rule, _seen(rows, (head, rule), codes[head], why, sources))
         if several := _one_row_a_label(rows, head, spec):
             of_head["one_answer"] = several
         if of_head:
@@ -47,31 +49,31 @@ def doubt_remarks(
 
 def _seen(
     rows: pl.DataFrame,
-    head: str,
-    rule: str,
-    count: int,
+    about: tuple[str, str],
     codes: TargetCodes,
-    doubts: LabelDoubts,
+    why: Mapping[str, str],
     sources: Mapping[str, SourceSpec],
 ) -> Seen:
+    """The rows of one head that one rule is `about`.
+
+    Args:
+        why: label → what was seen of it, where the labels alone are doubtful.
+    """
+    head, rule = about
     names = columns_of(head)
     concerned = rows.filter(pl.col(names.doubt) & BIT[rule] != 0)
-    why = doubts.why.get(rule, {})
     labels: Counter[str] = Counter()
-    # Not of the targets: those of one number are joined by then, and unknown labels have none.
     for code, times in concerned.get_column(names.target).drop_nulls().value_counts().iter_rows():
         labels.update({label: times for label in codes.targets[code].positives if label in why})
-    for label in concerned.get_column(names.unknown_label).drop_nulls().head(MAX_NAMED):
-        labels[label] += 1
-    labels.update(dict.fromkeys(why, 0))
+    # Labels that the head does not list have no target, and other spellings of a number are joined by now.
+    labels.update({label: 0 for label in why if label not in labels})
     first = concerned.head(MAX_NAMED)
     source = first["source"][0]
-    ordered = [label for label, _ in sorted(labels.items(), key=lambda one: (-one[1], one[0]))]
     return Seen(
         head=head,
-        rows=count,
-        labels=ordered,
-        why={**dict.fromkeys(ordered, ""), **why},
+        rows=concerned.height,
+        labels=[label for label, _ in sorted(labels.items(), key=lambda one: (-one[1], one[0]))],
+        why=why,
         places=list(first.select("file", "line").iter_rows()),
         source=source,
         target=sources[source].targets[head],
