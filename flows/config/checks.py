@@ -45,7 +45,7 @@ def disagreements(project: Project) -> Iterator[str]:
             yield f"heads.{head}.labels: a label is listed twice"
         for label in spec.labels:
             if label != label.strip():
-                yield f"heads.{head}.labels: {seen(label)} has blanks at its ends; remove them, as in the data"
+                yield f"heads.{head}.labels: {seen(label)} has blanks at its ends; remove them"
         if len(spec.labels) == 1 and spec.kind == "multiclass":
             yield f"heads.{head}.labels: one label only; a multiclass head needs two or more"
 

@@ -87,8 +87,8 @@ def _made_of(node: yaml.Node | None) -> object:
         return None
     loader = StrictLoader("")
     try:
-        return loader.construct_object(node)  # type: ignore[no-any-return, no-untyped-call]
+        return loader.construct_object(node)
     except (yaml.YAMLError, ValueError):
         return node.value
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ CANDIDATES = (
 )
 """Codecs that are tried, the likeliest first; of equally good ones the first is named."""
 _TYPOGRAPHIC = "’‘“”„«»–—…€£°§·•¿¡©®"
+_JAPANESE = ("shift_jis", "euc_jp")
+_KANA = re.compile("[\u3041-\u30fa]")
 _WIDE = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL")
 
 
@@ -26,7 +29,9 @@ def guessed_encoding(sample: bytes) -> str | None:
     for codec in CANDIDATES:
         # The sample may begin or end within a character of several bytes.
         text = sample.decode(codec, errors="replace").strip("\ufffd")
-        found = [score for score in _scores(text)]
+        found = list(_scores(text))
+        if codec in _JAPANESE and not _KANA.search(text):
+            continue
         if found and (score := sum(found) / len(found)) > best_score + 0.01:
             best, best_score = codec, score
     return best
@@ -47,7 +52,8 @@ def _scores(text: str) -> Iterator[float]:
         if sign.isascii():
             continue
         if sign in _TYPOGRAPHIC:
-            yield 0.8
+            between = text[max(at - 1, 0) : at].isalpha() and text[at + 1 : at + 2].isalpha()
+            yield 0.3 if between and sign != "’" else 1.0
         elif not sign.isalpha() or sign == "\ufffd":
             yield 0.0
         else:

@@ -128,8 +128,8 @@ class CellReader:
             return _array(cell), 0
         if cell[0] == "{" and (choices := _choices(cell)) is not None:
             return choices, BIT["choices_read"]
-        if kind := _structure(cell, bracketed=self.multilabel):
-            kind, advice = kind
+        if structure := _structure(cell, bracketed=self.multilabel):
+            kind, advice = structure
             raise CellError(
                 f"the cell is a string that looks like {kind}",
                 "one label, as `encoding: auto` reads a column of strings",
@@ -269,10 +269,10 @@ def _array(cell: str) -> list[str]:
         ) from error
     if not isinstance(found, list):
         raise CellError("the cell is JSON, but not an array", expected)
-    found = [("true" if item else "false") if isinstance(item, bool) else item for item in found]
-    if any(not isinstance(item, str) for item in found):
+    labels = [("true" if item else "false") if isinstance(item, bool) else item for item in found]
+    if any(not isinstance(item, str) for item in labels):
         raise CellError("the array holds something that is not a label", expected)
-    return found
+    return labels
 
 
 def _line(piece: str, lines: tuple[str, ...]) -> str:

@@ -30,6 +30,7 @@ Cells = tuple[str | None, ...]
 ReadRow = Callable[[Cells], tuple[Target | None, int]]
 """From one row's cells to their target, None = unlabelled, and their doubts (`sources.labels.doubts.BIT`)."""
 
+_FLAGS = frozenset(("0", "1", "true", "false"))
 MAX_PROBLEMS = 5
 """Bad cells named for one head of one source."""
 
@@ -186,7 +187,7 @@ def _cell_of_flags(reader: CellReader, distinct: pl.Series, meant: frozenset[str
         if (found := shares_of(pieces)) and not meant.issuperset(pieces):
             shares, first = shares + 1, cell if first is None else first
             certain |= len(set(found)) < len(found) or any(share not in (0, 1) for share in found)
-        elif pieces:
+        elif len(pieces) > 1 or not _FLAGS.issuperset(pieces):  # one flag alone tells nothing
             others += 1
     if certain and shares >= others:
         return first
