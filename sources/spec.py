@@ -24,7 +24,7 @@ SourceFormat = Literal["auto", FileFormat, ExportFormat, "saved", "hub"]
 """How a source is read: by the files' endings, as one format, as a saved folder, from the hub."""
 CellEncoding = Literal["auto", "label", "list", "separator", "letters", "columns"]
 AnnotatorPolicy = Literal["majority", "each", "first"]
-ConflictPolicy = Literal["error", "drop", "majority", "prefer"]
+ConflictPolicy = Literal["error", "drop", "majority", "prefer", "union"]
 NearDuplicatePolicy = Literal["report", "remove", "off"]
 
 
@@ -64,6 +64,15 @@ class TargetSpec:
     """Labels (after `map`) to forget: multilabel drops the label, multiclass leaves the row unlabelled."""
     empty_means_none: bool = False
     """Read an empty string as *no label applies* instead of *unlabelled* (multilabel)."""
+    missing: tuple[str, ...] = ()
+    """Words that mean *unlabelled*, as written: `[nan, N/A, "-1"]`. In a list they are left out; a list of
+    nothing else is unlabelled."""
+    names: tuple[str, ...] = ()
+    """Labels by position, for cells that are lists of flags: `[1, 0, 1]` under `names: [cold, drink, pet]`
+    means cold and pet."""
+    threshold: float | None = None
+    """For cells that give a score to each label, `{"cold": 0.9, "pet": 0.2}` (or, with `names`, a list of
+    scores): labels with at least this score apply."""
 
     @property
     def label_of(self) -> dict[str, str]:
@@ -115,14 +124,19 @@ class SourceSpec:
     annotators: AnnotatorPolicy = "majority"
     """Several people labelled one text. `majority`: the label that most gave (multilabel: label by label),
     a tie is unlabelled. `first`: whoever stands first. `each`: a row a person; `split.conflicts` decides."""
-    encoding: Literal["utf-8"] = "utf-8"
-    """Text files are UTF-8 (a byte-order mark is allowed); others are refused with the first bad line."""
+    encoding: str = "auto"
+    """How a text file's bytes are read: a codec of Python (`cp1252`, `utf-16`, `mac_roman`). `auto`: UTF-8,
+    or what a byte-order mark names; other bytes are refused with their line and a guess."""
+    delimiter: str | None = None
+    """What stands between the cells of a CSV or TSV, one character. Default: the comma or tab of the ending,
+    a first line `sep=;`, or another one (comma, tab, `;`, `|`) if only it gives the columns; which is
+    said."""
     header: bool = True
     """Whether a CSV or TSV begins with column names."""
     names: tuple[str, ...] = ()
     """Column names of a CSV or TSV without a header."""
     quoting: bool | None = None
-    """Whether `"` quotes cells. Default: yes for CSV, no for TSV."""
+    """Whether `"` quotes cells. Default: yes for CSV, no for TSV unless its header is quoted."""
     text: str = "text"
     """The column that holds the text."""
     heads: dict[str, str | TargetSpec] = field(default_factory=dict)
@@ -182,7 +196,8 @@ class SplitSpec:
     conflicts: ConflictPolicy = "drop"
     """One text, two different labels for one head. `drop`: that head is unlabelled there.
     `majority`: the heaviest label (multilabel: label by label), a tie is dropped. `prefer`: the first
-    of `prefer`. `error`: kept as `drop`, and any conflict is critical."""
+    of `prefer`. `union`: of a multilabel head all labels that any row gives apply, as in files with one row a
+    label; of a multiclass head as `drop`. `error`: kept as `drop`, and any conflict is critical."""
     prefer: tuple[str, ...] = ()
     """Sources in order of trust, with `conflicts: prefer`."""
     near_duplicates: NearDuplicatePolicy = "report"
@@ -225,10 +240,20 @@ def source_problems(source: SourceSpec, heads: Collection[str]) -> Iterator[str]
             yield f"{at}.separator: it is empty; give what stands between two labels"
         elif target.encoding == "columns" and target.columns is None:
             yield f"{at}.encoding: `columns` is for several 0/1 columns; name them in `columns`"
+        elif target.columns is not None and (target.names or target.threshold is not None):
+            yield f"{at}.columns: `names` and `threshold` are for one `column` that holds flags or scores"
+        elif target.names and target.encoding in ("label", "columns"):
+            yield f"{at}.names: `encoding: {target.encoding}` has no positions; remove one of the two"
+        elif len(set(target.names)) != len(target.names):
+            yield f"{at}.names: a label stands at two positions"
     if sum((source.split is not None, source.split_column is not None, isinstance(source.path, dict))) > 1:
         yield "split: it is given in several ways; keep one of `split`, `split_column`, split paths"
     if not source.header and not source.names:
         yield "names: `header: false` without `names`; a file without a header needs the names of its columns"
+    if source.delimiter is not None and (len(source.delimiter) != 1 or source.delimiter in '"\r\n'):
+        yield f"delimiter: saw {source.delimiter!r}, expected one character, such as `;` or a tab"
+    if source.encoding != "auto" and not _is_text_codec(source.encoding):
+        yield f"encoding: Python knows no text encoding {source.encoding!r}; for instance cp1252 or utf-16"
     if source.header and source.names:
         yield "names: the file has a header of its own; remove `names` or set `header: false`"
 
@@ -255,3 +280,14 @@ def split_problems(split: SplitSpec, sources: Collection[str]) -> Iterator[str]:
             yield f"prefer: no source {name!r}{did_you_mean(name, sources)}"
     if split.conflicts == "prefer" and not split.prefer:
         yield "prefer: it is empty, but `conflicts: prefer` needs the sources in order of trust"
+
+
+def _is_text_codec(name: str) -> bool:
+    """Whether text can be decoded by this name: `rot13` and `base64` are no text encodings."""
+    try:
+        b"a".decode(name)
+    except LookupError:
+        return False
+    except UnicodeError:  # it is known, and needs more bytes
+        return True
+    return True

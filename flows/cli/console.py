@@ -6,6 +6,7 @@ Knows rich and the outcome values; does not decide anything.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,8 @@ def run_and_show(which: str, what: str, *, home: Path, **arguments: Any) -> int:
     from flows.cli.running import run_flow
 
     console = Console(stderr=True)
-    console.print(f"[bold]headgate {which}[/] {what}, state in {home}", highlight=False)
+    begins = Text.assemble((f"headgate {which}", "bold"), f" {for_shell(what)}, state in {for_shell(home)}")
+    console.print(begins, highlight=False, soft_wrap=True)
     outcome = run_flow(which, home=home, console=console, **arguments)
     if isinstance(outcome, int):
         return outcome
@@ -63,11 +65,13 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     if outcome.remarks:
         console.print(f"\n{len(outcome.remarks)} {'remark' if len(outcome.remarks) == 1 else 'remarks'}:")
         _listed(console, outcome.remarks)
-    facts = [*_facts(outcome), *((title, path) for title, path in outcome.pages.items())]
+    facts = [*_facts(outcome), *((title, for_shell(path)) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
-        facts.append(("MLflow", f"{_program('mlflow')} ui --backend-store-uri {store}"))
-    facts.append(("Prefect", f"PREFECT_HOME={home / 'prefect'} {_program('prefect')} server start"))
+        facts.append(("MLflow", f"{_program('mlflow')} ui --backend-store-uri {for_shell(store)}"))
+    facts.append(
+        ("Prefect", f"PREFECT_HOME={for_shell(home / 'prefect')} {_program('prefect')} server start")
+    )
     if outcome.stage == "deployed":
         facts.append(
             ("Try it", f'{_program("headgate")} predict {outcome.name} "some text"{_where(home, outcome)}')
@@ -96,15 +100,20 @@ def _program(name: str) -> str:
     """How to call a program of this environment from here."""
     beside = Path(sys.executable).with_name(name)
     found = shutil.which(name)
-    return name if found is not None and Path(found) == beside else os.path.relpath(beside)
+    return name if found is not None and Path(found) == beside else for_shell(os.path.relpath(beside))
+
+
+def for_shell(what: object) -> str:
+    """A path or argument as a shell takes it back: in quotes where it holds blanks or signs."""
+    return shlex.quote(str(what))
 
 
 def _where(home: Path, outcome: Outcome) -> str:
     """` --home …`, where a command would not find the state folder by itself."""
     try:
-        return "" if existing_home(None, outcome.name) == home else f" --home {home}"
+        return "" if existing_home(None, outcome.name) == home else f" --home {for_shell(home)}"
     except NoHome:
-        return f" --home {home}"
+        return f" --home {for_shell(home)}"
 
 
 def _headline(outcome: Outcome) -> Text:

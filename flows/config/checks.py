@@ -44,6 +44,9 @@ def disagreements(project: Project) -> Iterator[str]:
     for head, spec in project.heads.items():
         if len(set(spec.labels)) != len(spec.labels):
             yield f"heads.{head}.labels: a label is listed twice"
+        for label in spec.labels:
+            if label != label.strip():
+                yield f"heads.{head}.labels: {seen(label)} has blanks at its ends; remove them"
         if len(spec.labels) == 1 and spec.kind == "multiclass":
             yield f"heads.{head}.labels: one label only; a multiclass head needs two or more"
 

@@ -14,7 +14,7 @@ import polars as pl
 from model.suggestions import did_you_mean
 from sources.errors import BadCell, BadTable, Problem, one_of
 from sources.formats.table import CHUNK_ROWS, LINE, Table, Wanted
-from sources.formats.text_file import open_text
+from sources.formats.text_file import open_text, read_as
 
 MAX_PROBLEMS = 5
 """Bad lines named before reading stops."""
@@ -81,7 +81,8 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, on_rows: Callable[[int], N
     """
     keys: set[str] = set()
     chunks: list[_Chunk] = []
-    with open_text(file, name) as text:
+    with open_text(file, name, wanted.encoding) as text:
+        said = read_as(text, wanted.encoding)
         for lines, rows in _rows(text, name, wanted.limit):
             for row in rows:
                 keys.update(row)
@@ -112,7 +113,7 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, on_rows: Callable[[int], N
             )
         )
     frame = pl.concat([chunk.frame for chunk in chunks], how="diagonal", rechunk=True)
-    return Table(frame=frame, lists=frozenset(lists))
+    return Table(frame=frame, lists=frozenset(lists), said=(f"{name}: {said}",) if said else ())
 
 
 def _rows(
@@ -208,12 +209,15 @@ class _BadValue(Exception):
 
 def _check_kinds(values: list[Any], kinds: set[type], column: str, wanted: Wanted) -> None:
     expected = "a string, number, boolean, list or null"
-    bad = kinds & {dict} if column in wanted.columns else set()
+    advice = ""
+    bad = kinds & {dict} if column in wanted.columns and column not in wanted.objects else set()
+    if bad:
+        advice = "If it holds a score of each label, set `threshold` beside the label's `column`."
     if column == wanted.text:
-        bad, expected = kinds - {str, type(None)}, "a string or null"
+        bad, expected, advice = kinds - {str, type(None)}, "a string or null", ""
     if bad:
         at = next(i for i, value in enumerate(values) if type(value) in bad)
-        raise _BadValue(at, f"the cell is {_KINDS[type(values[at])]}", expected)
+        raise _BadValue(at, f"the cell is {_KINDS[type(values[at])]}", expected, advice)
 
 
 def _as_text(value: Any, at: int, is_label: bool) -> str | None:
@@ -227,7 +231,7 @@ def _as_text(value: Any, at: int, is_label: bool) -> str | None:
         return "true" if value else "false"
     if isinstance(value, str):
         return str(value)
-    if not is_label:
+    if not is_label or isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     labels = []
     for item in value:

@@ -18,13 +18,14 @@ from model.spec import SplitName
 from model.suggestions import did_you_mean
 from sources.errors import BadTable, DataError, Problem, one_of, raise_together
 from sources.formats.columnar import read_arrow, read_parquet
-from sources.formats.combine import combine, filtered
+from sources.formats.combine import combine, filtered, partition_of, with_partition
 from sources.formats.delimited import Dialect, read_delimited
 from sources.formats.excel import read_excel
 from sources.formats.exports.guess import guessed_format
 from sources.formats.exports.questions import settle_questions
 from sources.formats.exports.read import read_export
 from sources.formats.given_split import given_by_column, named_split
+from sources.formats.headers import refuse_headers
 from sources.formats.huggingface import HubDataset, read_hub, read_saved
 from sources.formats.jsonl import read_jsonl
 from sources.formats.locate import InputFile, locate
@@ -50,7 +51,7 @@ class RawSource:
     spec: SourceSpec
     """The source as declared, with what its files say of heads and columns themselves filled in."""
     said: tuple[str, ...] = ()
-    """What was not read as a label, a sentence each with its count."""
+    """How the bytes were read where the configuration does not say it, and what was not read as a label."""
 
 
 def read_source(
@@ -100,6 +101,7 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Colle
     frame = read.frame
     if spec.annotator is not None:
         frame = frame.with_columns(pl.col(spec.annotator).replace("", None).alias(ANNOTATOR))
+    refuse_headers(frame, spec)
     if spec.split_column is not None:
         frame = given_by_column(frame, spec.split_column, spec.split_map)
     if spec.where is not None:
@@ -110,7 +112,7 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Colle
         files=read.frame[FILE].n_unique() if spec.path is not None else 1,
         rows_read=read.frame.height,
         spec=spec,
-        said=tuple(f"{what} ({count:,})" for what, count in sorted(read.notes.items()) if count),
+        said=(*read.said, *(f"{what} ({count:,})" for what, count in sorted(read.notes.items()) if count)),
     )
 
 
@@ -145,6 +147,12 @@ def _wanted(spec: SourceSpec) -> Wanted:
         must_exist=frozenset(must_exist),
         all_columns=spec.where is not None,
         limit=spec.limit,
+        objects=frozenset(
+            target.column
+            for target in spec.targets.values()
+            if target.column is not None and target.threshold is not None
+        ),
+        encoding=spec.encoding,
     )
 
 
@@ -173,9 +181,15 @@ def _path_tables(
         if left == 0:
             return
         try:
-            parts = list(_read_file(file, spec, replace(wanted, limit=left), on_rows))
+            in_path = partition_of(file, wanted)
+            of_file = replace(
+                wanted, limit=left, columns=tuple(c for c in wanted.columns if c not in in_path)
+            )
+            of_file = replace(of_file, must_exist=wanted.must_exist - set(in_path))
+            parts = list(_read_file(file, spec, of_file, on_rows))
             for split, table in parts:
                 left = None if left is None else left - table.frame.height
+                table = with_partition(table, in_path)
                 of_part = given or named_split(split, spec.split_map, file.name, alone=len(parts) == 1)
                 yield _placed(table, file.name, of_part)
         except DataError as error:
@@ -222,8 +236,9 @@ def _read_file(
                 on_rows(table.frame.height)
             case "csv" | "tsv":
                 dialect = Dialect(
-                    delimiter="," if file.format == "csv" else "\t",
-                    quoting=spec.quoting if spec.quoting is not None else file.format == "csv",
+                    usual=("," if file.format == "csv" else "\t", file.format == "csv"),
+                    delimiter=spec.delimiter,
+                    quoting=spec.quoting,
                     header=spec.header,
                     names=spec.names,
                 )

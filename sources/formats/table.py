@@ -37,6 +37,10 @@ class Wanted:
     """Also the others, for a row filter."""
     limit: int | None = None
     """Most rows to read, from the start."""
+    objects: frozenset[str] = frozenset()
+    """Columns whose cells may be objects label → score; they are read as JSON."""
+    encoding: str = "auto"
+    """Of a text file (`sources.formats.text_file`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +57,5 @@ class Table:
     column of lists that has the question's name."""
     notes: Mapping[str, int] = field(default_factory=dict)
     """What was not read as a label, in words → how often."""
+    said: tuple[str, ...] = ()
+    """How the bytes were read where the configuration does not say it: delimiter, encoding, quoting."""

@@ -15,8 +15,9 @@ from model.spec import HeadSpec
 from sources.formats.table import Progress
 from sources.merge.rows_folder import write_rows
 
-SCHEMA_VERSION = 2
-"""Of the dataset folder. 2: the profile has more figures of each head and split, and where conflicts are."""
+SCHEMA_VERSION = 3
+"""Of the dataset folder. 2: the profile has more figures of each head and split, and where conflicts are. 3:
+it has what is doubtful about labels and how files were read."""
 
 
 def write_dataset(

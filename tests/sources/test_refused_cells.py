@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sources.errors import BadCell, BadLabels, BadSplit, BadTable, DataError, UnreadableSource
+from sources.errors import BadCell, BadSplit, BadTable, DataError, UnreadableSource
 from tests.sources.hostile_cases import MANY, ONE, check_refused, flags, jsonl, many
 from tests.sources.hostile_cases import Refused as R
 
@@ -214,22 +214,6 @@ REFUSED = [
         ONE | {"alone": True},
     ),
     # labels
-    R(
-        "label only in test",
-        "a.csv",
-        b"text,one\na,x\nb,new\n",
-        BadLabels,
-        ("'one'", "label seen only in test: 'new'"),
-        ONE | {"split": "test"},
-    ),
-    R(
-        "label only in validation",
-        "a.csv",
-        b"text,one\na,x\nb,new\n",
-        BadLabels,
-        ("only in validation: 'new'",),
-        ONE | {"split": "validation"},
-    ),
 ]
 
 

@@ -44,7 +44,7 @@ def read_argilla(file: Path, name: str, wanted: Wanted) -> Export:
     Raises:
         UnreadableSource, BadTable, BadCell: not such a file, or one of another shape.
     """
-    return argilla_records(objects(read_items(file, name), name, "Argilla"), name, wanted)
+    return argilla_records(objects(read_items(file, name, wanted.encoding), name, "Argilla"), name, wanted)
 
 
 def argilla_records(items: list[tuple[int, dict[str, Any]]], name: str, wanted: Wanted) -> Export:

@@ -32,9 +32,9 @@ def read_doccano(file: Path, name: str, wanted: Wanted) -> Export:
     is_csv = name.lower().removesuffix(".gz").endswith(".csv")
     items: list[tuple[int, Mapping[str, Any]]]
     if is_csv:
-        items = list(read_csv_rows(file, name))
+        items = list(read_csv_rows(file, name, wanted.encoding))
     else:
-        items = list(objects(read_items(file, name), name, "doccano"))
+        items = list(objects(read_items(file, name, wanted.encoding), name, "doccano"))
     keys = list(dict.fromkeys(key for _, item in items for key in item))
     label = next((key for key in LABEL_KEYS if key in keys), None)
     if label is None:

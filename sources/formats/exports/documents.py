@@ -23,14 +23,14 @@ Item = tuple[int, Any]
 """The item's line (JSON lines, CSV) or its number in the array, from 1; and what it holds."""
 
 
-def read_items(file: Path, name: str) -> list[Item]:
+def read_items(file: Path, name: str, encoding: str) -> list[Item]:
     """The items of a JSON array, or the documents of JSON lines; a file that is one object is one item.
 
     Raises:
         UnreadableSource: see `sources.formats.text_file`.
         BadTable: not JSON; up to three lines are named.
     """
-    with open_text(file, name) as text:
+    with open_text(file, name, encoding) as text:
         content = text.read()
     if content.lstrip().startswith("["):
         try:
@@ -96,7 +96,7 @@ def _kind(item: Any) -> str:
     return "a list" if isinstance(item, list) else "a string, number, boolean or null"
 
 
-def read_csv_rows(file: Path, name: str) -> list[tuple[int, dict[str, str | None]]]:
+def read_csv_rows(file: Path, name: str, encoding: str) -> list[tuple[int, dict[str, str | None]]]:
     """The rows of a CSV with a header, by column; an empty cell is None. A line is the row's number, the
     header being the first.
 
@@ -104,7 +104,7 @@ def read_csv_rows(file: Path, name: str) -> list[tuple[int, dict[str, str | None
         UnreadableSource: see `sources.formats.text_file`.
         BadTable: rows of different lengths, an open quote, no rows.
     """
-    with open_text(file, name) as text:
+    with open_text(file, name, encoding) as text:
         content = text.read()
     try:
         frame = pl.read_csv(io.StringIO(content), infer_schema=False)

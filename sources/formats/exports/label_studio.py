@@ -38,8 +38,13 @@ def read_label_studio(file: Path, name: str, wanted: Wanted) -> Export:
             `sources.formats.exports.documents`.
     """
     if name.lower().removesuffix(".gz").endswith(".csv"):
-        return _flat([(line, dict(row)) for line, row in read_csv_rows(file, name)], name, wanted, csv=True)
-    items = objects(read_items(file, name), name, "Label Studio")
+        return _flat(
+            [(line, dict(row)) for line, row in read_csv_rows(file, name, wanted.encoding)],
+            name,
+            wanted,
+            csv=True,
+        )
+    items = objects(read_items(file, name, wanted.encoding), name, "Label Studio")
     first = items[0][1]
     if "annotations" in first:
         return _tasks(items, name, wanted)

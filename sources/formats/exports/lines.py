@@ -34,7 +34,7 @@ def read_fasttext(file: Path, name: str, wanted: Wanted) -> Export:
     notes: Counter[str] = Counter()
     rows: list[Answered] = []
     problems: list[Problem] = []
-    for number, line in _lines(file, name):
+    for number, line in _lines(file, name, wanted.encoding):
         words = line.split()
         start, end = 0, len(words)
         while start < end and words[start].startswith(MARK):
@@ -78,7 +78,7 @@ def read_label_text(file: Path, name: str, wanted: Wanted) -> Export:
         BadTable: lines without a text, lines with a tab beside lines without, fastText's marks, or first
             words that are no labels: most of them stand on one line only.
     """
-    lines = _lines(file, name)
+    lines = _lines(file, name, wanted.encoding)
     tabbed = [number for number, line in lines if "\t" in line.strip()]
     if tabbed and len(tabbed) < len(lines):
         odd = next(number for number, line in lines if "\t" not in line.strip())
@@ -117,8 +117,8 @@ def _first_word(line: str) -> tuple[str, str, str]:
     return (parts[0], " ", parts[1]) if len(parts) == 2 else (line, "", "")
 
 
-def _lines(file: Path, name: str) -> list[tuple[int, str]]:
+def _lines(file: Path, name: str, encoding: str) -> list[tuple[int, str]]:
     """The lines that are not blank, with their numbers, from 1."""
-    with open_text(file, name) as text:
+    with open_text(file, name, encoding) as text:
         content = text.read().replace("\r\n", "\n").replace("\r", "\n")
     return [(number, line) for number, line in enumerate(content.split("\n"), start=1) if line.strip()]

@@ -34,7 +34,7 @@ def read_nested(
         BadTable: the way leads nowhere, the records are of several kinds, or which position or key holds the
             text cannot be told.
     """
-    items = read_items(file, name)
+    items = read_items(file, name, wanted.encoding)
     if not items:
         raise BadTable(Problem("the file has no items", "at least one", file=name))
     document = (

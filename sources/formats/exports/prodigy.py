@@ -46,7 +46,7 @@ def read_prodigy(file: Path, name: str, wanted: Wanted) -> Export:
     notes: Counter[str] = Counter()
     questions: dict[str, None] = {}
     rows = []
-    for line, task in objects(read_items(file, name), name, "Prodigy"):
+    for line, task in objects(read_items(file, name, wanted.encoding), name, "Prodigy"):
         at = Problem("", file=name, line=line)
         answer = _answer(task, at)
         question = next((key for key in QUESTIONS if key in task), None)

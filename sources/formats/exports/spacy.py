@@ -33,7 +33,7 @@ def read_spacy(file: Path, name: str, wanted: Wanted) -> Export:
         raise UnreadableSource(Problem(seen, "texts and `cats` as JSON", EXPORT, file=name))
     notes: Counter[str] = Counter()
     rows = []
-    for line, item in read_items(file, name):
+    for line, item in read_items(file, name, wanted.encoding):
         at = Problem("", file=name, line=line)
         for text, cats, others in _documents(item, wanted.text, name, line):
             flags = {} if cats is None else flags_of(cats, at)
