@@ -114,6 +114,8 @@ def _columns_of(
             advice = "Export the two kinds of task as two files."
             raise BadCell(Problem(seen, "one kind", advice, file=name, line=row.line, column=question))
     labels = tuple(sorted({label for answer in flags for label in answer}))
+    if not labels:
+        return {question: pl.Series([None] * len(rows), dtype=pl.String)}, ()
     known = [answer if isinstance(answer, Mapping) else {} for answer in answers]
     return {
         flag_column(question, label): pl.Series(

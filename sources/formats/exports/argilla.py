@@ -55,7 +55,7 @@ def argilla_records(items: list[tuple[int, dict[str, Any]]], name: str, wanted: 
     """
     first = items[0][1]
     if isinstance(first.get("fields"), dict):
-        texts, responses, asked = [item["fields"] for _, item in items], _nested, _nested_questions
+        texts, responses, asked = [_fields(item) for _, item in items], _nested, _nested_questions
     elif any(key.endswith(RESPONSES) for _, item in items for key in item):
         texts, responses, asked = [_plain(item) for _, item in items], _flattened, _flattened_questions
     elif "annotation" in first and "status" in first:
@@ -126,12 +126,23 @@ def _nested_questions(item: Record) -> Iterator[str]:
         yield from found if isinstance(found, dict) else ()
 
 
+def _fields(item: Record) -> dict[str, Any]:
+    """The fields of a record of 2.x."""
+    found = item.get("fields")
+    return found if isinstance(found, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    """A list, or the only value as one."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
 # The same, flattened: {"text": …, "label.responses": […], "label.responses.users": […], "….status": […]}.
 def _flattened(item: Record) -> Iterator[_Response]:
     for question in _flattened_questions(item):
-        values = item.get(f"{question}{RESPONSES}") or []
-        users = item.get(f"{question}{RESPONSES}.users") or [str(at) for at in range(len(values))]
-        states = item.get(f"{question}{RESPONSES}.status") or [None] * len(values)
+        values = _list(item.get(f"{question}{RESPONSES}"))
+        users = _list(item.get(f"{question}{RESPONSES}.users")) or [str(at) for at in range(len(values))]
+        states = _list(item.get(f"{question}{RESPONSES}.status")) or [None] * len(values)
         for value, user, status in zip(values, users, states, strict=False):
             yield _Response(question, value, str(user), _is_submitted(status))
 
@@ -152,9 +163,12 @@ def _feedback(item: Record) -> Iterator[_Response]:
         if not _is_feedback(given):
             continue
         if isinstance(given, dict):
-            columns = zip(given["user_id"], given["value"], given["status"], strict=True)
+            parts = (_list(given[key]) for key in ("user_id", "value", "status"))
+            columns = zip(*parts, strict=False)
             given = [{"user_id": u, "value": v, "status": s} for u, v, s in columns]
         for one in given:
+            if not isinstance(one, dict):
+                continue
             yield _Response(
                 question, one.get("value"), str(one.get("user_id")), _is_submitted(one.get("status"))
             )

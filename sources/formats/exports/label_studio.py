@@ -191,7 +191,7 @@ def _choices(value: Any, csv: bool) -> Iterator[Any]:
         with suppress(ValueError):  # a label that begins with a bracket
             value = json.loads(value, parse_int=str, parse_float=str)
     for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict) and set(one) == {"choices"}:
+        if isinstance(one, dict) and set(one) == {"choices"} and isinstance(one["choices"], list):
             yield from one["choices"]
         else:
             yield one
