@@ -57,7 +57,9 @@ def refuse_headers(frame: pl.DataFrame, spec: SourceSpec) -> None:
     text = _name_in(spec.text)
     own = text == spec.text.casefold()
     others = text.is_in(list(TEXT_NAMES))
-    candidates = frame.filter((own | others).fill_null(False))
+    longest = max(len(spec.text.encode()), *map(len, TEXT_NAMES)) + 2 * len(_AROUND.encode())
+    short = frame.filter(pl.col(spec.text).str.len_bytes() <= longest)  # few texts are as short as a name
+    candidates = short.filter((own | others).fill_null(False))
     if candidates.height == 0 or not labels:
         return
     same = own & pl.all_horizontal(_name_in(column) == column.casefold() for column in labels)

@@ -19,10 +19,10 @@ from tests.support.label_files import FORMATS, Make, Read, read
 from tests.support.measures import Measure, at_least, at_most
 
 GOAL = "no label is read in silence as something else, and no sound file is refused or remarked on"
-QUICK_S, WHOLE_S = 55, 900
+QUICK_S, WHOLE_S = 40, 500
 SIZES = {
-    "every": Size(1, 12, "try one defect in so many"),
-    "sound": Size(200, 20, "sound files"),
+    "every": Size(1, 15, "try one defect in so many"),
+    "sound": Size(200, 15, "sound files"),
     "seed": Size(17, 17, "of the made-up rows"),
 }
 

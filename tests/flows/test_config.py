@@ -269,5 +269,5 @@ def test_labels_with_blanks_at_their_ends_are_refused(tmp_path: Path) -> None:
         "name: words\nheads: {a: {kind: multiclass, labels: ['b ', c]}}\n"
         "sources: {rows: {path: a.csv, heads: {a: a}}}\n"
     )
-    with pytest.raises(ConfigError, match='heads.a.labels: "b " has blanks at its ends'):
+    with pytest.raises(ConfigError, match=r'heads\.a\.labels: "b " has blanks at its ends'):
         load_project(written(tmp_path, text))
