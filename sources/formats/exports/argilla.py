@@ -143,7 +143,10 @@ def _flattened(item: Record) -> Iterator[_Response]:
         values = _list(item.get(f"{question}{RESPONSES}"))
         users = _list(item.get(f"{question}{RESPONSES}.users")) or [str(at) for at in range(len(values))]
         states = _list(item.get(f"{question}{RESPONSES}.status")) or [None] * len(values)
-        for value, user, status in zip(values, users, states, strict=False):
+        if not len(values) == len(users) == len(states):
+            seen = f"{len(values)} responses, {len(users)} users and {len(states)} states of one record"
+            raise BadTable(Problem(seen, "as many of each", EXPORT, column=f"{question}{RESPONSES}"))
+        for value, user, status in zip(values, users, states, strict=True):
             yield _Response(question, value, str(user), _is_submitted(status))
 
 

@@ -233,6 +233,12 @@ def test_spans_are_no_labels_of_argilla(read: Any) -> None:
         read("a.json", records, "argilla", heads={"topic": "ner"})
 
 
+def test_responses_without_their_people_are_refused(read: Any) -> None:
+    row = FLATTENED[0] | {"label.responses": [["x"], ["y"]]}
+    with pytest.raises(DataError, match="2 responses, 1 users"):
+        read("a.jsonl", [row], "argilla")
+
+
 def test_what_is_no_export_of_argilla_is_refused(read: Any) -> None:
     with pytest.raises(DataError, match=r"keys: text, label.*to_json"):
         read("a.json", [{"text": "a", "label": "x"}], "argilla")
