@@ -167,7 +167,7 @@ def test_labels_that_cannot_be_learned(
     assert result(judged, "two_answers", "mood").outcome == "not met"
     assert result(judged, "informative_labels", "topic").outcome == "met"
     assert {reason.split(":")[0] for reason in judged.verdict.reasons} == {
-        "unseen_labels[mood, train]",
+        "unseen_labels[mood]",
         "two_answers[mood, train]",
     }
 
