@@ -304,7 +304,8 @@ def test_drift_leads_to_a_retraining_of_this_project_and_of_no_other(server: Ser
     server.ask(f"/deployments/{validation['id']}/create_flow_run")
     ended = ("Accepted", "Rejected", "Deployed", "Failed", "Crashed")
     [validated] = _until(lambda: runs_of(validation, *ended), "validation")
-    assert validated["state"]["name"] == "Rejected"
+    log = (server.folder / "worker.log").read_text(encoding="utf-8", errors="replace")[-3000:]
+    assert validated["state"]["name"] == "Rejected", log
     [retrained] = _until(lambda: runs_of(retraining, *ended), "retraining")
     log = (server.folder / "worker.log").read_text(encoding="utf-8", errors="replace")[-3000:]
     assert retrained["state"]["name"] == "Rejected", log
