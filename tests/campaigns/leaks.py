@@ -244,7 +244,6 @@ WORLDS: Mapping[str, Callable[[Path], Leaks]] = {
 """What is done → how it is traced."""
 QUICK = (
     "the endpoint by hand",
-    "the model by hand",
     "serve, predict, status, stop",
     "validate, then Prefect's server",
 )

@@ -25,6 +25,8 @@ import pytest
 import yaml
 
 from release.home import Home
+from release.registry.client import BUNDLE_TAG, open_registry
+from release.spec import RegistrySpec
 from serving.store.manifest import ReleaseManifest
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import ensure_key_pair
@@ -46,7 +48,11 @@ class Server:
     folder: Path
 
     def ask(self, route: str, **body: Any) -> Any:
-        reply = httpx.post(f"{self.url}{route}", json=body, timeout=30)
+        for _ in range(5):
+            reply = httpx.post(f"{self.url}{route}", json=body, timeout=30)
+            if reply.status_code != 503:  # its database is locked by another writer
+                break
+            time.sleep(1)
         reply.raise_for_status()
         return reply.json()
 
@@ -257,7 +263,8 @@ def test_a_schedule_produces_runs_and_a_worker_executes_one_to_its_end(server: S
 
 
 def _champion(home: Home, profile: dict[str, Any], folder: Path) -> None:
-    """A signed release of a toy model whose card says that it was trained on data with this profile."""
+    """A signed and registered release of a toy model whose card says that it was trained on data with this
+    profile."""
     write_bundle(folder, seed=1)
     card = folder / "card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"data_profile": profile}))
@@ -272,6 +279,11 @@ def _champion(home: Home, profile: dict[str, Any], folder: Path) -> None:
     releases = ReleaseFolder(home.releases(NAME), NAME)
     releases.stage(folder, manifest, private_key)
     releases.promote(1, private_key)
+    registry = open_registry(home, NAME, RegistrySpec())
+    registry.client.create_registered_model(registry.model)
+    registry.client.create_model_version(
+        registry.model, str(folder), tags={BUNDLE_TAG: manifest.bundle_sha256}
+    )
 
 
 def test_drift_leads_to_a_retraining_of_this_project_and_of_no_other(server: Server) -> None:
@@ -304,7 +316,8 @@ def test_drift_leads_to_a_retraining_of_this_project_and_of_no_other(server: Ser
     server.ask(f"/deployments/{validation['id']}/create_flow_run")
     ended = ("Accepted", "Rejected", "Deployed", "Failed", "Crashed")
     [validated] = _until(lambda: runs_of(validation, *ended), "validation")
-    assert validated["state"]["name"] == "Rejected"
+    log = (server.folder / "worker.log").read_text(encoding="utf-8", errors="replace")[-3000:]
+    assert validated["state"]["name"] == "Rejected", log
     [retrained] = _until(lambda: runs_of(retraining, *ended), "retraining")
     log = (server.folder / "worker.log").read_text(encoding="utf-8", errors="replace")[-3000:]
     assert retrained["state"]["name"] == "Rejected", log
