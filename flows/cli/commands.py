@@ -15,11 +15,7 @@ import click
 
 from flows.cli import exit_codes
 from flows.cli.keys import keys
-from flows.cli.options import HOME as _HOME
-from flows.cli.options import NAME as _NAME
-from flows.cli.options import errors_shown as _errors_shown
-from flows.cli.options import example as _example
-from flows.cli.options import fail as _fail
+from flows.cli.options import HOME, NAME, errors_shown, example, fail
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from model.bundle.masking import mask_process, masked
 from model.bundle.telemetry import telemetry_off
@@ -51,27 +47,27 @@ def main() -> None:
     mask_process()
 
 
-@main.command(**_example("headgate retrain configs/quickstart.yaml"))
+@main.command(**example("headgate retrain configs/quickstart.yaml"))
 @_CONFIG
-@_HOME
+@HOME
 @_BACKBONE
 def retrain(config: Path, home: Path | None, backbone: str | None) -> None:
     """Merge, validate, train, gate, register and deploy the project of CONFIG."""
     _run_flow("retrain", config, home, backbone)
 
 
-@main.command(**_example("headgate validate configs/feelings.yaml"))
+@main.command(**example("headgate validate configs/feelings.yaml"))
 @_CONFIG
-@_HOME
+@HOME
 @_BACKBONE
 def validate(config: Path, home: Path | None, backbone: str | None) -> None:
     """Merge and judge the data of CONFIG and write its report; train nothing."""
     _run_flow("validate", config, home, backbone)
 
 
-@main.command(**_example("headgate sweep configs/two_label_sets.yaml --backbone offline"))
+@main.command(**example("headgate sweep configs/two_label_sets.yaml --backbone offline"))
 @_CONFIG
-@_HOME
+@HOME
 @_BACKBONE
 @click.option("--points", type=click.IntRange(2, 50), default=5, help="Values of π for a head; default 5.")
 def sweep(config: Path, home: Path | None, backbone: str | None, points: int) -> None:
@@ -82,7 +78,7 @@ def sweep(config: Path, home: Path | None, backbone: str | None, points: int) ->
 def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None, **options: Any) -> None:
     from flows.config.load import load_project
 
-    with _errors_shown():
+    with errors_shown():
         load_project(config, backbone=backbone)  # cheap: before any server is started
         folder = config_home(config, home)
         prepare(folder, on_console=True)
@@ -92,17 +88,17 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
         raise SystemExit(run_and_show(which, config.name, home=folder, **options))
 
 
-@main.command(**_example("headgate judge quickstart 7"))
-@_NAME
+@main.command(**example("headgate judge quickstart 7"))
+@NAME
 @click.argument("version", type=_NUMBER)
-@_HOME
+@HOME
 def judge(name: str, version: int, home: Path | None) -> None:
     """Time and judge the registered VERSION of NAME again, without training; deploy it if it passes.
 
     For a candidate whose timings a busy machine kept from deciding. It is judged by the gates that it was
     registered with, beside the champion of now.
     """
-    with _errors_shown():
+    with errors_shown():
         folder = existing_home(home, name)
         prepare(folder, on_console=True)
         from flows.cli.console import run_and_show
@@ -111,10 +107,10 @@ def judge(name: str, version: int, home: Path | None) -> None:
         raise SystemExit(run_and_show("judge", what, home=folder, name=name, version=version))
 
 
-@main.command(**_example('headgate predict quickstart "The blender broke after a week, I am furious."'))
-@_NAME
+@main.command(**example('headgate predict quickstart "The blender broke after a week, I am furious."'))
+@NAME
 @click.argument("texts", nargs=-1, required=True)
-@_HOME
+@HOME
 @_STATE
 @click.option("--json", "as_json", is_flag=True, help="The endpoint's reply as it is.")
 def predict(name: str, texts: tuple[str, ...], home: Path | None, state: Path | None, as_json: bool) -> None:
@@ -122,7 +118,7 @@ def predict(name: str, texts: tuple[str, ...], home: Path | None, state: Path | 
     from flows.cli.console import show_answers
     from release.targets.endpoint import ask
 
-    with _errors_shown():
+    with errors_shown():
         reply = ask(existing_home(home, name), name, list(texts), state=state)
     if as_json:
         click.echo(json.dumps(reply, ensure_ascii=False))
@@ -130,44 +126,44 @@ def predict(name: str, texts: tuple[str, ...], home: Path | None, state: Path | 
         show_answers(texts, reply)
 
 
-@main.command(**_example("headgate serve quickstart"))
-@_NAME
-@_HOME
+@main.command(**example("headgate serve quickstart"))
+@NAME
+@HOME
 @_STATE
 @click.option("--port", type=int, help="Default: the port it was last deployed with.")
 def serve(name: str, home: Path | None, state: Path | None, port: int | None) -> None:
     """Start the endpoint of NAME in the background; it serves the current champion."""
     from release.targets.endpoint import start
 
-    with _errors_shown():
+    with errors_shown():
         address = start(existing_home(home, name), name, port=port, state=state)
     place = "" if state is None else f" --state {state}"
     click.echo(f"{name} serves at {address}  (stop it with: headgate stop {name}{place})")
 
 
-@main.command(**_example("headgate stop quickstart"))
-@_NAME
-@_HOME
+@main.command(**example("headgate stop quickstart"))
+@NAME
+@HOME
 @_STATE
 def stop(name: str, home: Path | None, state: Path | None) -> None:
     """Stop the endpoint of NAME; requests in flight are answered first."""
     from release.targets.endpoint import stop as stop_endpoint
 
-    with _errors_shown():
+    with errors_shown():
         stopped = stop_endpoint(existing_home(home, name), name, state=state)
     click.echo(f"{name}: stopped" if stopped else f"{name}: was not running")
 
 
-@main.command(**_example("headgate status"))
+@main.command(**example("headgate status"))
 @click.argument("name", required=False)
-@_HOME
+@HOME
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def status(name: str | None, home: Path | None, as_json: bool) -> None:
     """What serves, what is registered, and how it came about; for one NAME or all."""
     from flows.cli.console import show_status
     from release.status import read_status
 
-    with _errors_shown():
+    with errors_shown():
         folder = existing_home(home, name)
         report = read_status(folder, name, where=home_option(folder, name))
     if as_json:
@@ -178,13 +174,13 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
         raise SystemExit(exit_codes.FAILED)
 
 
-@main.command(**_example("headgate rollback quickstart --to 3"))
-@_NAME
-@_HOME
+@main.command(**example("headgate rollback quickstart --to 3"))
+@NAME
+@HOME
 @click.option("--to", "version", type=_NUMBER, help="Version to go back to. Default: the former champion.")
 def rollback(name: str, home: Path | None, version: int | None) -> None:
     """Make the former champion (or --to VERSION) of NAME serve again, through the same verification."""
-    with _errors_shown():
+    with errors_shown():
         folder = existing_home(home, name)
         prepare(folder, on_console=True)
         from release.home import Home
@@ -199,19 +195,19 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
         click.echo(f"{name}: {remark}", err=True)
 
 
-@main.command(**_example('headgate promote quickstart 7 --override "launch demo" --expires 12h'))
-@_NAME
+@main.command(**example('headgate promote quickstart 7 --override "launch demo" --expires 12h'))
+@NAME
 @click.argument("version", type=_NUMBER)
 @click.option("--override", "reason", help="Why a version that did not pass is to serve nevertheless.")
 @click.option("--expires", default="7d", show_default=True, help="How long an override holds: 30m, 12h, 7d.")
-@_HOME
+@HOME
 def promote(name: str, version: int, reason: str | None, expires: str, home: Path | None) -> None:
     """Make the registered VERSION of NAME serve: one that passed, or, with --override, one that did not.
 
     An override is signed, shown in status, report and /version, and expires: then the version that passed
     last serves again.
     """
-    with _errors_shown():
+    with errors_shown():
         folder = existing_home(home, name)
         prepare(folder, on_console=True)
         from flows.cli.override import show_override
@@ -226,7 +222,7 @@ def promote(name: str, version: int, reason: str | None, expires: str, home: Pat
     click.echo(f"{name}: version {done.outcome.serving} serves{how} at {done.outcome.url}")
 
 
-@main.command(**_example("headgate adopt configs/quickstart.yaml --local"))
+@main.command(**example("headgate adopt configs/quickstart.yaml --local"))
 @_CONFIG
 @click.option("--local", "whose", flag_value="local", help="Carry what serves here into the registry.")
 @click.option(
@@ -235,7 +231,7 @@ def promote(name: str, version: int, reason: str | None, expires: str, home: Pat
     flag_value="registry",
     help="Take over the registry's champion; what was here before is put aside.",
 )
-@_HOME
+@HOME
 def adopt(config: Path, whose: str | None, home: Path | None) -> None:
     """Bring the release folder of CONFIG and its registry together, after one was moved, lost or exchanged.
 
@@ -244,7 +240,7 @@ def adopt(config: Path, whose: str | None, home: Path | None) -> None:
     """
     from flows.config.load import load_project
 
-    with _errors_shown():
+    with errors_shown():
         project = load_project(config)
         folder = config_home(config, home)
         prepare(folder, on_console=True)
@@ -255,16 +251,16 @@ def adopt(config: Path, whose: str | None, home: Path | None) -> None:
         if whose is None:
             _, problem = standing_of(*asked)
             if problem:
-                _fail(problem, exit_codes.USAGE)
+                fail(problem, exit_codes.USAGE)
             click.echo(f"{project.name}: registry and release folder belong together")
             return
         done = {"local": adopt_local, "registry": adopt_registry}[whose](*asked, project.deploy)
     click.echo(f"{project.name}: {done.said}")
 
 
-@main.command(**_example("headgate follow quickstart --home /srv/replica --tracking-uri http://mlflow:5000"))
-@_NAME
-@_HOME
+@main.command(**example("headgate follow quickstart --home /srv/replica --tracking-uri http://mlflow:5000"))
+@NAME
+@HOME
 @click.option("--tracking-uri", help="Registry. Default: the one of the last deployment here.")
 @click.option("--model", help="Registered model. Default: the project's name.")
 @click.option(
@@ -284,7 +280,7 @@ def follow(
     once: bool,
 ) -> None:
     """Keep a release folder equal to the registry's champion of NAME, until SIGTERM or Ctrl-C."""
-    with _errors_shown():
+    with errors_shown():
         folder = (home or Path(".headgate")).resolve()
         prepare(folder, on_console=True)
         from flows.cli.following import run_follower
@@ -304,7 +300,7 @@ def follow(
 main.add_command(keys)
 
 
-@main.command(**_example("headgate schema > configs/schema.json"))
+@main.command(**example("headgate schema > configs/schema.json"))
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     from flows.config.load import json_schema
@@ -315,7 +311,7 @@ def schema() -> None:
 def _fail_unless_deployed(name: str, done: DeployOutcome) -> None:
     if not done.deployed:
         now = f"version {done.serving or 'none'} is the champion"
-        _fail(f"{name}: {done.reason}" + ("" if now in done.reason else f"; {now}"), exit_codes.FAILED)
+        fail(f"{name}: {done.reason}" + ("" if now in done.reason else f"; {now}"), exit_codes.FAILED)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Literal
 
 from model.files import write_bytes
 from release.registry.client import Registry
 from serving.store.manifest import RELEASE_FILE
-from serving.store.pointer import Pointer, PointerBroken, read_pointer
+from serving.store.pointer import Pointer, PointerBroken, parse_pointer
 from serving.store.release_folder import ReleaseFolder
 
 BOND_FILE = "registry.id"
@@ -89,13 +88,10 @@ def signed_pointer(text: str | None, public_key: Path, name: str) -> Pointer | N
     """The pointer in a registry's tag, if it was signed with this key for this project."""
     if text is None:
         return None
-    with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary) / "pointer"
-        path.write_text(text, encoding="utf-8")
-        try:
-            return read_pointer(path, public_key, name)
-        except PointerBroken:
-            return None
+    try:
+        return parse_pointer(text, public_key, name)
+    except PointerBroken:
+        return None
 
 
 def released_bundle(folder: ReleaseFolder, version: int) -> str:

@@ -12,7 +12,6 @@ as it is, and the endpoint goes on serving from it.
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -30,7 +29,7 @@ from release.registry.client import Registry, RegistryProblem, open_registry
 from release.saved_settings import load_settings
 from release.spec import RegistrySpec
 from serving.store.manifest import ReleaseRefused
-from serving.store.pointer import Pointer, PointerBroken, read_pointer
+from serving.store.pointer import Pointer, PointerBroken, parse_pointer
 from serving.store.release_folder import ReleaseFolder
 
 
@@ -87,13 +86,7 @@ def sync_once(registry: Registry, folder: ReleaseFolder, public_key: Path) -> Se
 def _signed_pointer(text: str | None, public_key: Path, folder: ReleaseFolder) -> Pointer:
     if text is None:
         raise PointerBroken("the registry holds no signed pointer: the alias was set by hand")
-    with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary) / "pointer"
-        path.write_text(text)
-        pointer = read_pointer(path, public_key, folder.name)
-    if pointer is None:
-        raise PointerBroken("the registry's pointer is empty")
-    return pointer
+    return parse_pointer(text, public_key, folder.name)
 
 
 def _follow(folder: ReleaseFolder, public_key: Path, pointer: Pointer, text: str) -> bool:

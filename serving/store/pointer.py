@@ -61,6 +61,20 @@ def read_pointer(path: Path, keys: KeySource, name: str) -> Pointer | None:
         serving.store.signing.KeyProblem: the public key can't be used.
     """
     pointer = _FORMAT.read(path, keys)
-    if pointer is not None and pointer.name != name:
+    return None if pointer is None else _of_model(pointer, name)
+
+
+def parse_pointer(text: str, keys: KeySource, name: str) -> Pointer:
+    """The pointer in what a pointer file holds, wherever that is kept.
+
+    Raises:
+        PointerBroken: as `read_pointer`.
+        serving.store.signing.KeyProblem: the public key can't be used.
+    """
+    return _of_model(_FORMAT.unseal(text.encode(), keys), name)
+
+
+def _of_model(pointer: Pointer, name: str) -> Pointer:
+    if pointer.name != name:
         raise PointerBroken(f"{POINTER_FILE} was signed for another model than the one that serves here")
     return pointer

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from release.home import environment
-from tests.support.registry_worlds import ACTIONS, LOSSES, PLACES, STRANGERS, tried
+from tests.support.registry_worlds import ACTIONS, LOSSES, PLACES, STRANGERS, problem_of
 from tests.support.toy_release import World
 
 
@@ -22,7 +22,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_a_registry_loses_stops_no_command(loss: str, action: str, place: Path, store: Path) -> None:
-    tried(loss, action, place, store)
+    assert problem_of(loss, action, place, store) == ""
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -30,7 +30,7 @@ def test_what_a_registry_loses_stops_no_command(loss: str, action: str, place: P
 def test_a_registry_of_another_story_is_noticed_and_can_be_adopted(
     stranger: str, action: str, place: Path, store: Path
 ) -> None:
-    tried(stranger, action, place, store)
+    assert problem_of(stranger, action, place, store) == ""
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -38,4 +38,4 @@ def test_a_registry_of_another_story_is_noticed_and_can_be_adopted(
 def test_a_state_folder_can_be_copied_moved_and_restored(
     what: str, action: str, place: Path, store: Path
 ) -> None:
-    tried(what, action, place, store)
+    assert problem_of(what, action, place, store) == ""

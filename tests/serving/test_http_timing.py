@@ -32,6 +32,21 @@ RULES = GateRules(http_requests=80, http_rate_per_s=40.0, latency_threads=1)
 Write = Callable[..., str]
 
 
+def toy_job(place: Path, **given: Any) -> HttpTimingJob:
+    """One thread, with everything below `place`."""
+    usual = {
+        "name": "toy",
+        "bundle": place / "bundle",
+        "deploy": DeploySpec(port=0, threads=1),
+        "texts": place / "texts.jsonl",
+        "threads": RULES.latency_threads,
+        "seed": 3,
+        "log": place / "http.log",
+        "folder": place / "run",
+    }
+    return HttpTimingJob(**usual | given)
+
+
 @pytest.fixture
 def measure(tmp_path: Path, deploy_spec: DeploySpec) -> Callable[[Path], dict[str, Any]]:
     texts = tmp_path / "texts.jsonl"
@@ -39,17 +54,12 @@ def measure(tmp_path: Path, deploy_spec: DeploySpec) -> Callable[[Path], dict[st
 
     def measure(bundle: Path) -> dict[str, Any]:
         return measure_http(
-            HttpTimingJob(
-                name="toy",
+            toy_job(
+                tmp_path,
                 bundle=bundle,
                 deploy=deploy_spec,
-                texts=texts,
                 requests=RULES.http_requests,
                 rate_per_s=RULES.http_rate_per_s,
-                threads=RULES.latency_threads,
-                seed=3,
-                log=tmp_path / "http.log",
-                folder=tmp_path / "run",
             )
         )
 
@@ -123,18 +133,7 @@ def test_it_is_measured_again_as_long_as_that_is_worth_it(
         seen.append(found["look"])
         return len(seen) < 2
 
-    job = HttpTimingJob(
-        name="toy",
-        bundle=tmp_path / "bundle",
-        deploy=DeploySpec(port=0, threads=1),
-        texts=tmp_path / "texts.jsonl",
-        requests=20,
-        rate_per_s=40.0,
-        threads=1,
-        seed=3,
-        log=tmp_path / "http.log",
-        folder=tmp_path / "run",
-    )
+    job = toy_job(tmp_path, requests=20, rate_per_s=40.0)
     found = measure_patiently(job, Patience(looks=4, again=again))
     assert seen == [1, 2] and found["look"] == 2 and len(found["status"]) == 20
     assert 0 <= found["busy_cores"] <= found["cores"]
@@ -147,17 +146,8 @@ def test_killed_while_it_measures_it_leaves_no_endpoint_and_no_key(
     write_bundle(tmp_path / "bundle", 1)
     (tmp_path / "texts.jsonl").write_text('"hello day"\n')
     home = Home(tmp_path / "home")
-    job = HttpTimingJob(
-        name="toy",
-        bundle=tmp_path / "bundle",
-        deploy=DeploySpec(port=0, threads=1),
-        texts=tmp_path / "texts.jsonl",
-        requests=400,
-        rate_per_s=20.0,
-        threads=1,
-        seed=3,
-        log=home.logs / "http.log",
-        folder=home.runs / "run-1",
+    job = toy_job(
+        tmp_path, requests=400, rate_per_s=20.0, log=home.logs / "http.log", folder=home.runs / "run-1"
     )
     pid = os.fork()
     if pid == 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import traceback
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -310,6 +311,15 @@ def tried(what: str, action: str, root: Path, store: Path) -> None:
             ACTIONS[action](world)
     finally:
         world.stop()
+
+
+def problem_of(what: str, action: str, root: Path, store: Path) -> str:
+    """As `tried`: what did not come to what is right, and where; empty where all did."""
+    try:
+        tried(what, action, root, store)
+    except AssertionError:
+        return traceback.format_exc()
+    return ""
 
 
 WORLDS = (*LOSSES, *STRANGERS, *PLACES)
