@@ -126,8 +126,9 @@ def _measure(root: Path, *, whole: bool) -> Report:
     root.mkdir(parents=True, exist_ok=True)
     world = Planted(root)
     world.refuse_configurations()
-    world.deploy()
-    world.ask()
+    if whole:
+        world.deploy()
+        world.ask()
     world.fail_without_registry()
     if whole:
         world.fail_without_prefect()
@@ -143,7 +144,7 @@ def _measure(root: Path, *, whole: bool) -> Report:
         Measure("secrets planted", len(world.plants.of), "", at_least(len(FIELDS))),
         Measure("configurations refused", world.refused, "", at_least(len(FIELDS))),
         Measure("commands that ended as they should", world.as_expected, "", at_least(world.ran)),
-        Measure("files searched", world.searched, "", at_least(100)),
+        Measure("files searched", world.searched, "", at_least(100 if whole else 10)),
         Measure("hits", len(hits), "", at_most(0)),
     ]
     listed = [f"{place}: in {where}"[:100] for place, where in hits[:40]]
