@@ -56,6 +56,24 @@ class DataRules:
     """Every label is one of the head's. An unknown one is usually a typo or a renamed label."""
     multiclass_exactly_one: Rule = _rule("critical")
     """A labelled multiclass cell holds exactly one label."""
+    labels_stripped: Rule = _rule("warning", 1.0)
+    """Labels have no blanks at their ends. They are removed, so the default names how many there were."""
+    number_spellings: Rule = _rule("warning", 1.0)
+    """Whole numbers are not written as floats: `5.0` beside `5` is read as `5`, and the default names it."""
+    empty_lists: Rule = _rule("warning", 1.0)
+    """No cell of a multiclass head is an empty list. They are read as unlabelled, and the default names
+    it."""
+    choices_read: Rule = _rule("warning", 1.0)
+    """No cell is an object `{"choices": […]}`. They are read as lists of labels, and the default names it."""
+    joined_labels: Rule = _rule("critical", 0.05)
+    """No label looks like several labels of the head, joined by `# ; , / | + &` or a line break: it would be
+    a class of its own. Labels that the head lists are taken as they are, here and below."""
+    missing_words: Rule = _rule("warning")
+    """No label looks like a word for a missing one: `nan`, `None`, `N/A`, `-`, `?`; or -1 among numbers from
+    0. `missing` in the source's `heads` makes them unlabelled."""
+    clean_labels: Rule = _rule("warning")
+    """No label stands in quotes, nor holds HTML entities, control or invisible characters, or UTF-8 that was
+    read as Latin-1."""
     coverage: Rule = _rule("critical")
     """Every head has labelled rows in every split: at least `min_rows_per_split`."""
     min_rows_per_split: Annotated[int, Range(ge=1)] = 20
@@ -103,11 +121,13 @@ class DataRules:
     """Largest mean share of the labels that apply to a row (density, Tsoumakas & Katakis 2007)."""
     informative_labels: Rule = _rule("warning")
     """No label applies to every row or to no row of the training split: it could not be learned."""
-    unseen_labels: Rule = _rule("critical")
-    """Every label of the validation and test rows also stands in training rows."""
+    unseen_labels: Rule = _rule("critical", 0.05)
+    """The labels of validation and test rows also stand in training rows. `tolerance` is the share of those
+    rows. A label that the head does not list and that no training row has is left out of the head there."""
     look_alike_labels: Rule = _rule("warning")
-    """No two labels of a head differ only by case, white space, zero-width or look-alike characters: they
-    are usually one label, written in two ways. `map` in the source's `heads` makes them one."""
+    """No two labels of a head differ only by case, white space, zero-width or look-alike characters, or are
+    one number (`7`, `007`) or truth (`true`, `1`): they are usually one label, written in two ways. `map` in
+    the source's `heads` makes them one."""
     two_answers: Rule = _rule("critical")
     """The training rows of a head hold at least two different answers: one alone cannot be learned."""
     near_duplicates: Rule = _rule("warning", 0.05)

@@ -23,12 +23,14 @@ from sources.merge.dataset_tables import (
     labels_table,
     observations_table,
     used_targets,
+    without_unseen,
 )
 from sources.merge.findings import find_offending_rows
 from sources.merge.fingerprint import dataset_fingerprint, evidence_digest, head_fingerprint
 from sources.merge.identity import look_alike_labels
 from sources.merge.join import merge_rows
 from sources.merge.near_duplicates import ROW_LIMIT, find_near_duplicates
+from sources.merge.remarks import doubt_remarks
 from sources.merge.split import assign_splits
 from sources.profile.figures import profile_heads, profile_lengths, split_rows
 from sources.profile.vocabulary import count_words, profile_vocabulary
@@ -76,8 +78,8 @@ def build_dataset(
 
     Raises:
         DataError: anything that keeps the data from being trained on: a source that cannot be read, a
-            cell that cannot be understood, an empty split, a label seen only outside training, a head
-            with a single class. Problems of all sources are raised together.
+            cell that cannot be understood, an empty split, a head with a single class. Problems of all
+            sources are raised together.
         OSError: the dataset cannot be written.
     """
     progress = on_progress or (lambda stage, rows: None)
@@ -87,16 +89,22 @@ def build_dataset(
     progress("merge", rows.height)
     labelled = {head: merged.texts[f"labelled:{head}"] for head in heads}
     texts, near = _without_near_duplicates(assign_splits(merged.texts, labelled, split), split)
-    resolved = resolve_labels(heads, used_targets(texts, codes))
+    resolved = resolve_labels(heads, used_targets(texts, codes), _absent(read.specs, heads, read.figures))
+    texts, unseen = without_unseen(texts, resolved, codes)
     dataset = dataset_table(texts, resolved, codes)
     progress("merge", dataset.height)
     observations = observations_table(rows, heads)
-    findings, totals = find_offending_rows(rows, heads, near)
+    findings, totals = find_offending_rows(rows, heads, codes, near)
     head_fingerprints = {name: head_fingerprint(dataset, name, head) for name, head in resolved.items()}
     fingerprint = dataset_fingerprint(dataset, head_fingerprints)
+    said = {
+        "sources": _with_kept(read.figures, rows),
+        "unseen_labels": unseen,
+        "doubts": doubt_remarks(rows, heads, codes, read.doubts, read.specs),
+    }
     about = {
         "fingerprint": fingerprint,
-        "evidence": evidence_digest(observations, resolved, dataset.select(kept_columns(dataset))),
+        "evidence": evidence_digest(observations, resolved, dataset.select(kept_columns(dataset)), said),
         "heads": {name: asdict(head) for name, head in resolved.items()},
         "head_fingerprints": head_fingerprints,
         "rows": split_rows(dataset),
@@ -107,7 +115,6 @@ def build_dataset(
     profile = {
         "rows": about["rows"],
         "observations": observations.height,
-        "sources": _with_kept(read.figures, rows),
         "heads": profile_heads(dataset, resolved),
         "text_chars": profile_lengths(dataset),
         "vocabulary": profile_vocabulary(words, split_rows(dataset)),
@@ -116,6 +123,7 @@ def build_dataset(
         "near_duplicates": None if near is None else near.height,
         "look_alike_labels": {name: look_alike_labels(head.labels) for name, head in resolved.items()},
         "finding_totals": totals,
+        **said,
     }
     tables = {"dataset": dataset, "observations": observations, "findings": findings}
     tables |= {"labels": labels_table(dataset, resolved), "words": words}
@@ -176,6 +184,18 @@ def _without_near_duplicates(
             return texts.filter(~pl.col("text_id").is_in(near["text_id"].implode())), near
         case _:
             assert_never(split.near_duplicates)
+
+
+def _absent(
+    sources: Mapping[str, SourceSpec], heads: Mapping[str, HeadSpec], figures: list[dict[str, Any]]
+) -> dict[str, list[str]]:
+    """Head → its sources that were left out because they are optional and absent."""
+    absent: dict[str, list[str]] = {}
+    for source in figures:
+        if "left_out" in source:
+            for head in sources[source["name"]].heads or heads:
+                absent.setdefault(head, []).append(source["name"])
+    return absent
 
 
 def _with_kept(figures: list[dict[str, Any]], rows: pl.DataFrame) -> list[dict[str, Any]]:

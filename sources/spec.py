@@ -6,20 +6,30 @@ Does not know how files are read (`sources.formats.read`) or joined (`sources.me
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from model.spec import SCHEMA_CONFIG, Range, Share, SplitName
 from model.suggestions import did_you_mean
 
-FileFormat = Literal["csv", "tsv", "jsonl", "parquet", "arrow"]
-"""How one file is read."""
-SourceFormat = Literal["auto", FileFormat, "saved", "hub"]
+FileFormat = Literal["csv", "tsv", "jsonl", "parquet", "arrow", "excel"]
+"""How one file is read, as its ending says."""
+ExportFormat = Literal[
+    "label_studio", "doccano", "prodigy", "argilla", "spacy", "fasttext", "label_text", "json"
+]
+"""Files of tools that people label with, which say themselves where text and labels are (docs/formats.md)."""
+SourceFormat = Literal["auto", FileFormat, ExportFormat, "saved", "hub"]
 """How a source is read: by the files' endings, as one format, as a saved folder, from the hub."""
 CellEncoding = Literal["auto", "label", "list", "separator", "letters", "columns"]
-ConflictPolicy = Literal["error", "drop", "majority", "prefer"]
+AnnotatorPolicy = Literal["majority", "each", "first"]
+ConflictPolicy = Literal["error", "drop", "majority", "prefer", "union"]
 NearDuplicatePolicy = Literal["report", "remove", "off"]
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Name of an environment variable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +43,8 @@ class TargetSpec:
     __pydantic_config__ = SCHEMA_CONFIG
 
     column: str | None = None
-    """The column that holds the label or labels."""
+    """The column that holds the label or labels; in the file of a labelling tool the question's name, which
+    may be left out where it is the head's or the file asks one question."""
     columns: dict[str, str] | tuple[str, ...] | None = None
     """Several 0/1 columns, one a label: a list (the column's name is the label) or column → label.
     A missing cell leaves that one label unknown."""
@@ -53,6 +64,15 @@ class TargetSpec:
     """Labels (after `map`) to forget: multilabel drops the label, multiclass leaves the row unlabelled."""
     empty_means_none: bool = False
     """Read an empty string as *no label applies* instead of *unlabelled* (multilabel)."""
+    missing: tuple[str, ...] = ()
+    """Words that mean *unlabelled*, as written: `[nan, N/A, "-1"]`. In a list they are left out; a list of
+    nothing else is unlabelled."""
+    names: tuple[str, ...] = ()
+    """Labels by position, for cells that are lists of flags: `[1, 0, 1]` under `names: [cold, drink, pet]`
+    means cold and pet."""
+    threshold: float | None = None
+    """For cells that give a score to each label, `{"cold": 0.9, "pet": 0.2}` (or, with `names`, a list of
+    scores): labels with at least this score apply."""
 
     @property
     def label_of(self) -> dict[str, str]:
@@ -80,16 +100,43 @@ class SourceSpec:
     """Configuration (subset) of the hub dataset."""
     revision: str | None = None
     """Branch, tag or commit of the hub dataset."""
+    streaming: bool = False
+    """Read a hub dataset row by row instead of downloading it first; with `limit` only as much as is
+    needed."""
+    sql: str | None = None
+    """A query whose rows are the source's, instead of `path`: `SELECT text, topic FROM tickets ORDER BY
+    id`."""
+    connection: str | None = None
+    """Name of the environment variable that holds the address of the database, as SQLAlchemy writes it. The
+    address itself is a secret and never stands here."""
     format: SourceFormat = "auto"
-    """`auto` goes by the file's ending, `.gz` removed. `saved`: a folder from `save_to_disk`."""
-    encoding: Literal["utf-8"] = "utf-8"
-    """Text files are UTF-8 (a byte-order mark is allowed); others are refused with the first bad line."""
+    """`auto` goes by the file's ending, `.gz` removed. `saved`: a folder from `save_to_disk`. `label_studio`,
+    `doccano`, `prodigy`, `argilla`, `spacy`, `fasttext`, `label_text` (a label, a blank, a text) and `json`
+    (records inside a document): files that say themselves where text and labels are, so that `heads` may be
+    left out."""
+    records: str | dict[str, SplitName] | None = None
+    """With `format: json`, the way to the records: `train[]`, `data.examples[]`; or way → split. In records
+    that are lists, `text` and `column` are positions, from `"0"`."""
+    sheet: str | None = None
+    """Sheet of an Excel file; needed where several hold rows."""
+    annotator: str | None = None
+    """Column that names who labelled the row. Files of labelling tools name it themselves."""
+    annotators: AnnotatorPolicy = "majority"
+    """Several people labelled one text. `majority`: the label that most gave (multilabel: label by label),
+    a tie is unlabelled. `first`: whoever stands first. `each`: a row a person; `split.conflicts` decides."""
+    encoding: str = "auto"
+    """How a text file's bytes are read: a codec of Python (`cp1252`, `utf-16`, `mac_roman`). `auto`: UTF-8,
+    or what a byte-order mark names; other bytes are refused with their line and a guess."""
+    delimiter: str | None = None
+    """What stands between the cells of a CSV or TSV, one character. Default: the comma or tab of the ending,
+    a first line `sep=;`, or another one (comma, tab, `;`, `|`) if only it gives the columns; which is
+    said."""
     header: bool = True
     """Whether a CSV or TSV begins with column names."""
     names: tuple[str, ...] = ()
     """Column names of a CSV or TSV without a header."""
     quoting: bool | None = None
-    """Whether `"` quotes cells. Default: yes for CSV, no for TSV."""
+    """Whether `"` quotes cells. Default: yes for CSV, no for TSV unless its header is quoted."""
     text: str = "text"
     """The column that holds the text."""
     heads: dict[str, str | TargetSpec] = field(default_factory=dict)
@@ -98,9 +145,9 @@ class SourceSpec:
     """All rows belong to this split."""
     split_column: str | None = None
     """Column that names each row's split. An empty cell leaves the row to the hash."""
-    split_map: dict[str, SplitName] = field(default_factory=dict)
-    """Value of `split_column`, or a hub dataset's own split name → split, for other spellings
-    (`dev: validation`)."""
+    split_map: dict[str, SplitName | Literal["hash"]] = field(default_factory=dict)
+    """Value of `split_column`, or a dataset's own split name → split, for other names (`holdout: test`);
+    `hash` leaves the rows to the hash. `val`, `valid`, `dev`, `training` and `testing` are known."""
     group: str | None = None
     """Column whose equal values (an author, a ticket) stay in one split, in all sources that name a
     group. An empty cell is no group."""
@@ -117,6 +164,11 @@ class SourceSpec:
     """Factor of this source's rows in the loss and in a `majority` vote."""
     optional: bool = False
     """Leave the source out, with a line in the report, when its file is absent."""
+
+    @property
+    def is_export(self) -> bool:
+        """Whether the files say themselves where text and labels are."""
+        return self.format in get_args(ExportFormat)
 
     @property
     def targets(self) -> dict[str, TargetSpec]:
@@ -144,7 +196,8 @@ class SplitSpec:
     conflicts: ConflictPolicy = "drop"
     """One text, two different labels for one head. `drop`: that head is unlabelled there.
     `majority`: the heaviest label (multilabel: label by label), a tie is dropped. `prefer`: the first
-    of `prefer`. `error`: kept as `drop`, and any conflict is critical."""
+    of `prefer`. `union`: of a multilabel head all labels that any row gives apply, as in files with one row a
+    label; of a multiclass head as `drop`. `error`: kept as `drop`, and any conflict is critical."""
     prefer: tuple[str, ...] = ()
     """Sources in order of trust, with `conflicts: prefer`."""
     near_duplicates: NearDuplicatePolicy = "report"
@@ -162,28 +215,62 @@ def source_problems(source: SourceSpec, heads: Collection[str]) -> Iterator[str]
         heads: names of the heads of the project.
     """
     expected = ", ".join(sorted(heads))
-    if (source.path is None) == (source.hub is None):
-        yield "path: give exactly one of `path` and `hub`"
+    if sum(given is not None for given in (source.path, source.hub, source.sql)) != 1:
+        yield "path: give exactly one of `path`, `hub` and `sql`"
     elif source.format == "hub" and source.hub is None:
         yield "format: a path is not a hub dataset; name the dataset in `hub` instead of `path`"
-    if not source.heads:
+    if source.hub is not None and source.is_export:
+        yield f"format: `{source.format}` is for files; write the dataset with save_to_disk and set `path`"
+    if source.streaming and source.hub is None:
+        yield "streaming: only a hub dataset is streamed; name it in `hub`, or remove this"
+    yield from _sql_problems(source)
+    if source.records is not None and source.format != "json":
+        yield f"records: `format: {source.format}` has no way to records; set `format: json`"
+    if not source.heads and not source.is_export:
         yield f"heads: the source labels no head; expected at least one of {expected}"
     for head, target in source.targets.items():
         at = f"heads.{head}"
         if head not in heads:
             yield f"{at}: no such head{did_you_mean(head, heads)}; expected one of {expected}"
-        elif (target.column is None) == (target.columns is None):
+        elif (target.column is None) == (target.columns is None) and not (
+            source.is_export and target.column is None
+        ):
             yield f"{at}: give exactly one of `column` and `columns`"
         elif target.encoding == "separator" and not target.separator:
             yield f"{at}.separator: it is empty; give what stands between two labels"
         elif target.encoding == "columns" and target.columns is None:
             yield f"{at}.encoding: `columns` is for several 0/1 columns; name them in `columns`"
+        elif target.columns is not None and (target.names or target.threshold is not None):
+            yield f"{at}.columns: `names` and `threshold` are for one `column` that holds flags or scores"
+        elif target.names and target.encoding in ("label", "columns"):
+            yield f"{at}.names: `encoding: {target.encoding}` has no positions; remove one of the two"
+        elif len(set(target.names)) != len(target.names):
+            yield f"{at}.names: a label stands at two positions"
     if sum((source.split is not None, source.split_column is not None, isinstance(source.path, dict))) > 1:
         yield "split: it is given in several ways; keep one of `split`, `split_column`, split paths"
     if not source.header and not source.names:
         yield "names: `header: false` without `names`; a file without a header needs the names of its columns"
+    if source.delimiter is not None and (len(source.delimiter) != 1 or source.delimiter in '"\r\n'):
+        yield f"delimiter: saw {source.delimiter!r}, expected one character, such as `;` or a tab"
+    if source.encoding != "auto" and not _is_text_codec(source.encoding):
+        yield f"encoding: Python knows no text encoding {source.encoding!r}; for instance cp1252 or utf-16"
     if source.header and source.names:
         yield "names: the file has a header of its own; remove `names` or set `header: false`"
+
+
+def _sql_problems(source: SourceSpec) -> Iterator[str]:
+    if source.sql is None:
+        if source.connection is not None:
+            yield "connection: there is no `sql` to ask; name the query"
+        return
+    if source.format != "auto":
+        yield f"format: `{source.format}` is for files; a query has none"
+    if source.connection is None or not _VARIABLE.fullmatch(source.connection):
+        # What stands there may be the address itself, with its password: it is not repeated.
+        yield (
+            "connection: it has to be the name of an environment variable that holds the database's address, "
+            "such as TICKETS_DB; the address itself does not belong here"
+        )
 
 
 def split_problems(split: SplitSpec, sources: Collection[str]) -> Iterator[str]:
@@ -193,3 +280,14 @@ def split_problems(split: SplitSpec, sources: Collection[str]) -> Iterator[str]:
             yield f"prefer: no source {name!r}{did_you_mean(name, sources)}"
     if split.conflicts == "prefer" and not split.prefer:
         yield "prefer: it is empty, but `conflicts: prefer` needs the sources in order of trust"
+
+
+def _is_text_codec(name: str) -> bool:
+    """Whether text can be decoded by this name: `rot13` and `base64` are no text encodings."""
+    try:
+        b"a".decode(name)
+    except LookupError:
+        return False
+    except UnicodeError:  # it is known, and needs more bytes
+        return True
+    return True

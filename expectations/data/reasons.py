@@ -66,6 +66,8 @@ def _elements(result: CheckResult, tables: Tables, example: tuple[str, str] | No
         more = f" and {len(labels) - MOST_LABELS:,} more" if len(labels) > MOST_LABELS else ""
         place = f": {', '.join(map(repr, labels[:MOST_LABELS]))}{more}"
     seen = f"{count:,} of {elements:,} {check.unit} ({count / elements:.2%}) break it{note}{place}"
+    if sentence := tables.notes.get(check.column or ""):
+        return _sentence(result, sentence)
     if result.outcome == "met":
         return replace(
             result, outcome="tolerated", reason=f"{seen}; within the tolerated {check.tolerance:.2%}"
@@ -75,6 +77,18 @@ def _elements(result: CheckResult, tables: Tables, example: tuple[str, str] | No
         result,
         reason=f"{seen}; at most {check.tolerance:.2%} are tolerated: correct them, or raise {field}",
     )
+
+
+def _sentence(result: CheckResult, sentence: str) -> CheckResult:
+    """A check about which the merge said in words what it saw and what to do."""
+    check, share = result.check, result.observed or 0.0
+    if result.outcome == "met":
+        within = (
+            "" if check.tolerance >= 1 else f"; {share:.2%}, of which {check.tolerance:.2%} are tolerated"
+        )
+        return replace(result, outcome="tolerated", reason=f"{sentence}{within}")
+    limit = f"{share:.2%} of the {check.unit}, at most {check.tolerance:.2%} are tolerated"
+    return replace(result, reason=f"{sentence}; {limit} (`expectations.{check.rule}: {{tolerance: …}}`)")
 
 
 def _figure(result: CheckResult, tables: Tables) -> CheckResult:

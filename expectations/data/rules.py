@@ -84,10 +84,16 @@ def between(low: float | None = None, high: float | None = None) -> Expectation:
 
 NO_FIGURE = "there is no such figure: no row of the split is labelled for the head, or the dataset is older"
 
+NO_SUCH_CELL = "no cell of this kind was read"
+
 NO_TOKENS = "token counts are not known here: they need the backbone's tokenizer, or there are too few texts"
 ONE_SOURCE = "only one source has enough texts, or token counts are not known here"
 READ_MORE = (
     "the model never sees what is cut off: raise `train.max_length`, or cut the texts where they matter"
+)
+NO_TRAINING_ROW = (
+    "no model can learn a label without training rows: add rows, name another label in the source's "
+    "`map`, or `drop` it"
 )
 OTHER_ENCODER = (
     "all these tokens are one and the same to the encoder, so that it cannot tell such texts apart: choose "
@@ -115,6 +121,20 @@ RULES: tuple[RuleEntry, ...] = (
         shows_value=True),
     RuleEntry("multiclass_exactly_one", "head", "a labelled cell holds exactly one label", "count:{head}",
         lambda rules: between(1, 1), kind="multiclass", value_unit="labels"),
+    RuleEntry("labels_stripped", "head", "labels have no blanks at their ends", "labels_stripped:{head}",
+        never, absent=NO_SUCH_CELL),
+    RuleEntry("number_spellings", "head", "whole numbers are not written as floats",
+        "number_spellings:{head}", never, absent=NO_SUCH_CELL),
+    RuleEntry("empty_lists", "head", "no cell is an empty list", "empty_lists:{head}", never,
+        absent=NO_SUCH_CELL),
+    RuleEntry("choices_read", "head", "no cell is an object with choices", "choices_read:{head}", never,
+        absent=NO_SUCH_CELL),
+    RuleEntry("joined_labels", "head", "no label looks like several, joined", "joined_labels:{head}", never,
+        absent=NO_SUCH_CELL),
+    RuleEntry("missing_words", "head", "no label looks like a word for a missing one",
+        "missing_words:{head}", never, absent=NO_SUCH_CELL),
+    RuleEntry("clean_labels", "head", "no label holds what another tool left in it", "clean_labels:{head}",
+        never, absent=NO_SUCH_CELL),
     RuleEntry("one_answer", "head", "no text has two different answers", "conflict:{head}", never),
     RuleEntry("coverage", "head", "at least {rules.min_rows_per_split:,} labelled rows",
         "labelled:{head}:{split}", lambda rules: between(rules.min_rows_per_split), splits=SPLITS,
@@ -124,10 +144,12 @@ RULES: tuple[RuleEntry, ...] = (
         table="labels"),
     RuleEntry("informative_labels", "head", "no label applies to all or no training rows", "varies:{head}",
         holds, splits=("train",), table="labels"),
-    RuleEntry("unseen_labels", "head", "labels of validation and test rows stand in training rows",
-        "seen:{head}", holds, splits=("train",), table="labels"),
+    RuleEntry("unseen_labels", "head",
+        "validation and test rows whose labels stand in no training row: at most {rule.tolerance:.3g}",
+        "unseen_labels:{head}", lambda rules: between(high=rules.unseen_labels.tolerance), table="figures",
+        unit="share", absent=NO_FIGURE, warn_above=lambda rules: 0.0, advice=NO_TRAINING_ROW),
     RuleEntry("look_alike_labels", "head",
-        "no two labels differ only by case, white space, zero-width or look-alike characters",
+        "no two labels differ only by case, white space, look-alike characters or the spelling of a number",
         "distinct:{head}", holds, table="labels"),
     RuleEntry("two_answers", "head", "training rows hold at least two different answers", "answers:{head}",
         lambda rules: between(2), splits=("train",), table="figures"),

@@ -25,6 +25,11 @@ from expectations.data.texts import Kinds, Texts, look_at_texts
 from model.errors import HeadgateError
 from model.spec import SPLITS, HeadSpec
 
+MOST_LABELS = 5
+"""Labels that a note names."""
+COLUMN_OF = {"look_alike_labels": "distinct", "one_answer": "conflict"}
+"""Rule that the profile says something of → its column, where that has another name."""
+
 
 class DatasetError(HeadgateError):
     """A dataset folder is not what it should be; the message names the file and what is missing."""
@@ -39,12 +44,13 @@ class Tables:
     frames: Mapping[str, pd.DataFrame]
     """`observations` and `labels` of `expectations.data.check.TableName`."""
     figures: Mapping[str, float]
-    """`labelled:HEAD:SPLIT` rows, `answers:HEAD` in training rows, `NAME:HEAD:SPLIT` for each figure that the
-    profile gives of a head in a split and, where they were counted, `near_duplicates_share`."""
+    """`labelled:HEAD:SPLIT` rows, `unseen_labels:HEAD` share, `answers:HEAD` in training rows,
+    `NAME:HEAD:SPLIT` for each figure that the profile gives of a head in a split and, where they were
+    counted, `near_duplicates_share`."""
     kinds: Mapping[str, Kinds]
     """Column of `observations` → kind of the defect in each row, where a column has kinds."""
     notes: Mapping[str, str]
-    """Figure → end of the sentence about it: what it is made of."""
+    """Figure → end of the sentence about it: what it is made of. Column → the sentence about its defects."""
 
 
 def load_profile(dataset: Path) -> dict[str, Any]:
@@ -69,7 +75,8 @@ def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[s
     Raises:
         DatasetError: a file or column is missing.
     """
-    observations, texts = _observations(dataset / "observations.parquet", heads)
+    doubts = {f"{rule}:{head}" for head, said in profile.get("doubts", {}).items() for rule in said}
+    observations, texts = _observations(dataset / "observations.parquet", heads, doubts)
     labelled = _labelled(dataset / "dataset.parquet", heads)
     counts = _label_counts(dataset / "labels.parquet", heads, profile)
     labels = counts[["head", "label"]].copy()
@@ -84,12 +91,10 @@ def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[s
         known = rows - counts["label"].map(splits.get("train", {}).get("unknown", {})).fillna(0)
         varies = (train > 0) & (train < known)
         alike = {label for group in profile.get("look_alike_labels", {}).get(head, ()) for label in group}
-        held_out = of_head & (counts["validation"] + counts["test"] > 0)
         labels[f"train_rows:{head}"] = train
         for name, cells, applies in (
             ("distinct", ~counts["label"].isin(alike), of_head),
             ("varies", varies, of_head),
-            ("seen", train > 0, held_out),
             *((split, counts[split] > 0, of_head) for split in SPLITS if split != "train"),
         ):
             labels[f"{name}:{head}"] = cells.astype("boolean").where(applies)
@@ -103,6 +108,12 @@ def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[s
                 notes[f"imbalance:{head}:{split}"] = (
                     f": {most!r} on {found[most]:,} rows, {least!r} on {found[least]:,}"
                 )
+        share, note = _unseen(counts[of_head], profile.get("unseen_labels", {}).get(head, {}), labelled[head])
+        if share is not None:
+            figures[f"unseen_labels:{head}"] = share
+            notes[f"unseen_labels:{head}"] = note
+        said = profile.get("doubts", {}).get(head, {})
+        notes |= {f"{COLUMN_OF.get(rule, rule)}:{head}": sentence for rule, sentence in said.items()}
         match spec.kind:
             case "multiclass":
                 figures[f"answers:{head}"] = int((train > 0).sum())
@@ -141,7 +152,34 @@ def open_table(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
     return file
 
 
-def _observations(path: Path, heads: Mapping[str, HeadSpec]) -> tuple[pd.DataFrame, Texts]:
+def _unseen(
+    counts: pd.DataFrame, left_out: Mapping[str, Mapping[str, int]], labelled: Mapping[str, int]
+) -> tuple[float | None, str]:
+    """(Share of a head's validation and test rows that have a label without training rows, at most; the
+    labels.)
+
+    Args:
+        counts: one row a label of the head.
+        left_out: label that the head does not have → split → rows.
+    """
+    held_out = counts["validation"] + counts["test"]
+    rows = dict(zip(counts["label"], held_out.where(counts["train"] == 0, 0), strict=True))
+    gone = {label: sum(of_split.values()) for label, of_split in left_out.items()}
+    unseen = {label: int(n) for label, n in (rows | gone).items() if n}
+    in_all = labelled["validation"] + labelled["test"] + sum(gone.values())
+    if not in_all:
+        return None, ""
+    commonest = sorted(unseen.items(), key=lambda one: (-one[1], one[0]))[:MOST_LABELS]
+    named = ", ".join(f"{label!r} on {n:,} {'row' if n == 1 else 'rows'}" for label, n in commonest)
+    where = ", left out of the head there" if gone else ""
+    return min(sum(unseen.values()) / in_all, 1.0), f": {named}{where}" if unseen else ""
+
+
+def _observations(
+    path: Path, heads: Mapping[str, HeadSpec], doubts: Collection[str]
+) -> tuple[pd.DataFrame, Texts]:
+    """Also those of the columns `doubts` that are there: `RULE:HEAD`, already null where it does not
+    apply."""
     narrow = ["in_two_splits", "chars"]
     for head in heads:
         narrow += [f"count:{head}", f"unknown_label:{head}", f"conflict:{head}"]
@@ -149,7 +187,8 @@ def _observations(path: Path, heads: Mapping[str, HeadSpec]) -> tuple[pd.DataFra
     texts = look_at_texts(file)
     where = {f"{name}:{head}" for name in ("conflict_within", "conflict_between") for head in heads}
     where &= set(file.schema_arrow.names)
-    table = file.read(columns=[*narrow, *where])
+    doubtful = sorted(set(doubts) & set(file.schema_arrow.names))
+    table = file.read(columns=[*narrow, *where, *doubtful])
     sources = file.read(columns=["source"])["source"]
     readable = pa.array(texts.present & ~texts.blank)
 
@@ -165,6 +204,7 @@ def _observations(path: Path, heads: Mapping[str, HeadSpec]) -> tuple[pd.DataFra
         "repeats": cells(readable, _repeats(file.read(columns=["text_id"])["text_id"])),
         "in_two_splits": cells(readable, table["in_two_splits"]),
     }
+    columns |= {column: series(table[column]) for column in doubtful}
     for head in heads:
         count, unknown = table[f"count:{head}"], pc.fill_null(table[f"unknown_label:{head}"], False)
         answered = pc.or_(pc.is_valid(count), unknown)

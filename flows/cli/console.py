@@ -45,8 +45,10 @@ def run_and_show(which: str, what: str, *, home: Path, **arguments: Any) -> int:
     from flows.cli.running import run_flow
 
     console = Console(stderr=True)
-    begins = Text.assemble((f"headgate {which}", "bold"), one_line(f" {what}, state in {home}"))
-    console.print(begins, soft_wrap=True)
+    begins = Text.assemble(
+        (f"headgate {which}", "bold"), one_line(f" {for_shell(what)}, state in {for_shell(home)}")
+    )
+    console.print(begins, highlight=False, soft_wrap=True)
     outcome = run_flow(which, home=home, console=console, **arguments)
     if isinstance(outcome, int):
         return outcome
@@ -67,13 +69,13 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     if outcome.remarks:
         console.print(f"\n{len(outcome.remarks)} {'remark' if len(outcome.remarks) == 1 else 'remarks'}:")
         _listed(console, outcome.remarks)
-    facts = [*_facts(outcome), *((title, path) for title, path in outcome.pages.items())]
+    facts = [*_facts(outcome), *((title, for_shell(path)) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
-        show = f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(store)}"
+        show = f"{_program('mlflow')} ui --backend-store-uri {for_shell(store)}"
         facts.append(("MLflow", quiet_command("mlflow", show)))
     start = quiet_command("prefect", f"{_program('prefect')} server start")
-    facts.append(("Prefect", f"PREFECT_HOME={shlex.quote(str(home / 'prefect'))} {start}"))
+    facts.append(("Prefect", f"PREFECT_HOME={for_shell(home / 'prefect')} {start}"))
     headgate, where = _program("headgate"), home_option(home, outcome.name)
     if outcome.stage == "deployed":
         facts.append(("Try it", f'{headgate} predict {outcome.name} "some text"{where}'))
@@ -105,7 +107,12 @@ def _program(name: str) -> str:
     """How to call a program of this environment from here."""
     beside = Path(sys.executable).with_name(name)
     found = shutil.which(name)
-    return name if found is not None and Path(found) == beside else os.path.relpath(beside)
+    return name if found is not None and Path(found) == beside else for_shell(os.path.relpath(beside))
+
+
+def for_shell(what: object) -> str:
+    """A path or argument as a shell takes it back: in quotes where it holds blanks or signs."""
+    return shlex.quote(str(what))
 
 
 def _headline(outcome: Outcome) -> Text:

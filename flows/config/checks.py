@@ -26,7 +26,8 @@ def disagreements(project: Project) -> Iterator[str]:
     heads = set(project.heads)
     for source_name, source in project.sources.items():
         yield from (f"sources.{source_name}.{line}" for line in source_problems(source, heads))
-    labelled = {head for source in project.sources.values() for head in source.heads}
+    # A file that says itself what it labels may label any head.
+    labelled = {head for source in project.sources.values() for head in source.heads or heads}
     for head in sorted(heads - labelled):
         yield f"heads.{head}: no source labels this head; name its column in one source's `heads`"
     for field in ("margins", "floors", "label_floors", "max_calibration_error", "allow_unanswered"):
@@ -45,6 +46,9 @@ def disagreements(project: Project) -> Iterator[str]:
     for head, spec in project.heads.items():
         if len(set(spec.labels)) != len(spec.labels):
             yield f"heads.{head}.labels: a label is listed twice"
+        for label in spec.labels:
+            if label != label.strip():
+                yield f"heads.{head}.labels: {seen(label)} has blanks at its ends; remove them"
         if len(spec.labels) == 1 and spec.kind == "multiclass":
             yield f"heads.{head}.labels: one label only; a multiclass head needs two or more"
 

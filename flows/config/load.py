@@ -26,7 +26,8 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
         ConfigError: unreadable, not YAML, or any field is wrong; all problems at once.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
+        text = path.read_text(encoding="utf-8")
+        raw = yaml.load(text, Loader=StrictLoader)
     except OSError as error:
         raise ConfigError(path, [f"cannot be read: {error.strerror}; check the path"]) from None
     except UnicodeDecodeError as error:
@@ -44,7 +45,7 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
     try:
         project = Project.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(path, list(problems(error, Project))) from None
+        raise ConfigError(path, list(problems(error, Project, text))) from None
     if found := [*absent_modules(project, path.resolve().parent), *runner_problems(project.runner)]:
         raise ConfigError(path, found)
     if (address := project.registry.tracking_uri) is not None:

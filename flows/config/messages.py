@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from flows.config.strict_yaml import reading_of
 from model.bundle.masking import masked
 from model.errors import HeadgateError
 from model.suggestions import did_you_mean
@@ -30,8 +31,12 @@ class ConfigError(HeadgateError):
         super().__init__(f"{path}: {count}\n" + "\n".join(f"  {line}" for line in problems))
 
 
-def problems(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
-    """One line for each error of a file that was checked against `root`."""
+def problems(error: ValidationError, root: type[BaseModel], text: str = "") -> Iterator[str]:
+    """One line for each error of a file that was checked against `root`.
+
+    Args:
+        text: the file, so that a word that YAML did not take for text can be shown where it stands.
+    """
     items = error.errors(include_url=False)
     places = [item["loc"] for item in items]
     for item in items:
@@ -57,6 +62,8 @@ def problems(error: ValidationError, root: type[BaseModel]) -> Iterator[str]:
             pattern = item["ctx"]["pattern"]
             expected = "lower-case letters, digits and underscores" if "a-z0-9_" in pattern else pattern
             yield f"{where}: saw {seen(item['input'])}, expected {expected}"
+        elif kind == "string_type" and text and (read := reading_of(text, place)):
+            yield f"{where.removesuffix('.[key]')}: {read}"
         else:
             expected = re.sub(r"^Input should be (?:a |an )?", "", message)
             yield f"{where}: saw {seen(item['input'])}, expected {expected}"

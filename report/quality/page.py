@@ -21,6 +21,7 @@ from model.files import write_bytes
 from model.spec import SPLITS
 from report.chances import chances_section
 from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
+from report.quality.agreement import agreement_section
 from report.quality.drift import drift_section
 from report.quality.known import Known
 from report.quality.offenders import offenders_section
@@ -51,7 +52,7 @@ def write_quality_page(
 
     profile = load_profile(dataset)
     out.parent.mkdir(parents=True, exist_ok=True)
-    together = together_section(dataset, profile)
+    together, agreement = together_section(dataset, profile), agreement_section(profile)
     sections = [
         *_attention(judged.results),
         *(
@@ -63,7 +64,7 @@ def write_quality_page(
         _expectations(judged),
         *([chances_section([one.to_json() for one in known.chances])] if known.chances else []),
         labels_section(profile, known.champion_profile),
-        *([] if together is None else [together]),
+        *(one for one in (agreement, together) if one is not None),
         lengths_section(profile, known.champion_profile, known.token_lengths),
         drift_section(judged.drift, judged.drift_levels),
         offenders_section(judged, out.parent),

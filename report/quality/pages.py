@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expectations.data.gate import DataVerdict
+from expectations.data.tables import load_profile
 from expectations.verdict import Verdict
 from report.data_docs import write_data_docs
 from report.quality.known import Known
 from report.quality.page import write_quality_page
+from report.quality.sources import source_remarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +21,8 @@ class Quality:
 
     verdict: Verdict
     warnings: tuple[str, ...]
-    """Rules of lesser severity that are not met, defects within their tolerance, and test rows that the
-    champion was trained on."""
+    """Rules of lesser severity that are not met, defects within their tolerance, sources that are absent, and
+    test rows that the champion was trained on."""
     pages: Mapping[str, str]
     """Title → file: the data quality report, Data Docs."""
     findings: str
@@ -52,6 +54,7 @@ def write_quality(
         verdict=judged.verdict,
         warnings=(
             *(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met" and not r.stops),
+            *source_remarks(load_profile(dataset)),
             *([f"test rows: {known.champion_rows}"] if known.champion_rows else []),
             *(one.warning for one in known.chances if one.low),
         ),

@@ -13,11 +13,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from markupsafe import Markup
 
-from report.page import Section, breakable, section, table
+from report.page import Section, breakable, join, paragraph, section, table
 
 MOST_FILES = 8
 """Files listed of a source; one line sums the others."""
+
+
+def source_remarks(profile: Mapping[str, Any]) -> list[str]:
+    """A sentence for each source that was left out, and for each file that was read in a way that the
+    configuration does not say."""
+    remarks = []
+    for one in profile["sources"]:
+        if why := one.get("left_out"):
+            remarks.append(f"source `{one['name']}` is optional and absent, and was left out: {why}")
+        remarks += [f"source `{one['name']}`, {said}" for said in one.get("said", ())]
+    return remarks
 
 
 def sources_section(dataset: Path, profile: Mapping[str, Any]) -> Section:
@@ -53,16 +65,21 @@ def sources_section(dataset: Path, profile: Mapping[str, Any]) -> Section:
                     labelled or None,
                 )
             )
+    said = source_remarks(profile)
     return section(
         "Sources",
-        table(
-            ("Source", "File", "Rows", "Without text", "Distinct texts", "Also elsewhere", "Labelled rows"),
-            rows,
-            numeric={2, 3, 4, 5},
-            wide={6},
-        ),
+        join(*map(paragraph, said), _table_of(rows)),
         lead="Rows without a text are left out, and so are blank texts. Equal texts become one row with all "
         "their labels. “Also elsewhere” counts the texts of a source that another source holds too.",
+    )
+
+
+def _table_of(rows: list[tuple[object, ...]]) -> Markup:
+    return table(
+        ("Source", "File", "Rows", "Without text", "Distinct texts", "Also elsewhere", "Labelled rows"),
+        rows,
+        numeric={2, 3, 4, 5},
+        wide={6},
     )
 
 

@@ -79,6 +79,11 @@ def from_arrow(table: pa.Table, name: str, wanted: Wanted) -> Table:
             if not pa.types.is_nested(cells.type):
                 series.append(pl.Series(column, pl.from_arrow(cells)))
             continue
+        if column in wanted.objects and pa.types.is_struct(cells.type):
+            objects = pl.Series(column, pl.from_arrow(cells))
+            text = objects.struct.json_encode()
+            series.append(pl.select(pl.when(objects.is_not_null()).then(text).alias(column)).to_series())
+            continue
         if (problem := _bad_cells(cells, is_text=column == wanted.text)) is not None:
             problems.append(replace(problem, file=name, column=column))
             continue
@@ -102,6 +107,8 @@ def _bad_cells(cells: pa.ChunkedArray, *, is_text: bool) -> Problem | None:
         fits, expected = strings or _is_label_type(inner), "strings, integers, booleans or lists of them"
     if not fits:
         advice = "Flatten or convert the column before it is read."
+        if not is_text and pa.types.is_struct(kind):
+            advice = "If it holds a score of each label, set `threshold` beside the label's `column`."
         return Problem(f"the column's type is {cells.type}", expected, advice)
     if is_list and (row := _null_inside(cells)) is not None:
         advice = "Remove it, or make the whole cell null (unlabelled)."

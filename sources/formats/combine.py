@@ -1,14 +1,38 @@
-"""Combine the tables of a source's files into one, and keep the rows that pass its filter."""
+"""Combine the tables of a source's files into one, with the columns that stand in their paths
+(`topic=animal/rows.csv`), and keep the rows that pass its filter."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import unquote
 
 import polars as pl
 
 from sources.errors import BadCell, BadTable, Problem
-from sources.formats.table import FILE, Table
+from sources.formats.locate import InputFile
+from sources.formats.table import FILE, Table, Wanted
+
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""Folder name that Hive and Spark give rows without a value."""
+
+
+def partition_of(file: InputFile, wanted: Wanted) -> dict[str, str | None]:
+    """Wanted column → its value in the names of the folders that the file lies in; the text never does."""
+    found: dict[str, str | None] = {}
+    for part in file.path.parts[:-1]:
+        column, equals, value = part.partition("=")
+        if equals and column in wanted.columns and column != wanted.text:
+            found[column] = None if value == NO_VALUE else unquote(value)
+    return found
+
+
+def with_partition(table: Table, values: Mapping[str, str | None]) -> Table:
+    """The table with a column for each value."""
+    columns = [pl.lit(value, dtype=pl.String).alias(column) for column, value in values.items()]
+    return replace(table, frame=table.frame.with_columns(columns)) if columns else table
 
 
 def combine(tables: Sequence[Table]) -> Table:
@@ -28,7 +52,31 @@ def combine(tables: Sequence[Table]) -> Table:
         raise BadCell(*problems)
     # Columns that only a filter looks at may differ in type between files.
     frame = pl.concat([table.frame for table in tables], how="diagonal_relaxed", rechunk=True)
-    return Table(frame=frame, lists=lists)
+    notes: Counter[str] = Counter()
+    for table in tables:
+        notes.update(table.notes)
+    said = dict.fromkeys(line for table in tables for line in table.said)
+    return Table(frame=frame, lists=lists, questions=_questions(tables), notes=dict(notes), said=tuple(said))
+
+
+def _questions(tables: Sequence[Table]) -> dict[str, tuple[str, ...]]:
+    """The questions of all files, each with all labels that have a column of their own.
+
+    Raises:
+        BadCell: a question holds flags in one file and lists in another.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for table in tables:
+        for question, labels in table.questions.items():
+            before = found.get(question, labels)
+            if bool(before) != bool(labels):
+                seen = "yes or no for each label here, and chosen labels in another file of the source"
+                file = table.frame[FILE][0]
+                raise BadCell(
+                    Problem(seen, "one kind", "Make two sources of them.", file=file, column=question)
+                )
+            found[question] = tuple(sorted({*before, *labels}))
+    return found
 
 
 def _has_plain_cells(table: Table, column: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import Literal, get_args
 
 import polars as pl
 
@@ -12,12 +12,28 @@ from model.suggestions import did_you_mean
 from sources.errors import BadSplit, Problem, one_of, quoted
 from sources.formats.table import FILE, GIVEN, LINE
 
+SplitMap = Mapping[str, SplitName | Literal["hash"]]
+"""A source's own name of a split → the split, or `hash`: no split is given."""
+ALIASES: SplitMap = {
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "testing": "test",
+}
+"""Names of splits that mean one thing in every dataset."""
+
 MAX_PROBLEMS = 5
 """Unknown splits named in one error."""
 
 
-def named_split(split: str | None, split_map: Mapping[str, SplitName], file: str) -> SplitName | None:
+def named_split(
+    split: str | None, split_map: SplitMap, file: str, *, alone: bool = False
+) -> SplitName | None:
     """The split that a dataset's own name of a part means; None for a dataset without parts.
+
+    Args:
+        alone: the dataset has no other part: a name that is no split's then splits nothing.
 
     Raises:
         BadSplit: the name is neither a split nor in `split_map`.
@@ -25,14 +41,17 @@ def named_split(split: str | None, split_map: Mapping[str, SplitName], file: str
     if split is None or split == "None":
         return None
     splits = _by_name(split_map)
+    if split not in splits and alone:
+        return None
     if split not in splits:
         seen = f"the dataset has a split named {quoted(split)}"
-        advice = f"Name its meaning, for instance `split_map: {{{split}: validation}}`."
+        advice = f"Name its meaning: `split_map: {{{split}: validation}}`, or `hash` to have its rows split."
         raise BadSplit(Problem(seen, "train, validation or test", advice, file=file))
-    return splits[split]
+    found = splits[split]
+    return None if found == "hash" else found
 
 
-def given_by_column(frame: pl.DataFrame, column: str, split_map: Mapping[str, SplitName]) -> pl.DataFrame:
+def given_by_column(frame: pl.DataFrame, column: str, split_map: SplitMap) -> pl.DataFrame:
     """`frame` with `GIVEN` from the split column; a missing or empty cell leaves the row to the hash.
 
     Raises:
@@ -57,9 +76,10 @@ def given_by_column(frame: pl.DataFrame, column: str, split_map: Mapping[str, Sp
                 for value, file, line in first.select(column, FILE, LINE).iter_rows()
             )
         )
-    return frame.with_columns(given.alias(GIVEN))
+    return frame.with_columns(pl.when(given != "hash").then(given).alias(GIVEN))
 
 
-def _by_name(split_map: Mapping[str, SplitName]) -> dict[str, SplitName]:
+def _by_name(split_map: SplitMap) -> dict[str, SplitName | Literal["hash"]]:
     """Each name of a split → the split; `split_map` wins."""
-    return {name: name for name in get_args(SplitName)} | dict(split_map)
+    own: SplitMap = {name: name for name in get_args(SplitName)}
+    return {**ALIASES, **own, **split_map}

@@ -6,6 +6,7 @@ The library is imported only when such a source is read. No code of a dataset is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from model.bundle.masking import masked
 from model.bundle.telemetry import telemetry_off
 from sources.errors import DataError, Problem, UnreadableSource
 from sources.formats.columnar import from_arrow
-from sources.formats.table import Table, Wanted
+from sources.formats.table import CHUNK_ROWS, Table, Wanted
 
 OFFLINE = frozenset(
     ("ConnectionError", "ConnectError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectTimeout")
@@ -37,23 +38,57 @@ def read_saved(folder: Path, name: str, wanted: Wanted) -> Iterator[tuple[str | 
         UnreadableSource: no such folder, or not one that `save_to_disk` wrote.
         BadTable: as `sources.formats.columnar`.
     """
+    yield from _tables(_opened(folder, name), name, wanted)
+
+
+def saved_rows(folder: Path, name: str) -> Iterator[tuple[str | None, list[dict[str, Any]]]]:
+    """(Split's name in the dataset, or None; its rows as objects) for each split of a saved dataset.
+
+    Raises:
+        UnreadableSource: as `read_saved`.
+    """
+    for split, part in _parts(_opened(folder, name), name).items():
+        try:
+            yield split, part.to_list()
+        except Exception as error:
+            # As below: a damaged Arrow file surfaces as many types.
+            seen = f"the dataset cannot be read ({_first_line(error)})"
+            raise UnreadableSource(Problem(seen, file=name)) from error
+
+
+def _opened(folder: Path, name: str) -> Any:
+    """The saved dataset. Raises `UnreadableSource` if it is none."""
     if not is_saved(folder):
         seen = "not a folder written by save_to_disk (no dataset_dict.json or state.json)"
         raise UnreadableSource(Problem(seen, advice="Set `format` to that of the files in it.", file=name))
     import datasets  # type: ignore[import-untyped]
 
     try:
-        found = datasets.load_from_disk(str(folder))
+        return datasets.load_from_disk(str(folder))
     except Exception as error:
         # The library raises whatever its parts raise (JSON, Arrow, OS errors).
         seen = f"the saved dataset cannot be opened ({_first_line(error)})"
         raise UnreadableSource(Problem(seen, file=name)) from error
-    yield from _tables(found, name, wanted)
 
 
-def read_hub(
-    dataset: str, config: str | None, revision: str | None, wanted: Wanted
-) -> Iterator[tuple[str | None, Table]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubDataset:
+    """Which dataset of the hub is meant, and how it is fetched."""
+
+    name: str
+    config: str | None = None
+    """Its configuration (subset)."""
+    revision: str | None = None
+    """Branch, tag or commit."""
+    streaming: bool = False
+    """Row by row, instead of a download of all files first."""
+
+    def __str__(self) -> str:
+        """As messages call it."""
+        return f"hub:{self.name}" + (f"@{self.revision}" if self.revision else "")
+
+
+def read_hub(dataset: HubDataset, wanted: Wanted) -> Iterator[tuple[str | None, Table]]:
     """(Split's name, its table) for each split of a hub dataset.
 
     Raises:
@@ -61,12 +96,14 @@ def read_hub(
             or the dataset needs code to be loaded.
         BadTable: as `sources.formats.columnar`.
     """
-    name = f"hub:{dataset}" + (f"@{revision}" if revision else "")
+    name = str(dataset)
     telemetry_off()
     import datasets
 
     try:
-        found = datasets.load_dataset(dataset, config, revision=revision)
+        found = datasets.load_dataset(
+            dataset.name, dataset.config, revision=dataset.revision, streaming=dataset.streaming
+        )
     except Exception as error:
         # Network, HTTP, missing names and refused scripts come as a dozen unrelated types.
         raise UnreadableSource(_hub_problem(name, error)) from error
@@ -99,19 +136,19 @@ def _tables(found: Any, name: str, wanted: Wanted) -> Iterator[tuple[str | None,
     """Each split of a `DatasetDict`, or the one of a `Dataset`. Class numbers become class names."""
     import datasets
 
-    parts = found if isinstance(found, datasets.DatasetDict) else {None: found}
-    if not parts:
-        raise UnreadableSource(Problem("the dataset holds no split", file=name))
-    for split, part in parts.items():
+    for split, part in _parts(found, name).items():
         place = f"{name}[{split}]" if split else name
         try:
-            # Row selections (`select`, `filter`) live in an index beside the table: apply them first.
-            part = part.flatten_indices() if part._indices is not None else part
-            part = part.with_format("arrow")
-            columns = [c for c in part.column_names if wanted.all_columns or c in wanted.columns]
-            table = pa.table(part.select_columns(columns)[:])
-            for column in columns:
-                table = _with_class_names(table, column, part.features[column], datasets)
+            if isinstance(part, datasets.IterableDataset):
+                table, features = _streamed(part, wanted)
+            else:
+                # Row selections (`select`, `filter`) live in an index beside the table: apply them first.
+                part = part.flatten_indices() if part._indices is not None else part
+                part = part.with_format("arrow")
+                columns = [c for c in part.column_names if wanted.all_columns or c in wanted.columns]
+                table, features = pa.table(part.select_columns(columns)[:]), part.features
+            for column in table.column_names:
+                table = _with_class_names(table, column, features[column], datasets)
         except DataError:
             raise
         except Exception as error:
@@ -119,6 +156,29 @@ def _tables(found: Any, name: str, wanted: Wanted) -> Iterator[tuple[str | None,
             seen = f"the dataset cannot be read ({_first_line(error)})"
             raise UnreadableSource(Problem(seen, file=place)) from error
         yield split, from_arrow(table, place, wanted)
+
+
+def _parts(found: Any, name: str) -> dict[str | None, Any]:
+    """Split → its dataset; a dataset without splits has the split None."""
+    import datasets
+
+    several = isinstance(found, datasets.DatasetDict | datasets.IterableDatasetDict)
+    parts = dict(found) if several else {None: found}
+    if not parts:
+        raise UnreadableSource(Problem("the dataset holds no split", file=name))
+    return parts
+
+
+def _streamed(part: Any, wanted: Wanted) -> tuple[pa.Table, Any]:
+    """The rows of a dataset that is read row by row, at most `wanted.limit`, and the types of its columns."""
+    if part.features is None:  # known only once a row was seen
+        part = part._resolve_features()
+    columns = [c for c in part.features if wanted.all_columns or c in wanted.columns]
+    rows = part if wanted.limit is None else part.take(wanted.limit)
+    batches = list(rows.select_columns(columns).with_format("arrow").iter(batch_size=CHUNK_ROWS))
+    if not batches:
+        return part.features.arrow_schema.empty_table().select(columns), part.features
+    return pa.concat_tables(batches, promote_options="permissive"), part.features
 
 
 def _with_class_names(table: pa.Table, column: str, feature: Any, datasets: Any) -> pa.Table:

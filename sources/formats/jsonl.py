@@ -14,7 +14,7 @@ import polars as pl
 from model.suggestions import did_you_mean
 from sources.errors import BadCell, BadTable, Problem, one_of
 from sources.formats.table import CHUNK_ROWS, LINE, Table, Wanted
-from sources.formats.text_file import open_text
+from sources.formats.text_file import open_text, read_as
 
 MAX_PROBLEMS = 5
 """Bad lines named before reading stops."""
@@ -43,10 +43,18 @@ def _no_constant(name: str) -> Any:
     raise _Malformed(f"{name} is not JSON")
 
 
-_DECODE = json.JSONDecoder(
+decode_json: Callable[[str], Any] = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no_constant
 ).decode
+"""A JSON text as Python objects, numbers as written. Raises `ValueError` for anything that cannot be read
+without loss: no JSON, a key twice, NaN."""
 
+HALF_A_PAIR = (
+    "the cell holds half of a surrogate pair (an escape such as \\ud83d alone)",
+    "Unicode text",
+    "Write the whole character: it was cut in two.",
+)
+"""What is seen, expected and advised where a string has no UTF-8."""
 
 _KINDS = {JsonNumber: "a number", bool: "a boolean", list: "a list", dict: "an object"}
 """Types of a cell, as messages call them."""
@@ -73,7 +81,8 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, on_rows: Callable[[int], N
     """
     keys: set[str] = set()
     chunks: list[_Chunk] = []
-    with open_text(file, name) as text:
+    with open_text(file, name, wanted.encoding) as text:
+        said = read_as(text, wanted.encoding)
         for lines, rows in _rows(text, name, wanted.limit):
             for row in rows:
                 keys.update(row)
@@ -104,7 +113,7 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, on_rows: Callable[[int], N
             )
         )
     frame = pl.concat([chunk.frame for chunk in chunks], how="diagonal", rechunk=True)
-    return Table(frame=frame, lists=frozenset(lists))
+    return Table(frame=frame, lists=frozenset(lists), said=(f"{name}: {said}",) if said else ())
 
 
 def _rows(
@@ -141,7 +150,7 @@ def _rows(
 def _object_on(line: str, number: int) -> dict[str, Any] | str:
     """The object on a line, or what is there instead."""
     try:
-        row = _DECODE(line)
+        row = decode_json(line)
     except json.JSONDecodeError as error:
         if number == 1 and line.strip() == "[":
             return "the file is one JSON array over several lines"
@@ -200,12 +209,15 @@ class _BadValue(Exception):
 
 def _check_kinds(values: list[Any], kinds: set[type], column: str, wanted: Wanted) -> None:
     expected = "a string, number, boolean, list or null"
-    bad = kinds & {dict} if column in wanted.columns else set()
+    advice = ""
+    bad = kinds & {dict} if column in wanted.columns and column not in wanted.objects else set()
+    if bad:
+        advice = "If it holds a score of each label, set `threshold` beside the label's `column`."
     if column == wanted.text:
-        bad, expected = kinds - {str, type(None)}, "a string or null"
+        bad, expected, advice = kinds - {str, type(None)}, "a string or null", ""
     if bad:
         at = next(i for i, value in enumerate(values) if type(value) in bad)
-        raise _BadValue(at, f"the cell is {_KINDS[type(values[at])]}", expected)
+        raise _BadValue(at, f"the cell is {_KINDS[type(values[at])]}", expected, advice)
 
 
 def _as_text(value: Any, at: int, is_label: bool) -> str | None:
@@ -219,7 +231,7 @@ def _as_text(value: Any, at: int, is_label: bool) -> str | None:
         return "true" if value else "false"
     if isinstance(value, str):
         return str(value)
-    if not is_label:
+    if not is_label or isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     labels = []
     for item in value:
@@ -235,9 +247,10 @@ def _strings(column: str, values: list[str | None]) -> pl.Series:
         return pl.Series(column, values, dtype=pl.String)
     except UnicodeEncodeError:
         # Strings with half of a surrogate pair have no UTF-8.
-        at = next(
-            i for i, v in enumerate(values) if v is not None and v != v.encode(errors="ignore").decode()
-        )
-        seen = "the cell holds half of a surrogate pair (an escape such as \\ud83d alone)"
-        advice = "Write the whole character: it was cut in two."
-        raise _BadValue(at, seen, "Unicode text", advice) from None
+        at = next(i for i, value in enumerate(values) if value != whole_characters(value))
+        raise _BadValue(at, *HALF_A_PAIR) from None
+
+
+def whole_characters(value: str | None) -> str | None:
+    """`value` without halves of surrogate pairs."""
+    return None if value is None else value.encode(errors="ignore").decode()

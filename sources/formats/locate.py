@@ -12,9 +12,10 @@ from typing import Literal, assert_never
 
 from model.suggestions import did_you_mean
 from sources.errors import DataError, Problem, UnreadableSource, one_of
+from sources.formats.exports.guess import advice_for
 from sources.formats.huggingface import is_saved
 from sources.formats.text_file import open_text
-from sources.spec import FileFormat, SourceFormat
+from sources.spec import ExportFormat, FileFormat, SourceFormat
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
@@ -30,8 +31,24 @@ ENDINGS: dict[str, FileFormat] = {
     ".arrow": "arrow",
     ".feather": "arrow",
     ".ipc": "arrow",
+    ".xlsx": "excel",
+    ".xls": "excel",
 }
 """File ending, in lower case and without `.gz` → format."""
+
+_JSON = (".jsonl", ".json", ".ndjson")
+EXPORT_ENDINGS: dict[ExportFormat, tuple[str, ...]] = {
+    "label_studio": (*_JSON, ".csv"),
+    "doccano": (*_JSON, ".csv"),
+    "prodigy": _JSON,
+    "argilla": _JSON,
+    "spacy": _JSON,
+    "fasttext": (".txt", ".ft", ".train", ".valid", ".test"),
+    "label_text": (".txt", ".label"),
+    "json": _JSON,
+}
+"""Format of a labelling tool → endings of the files that are read of a folder; files and globs may have
+any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +58,7 @@ class InputFile:
     path: Path
     name: str
     """As messages and findings call it: relative to the configuration if it lies below it."""
-    format: FileFormat | Literal["saved"]
+    format: FileFormat | ExportFormat | Literal["saved"]
 
 
 class AbsentPath(UnreadableSource):
@@ -82,6 +99,8 @@ def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
     if full.is_dir():
         if format == "saved" or (format == "auto" and is_saved(full)):
             return [InputFile(path=full, name=name, format="saved")]
+        if format == "argilla" and is_saved(full):
+            return [InputFile(path=full, name=name, format="argilla")]
         files = _files_below(full, format)
         if not files:
             wanted = "a known format" if format == "auto" else f"format {format}"
@@ -109,10 +128,26 @@ def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
             case "auto":
                 if (kind := format_of(file)) is None:
                     seen = "the file's ending does not name a format"
-                    problems.append(Problem(seen, f"one of {_endings('auto')}", advice, file=name))
+                    told = advice_for(file, advice)
+                    problems.append(Problem(seen, f"one of {_endings('auto')}", told, file=name))
                 else:
                     found.append(InputFile(path=file, name=name, format=kind))
-            case "csv" | "tsv" | "jsonl" | "parquet" | "arrow":
+            case (
+                "csv"
+                | "tsv"
+                | "jsonl"
+                | "parquet"
+                | "arrow"
+                | "excel"
+                | "label_studio"
+                | "doccano"
+                | "prodigy"
+                | "argilla"
+                | "spacy"
+                | "fasttext"
+                | "label_text"
+                | "json"
+            ):
                 found.append(InputFile(path=file, name=name, format=format))
             case _:
                 assert_never(format)
@@ -124,8 +159,11 @@ def locate(path: str, format: SourceFormat, base: Path) -> list[InputFile]:
 def _files_below(folder: Path, format: SourceFormat) -> list[Path]:
     """The files of the format (`auto`: of any) in `folder` and its sub-folders, without hidden ones."""
     inside = (p for p in folder.rglob("*") if p.is_file())
-    visible = (p for p in inside if not any(part.startswith(".") for part in p.relative_to(folder).parts))
-    return sorted(p for p in visible if format_of(p) is not None and format in ("auto", format_of(p)))
+    # `~$` begins the files that Excel makes while another one is open.
+    hidden = (".", "~$")
+    visible = (p for p in inside if not any(part.startswith(hidden) for part in p.relative_to(folder).parts))
+    endings = _known_endings(format)
+    return sorted(p for p in visible if Path(p.name.lower().removesuffix(".gz")).suffix in endings)
 
 
 def format_of(file: Path) -> FileFormat | None:
@@ -184,4 +222,10 @@ def _name(path: Path, base: Path) -> str:
 
 
 def _endings(format: SourceFormat) -> str:
-    return ", ".join(ending for ending, kind in ENDINGS.items() if format in ("auto", kind))
+    return ", ".join(_known_endings(format))
+
+
+def _known_endings(format: SourceFormat) -> tuple[str, ...]:
+    """Endings of the files that are read of a folder."""
+    of_tool = next((endings for tool, endings in EXPORT_ENDINGS.items() if tool == format), None)
+    return of_tool or tuple(ending for ending, kind in ENDINGS.items() if format in ("auto", kind))

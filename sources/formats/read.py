@@ -6,7 +6,7 @@ Does not know how labels are written in cells (`sources.labels.find_targets`) no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +15,22 @@ from typing import assert_never
 import polars as pl
 
 from model.spec import SplitName
-from sources.errors import DataError, raise_together
+from model.suggestions import did_you_mean
+from sources.errors import BadTable, DataError, Problem, one_of, raise_together
 from sources.formats.columnar import read_arrow, read_parquet
-from sources.formats.combine import combine, filtered
+from sources.formats.combine import combine, filtered, partition_of, with_partition
 from sources.formats.delimited import Dialect, read_delimited
+from sources.formats.excel import read_excel
+from sources.formats.exports.guess import guessed_format
+from sources.formats.exports.questions import settle_questions
+from sources.formats.exports.read import read_export
 from sources.formats.given_split import given_by_column, named_split
-from sources.formats.huggingface import read_hub, read_saved
+from sources.formats.headers import refuse_headers
+from sources.formats.huggingface import HubDataset, read_hub, read_saved
 from sources.formats.jsonl import read_jsonl
 from sources.formats.locate import InputFile, locate
-from sources.formats.table import FILE, GIVEN, LINE, Table, Wanted
+from sources.formats.sql import read_sql
+from sources.formats.table import ANNOTATOR, FILE, GIVEN, LINE, Table, Wanted
 from sources.formats.text_file import refuse_if_changed
 from sources.spec import SourceSpec
 
@@ -41,9 +48,15 @@ class RawSource:
     files: int
     rows_read: int
     """Rows before the source's `where`."""
+    spec: SourceSpec
+    """The source as declared, with what its files say of heads and columns themselves filled in."""
+    said: tuple[str, ...] = ()
+    """How the bytes were read where the configuration does not say it, and what was not read as a label."""
 
 
-def read_source(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> RawSource:
+def read_source(
+    name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Collection[str] = ()
+) -> RawSource:
     """All rows of a source that pass its `where`, as strings.
 
     Args:
@@ -51,22 +64,27 @@ def read_source(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> Raw
         spec: without `sources.spec.source_problems`.
         base: what relative paths start from.
         on_rows: called with the rows of each part read.
+        heads: the project's, for files that say themselves which heads they label.
 
     Raises:
         DataError: see the readers; every problem carries the source's name.
     """
     try:
-        return _read(name, spec, base, on_rows)
+        return _read(name, spec, base, on_rows, heads)
     except DataError as error:
         raise error.of_source(name) from error
 
 
-def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> RawSource:
+def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Collection[str]) -> RawSource:
     wanted = _wanted(spec)
     tables: list[Table] = []
     errors: list[DataError] = []
     if spec.hub is not None:
         tables += _hub_tables(spec.hub, spec, wanted)
+    elif spec.sql is not None:
+        place = f"sql:{spec.connection}"
+        tables.append(_placed(read_sql(spec.sql, str(spec.connection), place, wanted), place, spec.split))
+        on_rows(tables[0].frame.height)
     else:
         paths = spec.path if isinstance(spec.path, dict) else {spec.split: spec.path}
         for given, path in paths.items():
@@ -76,22 +94,51 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows) -> RawSource
                 errors.append(error)
     raise_together(errors)
     read = combine(tables)
+    if spec.is_export:
+        read, spec = settle_questions(read, spec, heads)
+        wanted = _wanted(spec)
+        _refuse_absent(read, wanted)
     frame = read.frame
+    if spec.annotator is not None:
+        frame = frame.with_columns(pl.col(spec.annotator).replace("", None).alias(ANNOTATOR))
+    refuse_headers(frame, spec)
     if spec.split_column is not None:
         frame = given_by_column(frame, spec.split_column, spec.split_map)
     if spec.where is not None:
         frame = filtered(frame, spec.where)
     return RawSource(
         name=name,
-        table=Table(frame=frame.select(LINE, FILE, GIVEN, *wanted.columns), lists=read.lists),
-        files=1 if spec.hub is not None else read.frame[FILE].n_unique(),
+        table=Table(frame=frame.select(_columns(frame, wanted)), lists=read.lists),
+        files=read.frame[FILE].n_unique() if spec.path is not None else 1,
         rows_read=read.frame.height,
+        spec=spec,
+        said=(*read.said, *(f"{what} ({count:,})" for what, count in sorted(read.notes.items()) if count)),
     )
+
+
+def _columns(frame: pl.DataFrame, wanted: Wanted) -> list[str]:
+    """What is kept of a source's table."""
+    places = [column for column in (LINE, FILE, GIVEN, ANNOTATOR) if column in frame]
+    return [*places, *wanted.columns]
+
+
+def _refuse_absent(table: Table, wanted: Wanted) -> None:
+    """Refuse columns that a labelling tool's file does not have."""
+    known = [column for column in table.frame.columns if not column.startswith("__")]
+    absent = [column for column in wanted.columns if column not in known]
+    if absent:
+        raise BadTable(
+            *(
+                Problem(f"there is no such column{did_you_mean(c, known)}", one_of(known), column=c)
+                for c in absent
+            )
+        )
 
 
 def _wanted(spec: SourceSpec) -> Wanted:
     labels = [column for target in spec.targets.values() for column in target.source_columns]
-    others = [column for column in (spec.group, spec.split_column, *spec.keep) if column is not None]
+    named = (spec.group, spec.split_column, spec.annotator, *spec.keep)
+    others = [column for column in named if column is not None]
     # The first rows alone may lack a key of JSON lines that later ones have.
     must_exist = {spec.text, *others, *(() if spec.limit else labels)}
     return Wanted(
@@ -100,14 +147,22 @@ def _wanted(spec: SourceSpec) -> Wanted:
         must_exist=frozenset(must_exist),
         all_columns=spec.where is not None,
         limit=spec.limit,
+        objects=frozenset(
+            target.column
+            for target in spec.targets.values()
+            if target.column is not None and target.threshold is not None
+        ),
+        encoding=spec.encoding,
     )
 
 
 def _hub_tables(hub: str, spec: SourceSpec, wanted: Wanted) -> Iterator[Table]:
     """The splits of a hub dataset."""
     name = f"hub:{hub}"
-    for split, table in read_hub(hub, spec.hub_config, spec.revision, wanted):
-        given = spec.split or named_split(split, spec.split_map, name)
+    dataset = HubDataset(name=hub, config=spec.hub_config, revision=spec.revision, streaming=spec.streaming)
+    parts = list(read_hub(dataset, wanted))
+    for split, table in parts:
+        given = spec.split or named_split(split, spec.split_map, name, alone=len(parts) == 1)
         yield _placed(table, f"{name}[{split}]" if split else name, given)
 
 
@@ -126,9 +181,17 @@ def _path_tables(
         if left == 0:
             return
         try:
-            for split, table in _read_file(file, spec, replace(wanted, limit=left), on_rows):
+            in_path = partition_of(file, wanted)
+            of_file = replace(
+                wanted, limit=left, columns=tuple(c for c in wanted.columns if c not in in_path)
+            )
+            of_file = replace(of_file, must_exist=wanted.must_exist - set(in_path))
+            parts = list(_read_file(file, spec, of_file, on_rows))
+            for split, table in parts:
                 left = None if left is None else left - table.frame.height
-                yield _placed(table, file.name, given or named_split(split, spec.split_map, file.name))
+                table = with_partition(table, in_path)
+                of_part = given or named_split(split, spec.split_map, file.name, alone=len(parts) == 1)
+                yield _placed(table, file.name, of_part)
         except DataError as error:
             errors.append(error)
 
@@ -153,16 +216,35 @@ def _read_file(
         return
     with refuse_if_changed(file.path, file.name):
         match file.format:
+            case (
+                "label_studio"
+                | "doccano"
+                | "prodigy"
+                | "argilla"
+                | "spacy"
+                | "fasttext"
+                | "label_text"
+                | "json"
+            ):
+                records = spec.records
+                for split, table in read_export(file.path, file.name, file.format, wanted, records):
+                    on_rows(table.frame.height)
+                    yield split, table
+                return
+            case "excel":
+                table = read_excel(file.path, file.name, wanted, spec.sheet)
+                on_rows(table.frame.height)
             case "csv" | "tsv":
                 dialect = Dialect(
-                    delimiter="," if file.format == "csv" else "\t",
-                    quoting=spec.quoting if spec.quoting is not None else file.format == "csv",
+                    usual=("," if file.format == "csv" else "\t", file.format == "csv"),
+                    delimiter=spec.delimiter,
+                    quoting=spec.quoting,
                     header=spec.header,
                     names=spec.names,
                 )
                 table = read_delimited(file.path, file.name, wanted, dialect, on_rows)
             case "jsonl":
-                table = read_jsonl(file.path, file.name, wanted, on_rows)
+                table = _read_lines(file, spec, wanted, on_rows)
             case "parquet" | "arrow":
                 read = read_parquet if file.format == "parquet" else read_arrow
                 table = read(file.path, file.name, wanted)
@@ -170,3 +252,24 @@ def _read_file(
             case _:
                 assert_never(file.format)
     yield None, table
+
+
+def _read_lines(file: InputFile, spec: SourceSpec, wanted: Wanted, on_rows: OnRows) -> Table:
+    """A file of JSON lines. Where only its ending says that it is one, it may be that of a labelling tool.
+
+    Raises:
+        BadTable: it is, and cannot be read as lines; or Prodigy wrote it, whose rejected and ignored tasks
+            would be read as labels.
+    """
+    guess = guessed_format(file.path) if spec.format == "auto" else None
+    if guess == "prodigy" and spec.where is None:
+        seen = "tasks of Prodigy, of which some may be rejected or ignored"
+        advice = "Set `format: prodigy`; or `format: jsonl`, to read every task as a label."
+        raise BadTable(Problem(seen, "a format that says what they mean", advice, file=file.name, line=1))
+    try:
+        return read_jsonl(file.path, file.name, wanted, on_rows)
+    except DataError as error:
+        if guess is None:
+            raise
+        advice = f"It looks like `format: {guess}` (docs/formats.md): set it."
+        raise BadTable(replace(error.problems[0], advice=advice)) from error

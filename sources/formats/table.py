@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -11,6 +11,8 @@ LINE = "__line"
 """Column of a `Table`: physical line where the row starts, or row number, from 1."""
 FILE = "__file"
 """Column of a table of a whole source: the file as messages call it."""
+ANNOTATOR = "__annotator"
+"""Column of a `Table` whose source says who labelled each row: the person, or null."""
 GIVEN = "__given"
 """Column of a table of a whole source: the split the row was given by its file or folder, or null."""
 
@@ -35,6 +37,10 @@ class Wanted:
     """Also the others, for a row filter."""
     limit: int | None = None
     """Most rows to read, from the start."""
+    objects: frozenset[str] = frozenset()
+    """Columns whose cells may be objects label → score; they are read as JSON."""
+    encoding: str = "auto"
+    """Of a text file (`sources.formats.text_file`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +52,10 @@ class Table:
     array of its labels. With `all_columns`, the others too, typed where the format has types."""
     lists: frozenset[str] = field(default_factory=frozenset)
     """Columns whose cells are lists."""
+    questions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Question of a labelling tool → labels that have a 0/1 column of their own; none: the answers stand in a
+    column of lists that has the question's name."""
+    notes: Mapping[str, int] = field(default_factory=dict)
+    """What was not read as a label, in words → how often."""
+    said: tuple[str, ...] = ()
+    """How the bytes were read where the configuration does not say it: delimiter, encoding, quoting."""

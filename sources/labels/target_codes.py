@@ -4,7 +4,7 @@ rows with a hundred different targets cost a million integers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -31,6 +31,20 @@ class Target:
         if label in self.positives or label in self.missing:
             return False
         return self.covered is None or label in self.covered
+
+    def renamed(self, names: Mapping[str, str]) -> Target:
+        """The target with other names for some labels."""
+
+        def of(labels: Iterable[str]) -> tuple[str, ...]:
+            return tuple(sorted({names.get(label, label) for label in labels}))
+
+        covered = None if self.covered is None else of(self.covered)
+        return Target(of(self.positives), of(self.missing), covered)
+
+    def without(self, labels: Collection[str]) -> Target:
+        """The target with some labels left out of those that apply."""
+        kept = tuple(label for label in self.positives if label not in labels)
+        return Target(kept, self.missing, self.covered)
 
 
 class TargetCodes:

@@ -14,7 +14,10 @@ from sources.errors import BadTable, DataError, Problem, raise_together
 from sources.formats.locate import AbsentPath
 from sources.formats.read import read_source
 from sources.formats.table import Progress
+from sources.labels.annotators import settle_annotators
+from sources.labels.doubts import LabelDoubts
 from sources.labels.find_targets import find_targets
+from sources.labels.settle import settle_labels
 from sources.labels.target_codes import TargetCodes
 from sources.merge.join import Rows, source_rows
 from sources.spec import SourceSpec, SplitSpec, source_problems, split_problems
@@ -26,7 +29,14 @@ class AllSources:
 
     rows: Rows
     figures: list[dict[str, Any]]
-    """For each source its `name`, `files`, `rows` and, if it is absent and optional, why: `left_out`."""
+    """For each source its `name`, `files`, `rows`, how its bytes were read where the configuration does not
+    say it and what was not read as a label (`said`), how far its annotators agree (`agreement`:
+    `sources.labels.annotators.Annotated`) and, if it is absent and optional, why: `left_out`."""
+    doubts: dict[str, LabelDoubts]
+    """Head → doubts about its labels; those of each row stand in `doubt:H`."""
+    specs: dict[str, SourceSpec]
+    """Source → its declaration, with what its files say of heads and columns themselves filled in; of those
+    that were left out as it was."""
 
 
 def read_all(
@@ -47,6 +57,7 @@ def read_all(
     kept = sorted({column for spec in sources.values() for column in spec.keep})
     frames: list[pl.DataFrame] = []
     figures: list[dict[str, Any]] = []
+    specs = dict(sources)
     errors: list[DataError] = []
     done = 0
 
@@ -59,23 +70,27 @@ def read_all(
         try:
             if problems := [Problem(line) for line in source_problems(spec, heads)]:
                 raise BadTable(*problems).of_source(name)
-            raw = read_source(name, spec, base, on_rows)
-            found = find_targets(raw, spec, heads, codes, base)
-            frames.append(source_rows(name, found, spec, heads, kept))
-            figures.append({"name": name, "files": raw.files, "rows": raw.rows_read})
+            raw = read_source(name, spec, base, on_rows, heads)
+            specs[name] = raw.spec
+            found = find_targets(raw, raw.spec, heads, codes, base)
+            annotated = settle_annotators(found, raw.spec, heads, codes)
+            frames.append(source_rows(name, annotated.frame, raw.spec, heads, kept))
+            said = [*raw.said, *annotated.said]
+            read = {"name": name, "files": raw.files, "rows": raw.rows_read, "said": said}
+            figures.append(read | ({"agreement": annotated.agreement} if annotated.agreement else {}))
         except DataError as error:
             if isinstance(error, AbsentPath) and spec.optional:
-                figures.append({"name": name, "files": 0, "rows": 0, "left_out": str(error)})
+                figures.append({"name": name, "files": 0, "rows": 0, "said": [], "left_out": str(error)})
             else:
                 errors.append(error)
     raise_together(errors)
     if not frames:
         raise BadTable(Problem("every source is optional and absent", "at least one source"))
-    rows = pl.concat(frames)
+    rows, doubts = settle_labels(pl.concat(frames), heads, codes)
     if rows["text_id"].null_count() == rows.height:
         raise BadTable(Problem("every text is missing or blank", "texts in the text column"))
     weights = {name: spec.weight for name, spec in sources.items()}
-    return AllSources(Rows(frame=rows, codes=codes, weights=weights), figures)
+    return AllSources(Rows(frame=rows, codes=codes, weights=weights), figures, doubts, specs)
 
 
 def _check_project(

@@ -42,8 +42,11 @@ def resolve_conflict(
 
     `drop` and `error` leave a text in conflict unlabelled. `majority` takes the heaviest target
     (multilabel: label by label); a tie leaves the text (multilabel: that label) unlabelled. `prefer`
-    takes the target of the first of `split.prefer` that gives one, if it does not contradict itself.
+    takes the target of the first of `split.prefer` that gives one, if it does not contradict itself. `union`
+    joins the labels of a multilabel head, which is no conflict; a multiclass head is left as by `drop`.
     """
+    if split.conflicts == "union" and kind == "multilabel":
+        return _union(given), False
     merged, in_conflict = _merged(given, kind)
     if not in_conflict:
         return merged, False
@@ -56,7 +59,7 @@ def resolve_conflict(
                     target, contradictory = _merged(preferred, kind)
                     return (None if contradictory else target), True
             return None, True
-        case "drop" | "error":
+        case "drop" | "error" | "union":
             return None, True
         case _:
             assert_never(split.conflicts)
@@ -95,6 +98,17 @@ def _merged_labels(given: Sequence[WeightedTarget]) -> tuple[Target, bool]:
             positives.append(label)
     all_covered = None if covered is None else tuple(sorted(covered))
     return Target(tuple(positives), tuple(missing), all_covered), in_conflict
+
+
+def _union(given: Sequence[WeightedTarget]) -> Target:
+    """All labels that any of the targets gives. A label is unknown where none of them knows it."""
+    targets = [one.target for one in given]
+    positives = {label for target in targets for label in target.positives}
+    named = {label for target in targets for label in (*target.missing, *(target.covered or ()))}
+    denied = {label for label in named if any(target.denies(label) for target in targets)}
+    covers = [target.covered for target in targets]
+    covered = None if None in covers else tuple(sorted({x for c in covers for x in c or ()}))
+    return Target(tuple(sorted(positives)), tuple(sorted(named - positives - denied)), covered)
 
 
 def conflict_scope(given: Sequence[WeightedTarget], kind: HeadKind) -> tuple[bool, bool]:

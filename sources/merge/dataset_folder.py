@@ -18,8 +18,9 @@ from sources.merge.rows_folder import write_rows
 
 FILES = ".files.json"
 """sha256 of each file of the folder, by which a damaged one is known."""
-SCHEMA_VERSION = 2
-"""Of the dataset folder. 2: the profile has more figures of each head and split, and where conflicts are."""
+SCHEMA_VERSION = 3
+"""Of the dataset folder. 2: the profile has more figures of each head and split, and where conflicts are. 3:
+it has what is doubtful about labels and how files were read."""
 
 
 def write_dataset(

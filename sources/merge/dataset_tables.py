@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from model.spec import HeadSpec
+from sources.labels.doubts import BIT
 from sources.labels.find_targets import columns_of
+from sources.labels.settle import doubtful
 from sources.labels.target_codes import Target, TargetCodes
 from sources.merge.conflicts import FLAGS
 from sources.merge.join import KEPT
@@ -25,6 +27,39 @@ def used_targets(texts: pl.DataFrame, codes: Mapping[str, TargetCodes]) -> dict[
         ):
             used[head].setdefault(split, []).append(of_head.targets[code])
     return used
+
+
+def without_unseen(
+    texts: pl.DataFrame, heads: Mapping[str, HeadSpec], codes: Mapping[str, TargetCodes]
+) -> tuple[pl.DataFrame, dict[str, dict[str, dict[str, int]]]]:
+    """(The texts without labels that a head does not have because no training row has them; head → label →
+    split → texts that had it.) Of a multiclass head such a text is unlabelled, of a multilabel one the
+    label alone is left out.
+
+    Args:
+        heads: with labels filled in.
+    """
+    left: dict[str, dict[str, dict[str, int]]] = {}
+    for head, spec in heads.items():
+        column, of_head = columns_of(head).target, codes[head]
+        counts = texts.group_by("split", column).len().drop_nulls().sort("split", column)
+        unseen = {code: set(of_head.targets[code].positives) - set(spec.labels) for code in counts[column]}
+        if not any(unseen.values()):
+            continue
+        by_label: dict[str, dict[str, int]] = {}
+        for split, code, rows in counts.iter_rows():
+            for label in sorted(unseen[code]):
+                of_label = by_label.setdefault(label, {})
+                of_label[split] = of_label.get(split, 0) + rows
+        left[head] = by_label
+        kept: dict[int, int | None] = {}
+        for code, labels in unseen.items():
+            if labels and spec.kind == "multiclass":
+                kept[code] = None
+            elif labels:
+                kept[code] = of_head.code(of_head.targets[code].without(labels))
+        texts = texts.with_columns(pl.col(column).replace(kept))
+    return texts, left
 
 
 def dataset_table(
@@ -59,7 +94,8 @@ def kept_columns(table: pl.DataFrame) -> list[str]:
 
 
 def observations_table(rows: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> pl.DataFrame:
-    """`observations.parquet`: every input row."""
+    """`observations.parquet`: every input row; `RULE:HEAD` for each doubt that any row of the head has, null
+    where the row has neither labels nor a doubt."""
     names = {head: columns_of(head) for head in heads}
     given = pl.col("given").replace_strict(SPLIT_OF, default=None, return_dtype=pl.String)
     return rows.select(
@@ -72,6 +108,14 @@ def observations_table(rows: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> pl.
         *(pl.col(n.count).alias(f"count:{head}") for head, n in names.items()),
         *(pl.col(n.unknown_label).is_not_null().alias(f"unknown_label:{head}") for head, n in names.items()),
         *(f"{flag}:{head}" for flag in FLAGS for head in names),
+        *(
+            pl.when(pl.col(n.count).is_not_null() | has_doubt)
+            .then(has_doubt.fill_null(False))
+            .alias(f"{rule}:{head}")
+            for head, n in names.items()
+            for rule in doubtful(rows, head)
+            for has_doubt in [pl.col(n.doubt) & BIT[rule] != 0]
+        ),
         "in_two_splits",
         pl.col("text").str.len_chars().cast(pl.Int32).alias("chars"),
     )

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 import polars as pl
 
 from model.spec import HeadSpec
+from sources.labels.doubts import BIT
 from sources.labels.find_targets import columns_of
+from sources.labels.settle import doubtful
+from sources.labels.target_codes import TargetCodes
 from sources.merge.conflicts import FLAGS
 from sources.merge.split import SPLIT_OF
 
@@ -24,15 +27,18 @@ ALWAYS = (
 
 
 def find_offending_rows(
-    rows: pl.DataFrame, heads: Mapping[str, HeadSpec], near: pl.DataFrame | None
+    rows: pl.DataFrame,
+    heads: Mapping[str, HeadSpec],
+    codes: Mapping[str, TargetCodes],
+    near: pl.DataFrame | None,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """(Offending rows, at most `CAP` a rule in the order of sources, files and lines; totals by rule).
 
     Rules, named as in `expectations.spec.DataRules`: `text_present`, `text_not_blank`, `labels_known`
     (value: the unknown label), `multiclass_exactly_one` (value: how many labels), `single_split`,
     `one_answer` (value: the number of labels the row has), `sources_consistent` and `sources_agree` (the
-    same rows by where the conflict is: in one source, between two), `near_duplicates` (value: similarity and
-    place of the other text).
+    same rows by where the conflict is: in one source, between two), those of `sources.labels.doubts.DOUBTS`
+    (value: the row's labels), `near_duplicates` (value: similarity and place of the other text).
 
     Args:
         rows: `sources.merge.join.Merged.rows`.
@@ -57,6 +63,8 @@ def find_offending_rows(
             parts.append(_breaking("multiclass_exactly_one", bad, labels, head))
         for flag, rule in CONFLICT_RULES.items():
             parts.append(_breaking(rule, rows.filter(f"{flag}:{head}"), labels, head))
+        for rule in doubtful(rows, head):
+            parts.append(_doubtful(rule, rows, head, codes[head]))
     checked = list(ALWAYS)
     if near is not None:
         parts.append(_near(rows, near))
@@ -64,7 +72,7 @@ def find_offending_rows(
     found = pl.concat(parts)
     totals = dict(found.group_by("rule").len().iter_rows())
     capped = found.filter(pl.int_range(pl.len()).over("rule") < CAP)
-    return capped, {rule: totals.get(rule, 0) for rule in sorted(checked)}
+    return capped, {rule: totals.get(rule, 0) for rule in sorted({*checked, *totals})}
 
 
 def _breaking(rule: str, rows: pl.DataFrame, value: pl.Expr, head: str | None = None) -> pl.DataFrame:
@@ -76,6 +84,16 @@ def _breaking(rule: str, rows: pl.DataFrame, value: pl.Expr, head: str | None = 
         pl.lit(head, dtype=pl.String).alias("head"),
         value.cast(pl.String).str.slice(0, 80).alias("value"),
     )
+
+
+def _doubtful(rule: str, rows: pl.DataFrame, head: str, codes: TargetCodes) -> pl.DataFrame:
+    names = columns_of(head)
+    found = rows.filter(pl.col(names.doubt) & BIT[rule] != 0)
+    written = {
+        code: ", ".join(codes.targets[code].positives) for code in found[names.target].unique().drop_nulls()
+    }
+    labels = pl.col(names.target).replace_strict(written, default=None, return_dtype=pl.String)
+    return _breaking(rule, found, pl.coalesce(labels, names.unknown_label), head)
 
 
 def _near(rows: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:

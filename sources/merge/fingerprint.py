@@ -56,11 +56,15 @@ def dataset_fingerprint(dataset: pl.DataFrame, head_fingerprints: Mapping[str, s
     return digest.hexdigest()
 
 
-def evidence_digest(observations: pl.DataFrame, heads: Mapping[str, HeadSpec], kept: pl.DataFrame) -> str:
-    """A digest of what a dataset folder holds beside its content: places, findings, settings, and the columns
-    `kept` for slices. A folder is used again only if this digest is equal too. It may change with the
-    version of polars; then the folder is only written anew."""
+def evidence_digest(
+    observations: pl.DataFrame, heads: Mapping[str, HeadSpec], kept: pl.DataFrame, said: object
+) -> str:
+    """A digest of what a dataset folder holds beside its content: places, findings, settings, the columns
+    `kept` for slices, and what is `said` of the sources and their labels (plain JSON). A folder is used
+    again only if this digest is equal too. It may change with the version of polars; then the folder is only
+    written anew."""
     digest = hashlib.sha256(repr(sorted(heads.items())).encode())
+    digest.update(json.dumps(said, sort_keys=True).encode())
     digest.update(observations.hash_rows(seed=17).to_numpy().tobytes())
     if kept.width:
         digest.update(json.dumps(kept.columns).encode())

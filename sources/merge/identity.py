@@ -7,6 +7,7 @@ them. A text that is empty then is blank. Two labels are one if they are equal a
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,6 +25,13 @@ _FOLDED = str.maketrans(
     "аеорсухіјѕԁһкмтвнАВЕКМНОРСТУХІЈЅαονρκτιυΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
     "aeopcyxijsdhkmtbhABEKMHOPCTYXIJSaovpktiuABEZHIKMNOPTYX",
 )
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?(e[+-]?[0-9]{1,3})?")
+_TRUTHS = {
+    word: truth
+    for truth, words in (("true", "true t yes y on 1 1.0"), ("false", "false f no n off 0 0.0"))
+    for word in words.split()
+}
 
 
 def identity(texts: pl.Expr) -> pl.Expr:
@@ -55,17 +63,22 @@ def same_label(label: str) -> str:
 
 
 def look_alike_labels(labels: Iterable[str]) -> list[list[str]]:
-    """Groups of labels that differ only by case, white space, zero-width or look-alike characters.
+    """Groups of labels that differ only by case, white space, zero-width or look-alike characters, that are
+    one number (`7` and `007`) or, where all labels are such words, one truth (`true` and `1`).
 
     Each group is sorted, and so are the groups.
     """
+    distinct = set(labels)
+    only_truths = all(label.casefold() in _TRUTHS for label in distinct)
     groups: defaultdict[str, set[str]] = defaultdict(set)
-    for label in labels:
-        groups[_folded(label)].add(label)
+    for label in distinct:
+        groups[_TRUTHS[label.casefold()] if only_truths else _folded(label)].add(label)
     return sorted(sorted(group) for group in groups.values() if len(group) > 1)
 
 
 def _folded(label: str) -> str:
     """`label` without what a reader does not see, for comparisons only."""
     plain = unicodedata.normalize("NFKC", label).translate(_ZERO_WIDTH).translate(_FOLDED).casefold()
+    if _NUMBER.fullmatch(plain):
+        return repr(float(plain))
     return "".join(plain.replace("_", " ").replace("-", " ").split())

@@ -55,9 +55,9 @@ def source_rows(
     """One source's table (after `sources.labels.find_targets`) in the columns that all sources share.
 
     Columns: `source`, `file`, `line`, `given` (int8), `text` (identity text, null = missing), `text_id`
-    (null = missing or blank), `group`, `weight`, per head `target:H`, `count:H`, `unknown_label:H` (null
-    throughout for a head that this source does not label), and `column:C` for each of `kept`, the columns
-    that any source keeps (null where this one does not).
+    (null = missing or blank), `group`, `weight`, per head `target:H`, `count:H`, `unknown_label:H`, `doubt:H`
+    (null throughout for a head that this source does not label), and `column:C` for each of `kept`, the
+    columns that any source keeps (null where this one does not).
     """
     nothing = pl.lit(None, dtype=pl.String)
     columns = [
@@ -70,9 +70,7 @@ def source_rows(
         pl.lit(spec.weight, dtype=pl.Float32).alias("weight"),
     ]
     for head in heads:
-        names = columns_of(head)
-        schema = {names.target: pl.Int32, names.count: pl.Int32, names.unknown_label: pl.String}
-        for column, kind in schema.items():
+        for column, kind in columns_of(head).schema.items():
             columns.append(pl.col(column) if head in spec.heads else pl.lit(None, dtype=kind).alias(column))
     for column in kept:
         value = pl.col(column).replace("", None) if column in spec.keep else nothing

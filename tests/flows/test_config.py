@@ -89,8 +89,11 @@ schedules: {}
             "sources: {a: {path: a.csv, heads: {intnet: x}}}",
             "no such head (did you mean `intent`?); expected one of intent",
         ),
-        ("sources: {a: {heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
-        ("sources: {a: {path: a.csv, hub: b, heads: {intent: x}}}", "give exactly one of `path` and `hub`"),
+        ("sources: {a: {heads: {intent: x}}}", "give exactly one of `path`, `hub` and `sql`"),
+        (
+            "sources: {a: {path: a.csv, hub: b, heads: {intent: x}}}",
+            "give exactly one of `path`, `hub` and `sql`",
+        ),
         ("sources: {a: {path: a.csv}}", "the source labels no head"),
         (
             "sources: {a: {path: a.csv, heads: {intent: {encoding: label}}}}",
@@ -218,3 +221,57 @@ def test_labels_that_the_gates_name_are_checked_when_the_data_are_known(tmp_path
         ConfigError, match=r"allow_unanswered.intent: no label \"trop\" \(did you mean `trip`"
     ):
         opened.check_labels({"intent": HeadSpec(kind="multiclass", labels=("bill", "trip"))})
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (
+            "[007, b]",
+            'heads.a.labels.0: line 2, column 40: YAML reads 007 as the number 7; put it in quotes: "007"',
+        ),
+        ("[b, 0x1F]", "line 2, column 43: YAML reads 0x1F as the number 31"),
+        ("[b, 1.5e+3]", "YAML reads 1.5e+3 as the number 1500.0"),
+        ("[b, 2024-01-01]", "YAML reads 2024-01-01 as a date"),
+        ("[b, true]", "YAML reads true as the truth value true"),
+        ("[b, 12:30]", "YAML reads 12:30 as the number 750"),
+        ("[b, ~]", "YAML reads ~ as no value"),
+    ],
+)
+def test_what_yaml_made_of_a_label_is_said_with_its_place(labels: str, expected: str, tmp_path: Path) -> None:
+    text = (
+        "name: words\n"
+        f"heads: {{a: {{kind: multiclass, labels: {labels}}}}}\n"
+        "sources: {rows: {path: a.csv, heads: {a: a}}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_project(written(tmp_path, text))
+    assert expected in str(caught.value)
+
+
+def test_what_yaml_made_of_a_key_or_of_a_column_is_said_with_its_place(tmp_path: Path) -> None:
+    text = (
+        "name: words\n"
+        "heads: {a: multiclass}\n"
+        "sources:\n"
+        "  rows: {path: a.csv, heads: {a: {column: 2024, map: {007: seven}, missing: [-1, 1e3]}}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_project(written(tmp_path, text))
+    said = str(caught.value)
+    for expected in (
+        'line 4, column 43: YAML reads 2024 as the number 2024; put it in quotes: "2024"',
+        'line 4, column 55: YAML reads 007 as the number 7; put it in quotes: "007"',
+        'line 4, column 78: YAML reads -1 as the number -1; put it in quotes: "-1"',
+    ):
+        assert expected in said, said
+    assert "1e3" not in said  # a text already
+
+
+def test_labels_with_blanks_at_their_ends_are_refused(tmp_path: Path) -> None:
+    text = (
+        "name: words\nheads: {a: {kind: multiclass, labels: ['b ', c]}}\n"
+        "sources: {rows: {path: a.csv, heads: {a: a}}}\n"
+    )
+    with pytest.raises(ConfigError, match=r'heads\.a\.labels: "b " has blanks at its ends'):
+        load_project(written(tmp_path, text))

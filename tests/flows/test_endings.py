@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 from typing import get_args
 
@@ -60,6 +61,20 @@ def test_remarks_are_shown_one_a_line_whatever_the_ending(
     at = lines.index("2 remarks:")
     assert [line.strip() for line in lines[at + 1 : at + 3]] == [f"• {one.strip()}" for one in REMARKS]
     assert final_state(outcome).message.startswith("every gate passed; remarks: labels: a long")
+
+
+def test_printed_paths_and_commands_can_be_pasted_into_a_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "blanks ü #1" / ".headgate"
+    page = str(home / "reports" / "quality.html")
+    outcome = Outcome(stage="deployed", name="kitchen", pages={"Data quality": page})
+    show_outcome(outcome, home=home)
+    shown = capsys.readouterr().out
+    words = [word for line in shown.splitlines() if str(home) in line for word in shlex.split(line)]
+    assert page in words and f"PREFECT_HOME={home / 'prefect'}" in words
+    assert str(home) in words  # after --home
 
 
 ROW = {

@@ -26,7 +26,8 @@ def reader(
         ({}, "01", ("01",)),
         ({}, "1", ("1",)),
         ({}, "1.0", ("1.0",)),
-        ({}, " a", (" a",)),
+        ({}, " a", ("a",)),
+        ({"encoding": "separator"}, "a , b", ("a", "b")),
         ({"encoding": "separator"}, "b,a,b", ("a", "b")),
         ({"encoding": "separator", "separator": "; "}, "b; a", ("a", "b")),
         ({"encoding": "separator", "drop": ("",)}, "a,b,", ("a", "b")),
@@ -104,7 +105,7 @@ def test_truth(cell: str | None, expected: bool | None) -> None:
     assert truth(cell) is expected
 
 
-@pytest.mark.parametrize("cell", ["2", "yes", " 1", "01", "-1", "NA", "nan", "1e0"])
+@pytest.mark.parametrize("cell", ["2", "yes", "1 1", "01", "-1", "NA", "nan", "1e0"])
 def test_truth_refuses_anything_else(cell: str) -> None:
     with pytest.raises(CellError):
         truth(cell)

@@ -21,8 +21,8 @@ def tags(**target: Any) -> dict[str, Any]:
 
 
 WRONG: list[tuple[dict[str, Any], list[str]]] = [
-    (MOOD, ["path: give exactly one of `path` and `hub`"]),
-    (MOOD | {"path": "a", "hub": "b"}, ["path: give exactly one of `path` and `hub`"]),
+    (MOOD, ["path: give exactly one of `path`, `hub` and `sql`"]),
+    (MOOD | {"path": "a", "hub": "b"}, ["path: give exactly one of `path`, `hub` and `sql`"]),
     (MOOD | {"path": "a", "format": "hub"}, ["format: a path is not a hub dataset"]),
     ({"path": "a.csv"}, ["heads: the source labels no head; expected at least one of mood, tags"]),
     (

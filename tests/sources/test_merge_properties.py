@@ -26,10 +26,12 @@ from sources.spec import SourceSpec, SplitSpec, TargetSpec
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TEXTS = st.text(CHARACTERS, min_size=1, max_size=12).filter(lambda t: prepared(t) != "")
-LABELS = st.text(CHARACTERS, min_size=1, max_size=8).filter(lambda t: t.strip(WHITE_SPACE) != "")
-PLAIN = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\0\t\r\n"), min_size=1, max_size=8
-).filter(lambda t: t.strip(WHITE_SPACE) != "")
+LABELS = st.text(CHARACTERS, min_size=1, max_size=8).map(lambda t: t.strip(WHITE_SPACE)).filter(bool)
+PLAIN = (
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\t\r\n"), min_size=1, max_size=8)
+    .map(lambda t: t.strip(WHITE_SPACE))
+    .filter(bool)
+)
 SLOW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Table = list[tuple[str, str, list[str]]]
@@ -95,10 +97,11 @@ def merged(folder: Path, name: str, table: Table) -> dict[str, tuple[Any, Any]]:
     many = TargetSpec(
         column="many", encoding="auto" if name.startswith(("a.j", "b.j", "a.p", "a.f")) else "list"
     )
+    one = TargetSpec(column="one", encoding="label")  # also one that looks like a list
     quoting = True if name == "quoted.tsv" else None
     ref = build_dataset(
         {
-            "it": SourceSpec(path=name, split="train", heads={"one": "one", "many": many}, quoting=quoting),
+            "it": SourceSpec(path=name, split="train", heads={"one": one, "many": many}, quoting=quoting),
             "filler": SourceSpec(
                 path="filler.jsonl", split_column="split", heads={"one": "one", "many": "many"}
             ),

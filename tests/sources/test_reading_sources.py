@@ -95,8 +95,8 @@ def test_limit_counts_over_all_files_of_a_path(tmp_path: Path) -> None:
 
 
 def test_split_column_with_other_spellings(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label,s\na,x,dev\nb,x,test\nc,x,\n")
-    spec = SourceSpec(path="a.csv", heads=HEAD, split_column="s", split_map={"dev": "validation"})
+    (tmp_path / "a.csv").write_text("text,label,s\na,x,later\nb,x,test\nc,x,\n")
+    spec = SourceSpec(path="a.csv", heads=HEAD, split_column="s", split_map={"later": "validation"})
     assert [row[2] for row in rows(spec, tmp_path)] == ["validation", "test", None]
 
 
@@ -208,7 +208,7 @@ def test_a_saved_dataset_that_changes_while_it_is_read(saved: Path) -> None:
     def meddle(rows: int) -> None:
         os.utime(arrow, ns=(0, 0))
 
-    spec = SourceSpec(path="saved", heads=HEAD, split_map={"dev": "validation"})
+    spec = SourceSpec(path="saved", heads=HEAD, split_map={"later": "validation"})
     with pytest.raises(UnreadableSource, match="changed while it was read") as caught:
         read_source("it", spec, saved, meddle)
     assert arrow.name in str(caught.value)
@@ -270,13 +270,13 @@ def saved(tmp_path: Path) -> Path:
         }
         return datasets.Dataset.from_dict(columns, features=features)
 
-    datasets.DatasetDict(train=part("a", "b"), dev=part("c", "d")).save_to_disk(tmp_path / "saved")
+    datasets.DatasetDict(train=part("a", "b"), later=part("c", "d")).save_to_disk(tmp_path / "saved")
     part("e", "f", "g").select([2, 0]).save_to_disk(tmp_path / "one")
     return tmp_path
 
 
 def test_a_saved_dataset_with_splits(saved: Path) -> None:
-    spec = SourceSpec(path="saved", heads=HEAD, split_map={"dev": "validation"})
+    spec = SourceSpec(path="saved", heads=HEAD, split_map={"later": "validation"})
     assert [row[1:] for row in rows(spec, saved)] == [
         (1, "train", "a", "joy"),
         (2, "train", "b", "anger"),
@@ -300,7 +300,7 @@ def test_a_saved_dataset_below_a_variable(saved: Path, monkeypatch: pytest.Monke
 
 
 def test_an_unknown_split_of_a_saved_dataset(saved: Path) -> None:
-    with pytest.raises(BadSplit, match=r"split_map: .dev: validation"):
+    with pytest.raises(BadSplit, match=r"split_map: .later: validation"):
         rows(SourceSpec(path="saved", heads=HEAD), saved)
 
 
