@@ -149,12 +149,14 @@ def _provenance(job: PackageJob, model: FittedModel, graph: Graph) -> dict[str, 
 
 
 def _graphs(graph: Graph, wanted: PrecisionChoice, scratch: Path) -> dict[Precision, Path]:
-    """Precision → file of the graph: float32, and int8 unless float32 is wanted.
+    """Precision → file of the graph: the one that is wanted, both for `auto`.
 
     Raises:
         ExportError: a weight is not finite.
     """
-    graphs: dict[Precision, onnx.ModelProto] = {"float32": graph.model}
+    graphs: dict[Precision, onnx.ModelProto] = {}
+    if wanted != "int8":
+        graphs["float32"] = graph.model
     if wanted != "float32":
         graphs["int8"] = quantise(graph.model, scratch)
     files: dict[Precision, Path] = {}

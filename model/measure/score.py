@@ -3,15 +3,16 @@
     python -m model score BUNDLE ROWS --split test --out scores.npz [--threads N]
 
 Writes per head H of the bundle `probabilities:H` float32 (N, L), `decisions:H` (multiclass int32 (N,),
-multilabel int8 (N, L)) and `targets:H` as in the rows. Knows bundles and rows; imports no torch. Does not
-judge.
+multilabel int8 (N, L)) and `targets:H` as in the rows. A row that none of the bundle's heads labels is not
+answered: its probabilities are 0, its decisions -1 or no label. Knows bundles and rows; imports no torch.
+Does not judge.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,6 @@ from numpy.typing import NDArray
 
 from ..bundle.answers import decisions
 from ..bundle.reader import Bundle
-from ..errors import BadInput
 from ..events import print_event
 from ..faults import fault
 from ..files import replacing
@@ -29,6 +29,8 @@ from ..spec import SPLITS, HeadSpec, SplitName
 
 CHUNK_ROWS = 512
 """Texts that are sorted by length and answered together, between two progress events."""
+NO_ANSWER = -1
+"""Decision of a multiclass head for a row that was not answered."""
 
 
 def score(
@@ -54,22 +56,30 @@ def score(
     if older:
         heads = {name: head for name, head in open_rows(rows).heads.items() if name in heads}
     part = open_rows(rows, heads).split(split, heads)
+    asked = np.zeros(part.count, np.bool_)
+    for head in heads:
+        asked |= part.labelled(head)
+    rows_asked = np.flatnonzero(asked)
     probabilities = {
-        h: np.empty((part.count, len(c.labels)), np.float32) for h, c in bundle.card.heads.items()
+        h: np.zeros((part.count, len(c.labels)), np.float32) for h, c in bundle.card.heads.items()
     }
-    texts, done = part.texts(), 0
+    # The longer of both, so that a file with a line too many is read to its end, and refused.
+    lines = zip_longest(part.texts(), asked.tolist(), fillvalue=False)
+    texts, done = (str(text) for text, ask in lines if ask), 0
     while chunk := list(islice(texts, CHUNK_ROWS)):
-        if done + len(chunk) > part.count:
-            raise BadInput(f"{part.texts_file}: more than the {part.count} lines that rows.json names")
+        at = rows_asked[done : done + len(chunk)]
         for head, values in bundle.probabilities(chunk).items():
-            probabilities[head][done : done + len(chunk)] = values
+            probabilities[head][at] = values
         done += len(chunk)
-        on_progress(done, part.count)
+        on_progress(done, len(rows_asked))
     arrays: dict[str, NDArray[Any]] = {}
     for head in heads:
         card = bundle.card.heads[head]
         arrays[f"probabilities:{head}"] = probabilities[head]
-        arrays[f"decisions:{head}"] = decisions(card, probabilities[head])
+        answers = decisions(card, probabilities[head])
+        if card.kind == "multiclass":
+            answers[~asked] = NO_ANSWER
+        arrays[f"decisions:{head}"] = answers
         arrays[f"targets:{head}"] = np.asarray(part.targets[head])
     return arrays
 
@@ -97,7 +107,7 @@ def main(argv: list[str]) -> int:
     split = cast("SplitName", given.split)
     arrays = score(bundle, given.rows, split, older=given.older, on_progress=_print_progress)
     save_arrays(given.out, arrays)
-    rows = len(next(iter(arrays.values())))
+    rows = len(next(iter(arrays.values()), ()))
     print_event({"event": "done", "rows": rows, "digest": bundle.digest})
     return 0
 

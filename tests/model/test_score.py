@@ -100,6 +100,25 @@ def test_an_older_bundle_is_scored_on_rows_of_other_labels_and_heads(
     assert arrays["probabilities:topic"].shape == (1, 3)  # in the bundle's
 
 
+def test_rows_that_no_head_of_the_bundle_labels_are_not_answered(
+    bundle: Bundle, make_rows: Callable[..., Path], tmp_path: Path
+) -> None:
+    heads: dict[str, Any] = {
+        **{name: {"kind": h.kind, "labels": list(h.labels)} for name, h in bundle.card.heads.items()},
+        "mood": {"kind": "multiclass", "labels": ["good", "bad"]},
+    }
+    labelled = {"text": "sun", "topic": bundle.card.heads["topic"].labels[1], "names": []}
+    rows = make_rows(tmp_path, heads, {"test": [{"text": "tea", "mood": "bad"}, labelled]})
+    done: list[tuple[int, int]] = []
+    arrays = score(bundle, rows, "test", on_progress=lambda at, of: done.append((at, of)))
+    assert done == [(1, 1)]
+    assert arrays["decisions:topic"][0] == -1 and not arrays["decisions:names"][0].any()
+    assert not arrays["probabilities:topic"][0].any()
+    alone = bundle.probabilities(["sun"])
+    for head in ("topic", "names"):
+        np.testing.assert_array_equal(arrays[f"probabilities:{head}"][1], alone[head][0])
+
+
 def test_a_line_too_many_is_refused(bundle: Bundle, make_rows: Callable[..., Path], tmp_path: Path) -> None:
     heads = {name: {"kind": h.kind, "labels": list(h.labels)} for name, h in bundle.card.heads.items()}
     rows = make_rows(tmp_path, heads, {"test": [{"text": "sun", "topic": "food", "names": []}]})
