@@ -17,25 +17,26 @@ export TOKENIZERS_PARALLELISM := false
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# uv installs the lock in seconds where pip takes minutes; `make install INSTALLER=pip` does without it.
-# uv reads no settings of pip, so it is given pip's indexes and folders of packages.
+# uv installs the lock in seconds where pip takes minutes; `make install INSTALLER=pip` does without it, and so does
+# a machine where uv finds no way. It reads no settings of pip, so it is given pip's index and folders of packages.
 INSTALLER ?= uv
 pip_says = $$(printenv PIP_$(1) || $(BIN)/python -m pip config get global.$(2) 2>/dev/null || true)
-uv_install = UV_INDEX_URL="$(call pip_says,INDEX_URL,index-url)" UV_EXTRA_INDEX_URL="$(call pip_says,EXTRA_INDEX_URL,extra-index-url)" \
-  UV_FIND_LINKS="$(call pip_says,FIND_LINKS,find-links)" UV_NO_PROGRESS=1 \
-  $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
-pip_install = $(BIN)/python -m pip install --quiet
-install_with = $(if $(filter uv,$(INSTALLER)),$(uv_install),$(pip_install))
+pip_install = $(BIN)/python -m pip install --quiet $(1)
+uv_install = UV_INDEX_URL="$(call pip_says,INDEX_URL,index-url)" UV_FIND_LINKS="$(call pip_says,FIND_LINKS,find-links)" \
+  $(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(1) \
+  || { echo "uv cannot install this here (above); pip tries"; $(call pip_install,$(1)); }
+install_with = $(call $(if $(filter uv,$(INSTALLER)),uv,pip)_install,$(1))
 
 $(BIN)/headgate: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	@# The hashes are those of the files for Python 3.11 on Linux x86-64; torch's build is the index's choice.
 	@if $(BIN)/python -c 'import platform as p, sys; sys.exit(sys.version_info[:2] != (3, 11) or p.machine() != "x86_64" or p.system() != "Linux")'; \
 	then cp requirements.lock $(VENV)/lock; else sed 's/ --hash=.*//' requirements.lock > $(VENV)/lock; fi
-	$(if $(filter uv,$(INSTALLER)),$(pip_install) $(UV))
-	$(install_with) --no-deps --requirement $(VENV)/lock
-	$(install_with) $(TORCH)
-	$(install_with) --no-deps --no-build-isolation --editable .
+	@echo "installing into $(VENV) (with $(INSTALLER))"
+	@$(if $(filter uv,$(INSTALLER)),$(call pip_install,$(UV)))
+	@$(call install_with,--no-deps --requirement $(VENV)/lock)
+	@$(call install_with,$(TORCH))
+	@$(call install_with,--no-deps --no-build-isolation --editable .)
 	@touch $(BIN)/headgate
 
 install: $(BIN)/headgate ## a virtual environment with the pinned dependencies
