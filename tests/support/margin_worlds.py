@@ -62,20 +62,20 @@ class Passed:
     """By the bootstrap's widened bounds alone, which know neither rare labels nor groups."""
 
 
-def macro_passes(world: World, samples: int, resamples: int) -> Passed:
+def macro_passes(world: World, samples: int, resamples: int, seed: int = 0) -> Passed:
     """How often the shared model of a world passes by macro-F1."""
-    rng = np.random.default_rng(sum(map(ord, world.name)))
+    rng = np.random.default_rng(sum(map(ord, world.name)) + seed)
     groups = None if world.group_rows == 1 else np.arange(world.rows) // world.group_rows
     draw = _multiclass(world) if world.multiclass else _multilabel(world)
     passed = np.zeros(2)
-    for seed in range(samples):
+    for sample in range(samples):
         cells = draw(rng)
         found = [
             compare_cells(
                 *cells,
                 average="macro",
                 confidence=CONFIDENCE,
-                draws=Draws(resamples=resamples, seed=seed, groups=grouped),
+                draws=Draws(resamples=resamples, seed=seed + sample, groups=grouped),
             )
             for grouped in ([groups] if groups is None else [groups, None])
         ]
