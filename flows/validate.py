@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 
 from flows.project import open_project
 from tasks.data.emit_drift_event import emit_drift_event
+from tasks.data.find_changes import find_changes
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
@@ -34,9 +35,16 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     opened.check_labels(data.heads)
     champion = find_champion(state, project.name)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
+    changed = find_changes(data.path, run, champion=champion)
     chances = weigh_chances(data, run, project.gates, champion=champion)
     quality = validate_data(
-        data, run, project.data_rules, chances=chances, champion=champion, base=opened.base
+        data,
+        run,
+        project.data_rules,
+        chances=chances,
+        champion=champion,
+        changed=changed,
+        base=opened.base,
     )
     if quality.drifted:
         emit_drift_event(project.name, config, quality.drifted)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,25 @@ TEST_ROWS = "test rows vs champion"
 """Subject of the finding that says on which rows the heads were compared."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Since:
+    """What is known of the test rows since the champion was trained."""
+
+    version: int | None = None
+    """The champion's."""
+    new: int | None = None
+    """Test rows that were not in its data at all; none where that is not known."""
+
+    @property
+    def who(self) -> str:
+        """The champion, by its number where that is known."""
+        return "the champion" if self.version is None else f"version {self.version}"
+
+
+NOBODY = Since()
+"""Nothing is known of it."""
+
+
 def judge_champion(
     shared: Mapping[str, HeadScores],
     champion: Mapping[str, HeadScores] | None,
@@ -35,6 +54,7 @@ def judge_champion(
     champion_heads: Mapping[str, HeadSpec] | None = None,
     *,
     seen: NDArray[np.bool_] | None = None,
+    since: Since = NOBODY,
 ) -> Verdict:
     """Each head against the version that serves, on the same rows with the same test.
 
@@ -50,6 +70,7 @@ def judge_champion(
             its card); none when nothing serves yet.
         champion_heads: heads of the champion's card, for what it answers beyond `heads`.
         seen: (N,) whether the champion was trained or calibrated on each test row; none: not known.
+        since: what else is known of the test rows.
 
     Raises:
         ValueError: the champion was scored on other rows than the shared model, or `seen` is of others.
@@ -85,11 +106,11 @@ def judge_champion(
         findings.append(Finding(subject=f"{name} vs champion", outcome=outcome, reason=reason))
     compared = [scores for name, scores in champion.items() if name in heads and name in known]
     if compared:
-        findings.append(_rows_finding(compared[0].targets.shape[0], seen))
+        findings.append(_rows_finding(compared[0].targets.shape[0], seen, since))
     return Verdict(gate="champion", findings=tuple(findings))
 
 
-def _rows_finding(rows: int, seen: NDArray[np.bool_] | None) -> Finding:
+def _rows_finding(rows: int, seen: NDArray[np.bool_] | None, since: Since) -> Finding:
     """On how many of the test rows the heads were compared."""
     if seen is None:
         reason = (
@@ -101,16 +122,19 @@ def _rows_finding(rows: int, seen: NDArray[np.bool_] | None) -> Finding:
         return Finding(subject=TEST_ROWS, outcome="pass", reason=reason, figures=figures)
     gone = int(seen.sum())
     left = rows - gone
-    figures = {"metric": f"{left:,} of {rows:,} rows", "n": left, "left_out": gone}
+    figures = {"metric": f"{left:,} of {rows:,} rows", "n": left, "left_out": gone, "new": since.new}
     if not gone:
-        reason = f"compared on all {rows:,} test rows; the champion was trained on none of them"
+        reason = f"compared on all {rows:,} test rows; {since.who} was trained on none of them"
     else:
         reason = (
-            f"compared on {left:,} of {rows:,} test rows: {gone:,} are left out, because the champion was "
+            f"compared on {left:,} of {rows:,} test rows: {gone:,} are left out, because {since.who} was "
             "trained (or its thresholds were chosen) on them"
         )
+    if since.new:
+        reason += f"; {since.new:,} of those compared are new since {since.who}"
+    remark = reason if gone or since.new else ""
     if left:
-        return Finding(subject=TEST_ROWS, outcome="pass", reason=reason, figures=figures)
+        return Finding(subject=TEST_ROWS, outcome="pass", reason=reason, figures=figures, remark=remark)
     reason = f"{reason}; {KEEP_THE_SPLIT}"
     return Finding(subject=TEST_ROWS, outcome="inconclusive", reason=reason, figures=figures)
 
