@@ -2,8 +2,8 @@
 
     python -m model score BUNDLE ROWS --split test --out scores.npz [--threads N]
 
-Writes per head H of the bundle `probabilities:H` float32 (N, L), `decisions:H` (multiclass int32 (N,),
-multilabel int8 (N, L)) and `targets:H` as in the rows. Knows bundles and rows; imports no torch. Does not
+Writes per head H of the bundle `probabilities:H` float32 (N, L) and `decisions:H` (multiclass int32 (N,),
+multilabel int8 (N, L)), and `targets:H` as in the rows. Knows bundles and rows; imports no torch. Does not
 judge.
 """
 
@@ -42,9 +42,9 @@ def score(
     """The arrays described above, by name.
 
     Args:
-        older: the bundle was trained on other data, as the champion may be: heads that the rows do not have
-            are left out, and labels may differ. Targets are then in the rows' label order, probabilities and
-            decisions in the bundle's.
+        older: the bundle was trained on other data, as the champion may be: heads, their kinds and labels may
+            differ. Targets are then those of all heads of the rows, in their label order; probabilities and
+            decisions those of all heads of the bundle, in its order.
 
     Raises:
         BadInput: the rows are damaged, or (unless `older`) heads, labels or their order are not the bundle's.
@@ -52,7 +52,7 @@ def score(
     """
     heads = {name: HeadSpec(kind=head.kind, labels=head.labels) for name, head in bundle.card.heads.items()}
     if older:
-        heads = {name: head for name, head in open_rows(rows).heads.items() if name in heads}
+        heads = open_rows(rows).heads
     part = open_rows(rows, heads).split(split, heads)
     probabilities = {
         h: np.empty((part.count, len(c.labels)), np.float32) for h, c in bundle.card.heads.items()
@@ -66,12 +66,10 @@ def score(
         done += len(chunk)
         on_progress(done, part.count)
     arrays: dict[str, NDArray[Any]] = {}
-    for head in heads:
-        card = bundle.card.heads[head]
+    for head, card in bundle.card.heads.items():
         arrays[f"probabilities:{head}"] = probabilities[head]
         arrays[f"decisions:{head}"] = decisions(card, probabilities[head])
-        arrays[f"targets:{head}"] = np.asarray(part.targets[head])
-    return arrays
+    return arrays | {f"targets:{head}": np.asarray(part.targets[head]) for head in heads}
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
