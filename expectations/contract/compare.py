@@ -139,9 +139,9 @@ def _label_names(
     names = {label: label for label in before if label in now}
     for change in renamed:
         if change.kind == "label renamed" and change.head == head and change.after in now:
-            names |= {} if change.before in names or change.before not in before else {
-                change.before: change.after
-            }
+            names |= (
+                {} if change.before in names or change.before not in before else {change.before: change.after}
+            )
     return names
 
 
@@ -162,9 +162,14 @@ def _label_changes(
     return lost
 
 
-def told(contract: Contract, of: str = "what serves now") -> list[str]:
-    """What clients lose and gain beside `of`, one sentence each; one that says so where that is nothing."""
-    lines = [f"clients lose: {change.said}" for change in contract.lost if change.kind not in RENAMINGS]
-    lines += [f"clients must follow: {change.said}" for change in contract.lost if change.kind in RENAMINGS]
-    lines += [f"clients gain: {what}" for what in contract.gained]
-    return lines or [f"clients are answered the same heads and labels as by {of}"]
+def told(contract: Contract) -> list[str]:
+    """What clients lose and gain, one sentence each; none where that is nothing."""
+    return [
+        *(f"clients lose: {change.said}" for change in contract.lost if change.kind.endswith("gone")),
+        *(
+            f"clients must follow: {change.said}"
+            for change in contract.lost
+            if not change.kind.endswith("gone")
+        ),
+        *(f"clients gain: {what}" for what in contract.gained),
+    ]

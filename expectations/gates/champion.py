@@ -5,8 +5,8 @@ has seen: this one has seen none, its champion may have, where rows moved betwee
 looks better on what it was trained on than on what is new, so such rows are left out and counted.
 
 What clients lose with this model needs consent, and shows among the findings (`expectations.contract`). A
-renamed label is one label, under both names; rows that the champion answers with a label that is gone are left
-out, so that neither is a gain (decision 49).
+renamed label is one label, under both names; rows that the champion answers with a label that is gone are
+left out, so that neither is a gain (decision 49).
 
 Knows arrays and rules; does not know files or bundles.
 """
@@ -134,8 +134,8 @@ def _without_dropped(
 
 def _none_left(subject: str, head: HeadSpec, rules: GateRules, dropped: int) -> Finding:
     reason = (
-        f"no labelled test row is left to compare on: the champion answers all {dropped:,} with labels that are "
-        "gone from this model"
+        f"no labelled test row is left to compare on: the champion answers all {dropped:,} with labels that "
+        "are gone from this model"
     )
     figures: Figures = {"metric": head.primary_metric, "compare": "difference", "n": 0}
     figures |= {"margin": rules.champion_margin, "rows_of_gone_labels": dropped}
