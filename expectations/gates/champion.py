@@ -240,7 +240,7 @@ def _with_label_note(finding: Finding, contract: Contract, name: str, dropped: i
     former = contract.former[name]
     notes = [f"the champion calls it `{former}`"] if former != name else []
     notes += [f"`{one.before}` is compared as `{one.after}`" for one in renamed]
-    notes += [f"{len(new)} labels new to this model"] if new else []
+    notes += [f"{len(new):,} new label{'s' if len(new) > 1 else ''}"] if new else []
     if gone:
         rows = "its cells are not compared"
         if contract.counterparts[name].kind == "multiclass":
