@@ -176,7 +176,9 @@ def _quoted(label: str) -> str:
     plain = label and label == label.strip() and label.isprintable() and label[0] != '"'
     if plain and "→" not in label and "->" not in label:
         return label
-    return json.dumps(label, ensure_ascii=False)
+    if label.isprintable():
+        return json.dumps(label, ensure_ascii=False)
+    return json.dumps(label).replace("\x7f", "\\u007f")  # written out, so that a terminal shows it as it is
 
 
 def _labels(text: str) -> Iterator[str]:

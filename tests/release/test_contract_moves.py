@@ -126,7 +126,7 @@ def test_an_override_covers_what_its_author_says_and_says_it(
     assert "--allow drop mood:mid" in str(refused.value).replace("'", "")
     with pytest.raises(ContractBroken):
         promote_by_hand(home, "toy", 2, allow=["drop topics"], **asked)  # type: ignore[arg-type]
-    with pytest.raises(BadConsent, match="--allow: saw .drop Topics., expected one of"):
+    with pytest.raises(BadConsent, match=r"--allow: saw .drop Topics., expected one of"):
         promote_by_hand(home, "toy", 2, allow=["drop Topics"], **asked)  # type: ignore[arg-type]
     assert serving(home) == 1
     allow = ["drop topics", "rename mood:mid -> middle"]

@@ -1,4 +1,4 @@
-"""A request may name the heads that it wants; one that an earlier version answered is told which dropped it."""
+"""A request may name the heads that it wants; one that an earlier version answered hears which dropped it."""
 
 from __future__ import annotations
 
