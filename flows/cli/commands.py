@@ -42,7 +42,7 @@ def main() -> None:
 
     \b
     Exit codes: 0 deployed or done, 2 wrong usage or configuration, 3 data rejected,
-    4 model rejected or inconclusive, 1 anything else.
+    4 model rejected, inconclusive or in need of consent, 1 anything else.
     """
     telemetry_off()
     mask_process()
