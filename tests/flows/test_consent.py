@@ -73,8 +73,8 @@ def test_what_can_not_be_read_is_refused_with_its_place_and_the_right_forms(writ
 def test_the_general_consent_is_gone_and_says_what_replaces_it(write: Write) -> None:
     [line] = problems(write("gates: {allow_dropped_heads: true}\n"))
     assert line == (
-        "gates.allow_dropped_heads: there is no general consent any more; name each head that is meant to go: "
-        "`gates.contract.allow: [drop HEAD]`"
+        "gates.allow_dropped_heads: there is no general consent any more; name each head that is meant to "
+        "go: `gates.contract.allow: [drop HEAD]`"
     )
 
 
