@@ -265,6 +265,21 @@ class ReferenceRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContractRules:
+    """What clients of the champion may lose. Without consent a run ends before anything is trained, and says
+    the line that consents. New heads and labels need none."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    allow: tuple[str, ...] = ()
+    """Changes that are meant, one line each: `drop topic`, `drop marks:cold`, `rename topic → subject`,
+    `rename topic:weather → climate`, `kind marks multiclass → multilabel`, `reorder topic` (its labels stand
+    in another order). `->` does for `→`; a label that holds an arrow stands in double quotes. Heads are named
+    as they are called now. A renamed label is compared with the champion under both names. A line that names
+    nothing that happens is remarked on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
     """When a trained model may ship."""
 
@@ -302,9 +317,8 @@ class GateRules:
     """Parts of the test rows on which the heads are judged again: by source, language, length, …"""
     champion_margin: Annotated[float, Range(gt=0, lt=1)] = 0.015
     """How much worse than the champion a head may be on the same rows."""
-    allow_dropped_heads: bool = False
-    """Let a model ship that no longer answers a head which the champion answers: its callers
-    would miss the head, so this must be allowed explicitly."""
+    contract: ContractRules = ContractRules()
+    """What a model may take away from the clients of the champion."""
     budget_p95_ms: Annotated[float, Range(gt=0)] = 1000.0
     """Longest p95 latency for all heads of one text, in milliseconds. A second to answer everything."""
     max_latency_ratio: Annotated[float, Range(gt=0)] = 0.8

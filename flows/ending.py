@@ -28,6 +28,8 @@ def state_name(stage: Stage) -> str:
             return "Swept"
         case "data_rejected" | "model_rejected":
             return "Rejected"
+        case "needs_consent":
+            return "NeedsConsent"
         case "held":
             return "Held"
         case "deployment_undone":
@@ -45,6 +47,8 @@ def final_state(outcome: Outcome) -> State[Outcome]:
     person must see.
     """
     message = "; ".join(outcome.reasons) or "every gate passed"
+    if outcome.paste:
+        message += f"; to consent, add to the configuration:\n{outcome.paste}"
     if outcome.remarks:
         message += f"; remarks: {'; '.join(outcome.remarks)}"
     make = Failed if outcome.stage in ("deployment_undone", "unconfirmed") else Completed

@@ -48,8 +48,9 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     close_flow_runs()
     reconcile(state, name, registry, how)
     found = find_candidate(state, name, registry, version)
-    run, kept, rules = found.run, found.kept, gate_rules(found.gates)
     champion, bundles = find_champion(state, name), found.bundles
+    gone = () if champion is None else sorted(set(champion.bundle.heads) - set(found.run.heads))
+    run, kept, rules = found.run, found.kept, gate_rules(found.gates, gone)
     if champion is not None:
         bundles["champion"] = champion.bundle
 

@@ -12,6 +12,7 @@ Stage = Literal[
     "deployed",
     "validated",
     "data_rejected",
+    "needs_consent",
     "model_rejected",
     "held",
     "deployment_undone",
@@ -30,7 +31,7 @@ def exit_code(stage: Stage) -> int:
             return exit_codes.DONE
         case "data_rejected":
             return exit_codes.DATA_REJECTED
-        case "model_rejected" | "held":
+        case "needs_consent" | "model_rejected" | "held":
             return exit_codes.MODEL_REJECTED
         case "deployment_undone" | "unconfirmed":
             return exit_codes.FAILED
@@ -46,7 +47,9 @@ class Outcome:
     name: str
     """Project."""
     reasons: tuple[str, ...] = ()
-    """Why it was rejected, held, undone or not confirmed."""
+    """Why it was rejected, held, undone or not confirmed, or what needs consent."""
+    paste: str = ""
+    """Lines of YAML that would let it go on, for the configuration; empty where there are none."""
     remarks: tuple[str, ...] = ()
     """What did not decide and a person should know: of the data, then of the gates."""
     rows: tuple[Mapping[str, Any], ...] = ()

@@ -1,7 +1,8 @@
 """The whole way: merge, validate, fit, package, measure, decide, register, deploy, report.
 
 Order only: each line is a task. A gate that does not pass is a value that ends the flow in the state
-`Rejected`; exceptions are for what is broken.
+`Rejected`, and what clients would lose without consent ends it in `NeedsConsent`; exceptions are for what is
+broken.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from expectations.contract.findings import unused_remarks
 from flows.baselines import fit_baselines, package_baselines
 from flows.label_check import search_labels
 from flows.parts.conclude import ending_of, release_of, ship
+from flows.parts.consent import consent_wanted, needs_remarks
 from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_project
@@ -26,6 +29,7 @@ from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
 from tasks.data.weigh_chances import weigh_chances
+from tasks.judge.check_contract import check_contract
 from tasks.judge.decide import decide
 from tasks.judge.find_champion import find_champion
 from tasks.judge.keep_evidence import keep_evidence
@@ -39,7 +43,7 @@ from tasks.train.fit_shared import fit_shared
 
 @flow(name="retrain")
 def retrain(config: Path, home: Path | None = None, backbone: str | None = None) -> State:
-    """Retrain the project of `config`; ends `Deployed`, `Rejected`, or failed with the reason.
+    """Retrain the project of `config`; ends `Deployed`, `Rejected`, `NeedsConsent`, or failed with why.
 
     Raises:
         flows.config.messages.ConfigError: the configuration cannot be used.
@@ -65,10 +69,16 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         changed=changed,
         base=opened.base,
     )
+    contract = check_contract(data.heads, project.gates, champion=champion)
+    remarks = (*quality.warnings, *unused_remarks(contract))
     if quality.verdict.outcome == "fail":
+        remarks = (*remarks, *needs_remarks(contract, champion))
         return opened.ended(
-            "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages
+            "data_rejected", reasons=quality.verdict.reasons, remarks=remarks, pages=quality.pages
         )
+    if contract.missing:
+        wanted = consent_wanted(contract, champion, project)
+        return opened.ended("needs_consent", **wanted, remarks=remarks, pages=quality.pages)
 
     seeds = fit_baselines(project, run)
     baselines = {head: fitted[0] for head, fitted in seeds.items()}
@@ -92,5 +102,5 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     )
     log_pages(state, name, project.registry, registered, pages)
     publish_artifacts(name, verdict, rows, pages)
-    remarks = (*quality.warnings, *verdict.remarks)
+    remarks = (*remarks, *verdict.remarks)
     return opened.ended(**ending_of(verdict, release), rows=rows, pages=pages, remarks=remarks)

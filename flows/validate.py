@@ -11,6 +11,8 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from expectations.contract.findings import unused_remarks
+from flows.parts.consent import needs_remarks
 from flows.project import open_project
 from tasks.data.emit_drift_event import emit_drift_event
 from tasks.data.find_changes import find_changes
@@ -18,6 +20,7 @@ from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
 from tasks.data.weigh_chances import weigh_chances
+from tasks.judge.check_contract import check_contract
 from tasks.judge.find_champion import find_champion
 
 
@@ -46,10 +49,12 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
         changed=changed,
         base=opened.base,
     )
+    contract = check_contract(data.heads, project.gates, champion=champion)
+    remarks = (*quality.warnings, *unused_remarks(contract), *needs_remarks(contract, champion))
     if quality.drifted:
         emit_drift_event(project.name, config, quality.drifted)
     if quality.verdict.outcome == "fail":
         return opened.ended(
-            "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages
+            "data_rejected", reasons=quality.verdict.reasons, remarks=remarks, pages=quality.pages
         )
-    return opened.ended("validated", remarks=quality.warnings, pages=quality.pages)
+    return opened.ended("validated", remarks=remarks, pages=quality.pages)

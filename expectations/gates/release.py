@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from expectations.gates.accuracy import judge_accuracy
-from expectations.gates.champion import NOBODY, Since, judge_champion
+from expectations.gates.champion import NOBODY, Before, Since, judge_champion
 from expectations.gates.http import http_timings_from_json, judge_http
 from expectations.gates.latency import judge_latency
 from expectations.gates.memory import judge_memory
@@ -85,10 +85,14 @@ def _verdicts(
     further = {head: _further(head, spec, measured, rules) for head, spec in heads.items()}
     if dataset is not None:
         refuse_own_overlap(dataset / "rows", {one.targets.shape[0] for one in shared.values()})
-    champions, champion_heads, seen, since = None, None, None, NOBODY
+    champions, before, seen, since = None, None, None, NOBODY
     if champion_bundle is not None:
-        champion_heads = card_heads(read_json(champion_bundle / "card.json"))
-        champions = load_scores(_file(scores["champion"]), heads, champion_heads)
+        card = read_json(champion_bundle / "card.json")
+        before = Before(heads=card_heads(card), profile=card.get("data_profile"))
+        contract = before.contract(heads, rules)
+        alike = {name: heads[name] for name in contract.same_kind(heads)}
+        file = _file(scores["champion"])
+        champions = load_scores(file, alike, contract.counterparts, called=contract.former)
         if champion_seen is not None and dataset is not None:
             seen = seen_test_rows(dataset, load_seen(champion_seen))
             since = Since(version=champion_seen.version, new=new_test_rows(dataset, champion_seen))
@@ -100,7 +104,7 @@ def _verdicts(
         judge_accuracy(shared, baselines, rules, heads, further),
         *judge_references(shared, _references(heads, measured), rules, heads),
         judge_labels(shared, rules, heads),
-        judge_champion(shared, champions, rules, heads, champion_heads, seen=seen, since=since),
+        judge_champion(shared, champions, rules, heads, before, seen=seen, since=since),
         *judge_slices(shared, baselines, rules, heads, dataset, further),
         judge_latency(timings, rules, list(heads), digests),
         judge_http(http, rules, digests["shared"]),

@@ -138,7 +138,11 @@ class HeadScores:
 
 
 def load_scores(
-    path: Path, heads: Mapping[str, HeadSpec], card: Mapping[str, HeadSpec] | None = None
+    path: Path,
+    heads: Mapping[str, HeadSpec],
+    card: Mapping[str, HeadSpec] | None = None,
+    *,
+    called: Mapping[str, str] | None = None,
 ) -> dict[str, HeadScores]:
     """Answers of the heads of a scores file; heads that it lacks are left out, for the gate to see.
 
@@ -146,6 +150,7 @@ def load_scores(
         heads: kind and labels of each head, in the order of the rows that were scored.
         card: the heads of the bundle (`card_heads`), where its labels or their order differ, as an older
             model's may; its answers are brought to the order of `heads`.
+        called: head → what the bundle calls it, where that differs.
 
     Raises:
         ValueError: an array is missing or does not fit its head; names file and head.
@@ -154,11 +159,12 @@ def load_scores(
     found = {}
     with np.load(path, allow_pickle=False) as arrays:
         for name, head in heads.items():
-            if f"decisions:{name}" not in arrays and f"targets:{name}" not in arrays:
+            own = (called or {}).get(name, name)
+            if f"decisions:{own}" not in arrays and (own != name or f"targets:{name}" not in arrays):
                 continue
             answered = head if card is None else card.get(name, head)
             try:
-                decisions, probabilities = arrays[f"decisions:{name}"], arrays.get(f"probabilities:{name}")
+                decisions, probabilities = arrays[f"decisions:{own}"], arrays.get(f"probabilities:{own}")
                 if answered.kind != head.kind:
                     raise ValueError(f"the bundle answers a {answered.kind} head, expected {head.kind}")
                 if answered.labels != head.labels:
@@ -178,14 +184,15 @@ def load_scores(
 
 def _reorder(decisions: NDArray[Any], answered: HeadSpec, wanted: HeadSpec) -> NDArray[Any]:
     """Decisions in the label order of `answered`, brought to that of `wanted`; labels that `answered` lacks
-    never apply."""
+    never apply. Two labels of one name, where one was renamed to the other, are one."""
     place = {label: index for index, label in enumerate(wanted.labels)}
     moves = np.array([place.get(label, -1) for label in answered.labels], dtype=np.int32)
     if wanted.kind == "multiclass":
         return np.where(decisions >= 0, moves[decisions], -1)
     moved = np.zeros((decisions.shape[0], len(wanted.labels)), dtype=np.int8)
     kept = moves >= 0
-    moved[:, moves[kept]] = decisions[:, kept]
+    for column in np.flatnonzero(kept):
+        moved[:, moves[column]] |= decisions[:, column].astype(np.int8)
     return moved
 
 

@@ -19,6 +19,7 @@ from flows.cli.options import HOME, NAME, errors_shown, example, fail
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from model.bundle.masking import mask_process, masked
 from model.bundle.telemetry import telemetry_off
+from serving.shown import several_lines
 
 if TYPE_CHECKING:
     from release.targets.deploy import DeployOutcome
@@ -41,7 +42,7 @@ def main() -> None:
 
     \b
     Exit codes: 0 deployed or done, 2 wrong usage or configuration, 3 data rejected,
-    4 model rejected or inconclusive, 1 anything else.
+    4 model rejected, inconclusive or in need of consent, 1 anything else.
     """
     telemetry_off()
     mask_process()
@@ -179,7 +180,10 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
 @HOME
 @click.option("--to", "version", type=_NUMBER, help="Version to go back to. Default: the former champion.")
 def rollback(name: str, home: Path | None, version: int | None) -> None:
-    """Make the former champion (or --to VERSION) of NAME serve again, through the same verification."""
+    """Make the former champion (or --to VERSION) of NAME serve again, through the same verification.
+
+    Says first what clients lose and gain.
+    """
     with errors_shown():
         folder = existing_home(home, name)
         prepare(folder, on_console=True)
@@ -187,7 +191,7 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
         from release.moves.adopt import remark_of
         from release.moves.rollback import roll_back
 
-        done = roll_back(Home(folder), name, version)
+        done = roll_back(Home(folder), name, version, tell=_tell)
         remark = remark_of(Home(folder), name)
     _fail_unless_deployed(name, done)
     click.echo(f"{name}: version {done.serving} serves again" + (f" at {done.url}" if done.url else ""))
@@ -200,12 +204,17 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
 @click.argument("version", type=_NUMBER)
 @click.option("--override", "reason", help="Why a version that did not pass is to serve nevertheless.")
 @click.option("--expires", default="7d", show_default=True, help="How long an override holds: 30m, 12h, 7d.")
+@click.option(
+    "--allow", multiple=True, help="What clients may lose by the override, such as 'drop topic'; repeatable."
+)
 @HOME
-def promote(name: str, version: int, reason: str | None, expires: str, home: Path | None) -> None:
+def promote(
+    name: str, version: int, reason: str | None, expires: str, allow: tuple[str, ...], home: Path | None
+) -> None:
     """Make the registered VERSION of NAME serve: one that passed, or, with --override, one that did not.
 
     An override is signed, shown in status, report and /version, and expires: then the version that passed
-    last serves again.
+    last serves again. Says first what clients lose and gain.
     """
     with errors_shown():
         folder = existing_home(home, name)
@@ -214,7 +223,9 @@ def promote(name: str, version: int, reason: str | None, expires: str, home: Pat
         from release.home import Home
         from release.moves.promote_by_hand import promote_by_hand
 
-        done = promote_by_hand(Home(folder), name, version, reason=reason, expires=expires)
+        done = promote_by_hand(
+            Home(folder), name, version, reason=reason, expires=expires, allow=allow, tell=_tell
+        )
         if done.override is not None:
             show_override(Home(folder), done.run, done.override)
     _fail_unless_deployed(name, done.outcome)
@@ -306,6 +317,10 @@ def schema() -> None:
     from flows.config.load import json_schema
 
     click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+
+
+def _tell(line: str) -> None:
+    click.echo(several_lines(line), err=True)
 
 
 def _fail_unless_deployed(name: str, done: DeployOutcome) -> None:

@@ -66,6 +66,10 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     console.print()
     console.print(_headline(outcome))
     _listed(console, outcome.reasons)
+    if outcome.paste:
+        console.print("\nIf that is meant, this in the configuration consents to it:\n")
+        # As it is: a line that is wrapped or indented otherwise could not be pasted.
+        console.print(Text(several_lines(outcome.paste)), soft_wrap=True)
     if outcome.remarks:
         console.print(f"\n{len(outcome.remarks)} {'remark' if len(outcome.remarks) == 1 else 'remarks'}:")
         _listed(console, outcome.remarks)
@@ -134,6 +138,8 @@ def headline(stage: Stage) -> tuple[str, str, str]:
             return "Rolled back", "the former version serves again", good
         case "data_rejected":
             return "Rejected", "the data gate failed; nothing was trained", bad
+        case "needs_consent":
+            return "Needs consent", "clients would lose something; nothing was trained", bad
         case "model_rejected":
             return "Rejected", "a gate did not pass; the champion stays", bad
         case "deployment_undone":

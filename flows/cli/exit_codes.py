@@ -15,7 +15,7 @@ USAGE = 2
 DATA_REJECTED = 3
 """The data gate stopped the run before anything was trained, or a source can't be used."""
 MODEL_REJECTED = 4
-"""A release gate failed or could not decide; the champion stays."""
+"""A release gate failed or could not decide, or the contract gate wants consent; the champion stays."""
 
 
 def of_error(kind: ErrorKind) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expectations.contract.consent import consent_problems
 from expectations.spec import GateRules
 from flows.config.messages import listed, seen
 from model.bundle.masking import MASK, holds_secret, is_secret_name
@@ -36,6 +37,7 @@ def disagreements(project: Project) -> Iterator[str]:
                 near = did_you_mean(head, heads)
                 yield f"gates.{field}.{head}: no such head{near}; expected one of {listed(heads)}"
     yield from unknown_labels(project.heads, project.gates)
+    yield from consent_problems(project.gates.contract.allow)
     yield from _slice_disagreements(project)
     if project.deploy.threads != project.gates.latency_threads:
         yield (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,14 +54,21 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
     return project
 
 
-def gate_rules(raw: Mapping[str, Any]) -> GateRules:
+def gate_rules(raw: Mapping[str, Any], gone: Iterable[str] = ()) -> GateRules:
     """Gate rules as the record of a verdict keeps them.
+
+    Args:
+        gone: heads of the champion that the version does not answer. Headgate 0.1 had one consent for all of
+            them, `allow_dropped_heads`.
 
     Raises:
         ConfigError: a field is unknown or out of its range: the record is of another version of Headgate.
     """
+    fields = dict(raw)
+    if fields.pop("allow_dropped_heads", False):
+        fields["contract"] = {"allow": [f"drop {head}" for head in gone]}
     try:
-        return TypeAdapter(GateRules).validate_python(dict(raw))
+        return TypeAdapter(GateRules).validate_python(fields)
     except ValidationError as error:
         found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise ConfigError(Path("the gates that the version was judged by"), found) from None

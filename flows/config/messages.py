@@ -31,6 +31,15 @@ class ConfigError(HeadgateError):
         super().__init__(f"{path}: {count}\n" + "\n".join(f"  {line}" for line in problems))
 
 
+GONE = {
+    "gates.allow_dropped_heads": (
+        "there is no general consent any more; name each head that is meant to go: "
+        "`gates.contract.allow: [drop HEAD]`"
+    ),
+}
+"""Field that an earlier version had → what replaces it."""
+
+
 def problems(error: ValidationError, root: type[BaseModel], text: str = "") -> Iterator[str]:
     """One line for each error of a file that was checked against `root`.
 
@@ -53,6 +62,9 @@ def problems(error: ValidationError, root: type[BaseModel], text: str = "") -> I
         if kind == "value_error":
             yield from str(item["ctx"]["error"]).splitlines()
         elif kind in ("unexpected_keyword_argument", "extra_forbidden"):
+            if where in GONE:
+                yield f"{where}: {GONE[where]}"
+                continue
             known = _fields_at(root, item["loc"][:-1])
             key = str(item["loc"][-1])
             yield f"{where}: unknown field{did_you_mean(key, known)}; expected one of {listed(known)}"

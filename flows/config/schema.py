@@ -94,6 +94,16 @@ class Project(BaseModel):
             return value
         return {name: {"kind": head} if isinstance(head, str) else head for name, head in value.items()}
 
+    @field_validator("gates", mode="before")
+    @classmethod
+    def _consents_are_lines(cls, value: Any) -> Any:
+        # YAML reads a line with a colon and a blank behind it, `drop marks: cold`, as a mapping of one pair.
+        contract = value.get("contract") if isinstance(value, dict) else None
+        lines = contract.get("allow") if isinstance(contract, dict) else None
+        if not isinstance(lines, list):
+            return value
+        return {**value, "contract": {**contract, "allow": [_as_line(line) for line in lines]}}
+
     @field_validator("sources", mode="before")
     @classmethod
     def _target_columns(cls, value: Any) -> Any:
@@ -117,3 +127,11 @@ class Project(BaseModel):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+def _as_line(item: Any) -> Any:
+    if isinstance(item, dict) and len(item) == 1:
+        ((key, value),) = item.items()
+        if isinstance(key, str) and isinstance(value, str):
+            return f"{key}: {value}"
+    return item

@@ -44,9 +44,9 @@ def score(
     """The arrays described above, by name.
 
     Args:
-        older: the bundle was trained on other data, as the champion may be: heads that the rows do not have
-            are left out, and labels may differ. Targets are then in the rows' label order, probabilities and
-            decisions in the bundle's.
+        older: the bundle was trained on other data, as the champion may be: heads, their kinds and labels may
+            differ. Targets are then those of all heads of the rows, in their label order; probabilities and
+            decisions those of all heads of the bundle, in its order.
 
     Raises:
         BadInput: the rows are damaged, or (unless `older`) heads, labels or their order are not the bundle's.
@@ -54,7 +54,7 @@ def score(
     """
     heads = {name: HeadSpec(kind=head.kind, labels=head.labels) for name, head in bundle.card.heads.items()}
     if older:
-        heads = {name: head for name, head in open_rows(rows).heads.items() if name in heads}
+        heads = open_rows(rows).heads
     part = open_rows(rows, heads).split(split, heads)
     asked = np.zeros(part.count, np.bool_)
     for head in heads:
@@ -73,15 +73,13 @@ def score(
         done += len(chunk)
         on_progress(done, len(rows_asked))
     arrays: dict[str, NDArray[Any]] = {}
-    for head in heads:
-        card = bundle.card.heads[head]
+    for head, card in bundle.card.heads.items():
         arrays[f"probabilities:{head}"] = probabilities[head]
         answers = decisions(card, probabilities[head])
         if card.kind == "multiclass":
             answers[~asked] = NO_ANSWER
         arrays[f"decisions:{head}"] = answers
-        arrays[f"targets:{head}"] = np.asarray(part.targets[head])
-    return arrays
+    return arrays | {f"targets:{head}": np.asarray(part.targets[head]) for head in heads}
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:

@@ -8,17 +8,20 @@ project's key is taken over by neither.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from expectations.contract.compare import compare_answers, told
 from model.errors import HeadgateError
 from model.files import fsync_folder, unfinished_path
+from model.spec import HeadSpec
 from release.home import Home
 from release.journal import Entry
 from release.moves.carry import carry
+from release.moves.contract import answered
 from release.moves.fetch import ensure_seen
 from release.moves.unfinished import finish_moves
 from release.registry.bond import Standing, agree, signed_pointer
@@ -30,7 +33,7 @@ from release.targets.deploy import deploy_version
 from release.targets.follower import sync_once
 from serving.process import control as process
 from serving.spec import ENDPOINT, DeploySpec
-from serving.store.manifest import ReleaseRefused
+from serving.store.manifest import BUNDLE_FOLDER, ReleaseRefused
 from serving.store.release_folder import ReleaseFolder
 
 
@@ -115,6 +118,7 @@ def adopt_registry(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec
         standing = releases.standing()
         if standing not in ("other", "ahead"):
             return _nothing(releases, name, deploy)
+        serving, before = releases.serving(), _answered(releases)
         if standing == "ahead" and agree(releases.registry, releases.folder) != "contradiction":
             aside = None
             _fetch(releases, releases.folder)
@@ -125,6 +129,7 @@ def adopt_registry(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec
             # A replica does without; a project that trains needs the list of the champion's texts.
             ensure_seen(releases.registry, releases.folder, releases.public_key, version)
         said = f"version {version} of the registry {releases.registry.uri} serves"
+        said += _instead_of(serving, before, _answered(releases))
         if aside is not None:
             said += f"; what was here before lies in {aside}"
         releases.journal.append(Entry(event="adopted", version=version, detail=said))
@@ -133,6 +138,25 @@ def adopt_registry(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec
         _keep_settings(releases, name, deploy)
     _confirm(releases, deploy, version, anew=aside is not None)
     return Adopted(version=version, said=said)
+
+
+def _answered(releases: Releases) -> Mapping[str, HeadSpec] | None:
+    """What clients are answered; none where nothing serves, or that can't be read."""
+    serving = releases.serving()
+    return None if serving is None else answered(releases.folder.version_dir(serving) / BUNDLE_FOLDER)
+
+
+def _instead_of(
+    serving: int | None, before: Mapping[str, HeadSpec] | None, now: Mapping[str, HeadSpec] | None
+) -> str:
+    """What clients lose and gain by it. Who takes over another registry's champion has said so: no consent is
+    asked for."""
+    if serving is None:
+        return ""
+    if before is None or now is None:
+        return f" in place of version {serving}; it is not known what clients lose and gain"
+    lines = told(compare_answers(before, now))
+    return f" in place of version {serving}; {'; '.join(lines) or 'clients lose and gain nothing'}"
 
 
 def _nothing(releases: Releases, name: str, deploy: DeploySpec) -> Adopted:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from expectations.verdict import verdict_from_json
 from model.files import read_json
+from release.moves.contract import renumbered
 from release.moves.move import Move, move
 from release.registry.candidate import Candidate, card_figures, verdict_metrics
 from release.registry.register import register_version
@@ -61,7 +62,8 @@ def carry(releases: Releases, version: int, *, after: int = 0) -> int:
     seen = _seen(where, manifest)
     candidate = _candidate(releases, where, manifest, seen)
     number = register_version(releases.home, releases.name, releases.registry.spec, candidate).version
-    renewed = replace(manifest, version=number, sequence=number, override=None)
+    configuration = renumbered(manifest.configuration, version, number)
+    renewed = replace(manifest, version=number, sequence=number, override=None, configuration=configuration)
     override = None if manifest.override is None else replace(manifest.override, version=number)
 
     def change() -> int:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from expectations.contract.consent import Change
 from expectations.verdict import ApprovedVersion
 from model.faults import fault
 from model.files import unfinished_prefix
 from release.home import Home
 from release.journal import Entry
 from release.moves.compared import uncompared
+from release.moves.contract import beside_serving, refuse_losses, with_dropped_heads
 from release.moves.move import Move, move
 from release.moves.unfinished import finish_moves
 from release.registry.client import BUNDLE_TAG, CODE_TAG, DATASET_TAG, VERDICT_TAG
@@ -78,6 +80,7 @@ def promote_version(
     Raises:
         Overtaken: a newer version was promoted meanwhile, or another champion serves than the one that it was
             compared with.
+        release.moves.contract.ContractBroken: clients would lose what nobody consented to.
         serving.store.release_folder.PromotionRefused: the registry has another record of this version.
         serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
         release.releases.OtherRegistry: the registry belongs to another release folder.
@@ -91,12 +94,14 @@ def promote_version(
             tags = _check(releases, approved)
             if why := uncompared(releases, approved.version, evidence or {}):
                 raise Overtaken(why)
+            refuse_losses(releases, approved.version, bundle, configuration or {})
         except PromotionRefused as error:
             releases.journal.append(
                 Entry(event="promotion refused", version=approved.version, detail=str(error))
             )
             raise
         manifest = _manifest(releases, approved, tags, evidence or {}, configuration or {})
+        manifest = _remembering(releases, manifest, bundle)
         if releases.serving() == approved.version and _passed(releases, approved):
             releases.align()
             return Promotion(version=approved.version, former=approved.version)
@@ -104,7 +109,14 @@ def promote_version(
 
 
 def promote_overridden(
-    home: Home, name: str, spec: RegistrySpec, judged: Judgement, override: Override, *, bundle: Path
+    home: Home,
+    name: str,
+    spec: RegistrySpec,
+    judged: Judgement,
+    override: Override,
+    *,
+    bundle: Path,
+    allow: Sequence[Change] = (),
 ) -> Promotion:
     """Make a version whose verdict is not a pass the champion of project `name`, for a while.
 
@@ -115,10 +127,12 @@ def promote_overridden(
         judged: how the version was judged; read from its signed record.
         override: who lets it serve, why and how long; signed here.
         bundle: the folder that was judged.
+        allow: what clients may lose beyond what the configuration allows. The override's reason says it.
 
     Raises:
         serving.store.override.OverrideProblem: it gives no reason or has expired already.
         Overtaken: a newer version was promoted already.
+        release.moves.contract.ContractBroken: clients would lose what nobody consented to.
         serving.store.manifest.ReleaseRefused: the bundle is not the one that was judged.
         release.releases.OtherRegistry: the registry belongs to another release folder.
         release.registry.client.RegistryProblem: the registry can't be reached.
@@ -129,7 +143,9 @@ def promote_overridden(
         finish_moves(releases)
         tags = releases.registry.version_tags(judged.version)
         _refuse_older(releases, judged.version)
+        refuse_losses(releases, judged.version, bundle, judged.configuration, allow)
         manifest = _manifest(releases, judged, tags, judged.evidence, judged.configuration)
+        manifest = _remembering(releases, manifest, bundle)
         return _move(releases, manifest, bundle, override)
 
 
@@ -198,6 +214,12 @@ def _manifest(
         code_version=version("headgate"),
         configuration=dict(configuration),
     )
+
+
+def _remembering(releases: Releases, manifest: ReleaseManifest, bundle: Path) -> ReleaseManifest:
+    """The manifest with the heads that clients knew and that the version does not answer."""
+    contract = beside_serving(releases, bundle, manifest.configuration)
+    return replace(manifest, configuration=with_dropped_heads(releases, manifest, contract))
 
 
 def _stage(releases: Releases, manifest: ReleaseManifest, bundle: Path, override: Override | None) -> None:

@@ -2,22 +2,26 @@
 
 The verdict is read from the record that was signed at registration. One that is not a pass ships only with
 an override that says why and how long. Either way the version is verified, deployed and tried over HTTP
-like any other, and goes back if it does not answer as it was judged.
+like any other, and goes back if it does not answer as it was judged. What it takes away from clients needs
+consent, too: the configuration's, or the override's own.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from expectations.contract.consent import BadConsent, Change, consents_of
 from expectations.verdict import ApprovedVersion
 from model.bundle.masking import masked
 from model.errors import HeadgateError
 from release.home import Home
 from release.journal import Entry
+from release.moves.contract import beside_serving, contract_told, unknown_told
 from release.moves.promote import promote_overridden, promote_version
 from release.registry.judgement import Judgement, NotJudged, read_judgement
 from release.releases import Releases, open_releases
@@ -68,7 +72,14 @@ class PromotedByHand:
 
 
 def promote_by_hand(
-    home: Home, name: str, version: int, *, reason: str | None = None, expires: str = "7d"
+    home: Home,
+    name: str,
+    version: int,
+    *,
+    reason: str | None = None,
+    expires: str = "7d",
+    allow: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda line: None,
 ) -> PromotedByHand:
     """Make a registered version of project `name` the champion and deploy it.
 
@@ -78,9 +89,13 @@ def promote_by_hand(
         version: registered version.
         reason: why a version whose verdict is not a pass is to serve nevertheless; None for no override.
         expires: how long the override holds.
+        allow: what clients may lose by the override, as in `gates.contract.allow`.
+        tell: takes what clients lose and gain, line by line, before anything moves.
 
     Raises:
         BadDuration: `expires` can't be read.
+        expectations.contract.consent.BadConsent: a line of `allow` can't be read.
+        release.moves.contract.ContractBroken: clients would lose what nobody consented to.
         serving.store.release_folder.PromotionRefused: the verdict is not a pass and no reason was given (or
             it is, and one was), or a version approved later was promoted already.
         release.registry.judgement.NotJudged: the record of its verdict can't be believed.
@@ -89,6 +104,10 @@ def promote_by_hand(
         release.registry.client.RegistryProblem: there is no such version, or the registry can't be reached.
     """
     span = duration(expires)
+    try:
+        consents = consents_of(allow)
+    except BadConsent as error:
+        raise BadConsent(f"--allow: {error}") from error
     reason = None if reason is None else masked(reason)
     settings = load_settings(home, name)
     releases = open_releases(home, name, settings.registry)
@@ -96,11 +115,14 @@ def promote_by_hand(
     try:
         judged = read_judgement(releases.registry, releases.public_key, version)
         _check_reason(judged, reason)
-        override = None if reason is None else _override(releases, judged, reason, span)
+        _check_consents(judged, consents, reason)
+        override = None if reason is None else _override(releases, judged, _with(reason, consents), span)
         with tempfile.TemporaryDirectory(dir=home.cache) as temporary:
             bundle = releases.registry.download_bundle(version, Path(temporary))
             verify_bundle_files(bundle, judged.bundle_sha256)
-            _promote(releases, judged, bundle, override)
+            for line in _told(releases, judged, bundle, consents):
+                tell(line)
+            _promote(releases, judged, bundle, override, consents)
     except (PromotionRefused, NotJudged, ReleaseRefused) as error:
         detail = " ".join(str(error).split())
         releases.journal.append(Entry(event="promotion refused", version=version, detail=detail))
@@ -109,10 +131,29 @@ def promote_by_hand(
     return PromotedByHand(outcome=outcome, run=judged.run, override=override)
 
 
-def _promote(releases: Releases, judged: Judgement, bundle: Path, override: Override | None) -> None:
+def _told(releases: Releases, judged: Judgement, bundle: Path, consents: Sequence[Change]) -> list[str]:
+    """What clients lose and gain, line by line."""
+    serving = releases.serving()
+    if serving is None or serving == judged.version:
+        return []
+    contract = beside_serving(releases, bundle, judged.configuration, consents)
+    if contract is None:
+        return unknown_told(judged.version, serving)
+    return contract_told(contract, judged.version, serving)
+
+
+def _promote(
+    releases: Releases,
+    judged: Judgement,
+    bundle: Path,
+    override: Override | None,
+    consents: Sequence[Change],
+) -> None:
     spec = releases.registry.spec
     if override is not None:
-        promote_overridden(releases.home, releases.name, spec, judged, override, bundle=bundle)
+        promote_overridden(
+            releases.home, releases.name, spec, judged, override, bundle=bundle, allow=consents
+        )
         return
     approved = ApprovedVersion(
         name=judged.name,
@@ -148,6 +189,21 @@ def _check_reason(judged: Judgement, reason: str | None) -> None:
             f"{what}: seen line breaks or control characters in the override's reason, expected one line of "
             f"text: {one_line(reason.strip())}"
         )
+
+
+def _check_consents(judged: Judgement, consents: Sequence[Change], reason: str | None) -> None:
+    if consents and reason is None:
+        raise PromotionRefused(
+            f"version {judged.version} of {judged.name!r}: --allow belongs to an --override; for a version "
+            "that passes its gates, consent stands in the configuration: `gates.contract.allow`"
+        )
+
+
+def _with(reason: str, consents: Sequence[Change]) -> str:
+    """The reason of an override, which says what clients may lose by it."""
+    if not consents:
+        return reason
+    return f"{reason.strip()} (clients may lose: {', '.join(change.line for change in consents)})"
 
 
 def _override(releases: Releases, judged: Judgement, reason: str, span: timedelta) -> Override:

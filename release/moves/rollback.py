@@ -5,11 +5,13 @@ Only versions that were signed when they were promoted can return. Does not need
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from model.errors import HeadgateError
 from release.home import Home
 from release.moves.carry import carry_lost
+from release.moves.contract import clients_told
 from release.moves.fetch import ensure_present
 from release.moves.move import Move, move
 from release.moves.unfinished import finish_moves
@@ -33,7 +35,13 @@ class RollbackRefused(HeadgateError):
     """There is nothing to go back to, or it may not serve; nothing was moved."""
 
 
-def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcome:
+def roll_back(
+    home: Home,
+    name: str,
+    version: int | None = None,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+) -> DeployOutcome:
     """Make an earlier version of project `name` the champion again.
 
     Where it is not known whether it answers as it was judged, the version that was left is the champion
@@ -44,6 +52,8 @@ def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcom
         name: project.
         version: version to return to; by default the one that served before the present one. Going
             back again goes back further. The champion itself is fetched again where its copy is damaged.
+        tell: takes what clients lose and gain, line by line, before anything moves. A rollback needs no
+            consent: it undoes something in a hurry.
 
     Raises:
         RollbackRefused: there is nothing to go back to, or it may not serve.
@@ -55,7 +65,7 @@ def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcom
     with releases.locked():
         finish_moves(releases)
         wanted, left = _wanted(releases, version), releases.serving()
-        _move(releases, wanted)
+        _move(releases, wanted, tell)
         wanted = carry_lost(releases)[0] or wanted
     spec, file = settings.deploy, state_file(home, name)
     if spec.target != ENDPOINT:
@@ -87,10 +97,12 @@ def _stay(releases: Releases, spec: DeploySpec, outcome: DeployOutcome, left: in
     return replace(outcome, serving=serving, reason=reason)
 
 
-def _move(releases: Releases, version: int) -> None:
+def _move(releases: Releases, version: int, tell: Callable[[str], None] = lambda line: None) -> None:
     def change() -> int:
         try:
             ensure_present(releases.registry, releases.folder, releases.public_key, version)
+            for line in clients_told(releases, version):
+                tell(line)
             releases.folder.roll_back(releases.private_key, version)
         except (ReleaseRefused, PromotionRefused, RegistryProblem) as error:
             raise RollbackRefused(f"{releases.name}: version {version} may not serve: {error}") from error

@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from serving.http.batching import Batcher, Closed
 from serving.http.body import Limits, Refused, bounded_route
 from serving.http.engine import Engine
+from serving.http.heads import heads_of
 from serving.http.loading import Served
 from serving.http.metrics import Metrics
 from serving.http.middleware import FAILED, VERSION_HEADER, Access, App, Envelope
@@ -33,7 +34,7 @@ from serving.http.replies import (
     to_json,
     version_reply,
 )
-from serving.http.requests import InvocationsRequest, PredictRequest, refusal_of, texts_of
+from serving.http.requests import InvocationsRequest, Params, PredictRequest, refusal_of, texts_of
 from serving.store.board import WorkerState
 
 _JSON = "application/json"
@@ -106,11 +107,14 @@ def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits
     """Add the routes that texts are sent to."""
 
     async def answer(
-        texts: list[str], everything: bool, render: Callable[[Served, Probabilities, bool], bytes]
+        texts: list[str],
+        asked: PredictRequest | Params,
+        render: Callable[[Served, Probabilities, bool], bytes],
     ) -> Response:
         served = engine.served  # taken once: the whole reply comes from this version
         if served is None:
             raise Refused(503, "not_ready", engine.reason, {"Retry-After": "1"})
+        heads = heads_of(asked.heads, served)
         try:
             probabilities = await batcher.answer(served, texts)
         except QueueFull as full:
@@ -119,19 +123,19 @@ def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits
         except Closed:
             raise Refused(503, "ending", "the endpoint is ending", {"Retry-After": "1"}) from None
         version = {VERSION_HEADER: str(served.version)}
-        return Response(render(served, probabilities, everything), media_type=_JSON, headers=version)
+        answered = {head: probabilities[head] for head in heads}
+        return Response(render(served, answered, asked.all), media_type=_JSON, headers=version)
 
     @app.post("/predict", responses=_replies(PredictReply, *_REFUSALS), response_model=None)
     async def predict(body: PredictRequest) -> Response:
         """For every text and head: labels with probabilities."""
-        return await answer(texts_of(body, limits), body.all, predict_reply)
+        return await answer(texts_of(body, limits), body, predict_reply)
 
     @app.post("/invocations", responses=_replies(InvocationsReply, *_REFUSALS), response_model=None)
     async def invocations(body: InvocationsRequest) -> Response:
         """The answers of `POST /predict` in MLflow's scoring format."""
         asked = body.root
-        everything = asked.params is not None and asked.params.all
-        return await answer(texts_of(asked, limits), everything, invocations_reply)
+        return await answer(texts_of(asked, limits), asked.params or Params(), invocations_reply)
 
 
 def _describe(

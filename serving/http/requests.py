@@ -40,6 +40,7 @@ Texts = Annotated[list[Text], Field(fail_fast=True), WithJsonSchema(_COLUMN)]
 Rows = Annotated[
     list[Text | Row], Field(fail_fast=True), WithJsonSchema({**_COLUMN, "items": {"anyOf": [_TEXT, _ROW]}})
 ]
+Heads = Annotated[list[str], Field(fail_fast=True, min_length=1)]
 
 
 class _Body(BaseModel):
@@ -63,6 +64,8 @@ class PredictRequest(_Body):
     texts: Text | Texts
     all: bool = False
     """Give the probability of every label, too."""
+    heads: Heads | None = None
+    """Which heads to answer; by default all."""
 
 
 class Params(_Body):
@@ -70,6 +73,8 @@ class Params(_Body):
 
     all: bool = False
     """Give the probability of every label, too."""
+    heads: Heads | None = None
+    """Which heads to answer; by default all."""
 
 
 class _Invocation(_Body):

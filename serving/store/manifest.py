@@ -44,6 +44,22 @@ class ReleaseRefused(HeadgateError):
     """A version may not serve. The message says why and holds no paths: it is shown to clients."""
 
 
+DROPPED_HEADS = "dropped_heads"
+"""Entry of the configuration: head that is not answered any more → `version`, `at`, `now`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedHead:
+    """When a head went."""
+
+    version: int
+    """The first version without it."""
+    at: str
+    """When that was promoted: ISO 8601, UTC."""
+    now: str | None = None
+    """What the head is called since; None where it is not answered at all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseManifest:
     """What is signed about a version."""
@@ -79,6 +95,21 @@ class ReleaseManifest:
     def outcome(self) -> str:
         """`pass`, `fail` or `inconclusive`, from the findings; the stored word is not read."""
         return verdict_outcome(self.verdict)
+
+    @property
+    def dropped_heads(self) -> dict[str, DroppedHead]:
+        """Heads that an earlier version answered and this one does not: which one dropped each, and when."""
+        written = self.configuration.get(DROPPED_HEADS)
+        found = {}
+        for head, about in written.items() if isinstance(written, Mapping) else ():
+            if isinstance(about, Mapping) and isinstance(about.get("version"), int):
+                now = about.get("now")
+                found[str(head)] = DroppedHead(
+                    version=about["version"],
+                    at=str(about.get("at", "")),
+                    now=None if now is None else str(now),
+                )
+        return found
 
     @property
     def seen_sha256(self) -> str:
@@ -159,6 +190,18 @@ def signer(version_dir: Path, keys: signing.KeySource) -> str:
     return _FORMAT.verify(
         read_file(version_dir / RELEASE_FILE), read_file(version_dir / SIGNATURE_FILE), keys
     )
+
+
+def signed_manifest(version_dir: Path, keys: signing.KeySource) -> ReleaseManifest:
+    """What is signed about a version, whether it may serve or not.
+
+    Raises:
+        ReleaseRefused: it was signed with none of the keys, or can't be read.
+        serving.store.signing.KeyProblem: the keys can't be used.
+    """
+    data = read_file(version_dir / RELEASE_FILE)
+    _FORMAT.verify(data, read_file(version_dir / SIGNATURE_FILE), keys)
+    return _parse(data)
 
 
 def verify_release(

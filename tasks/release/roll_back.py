@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from release.home import Home
 from release.moves import rollback
 from release.targets.deploy import DeployOutcome
+from report.progress import print_line
 
 
 @task(name="rollback", cache_policy=NO_CACHE, persist_result=False)
@@ -17,4 +18,4 @@ def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcom
     Raises:
         release.moves.rollback.RollbackRefused: there is nothing to go back to, or it may not serve.
     """
-    return rollback.roll_back(home, name, version)
+    return rollback.roll_back(home, name, version, tell=print_line)

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations.gates.accuracy import judge_accuracy
-from expectations.gates.champion import judge_champion
+from expectations.gates.champion import Before, judge_champion
 from expectations.gates.comparison import decide_margin
 from expectations.gates.head_metrics import confusion, expected_calibration_error, metric_value, per_label
 from expectations.gates.scores import HeadScores, card_heads, load_scores
 from expectations.scored_rows import read_groups
-from expectations.spec import GateRules
+from expectations.spec import ContractRules, GateRules
 from model.measure.metrics import right_rows
 from model.spec import HeadSpec
 
@@ -244,14 +244,16 @@ def test_a_worse_model_than_the_champion_does_not_ship() -> None:
 
 def test_heads_come_openly_and_do_not_go_in_silence() -> None:
     heads, shared = {"topic": HEAD, "tone": HEAD}, {"topic": answers(), "tone": answers()}
-    new = judge_champion(shared, {"topic": answers()}, RULES, heads, {"topic": HEAD})
+    new = judge_champion(shared, {"topic": answers()}, RULES, heads, Before(heads={"topic": HEAD}))
     assert new.outcome == "pass" and "new head" in new.findings[1].reason
     # The champion answers `tone`, but was not scored: that is no new head.
-    assert judge_champion(shared, {"topic": answers()}, RULES, heads, heads).outcome == "inconclusive"
-    gone = judge_champion({"topic": answers()}, {"topic": answers()}, RULES, HEADS, heads)
-    assert gone.outcome == "fail" and "allow_dropped_heads" in gone.reasons[0]
-    allowed = replace(RULES, allow_dropped_heads=True)
-    assert judge_champion({"topic": answers()}, {"topic": answers()}, allowed, HEADS, heads).outcome == "pass"
+    before = Before(heads=heads)
+    assert judge_champion(shared, {"topic": answers()}, RULES, heads, before).outcome == "inconclusive"
+    gone = judge_champion({"topic": answers()}, {"topic": answers()}, RULES, HEADS, before)
+    assert gone.outcome == "fail" and "add `drop tone` to `gates.contract.allow`" in gone.reasons[0]
+    allowed = replace(RULES, contract=ContractRules(allow=("drop tone",)))
+    verdict = judge_champion({"topic": answers()}, {"topic": answers()}, allowed, HEADS, before)
+    assert verdict.outcome == "pass"
 
 
 def test_a_champion_with_other_labels_is_compared_by_name(tmp_path: Path) -> None:
@@ -272,8 +274,11 @@ def test_a_champion_with_other_labels_is_compared_by_name(tmp_path: Path) -> Non
     assert right.tolist() == [True, False, True, False]
     same = load_scores(file, HEADS)["topic"]
     assert same.decisions.tolist() == [2, 1, 0, 1, 0] and same.probabilities is not None
-    verdict = judge_champion({"topic": scores}, {"topic": scores}, RULES, HEADS, card_heads(card))
-    assert "1 new to this model, 1 gone from it; compared by name" in verdict.findings[0].reason
+    before = Before(heads=card_heads(card))
+    verdict = judge_champion({"topic": scores}, {"topic": scores}, RULES, HEADS, before)
+    assert "1 new label; `x` gone from it: 2 rows" in verdict.findings[0].reason
+    # The labels that both have stand in another order, too: clients must be told.
+    assert {f.subject for f in verdict.findings} >= {"contract: drop topic:x", "contract: reorder topic"}
 
 
 def test_multilabel_labels_move_by_name(tmp_path: Path) -> None:

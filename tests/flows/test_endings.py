@@ -22,6 +22,7 @@ CODES = {
     "rolled_back": 0,
     "swept": 0,
     "data_rejected": 3,
+    "needs_consent": 4,
     "model_rejected": 4,
     "held": 4,
     "deployment_undone": 1,

@@ -128,7 +128,7 @@ def test_replies_on_an_open_connection_do_not_wait_for_acknowledgements(url: str
         ("/predict", {"texts": 3}, "wrong_type", '"texts" must be a valid string or a valid list'),
         ("/predict", {"texts": ["x", 3]}, "wrong_type", '"texts.1" must be a valid string'),
         ("/predict", {"texts": "x", "all": 1}, "wrong_type", '"all" must be a valid boolean'),
-        ("/predict", {"texts": "x", "zq": 1}, "unknown_field", "known fields are all, texts"),
+        ("/predict", {"texts": "x", "zq": 1}, "unknown_field", "known fields are all, heads, texts"),
         ("/predict", {"texts": []}, "no_texts", "there is no text to answer"),
         ("/predict", {"texts": ["x", " "]}, "text_blank", "text 1 is blank"),
         ("/predict", {"texts": ["x"] * 9}, "too_many_texts", "at most 8 texts a request"),
@@ -153,7 +153,12 @@ def test_replies_on_an_open_connection_do_not_wait_for_acknowledgements(url: str
             "no_text_column",
             'row 0 needs a field "text"',
         ),
-        ("/invocations", {"inputs": "x", "params": {"zq": 1}}, "unknown_field", "known fields are all"),
+        (
+            "/invocations",
+            {"inputs": "x", "params": {"zq": 1}},
+            "unknown_field",
+            "known fields are all, heads",
+        ),
     ],
 )
 def test_a_refusal_names_the_place_and_what_is_expected(

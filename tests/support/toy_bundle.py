@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,15 +54,21 @@ PASS = {
 }
 
 
-def write_bundle(folder: Path, seed: int, work: int = 0, text_work: int = 0) -> str:
+def write_bundle(
+    folder: Path,
+    seed: int,
+    work: int = 0,
+    text_work: int = 0,
+    heads: Mapping[str, HeadCard] = HEADS,
+) -> str:
     """Write a bundle whose answers differ by seed; returns its digest. The network is one table: a token's
     row holds its logits, and a text's logits are the mean of its tokens' rows. With `work`, every pass also
     multiplies two matrices of that size, which takes time (1000: some 30 ms); with `text_work`, so does every
     text of it."""
     folder.mkdir(parents=True)
     (folder / "tokenizer.json").write_text(_tokenizer().to_str())
-    (folder / "model.onnx").write_bytes(_graph(seed, work, text_work).SerializeToString())
-    card = Card(name=NAME, heads=HEADS, max_length=16, precision="float32", precision_reason="tiny")
+    (folder / "model.onnx").write_bytes(_graph(seed, work, text_work, heads).SerializeToString())
+    card = Card(name=NAME, heads=dict(heads), max_length=16, precision="float32", precision_reason="tiny")
     (folder / "card.json").write_text(json.dumps(card.to_json()))
     made = Bundle.from_parts(folder / "model.onnx", (folder / "tokenizer.json").read_bytes(), card, threads=1)
     golden = {head: rows.tolist() for head, rows in made.probabilities(GOLDEN_TEXTS).items()}
@@ -95,7 +102,7 @@ def _tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _graph(seed: int, work: int, text_work: int) -> onnx.ModelProto:
+def _graph(seed: int, work: int, text_work: int, heads: Mapping[str, HeadCard]) -> onnx.ModelProto:
     rng = np.random.default_rng(seed)
     nodes = [
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
@@ -133,7 +140,7 @@ def _graph(seed: int, work: int, text_work: int) -> onnx.ModelProto:
         ]
         idle = ["count_last"]
     outputs = []
-    for head, card in HEADS.items():
+    for head, card in heads.items():
         table = rng.normal(scale=3, size=(len(WORDS), len(card.labels))).astype(np.float32)
         weights.append(numpy_helper.from_array(table, f"table_{head}"))
         nodes += [
@@ -150,7 +157,7 @@ def _graph(seed: int, work: int, text_work: int) -> onnx.ModelProto:
     ]
     graph = helper.make_graph(nodes, "toy", inputs, outputs, initializer=weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    labels = {head: list(card.labels) for head, card in HEADS.items()}
+    labels = {head: list(card.labels) for head, card in heads.items()}
     helper.set_model_props(model, {"headgate.heads": json.dumps(labels)})
     onnx.checker.check_model(model)
     return model
