@@ -115,7 +115,10 @@ def adopt_registry(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec
         standing = releases.standing()
         if standing not in ("other", "ahead"):
             return _nothing(releases, name, deploy)
-        if standing == "ahead" and agree(releases.registry, releases.folder) != "contradiction":
+        if (
+            standing == "ahead"
+            and agree(releases.registry, releases.folder, releases.public_key) != "contradiction"
+        ):
             aside = None
             _fetch(releases, releases.folder)
         else:
