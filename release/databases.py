@@ -17,7 +17,7 @@ WAIT_S = 5.0
 
 
 LOOK_S = 0.25
-"""How long it is looked for damage, in seconds; enough for some 300 MB that are in memory."""
+"""How long it is looked for damage, in seconds; enough for some 200 MB that are in memory."""
 
 
 def database_problem(path: Path) -> str:

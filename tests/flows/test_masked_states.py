@@ -81,7 +81,7 @@ def test_an_error_that_nobody_foresaw_is_kept_without_its_password(
 
 def _kept(run_id: UUID, *, tasks: int) -> Iterator[str]:
     """Messages of the run and its tasks, and its log lines, as the server has them."""
-    APILogHandler.flush()
+    APILogHandler().flush()
     only = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
     with get_client(sync_client=True) as client:
         end = time.monotonic() + 20

@@ -73,9 +73,8 @@ def test_the_registry_says_so_and_what_to_do(tmp_path: Path) -> None:
 def test_a_large_one_is_looked_through_for_a_while_only(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And found sound if nothing was found until then; what it says of itself is always read."""
+    """What was sound until then counts as sound; what it says of itself is always read."""
     with sqlite3.connect(database) as opened:
-        opened.execute("INSERT INTO t SELECT randomblob(1000000) FROM t LIMIT 60")
         opened.executemany("INSERT INTO t VALUES (?)", [("x" * 900,) for _ in range(30_000)])
     monkeypatch.setattr(databases, "LOOK_S", 0.0)
     assert database_problem(database) == ""
