@@ -1,4 +1,4 @@
-"""Prefect's view of flows whose process died: runs that would stay RUNNING, servers that nobody stops.
+"""Prefect's view of flows: what it keeps of them, runs that would stay RUNNING, servers that nobody stops.
 
 A run carries the process that executes it as a tag, a temporary server the one that started it in its
 environment; both are compared with the processes of this machine. Does not know what the flows do.
@@ -7,12 +7,15 @@ environment; both are compared with the processes of this machine. Does not know
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import socket
+from typing import Any
 
 import psutil
 
+from model.bundle.masking import error_without_secret, masked
 from release.home import Home
 from report.progress import LOGGER
 from serving.processes import counts_alike, process_start
@@ -41,6 +44,37 @@ def log_to_prefect() -> None:
     if not any(isinstance(handler, APILogHandler) for handler in logger.handlers):
         logger.addHandler(APILogHandler())
     logger.setLevel(logging.INFO)
+
+
+def mask_states() -> None:
+    """Mask what Prefect keeps of a run besides its log: the message of every state that is made in this
+    process, of flows and tasks, and the errors that it stores as their results. Calling it again changes
+    nothing.
+
+    Where states are made, because it sends them in several ways, and makes some itself: of a crash, of
+    parameters that do not fit, of a server that it can't reach.
+    """
+    from prefect.client.schemas.objects import State
+    from prefect.results import ResultStore
+
+    if hasattr(State.__init__, "__wrapped__"):
+        return
+    make, keep = State.__init__, ResultStore.create_result_record
+
+    @functools.wraps(make)
+    def made(self: State[Any], **fields: Any) -> None:
+        if isinstance(message := fields.get("message"), str):
+            fields["message"] = masked(message)
+        make(self, **fields)
+
+    @functools.wraps(keep)
+    def kept(self: ResultStore, obj: Any, *args: Any, **options: Any) -> Any:
+        safe = error_without_secret(obj) if isinstance(obj, BaseException) else obj
+        return keep(self, safe, *args, **options)
+
+    # Prefect has no hook before a state is sent, only after it was.
+    State.__init__ = made  # type: ignore[method-assign]
+    ResultStore.create_result_record = kept  # type: ignore[method-assign]
 
 
 def mark_flow_run() -> None:

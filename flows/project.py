@@ -16,7 +16,7 @@ from flows.config.messages import ConfigError
 from flows.config.schema import Project
 from flows.ending import final_state
 from flows.outcome import Outcome, Stage
-from flows.prefect_runs import log_to_prefect, mark_flow_run
+from flows.prefect_runs import log_to_prefect, mark_flow_run, mask_states
 from flows.state_folder import config_home, existing_home, prepare
 from model.spec import HeadSpec
 from release.home import Home
@@ -62,6 +62,7 @@ def open_home(home: Path | None, name: str) -> Home:
     Raises:
         flows.state_folder.NoHome: no state folder knows the project.
     """
+    mask_states()
     folder = existing_home(home, name)
     prepare(folder, on_console=False)
     log_to_prefect()
@@ -81,6 +82,7 @@ def open_project(config: Path, home: Path | None = None, backbone: str | None = 
     Raises:
         flows.config.messages.ConfigError: the configuration cannot be used.
     """
+    mask_states()
     folder = config_home(config, home)
     prepare(folder, on_console=False)
     log_to_prefect()

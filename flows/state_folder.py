@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from release.home_needs import refuse_unusable
 
 HOME_VARIABLE = "HEADGATE_HOME"
 FOLDER = ".headgate"
+_COMMAND = re.compile(
+    r"`headgate (?:judge|promote|rollback|serve|predict|status|follow) (?P<name>\w[\w.-]*)[^`]*`"
+)
+"""A command in a sentence that has a project's name and no configuration."""
 
 
 class NoHome(HeadgateError):
@@ -74,6 +79,17 @@ def home_option(home: Path, name: str | None) -> str:
     except NoHome:
         found = False
     return "" if found else f" --home {shlex.quote(str(home))}"
+
+
+def with_home(sentence: str, home: Path) -> str:
+    """The sentence, its commands ready to paste: with ` --home …` where they would not find the state folder
+    by themselves."""
+
+    def placed(found: re.Match[str]) -> str:
+        where = "" if " --home " in found[0] else home_option(home, found["name"])
+        return f"{found[0][:-1]}{where}`"
+
+    return _COMMAND.sub(placed, sentence)
 
 
 def _knows(place: Path, name: str) -> bool:

@@ -130,8 +130,24 @@ class Releases:
             release.registry.client.RegistryProblem: the registry can't be reached.
         """
         ours = released_bundle(self.folder, version)
-        there = self.registry.bundle_of(version)
+        there = bond.bundle_there(self.registry, self.folder, version, self.public_key)
         return there is not None and (not ours or there == ours)
+
+    def mend_digests(self) -> list[str]:
+        """Write digest tags again that a client of the registry changed, from the signed records; what was
+        done, one sentence each. Call it with the lock held, and only where the registry is the right one.
+
+        Raises:
+            release.registry.client.RegistryProblem: the registry can't be reached.
+        """
+        said = []
+        for version in bond.mend_digests(self.registry, self.folder, self.public_key):
+            said.append(
+                f"somebody changed the digest tag of version {version} in the registry: it was written again "
+                "from the version's signed record"
+            )
+            self.journal.append(Entry(event="reconciled", version=version, detail=said[-1]))
+        return said
 
     def bind(self) -> None:
         """Give registry and release folder one id, by which they know each other; a registry that belongs to

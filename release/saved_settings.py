@@ -29,16 +29,19 @@ class Settings:
 
 
 def save_settings(home: Home, name: str, settings: Settings) -> None:
-    """Keep the settings of project `name`. A registry's file that lies beside the state folder is kept
-    relative to it, so that both can be moved or copied together. What a newer version added to them stays as
-    it was."""
+    """Keep the settings of project `name`. A file of a registry or a token beside the state folder is kept
+    relative to it, so that both can be moved or copied together. What a newer version added to the settings
+    stays as it was."""
     path = home.projects / f"{name}.json"
     try:
         kept = parse_json(plain_bytes(path) or b"{}")
     except RecordDamaged:
         kept = {}
     address = portable_address(home, settings.registry.tracking_uri)
-    portable = replace(settings, registry=replace(settings.registry, tracking_uri=address))
+    portable = Settings(
+        registry=replace(settings.registry, tracking_uri=address),
+        deploy=replace(settings.deploy, token_file=_portable(home, settings.deploy.token_file)),
+    )
     write_json(path, with_unknown(portable, kept), mode=0o600)
 
 
@@ -58,12 +61,29 @@ def load_settings(home: Home, name: str) -> Settings:
     path = home.projects / f"{name}.json"
     try:
         data = plain_bytes(path)
-        return Settings() if data is None else _parsed(data)
+        return Settings() if data is None else _found(home, _parsed(data))
     except RecordDamaged as error:
         raise SettingsBroken(
             f"{path}: not a project's settings: {error}. Restore it from a backup, or remove it and run "
             "`headgate retrain CONFIG`"
         ) from error
+
+
+def _portable(home: Home, file: str | None) -> str | None:
+    """A file as it is kept: relative to the folder that the state folder lies in, where it lies below it."""
+    base = home.root.parent.resolve()
+    if file is None or not Path(file).is_relative_to(base):
+        return file
+    return str(Path(file).relative_to(base))
+
+
+def _found(home: Home, settings: Settings) -> Settings:
+    """The settings with a file that is kept relative to the state folder where it lies now."""
+    file = settings.deploy.token_file
+    if file is None:
+        return settings
+    placed = str(home.root.parent.resolve() / Path(file).expanduser())
+    return replace(settings, deploy=replace(settings.deploy, token_file=placed))
 
 
 def _parsed(data: bytes) -> Settings:

@@ -16,7 +16,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from model.bundle.masking import mask_error
+from model.bundle.masking import error_without_secret, mask_process
 from serving.shown import one_line
 
 CONSOLE_VARIABLE = "HEADGATE_CONSOLE"
@@ -56,6 +56,7 @@ class Step:
         self._bar: Progress | None = None
 
     def __enter__(self) -> Self:
+        mask_process()  # the workers of a cluster do steps, too, and were prepared by nobody
         self._started_s = self._printed_s = time.monotonic()
         console = Console(stderr=True)
         wanted = os.environ.get(CONSOLE_VARIABLE) == "1" and console.is_terminal
@@ -91,8 +92,6 @@ class Step:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            mask_error(error)  # Prefect keeps its message with the task
         if self._bar is not None:
             self._bar.stop()
             _live.release()
@@ -101,3 +100,5 @@ class Step:
         print_line(
             f"  {mark} {self.title:<28} {self.outcome or ('failed' if error else 'done')}  ({seconds:.1f} s)"
         )
+        if error is not None and (safe := error_without_secret(error)) is not error:
+            raise safe from error  # whoever runs the step keeps its error

@@ -92,6 +92,7 @@ def _serve(job: EndpointJob, keys: PublicKeys, token: str | None, job_path: Path
             sock,
             Board.make(job.deploy.workers),
             drain_s=job.deploy.drain_timeout_s + END_MARGIN_S,
+            silent_s=job.deploy.worker_timeout_s,
         ).run()
     if status(job.state_file) == state:
         job.state_file.unlink()

@@ -42,6 +42,9 @@ class DeploySpec:
     """Processes that share the port, for more cores than `threads` uses well. Each loads the model and
     follows the release folder by itself: memory grows with them, and during a swap two replies in a row
     may come from different versions. A deployment waits until all of them serve the new one."""
+    worker_timeout_s: Annotated[float, Range(ge=2)] = 10.0
+    """A worker beside others whose loop has not turned for so long, in seconds, is ended and started again:
+    it is stopped, or hangs, and the connections that it was given wait. What it had accepted is lost."""
     max_batch: Annotated[int, Range(ge=1)] = 32
     """Most texts in one forward pass. On CPU larger batches gain little and delay whoever waits."""
     batch_wait_ms: Annotated[float, Range(ge=0, le=1000)] = 1.0
@@ -72,7 +75,8 @@ class DeploySpec:
     log_max_bytes: Annotated[int, Range(ge=65_536)] = 16_777_216
     """Size beyond which the log is begun anew, in bytes; the former one is kept beside it as `.1`."""
     token_file: str | None = None
-    """File (mode 0600) with the bearer token that requests must carry. None: no token is asked for."""
+    """File (mode 0600) with the bearer token that requests must carry; a relative path starts from the
+    configuration's folder. None: no token is asked for."""
     max_answer_ms: Annotated[float, Range(gt=0)] = 1000.0
     """Longest that one text may take when a new version is tried before it serves, in milliseconds
     (median of five); a slower version is refused."""

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.outcome import Outcome, Stage
-from flows.state_folder import home_option
+from flows.state_folder import home_option, with_home
 from model.bundle.telemetry import quiet_command
 from report.verdict_table import ABSENT
 from serving.shown import one_line, several_lines
@@ -65,14 +65,14 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
         console.print(verdict_table(outcome.rows, columns), width=columns)
     console.print()
     console.print(_headline(outcome))
-    _listed(console, outcome.reasons)
+    _listed(console, [with_home(reason, home) for reason in outcome.reasons])
     if outcome.paste:
         console.print("\nIf that is meant, this in the configuration consents to it:\n")
         # As it is: a line that is wrapped or indented otherwise could not be pasted.
         console.print(Text(several_lines(outcome.paste)), soft_wrap=True)
     if outcome.remarks:
         console.print(f"\n{len(outcome.remarks)} {'remark' if len(outcome.remarks) == 1 else 'remarks'}:")
-        _listed(console, outcome.remarks)
+        _listed(console, [with_home(remark, home) for remark in outcome.remarks])
     facts = [*_facts(outcome), *((title, for_shell(path)) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]

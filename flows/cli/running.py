@@ -17,6 +17,7 @@ from flows.cli import exit_codes
 from flows.cli.interrupts import ended_in_time
 from flows.cli.prefect_server import lost_server, refuse_unusable_server
 from flows.outcome import STAGES, Outcome
+from flows.state_folder import with_home
 from model.errors import foreseen, told
 from serving.shown import several_lines
 
@@ -35,13 +36,14 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
     refuse_unusable_server()  # at once, before the flows' libraries are loaded
     from flows.ending import state_name
     from flows.judge import judge
-    from flows.prefect_runs import end_orphan_servers, own_temporary_server, process_tag
+    from flows.prefect_runs import end_orphan_servers, mask_states, own_temporary_server, process_tag
     from flows.retrain import retrain
     from flows.sweep import sweep
     from flows.validate import validate
     from release.home import Home
 
     flows: dict[str, Any] = {"retrain": retrain, "validate": validate, "sweep": sweep, "judge": judge}
+    mask_states()
     with ended_in_time():
         for line in end_orphan_servers(Home(home)):
             console.print(Text(several_lines(f"  {line}"), style="dim"))
@@ -54,7 +56,7 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
             return outcome
     error = state.result(raise_on_failure=False)
     with _server_watched():
-        return _show_error(error, console)
+        return _show_error(error, console, home)
 
 
 @contextlib.contextmanager
@@ -69,11 +71,12 @@ def _server_watched() -> Iterator[None]:
         raise lost_server(error) from error
 
 
-def _show_error(error: object, console: Console) -> int:
+def _show_error(error: object, console: Console, home: Path) -> int:
     """Show a foreseen error in its own words and give the exit code; what nobody foresaw is raised."""
     kind = foreseen(error)
     if kind is not None:
-        console.print(Text(several_lines(f"headgate: {told(error)}"), style="red"), soft_wrap=True)
+        text = several_lines(f"headgate: {with_home(told(error), home)}")
+        console.print(Text(text, style="red"), soft_wrap=True)
         return exit_codes.of_error(kind)
     if isinstance(error, BaseException):
         raise error

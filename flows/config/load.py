@@ -48,10 +48,18 @@ def load_project(path: Path, *, backbone: str | None = None) -> Project:
         raise ConfigError(path, list(problems(error, Project, text))) from None
     if found := [*absent_modules(project, path.resolve().parent), *runner_problems(project.runner)]:
         raise ConfigError(path, found)
-    if (address := project.registry.tracking_uri) is not None:
-        registry = replace(project.registry, tracking_uri=absolute_address(address, path.parent.resolve()))
-        project = project.model_copy(update={"registry": registry})
-    return project
+    return _placed(project, path.parent.resolve())
+
+
+def _placed(project: Project, base: Path) -> Project:
+    """The project with what its settings keep of files as absolute paths: later commands have no
+    configuration whose folder relative ones start from."""
+    registry, deploy = project.registry, project.deploy
+    if (address := registry.tracking_uri) is not None:
+        registry = replace(registry, tracking_uri=absolute_address(address, base))
+    if (token := deploy.token_file) is not None:
+        deploy = replace(deploy, token_file=str(base / Path(token).expanduser()))
+    return project.model_copy(update={"registry": registry, "deploy": deploy})
 
 
 def gate_rules(raw: Mapping[str, Any], gone: Iterable[str] = ()) -> GateRules:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from .card import Card
 from .errors import GraphError
-from .files import parse_json
+from .files import MODEL, parse_json
+from .plain_files import MOST_BYTES, open_plain
 from .telemetry import load_engine
 
 if TYPE_CHECKING:
@@ -51,18 +52,21 @@ def session_options(threads: int) -> ort.SessionOptions:
 def load_graph(model: Path, card: Card, threads: int) -> ort.InferenceSession:
     """The graph in the file `model`, checked against the card.
 
-    The runtime reads external weights from the file's own folder only, where `files.check_files` allows no
-    further file: all weights are bytes that the manifest lists.
+    It holds all weights: the runtime reads external ones from the file's own folder only, where
+    `files.check_files` allows no further file.
 
     Raises:
         GraphError: it cannot be loaded, or does not fit the card.
     """
     engine, options = load_engine(), session_options(threads)
     try:
-        # By path: from bytes, the runtime keeps a second copy of all weights.
-        session: ort.InferenceSession = engine.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
+        with open_plain(model, MOST_BYTES[MODEL], follow=True) as file:
+            # By path: from bytes, the runtime keeps a second copy of all weights. By that of what is open:
+            # a pipe that somebody puts in the file's place meanwhile would hold the runtime for ever.
+            opened = Path(f"/proc/self/fd/{file.fileno()}")
+            session: ort.InferenceSession = engine.InferenceSession(
+                opened if opened.exists() else model, options, providers=["CPUExecutionProvider"]
+            )
     except Exception as error:  # the runtime has no common base class
         raise GraphError(f"{model}: cannot be loaded as an ONNX graph: {str(error)[:300]}") from error
     _check_shapes(model, session, card)

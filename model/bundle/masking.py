@@ -3,7 +3,8 @@
 They are known by their place (`scheme://user:password@host`, `?token=…`, `Authorization: Bearer …`), by their
 form (tokens of hubs and clouds) and by their value: what this process was given in variables such as
 `MLFLOW_TRACKING_PASSWORD`. Foreseen errors mask themselves (`model.bundle.errors`), `mask_process` does it
-for logs and tracebacks, of libraries too; what is written elsewhere goes through `masked`.
+for logs and tracebacks, of libraries too; a library's error that somebody keeps goes through
+`error_without_secret`, what is written elsewhere through `masked`.
 """
 
 from __future__ import annotations
@@ -61,14 +62,16 @@ def masked(text: str) -> str:
     return text
 
 
-def mask_error(error: BaseException) -> None:
-    """Mask the texts that a library's exception and its causes hold, before somebody keeps them."""
-    met: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in met:
-        met.add(id(cause))
-        cause.args = tuple(masked(arg) if isinstance(arg, str) else arg for arg in cause.args)
-        cause = cause.__cause__ or cause.__context__
+def error_without_secret(error: BaseException) -> BaseException:
+    """The error itself; where it shows a password or token, one that says the same without it.
+
+    Some libraries make their text anew from other errors, statements or requests that they hold, so that it
+    can't be masked in place. An error of the system stays one.
+    """
+    if all(masked(text) == text for text in (str(error), repr(error))):
+        return error
+    kind = OSError if isinstance(error, OSError) else RuntimeError
+    return kind(f"{type(error).__name__}: {masked(str(error))}")
 
 
 def holds_secret(text: str) -> bool:

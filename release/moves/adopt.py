@@ -119,7 +119,10 @@ def adopt_registry(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec
         if standing not in ("other", "ahead"):
             return _nothing(releases, name, deploy)
         serving, before = releases.serving(), _answered(releases)
-        if standing == "ahead" and agree(releases.registry, releases.folder) != "contradiction":
+        if (
+            standing == "ahead"
+            and agree(releases.registry, releases.folder, releases.public_key) != "contradiction"
+        ):
             aside = None
             _fetch(releases, releases.folder)
         else:

@@ -89,6 +89,7 @@ def promote_version(
     releases = open_releases(home, name, spec)
     with releases.locked():
         releases.refuse_other_registry()
+        releases.mend_digests()
         finish_moves(releases)
         try:
             tags = _check(releases, approved)

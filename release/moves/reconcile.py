@@ -41,6 +41,7 @@ def reconcile(home: Home, name: str, spec: RegistrySpec) -> tuple[str, ...]:
     done = [releases.registry.remark] if releases.registry.remark else []
     with releases.locked():
         releases.refuse_other_registry()
+        done += releases.mend_digests()
         done += finish_moves(releases)
         fault("moves_finished")
         done += _verified(releases)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from model.files import write_bytes
-from release.registry.client import Registry
+from release.registry.client import Registry, RegistryProblem
+from release.registry.judgement import NotJudged, read_judgement
 from serving.store.manifest import RELEASE_FILE
 from serving.store.pointer import Pointer, PointerBroken, parse_pointer
 from serving.store.release_folder import ReleaseFolder
@@ -45,7 +46,7 @@ def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experi
     if pointed is None:
         return "emptied" if _same_store(registry, folder, experiment) else "other"
     # Two stories with one key have equal pointers, too, where their numbers are equal.
-    if any(_differ(registry, folder, one.version) for one in (here, theirs) if one is not None):
+    if any(_differ(registry, folder, one.version, public_key) for one in (here, theirs) if one is not None):
         return "other"
     if theirs is not None:
         if theirs.sequence > here.sequence:
@@ -53,9 +54,10 @@ def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experi
         # A pointer whose writing was cut short is in no history, and says nothing.
         if any(one.sequence == theirs.sequence for one in history):
             return "same" if theirs in history else "other"
-    if (ours := released_bundle(folder, here.version)) and registry.bundle_of(here.version) == ours:
+    ours = released_bundle(folder, here.version)
+    if ours and bundle_there(registry, folder, here.version, public_key) == ours:
         return "same"  # whatever else the registry has under numbers that were given here, too
-    match agree(registry, folder):
+    match agree(registry, folder, public_key):
         case "same":
             return "same"
         case "contradiction":
@@ -65,19 +67,59 @@ def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experi
     return "same" if not known or _same_store(registry, folder, experiment) else "other"
 
 
-def _differ(registry: Registry, folder: ReleaseFolder, version: int) -> bool:
-    """Whether registry and release folder have different bundles under one number."""
+def bundle_there(registry: Registry, folder: ReleaseFolder, version: int, public_key: Path) -> str | None:
+    """Digest of a version's bundle in the registry; None where there is no such version (any more).
+
+    As its tag says. Any client may change that: where it is not what was released here under this number, the
+    signed record of the version's verdict decides, if it can be read.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
     ours, there = released_bundle(folder, version), registry.bundle_of(version)
+    if not ours or there in (None, ours):
+        return there
+    try:
+        return read_judgement(registry, public_key, version).bundle_sha256
+    except (NotJudged, RegistryProblem):  # its run may be deleted
+        return there
+
+
+def mend_digests(registry: Registry, folder: ReleaseFolder, public_key: Path) -> list[int]:
+    """Write the digest tags of released versions again that somebody changed or removed, where the signed
+    records say what was released here; the versions.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    mended = []
+    for version in folder.versions():
+        ours = released_bundle(folder, version)
+        if not ours or registry.bundle_of(version) == ours:
+            continue
+        if bundle_there(registry, folder, version, public_key) == ours:
+            registry.set_bundle(version, ours)
+            mended.append(version)
+    return mended
+
+
+def _differ(registry: Registry, folder: ReleaseFolder, version: int, public_key: Path) -> bool:
+    """Whether registry and release folder have different bundles under one number."""
+    ours, there = released_bundle(folder, version), bundle_there(registry, folder, version, public_key)
     return bool(ours) and there is not None and there != ours
 
 
-def agree(registry: Registry, folder: ReleaseFolder) -> Literal["same", "nothing in common", "contradiction"]:
+def agree(
+    registry: Registry, folder: ReleaseFolder, public_key: Path
+) -> Literal["same", "nothing in common", "contradiction"]:
     """Whether versions that are in both have the same bundles.
 
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
-    found = [(released_bundle(folder, v), registry.bundle_of(v)) for v in folder.versions()]
+    found = [
+        (released_bundle(folder, v), bundle_there(registry, folder, v, public_key)) for v in folder.versions()
+    ]
     both = [(ours, theirs) for ours, theirs in found if ours and theirs is not None]
     if any(ours != theirs for ours, theirs in both):
         return "contradiction"

@@ -129,6 +129,15 @@ class Registry:
                 raise
             return str((tags or {}).get(BUNDLE_TAG, ""))
 
+    def set_bundle(self, version: int, digest: str) -> None:
+        """Tag a version with the digest of its bundle.
+
+        Raises:
+            RegistryProblem: there is no such version, or the registry can't be reached.
+        """
+        with self.asked(f"tag version {version}"):
+            self.client.set_model_version_tag(self.model, str(version), BUNDLE_TAG, digest)
+
     def experiment_bond(self, experiment: str) -> str | None:
         """`BOND_TAG` of an experiment, empty where it has none; None where there is no such experiment, or
         somebody deleted it for good.

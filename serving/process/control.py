@@ -245,11 +245,23 @@ def _spawn(command: list[str], log_file: Path) -> int:
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),
                 (os.POSIX_SPAWN_DUP2, log, 2),
+                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable()),
             ],
             setsid=True,
         )
     finally:
         os.close(log)
+
+
+def _inheritable() -> list[int]:
+    """Files that a child of this process would have open, because its starter gave them to it: such as the lock
+    of `flock FILE headgate …`, which would be held as long as the endpoint runs."""
+    found = []
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of this very folder is closed by now
+            if int(file.name) > 2 and os.get_inheritable(int(file.name)):
+                found.append(int(file.name))
+    return found
 
 
 def _raise_ended(code: int, log_file: Path, offset: int) -> NoReturn:

@@ -110,6 +110,8 @@ class DrainingServer(uvicorn.Server):
             )
         )
         self.draining = False
+        self.turned_s: float | None = None
+        """When the loop took a turn last, by the monotonic clock, until its very end; None before it runs."""
         self._shared = shared
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -121,6 +123,7 @@ class DrainingServer(uvicorn.Server):
 
     async def _look_after_connections(self) -> None:
         while True:
+            self.turned_s = time.monotonic()
             await asyncio.sleep(LOOK_S)
             self._connections.close_late_ones()
 

@@ -1,4 +1,4 @@
-"""Several worker processes behind one port: started, restarted when they die, ended together.
+"""Several worker processes behind one port: started, restarted when they die or hang, ended together.
 
 All workers accept from one listening socket that this process holds, so a worker that dies takes no
 waiting connection with it. Does not answer requests and loads no model.
@@ -13,7 +13,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
 from serving.process.server import LINGER_S
@@ -25,6 +25,10 @@ LOOK_S = 0.1
 """How often it looks after its workers, in seconds."""
 YOUNG_S = 5.0
 """A worker that dies younger than this waits before it is started again: it would die again."""
+HUNG_LOOK_S = 0.5
+"""How often it looks whether the loops of its workers still turn, in seconds."""
+STARTING_S = 600.0
+"""A worker that does not listen after so long counts as hanging, in seconds: it may be loading from afar."""
 WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Waits before the first, second, … restart of a worker that dies young, in seconds."""
 
@@ -37,13 +41,17 @@ class Supervisor:
         sock: the listening socket that they share; closed here when they are to end.
         board: where they share what they serve and count.
         drain_s: how long they may take to end, in seconds.
+        silent_s: how long the loop of a worker may not turn before it is ended and started again, in seconds.
     """
 
-    def __init__(self, command: Sequence[str], sock: socket.socket, board: Board, *, drain_s: float) -> None:
+    def __init__(
+        self, command: Sequence[str], sock: socket.socket, board: Board, *, drain_s: float, silent_s: float
+    ) -> None:
         self._command = list(command)
         self._sock = sock
         self._board = board
         self._drain_s = drain_s
+        self._hung = _Hung(board, silent_s)
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._started: dict[int, float] = {}
         self._due = dict.fromkeys(range(board.count), 0.0)
@@ -56,6 +64,7 @@ class Supervisor:
             signal.signal(number, self._asked_to_end)
         while not self._ending.is_set():
             self._look_after_all()
+            self._kill_hung()
             self._ending.wait(LOOK_S)
         self._drain()
 
@@ -76,6 +85,14 @@ class Supervisor:
         for worker in sorted(set(self._due) - set(self._running)):
             if now >= self._due[worker]:
                 self._start(worker)
+
+    def _kill_hung(self) -> None:
+        # The loop and not the process is asked: one that is stopped, or waits for ever, still lives, and the
+        # connections that it accepted or is given by the kernel wait with it.
+        for worker in self._hung.among({worker: process.pid for worker, process in self._running.items()}):
+            process = self._running[worker]
+            log.error("worker hangs", extra={"worker": worker, "pid": process.pid})
+            process.kill()
 
     def _wait_s(self, worker: int, now: float) -> float:
         if now - self._started[worker] >= YOUNG_S:
@@ -109,3 +126,41 @@ class Supervisor:
                 log.error("worker killed", extra={"worker": worker, "pid": process.pid})
                 process.kill()
                 process.wait()
+
+
+class _Hung:
+    """Finds workers whose loop does not turn.
+
+    Time counts only while this process runs, look by look: after a pause of the whole machine, or of all of
+    these processes, nobody hangs; beside other work that takes the processor, looks are late for all.
+
+    Args:
+        board: where they share when their loop turned.
+        allowed_s: how long no turn may be seen, in seconds.
+    """
+
+    def __init__(self, board: Board, allowed_s: float) -> None:
+        self._board, self._allowed_s = board, allowed_s
+        self._looked = time.monotonic()
+        self._seen: dict[int, tuple[int, float | None]] = {}
+        """Worker → its process, and the last turn that was seen."""
+        self._silent_s: dict[int, float] = {}
+
+    def among(self, running: Mapping[int, int]) -> list[int]:
+        """Those that hang, each named once for a process. `running`: worker → its process id."""
+        now = time.monotonic()
+        if now - self._looked < HUNG_LOOK_S:
+            return []
+        passed_s, self._looked = min(now - self._looked, 2 * HUNG_LOOK_S), now
+        hung = []
+        for worker, pid in running.items():
+            seen = (pid, self._board.turned_s(worker, pid))
+            if self._seen.get(worker) != seen:
+                self._seen[worker], self._silent_s[worker] = seen, 0.0
+                continue
+            allowed_s = STARTING_S if seen[1] is None else self._allowed_s
+            before = self._silent_s[worker]
+            self._silent_s[worker] += passed_s
+            if before < allowed_s <= self._silent_s[worker]:
+                hung.append(worker)
+        return hung

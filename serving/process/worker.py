@@ -74,6 +74,7 @@ def run_worker(
     """
     number = 0 if place is None else place.number
     spec = job.deploy
+    server: DrainingServer | None = None
 
     def state() -> WorkerState:
         served, refusal = engine.served, engine.refusal
@@ -84,6 +85,7 @@ def run_worker(
             version=served.version if served is not None else None,
             overridden=served is not None and served.manifest.override is not None,
             refused=dataclasses.asdict(refusal) if refusal is not None else None,
+            turned_s=server.turned_s if server is not None else None,
         )
 
     def workers() -> Sequence[WorkerState]:
@@ -133,7 +135,7 @@ def run_worker(
             body_timeout_s=spec.request_timeout_s,
         ),
         access=Access(token=token, root_path=spec.root_path),
-        draining=lambda: server.draining,
+        draining=lambda: server is not None and server.draining,
         workers=None if place is None else workers,
     )
     server = DrainingServer(

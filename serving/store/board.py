@@ -44,6 +44,8 @@ class WorkerState:
     """Whether it serves by an override."""
     refused: Mapping[str, Any] | None = None
     """`version`, `reason`, `since` of what it refused, if the pointer asks for that still."""
+    turned_s: float | None = None
+    """When its loop, which answers, took a turn last, by the monotonic clock; None before it listens."""
 
 
 class Board:
@@ -88,6 +90,12 @@ class Board:
         """What a worker had counted when it last wrote, whether it still runs or not."""
         counted = self._newest(worker)[2]
         return json.loads(counted) if counted else {}
+
+    def turned_s(self, worker: int, pid: int) -> float | None:
+        """`turned_s` of a worker, if its record is that of this process; None otherwise."""
+        about = self._newest(worker)[1]
+        found = json.loads(about) if about else {}
+        return found["turned_s"] if found.get("pid") == pid else None
 
     def _state(self, worker: int) -> WorkerState:
         about = self._newest(worker)[1]

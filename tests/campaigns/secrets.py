@@ -28,6 +28,7 @@ import yaml
 from serving import client
 from serving.process import control as process
 from tests.support.contract import Report, run
+from tests.support.guarded_registry import basic, bearer, guarded_registry
 from tests.support.made_worlds import MadeHead, World, sound, write_project
 from tests.support.measures import Measure, at_least, at_most, measure_table
 from tests.support.traced import bare_environment
@@ -85,6 +86,22 @@ for config in sys.argv[1:]:
 """
 """Validates the configurations that it is given."""
 
+FOLLOWED = """
+import json, os, sys
+from flows.cli.commands import main
+url, *each = sys.argv[1:]
+for given in map(json.loads, each):
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+        os.environ.pop(name, None)
+    os.environ.update({name: os.environ[variable] for name, variable in given.items()})
+    try:
+        main(["follow", "small", "--once", "--tracking-uri", url, "--public-key", "none.pub"])
+    except SystemExit:
+        pass
+"""
+"""Looks at a registry once with each credentials: MLflow's variable → the variable that holds its value. One
+JSON line a look."""
+
 
 @dataclass
 class Plants:
@@ -129,6 +146,7 @@ def _measure(root: Path, *, whole: bool) -> Report:
     if whole:
         world.deploy()
         world.ask()
+    world.give_credentials(whole=whole)
     world.fail_without_registry()
     if whole:
         world.fail_without_prefect()
@@ -143,6 +161,7 @@ def _measure(root: Path, *, whole: bool) -> Report:
         ),
         Measure("secrets planted", len(world.plants.of), "", at_least(len(FIELDS))),
         Measure("configurations refused", world.refused, "", at_least(len(FIELDS))),
+        Measure("credentials that a registry took or refused", world.credentials, "of 4", at_least(4)),
         Measure("commands that ended as they should", world.as_expected, "", at_least(world.ran)),
         Measure("files searched", world.searched, "", at_least(100 if whole else 10)),
         Measure("hits", len(hits), "", at_most(0)),
@@ -161,7 +180,7 @@ class Planted:
 
     def __init__(self, root: Path) -> None:
         self.plants, self.refused, self.searched = Plants(), 0, 0
-        self.ran = self.as_expected = 0
+        self.ran = self.as_expected = self.credentials = 0
         self.odd: list[str] = []
         self._root = root
         self._home, self._printed = root / "home", root / "printed"
@@ -216,6 +235,41 @@ class Planted:
         self._headgate("status", expected=0)
         self._headgate("status", "--json", expected=0)
         self._headgate("stop", PROJECT.name, expected=0)
+
+    def give_credentials(self, *, whole: bool) -> None:
+        """A registry that asks for credentials: a password and a token, right and wrong ones. It repeats what
+        it was given. With `whole` a model is trained, registered there and deployed, too."""
+        password, token = (self.plants.of[f"MLFLOW_TRACKING_{what}"] for what in ("PASSWORD", "TOKEN"))
+        right = (basic("user", password), bearer(token))
+        environment = self._environment
+        wrong = {
+            f"WRONG_{what}": self.plants.new(f"a wrong {what.lower()}") for what in ("PASSWORD", "TOKEN")
+        }
+        with guarded_registry(self._root / "registry", right) as url:
+            if whole:
+                config = self._written({"registry": {"tracking_uri": url}, "name": "guarded"})
+                self._headgate("retrain", str(config), expected=0)
+                self._headgate("status", expected=0)
+                self._headgate("stop", "guarded", expected=0)
+                self._environment = {**environment, "MLFLOW_TRACKING_PASSWORD": wrong["WRONG_PASSWORD"]}
+                self._headgate("retrain", str(config), expected=1)
+            given = {"RIGHT_PASSWORD": password, "RIGHT_TOKEN": token, "USER": "user", **wrong}
+            self._environment = {**environment, **given}
+            each = [
+                {"MLFLOW_TRACKING_USERNAME": "USER", "MLFLOW_TRACKING_PASSWORD": "RIGHT_PASSWORD"},
+                {"MLFLOW_TRACKING_TOKEN": "RIGHT_TOKEN"},
+                {"MLFLOW_TRACKING_USERNAME": "USER", "MLFLOW_TRACKING_PASSWORD": "WRONG_PASSWORD"},
+                {"MLFLOW_TRACKING_TOKEN": "WRONG_TOKEN"},
+            ]
+            command = [sys.executable, "-c", FOLLOWED, url, *map(json.dumps, each)]
+            said, _ = self._run(command, "follow", expected=0)
+        self._environment = environment
+        seen = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        wanted = ["nothing", "nothing", "unreachable", "unreachable"]
+        self.credentials = sum(
+            one["state"] == state and ("401" in one["reason"]) == (state == "unreachable")
+            for one, state in zip(seen, wanted, strict=False)
+        )
 
     def fail_without_registry(self) -> None:
         """A registry that is down, whose credentials are in the environment."""

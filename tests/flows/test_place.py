@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.state_folder import NoHome, config_home, existing_home, prepare
+from flows.state_folder import NoHome, config_home, existing_home, prepare, with_home
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +80,16 @@ def test_telemetry_is_off_whatever_was_set(tmp_path: Path, monkeypatch: pytest.M
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
     assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
+
+
+def test_commands_in_a_sentence_find_the_state_folder_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "a home"
+    (home / "releases" / "support").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    said = "version 2 serves by now: run `headgate judge support 3`, or `headgate retrain CONFIG`"
+    assert with_home(said, home) == said.replace("support 3", f"support 3 --home '{home}'")
+    assert with_home(with_home(said, home), home) == with_home(said, home)
+    monkeypatch.setenv("HEADGATE_HOME", str(home))
+    assert with_home(said, home) == said

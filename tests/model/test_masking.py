@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import StatementError
 
-from model.bundle.masking import holds_secret, is_secret_name, mask_error, masked
+from model.bundle.masking import error_without_secret, holds_secret, is_secret_name, masked
 from model.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,11 +125,35 @@ def test_an_error_masks_itself_however_it_is_read() -> None:
     assert str(error) == "no http://***@h" and "pass" not in repr(error)
 
 
-def test_a_librarys_error_and_its_causes_can_be_masked_in_place() -> None:
-    cause, error = ValueError("http://u:inner-pass@h", 7), RuntimeError("token=outer-pass")
-    error.__cause__, cause.__context__ = cause, error
-    mask_error(error)
-    assert (error.args, cause.args) == (("token=***",), ("http://***@h", 7))
+class _Request(Exception):
+    """An error whose text is none of its arguments, as those of some libraries."""
+
+    def __str__(self) -> str:
+        return "no answer from http://u:own-pass@h"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("http://u:a-pass@h", 7), "ValueError: ('http://***@h', 7)"),
+        (RuntimeError(ValueError("token=inner-pass")), "RuntimeError: token=***"),
+        (_Request(), "_Request: no answer from http://***@h"),
+        (StatementError("failed", "a", {"uri": "http://u:pass@h"}, ValueError()), "StatementError: "),
+    ],
+)
+def test_in_place_of_a_librarys_error_stands_one_that_says_it_without_the_secret(
+    error: Exception, said: str
+) -> None:
+    safe = error_without_secret(error)
+    assert str(safe).startswith(said) and type(safe) is RuntimeError
+    assert "pass" not in str(safe) + repr(safe)
+
+
+def test_an_error_without_a_secret_stays_and_one_of_the_system_stays_one() -> None:
+    fine = KeyError("a")
+    assert error_without_secret(fine) is fine
+    safe = error_without_secret(ConnectionError("http://u:pass@h"))
+    assert type(safe) is OSError and str(safe) == "ConnectionError: http://***@h"
 
 
 LIBRARY = """

@@ -130,6 +130,42 @@ def test_a_version_whose_number_serves_another_bundle_is_not_taken_for_promoted(
     assert bundle(open_releases(home, "toy", SPEC)) == first.bundle_sha256
 
 
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("tag", ["0" * 64, None], ids=["changed", "removed"])
+def test_a_digest_tag_that_somebody_changed_is_written_again_from_the_signed_record(
+    version: int, tag: str | None, home: Home, candidate: Make
+) -> None:
+    """Of the champion and of the version before it; said once."""
+    made = {1: candidate(1), 2: candidate(2)}
+    for one in made.values():
+        ship(home, one)
+    registry = open_registry(home, "toy", SPEC)
+    if tag is None:
+        registry.client.delete_model_version_tag("toy", str(version), BUNDLE_TAG)
+    else:
+        registry.client.set_model_version_tag("toy", str(version), BUNDLE_TAG, tag)
+    (said,) = reconcile(home, "toy", SPEC)
+    assert said.startswith(f"somebody changed the digest tag of version {version} in the registry")
+    assert registry.bundle_of(version) == made[version].bundle_sha256
+    assert reconcile(home, "toy", SPEC) == ()
+    assert ship(home, candidate(3)) == 3
+
+
+def test_the_record_of_another_key_mends_no_tag(
+    home: Home, candidate: Make, tmp_path: Path, store: Path
+) -> None:
+    """A registry of somebody else, whose version 1 is not ours, stays as it is."""
+    ship(home, candidate(1))
+    stranger = Home(tmp_path / "stranger")
+    shutil.copyfile(store, stranger.mlflow / "store.sqlite")
+    other = candidate(2)
+    ship(stranger, other)
+    spec = RegistrySpec(tracking_uri=open_registry(stranger, "toy", SPEC).uri)
+    with pytest.raises(OtherRegistry):
+        reconcile(home, "toy", spec)
+    assert open_registry(home, "toy", spec).bundle_of(1) == other.bundle_sha256
+
+
 def test_a_registry_that_is_ahead_is_noticed_and_followed(
     home: Home, candidate: Make, deploy_spec: DeploySpec, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from release import databases
 from release.databases import database_problem
 from release.home import Home
 from release.registry.store import STORE_FILE, StoreProblem, tracking_uri
@@ -67,3 +68,15 @@ def test_the_registry_says_so_and_what_to_do(tmp_path: Path) -> None:
     (home.mlflow / STORE_FILE).write_bytes(b"garbage" * 1000)
     with pytest.raises(StoreProblem, match=r"store\.sqlite: MLflow's database is damaged .*`mv "):
         tracking_uri(home)
+
+
+def test_a_large_one_is_looked_through_for_a_while_only(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sound until then counts as sound; what it says of itself is always read."""
+    with sqlite3.connect(database) as opened:
+        opened.executemany("INSERT INTO t VALUES (?)", [("x" * 900,) for _ in range(30_000)])
+    monkeypatch.setattr(databases, "LOOK_S", 0.0)
+    assert database_problem(database) == ""
+    database.write_bytes(database.read_bytes()[:5000])
+    assert database_problem(database)

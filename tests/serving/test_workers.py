@@ -36,6 +36,14 @@ def workers(url: str) -> list[dict[str, Any]]:
     return list(found)
 
 
+def versions(state: process.EndpointState) -> list[int]:
+    """Of the workers that serve one; empty where whoever is asked does not answer in time."""
+    try:
+        return [worker["version"] for worker in workers(state.url) if worker["version"]]
+    except client.NoAnswer:
+        return []
+
+
 def pids(state: process.EndpointState) -> list[int]:
     """Of the workers that run; the supervisor has no other children."""
     return sorted(child.pid for child in psutil.Process(state.pid).children())
@@ -72,6 +80,39 @@ def test_any_worker_speaks_for_all_and_a_dead_one_comes_back(
     log = (shop.root / "endpoints" / "0.log").read_text()
     ended = [json.loads(line) for line in log.splitlines() if json.loads(line)["event"] == "worker ended"]
     assert [(line["worker"], line["code"]) for line in ended] == [(0, -signal.SIGKILL)]
+
+
+def test_a_worker_that_is_stopped_is_started_again_and_those_that_answer_are_not(
+    shop: Any, start: Any, spec: Any, until: Until
+) -> None:
+    shop.release(1)
+    state = start(dataclasses.replace(spec, worker_timeout_s=3))
+    until(lambda: versions(state) == [1, 1])
+    first, second = pids(state)
+    os.kill(first, signal.SIGSTOP)
+    began = time.monotonic()
+    until(lambda: len(pids(state)) == 2 and first not in pids(state))
+    assert time.monotonic() - began < 8 and second in pids(state)
+    until(lambda: versions(state) == [1, 1])
+    log = (shop.root / "endpoints" / "0.log").read_text()
+    told = [json.loads(line) for line in log.splitlines()]
+    hung = [line["pid"] for line in told if line["event"] == "worker hangs"]
+    assert hung == [first]
+
+
+def test_a_pause_of_all_ends_nobody(shop: Any, start: Any, spec: Any, until: Until) -> None:
+    """As when a machine sleeps, or a terminal stops the whole endpoint."""
+    shop.release(1)
+    state = start(dataclasses.replace(spec, worker_timeout_s=2))
+    until(lambda: versions(state) == [1, 1])
+    before = pids(state)
+    for pid in (state.pid, *before):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(3)
+    for pid in (state.pid, *before):
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(1)
+    assert pids(state) == before and client.ask(state.url, "rain")["version"] == 1
 
 
 def test_a_deployment_waits_for_all_and_a_bad_version_is_refused_by_all(

@@ -20,7 +20,7 @@ from release.home import Home
 from release.moves.adopt import adopt_local, remark_of
 from release.moves.promote_by_hand import promote_by_hand
 from release.moves.rollback import roll_back
-from release.registry.client import open_registry
+from release.registry.client import BUNDLE_TAG, open_registry
 from release.registry.register import register_version
 from release.registry.store import STORE_FILE
 from release.releases import OtherRegistry, open_releases
@@ -59,6 +59,12 @@ def _delete_versions(*versions: int) -> Done:
             registry.client.delete_model_version(NAME, str(version))
 
     return delete
+
+
+def _edit_digest(world: World) -> None:
+    """Somebody edits the champion's tag in MLflow's page."""
+    registry = open_registry(world.home, NAME, world.spec)
+    registry.client.set_model_version_tag(NAME, "2", BUNDLE_TAG, "0" * 64)
 
 
 def _delete_model(world: World) -> None:
@@ -116,6 +122,7 @@ LOSSES: Mapping[str, Done] = {
     "previous version deleted": _delete_versions(1),
     "champion's version deleted": _delete_versions(2),
     "all versions deleted": _delete_versions(1, 2),
+    "champion's digest tag edited": _edit_digest,
     "registered model deleted": _delete_model,
     "experiment deleted": _delete_experiment,
     "model and experiment deleted": _delete_both,
