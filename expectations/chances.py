@@ -24,6 +24,7 @@ from expectations.stats.chance import (
 )
 from expectations.stats.paired import all_alike
 from model.bundle.card import MetricName
+from model.errors import named
 from model.spec import HeadSpec
 
 LOW = 0.5
@@ -71,15 +72,15 @@ class HeadChance:
     def warning(self) -> str:
         """A sentence with what to do."""
         if self.passes is None or self.power_margin is None:
-            return f"{self.head}: no test row is labelled, so the gate cannot pass; label some"
+            return f"0 test rows are labelled for `{self.head}`, so that no gate can pass: label some"
         label, rows = self.fewest
-        origin = "as the champion did" if self.from_champion else "as measured on other projects"
-        few = f"; `{label}` has {rows:,}" if self.metric == "macro_f1" else ""
+        origin = "as the champion did" if self.from_champion else "as elsewhere"
+        few = f" ({named(label)} has {rows:,})" if self.metric == "macro_f1" else ""
         return (
-            f"{self.head}: with {self.rows:,} test rows{few} an equally good model passes the margin "
-            f"-{self.margin:g} with a chance of {self.passes:.0%}; {self.power:.0%} needs -"
-            f"{self.power_margin:.3f} or more test rows (if the models disagree on {self.disagreeing:.0%} of "
-            f"the rows, {origin})"
+            f"`{self.head}` has {self.rows:,} test rows{few}, with which an equally good model passes "
+            "the margin "
+            f"{self.margin:g} with a chance of {self.passes:.0%} (models disagree on {self.disagreeing:.0%}, "
+            f"{origin}): label more, or take {self.power_margin:.3f} as `gates.margins.{self.head}`"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -35,8 +35,8 @@ FILE_MODE = 0o600
 KEPT_DIGITS = 16
 """Hex digits of a text's id that are kept: 64 bits."""
 KEEP_THE_SPLIT = (
-    "keep the test rows as they were (the same given splits, the same `split.seed`), or add test rows that "
-    "are new to the champion"
+    "add test rows that are new to the champion, or keep the old ones by the same given splits and the same "
+    "`split.seed`"
 )
 """What to do where a champion has seen too many test rows."""
 
