@@ -72,15 +72,18 @@ class HeadChance:
     def warning(self) -> str:
         """A sentence with what to do."""
         if self.passes is None or self.power_margin is None:
-            return f"0 test rows are labelled for `{self.head}`, so that no gate can pass: label some"
+            return (
+                f"0 test rows are labelled for `{self.head}`, so that no gate can pass: label some, or "
+                "raise `split.test`"
+            )
         label, rows = self.fewest
         origin = "as the champion did" if self.from_champion else "as elsewhere"
         few = f" ({named(label)} has {rows:,})" if self.metric == "macro_f1" else ""
         return (
-            f"`{self.head}` has {self.rows:,} test rows{few}, with which an equally good model passes "
-            "the margin "
-            f"{self.margin:g} with a chance of {self.passes:.0%} (models disagree on {self.disagreeing:.0%}, "
-            f"{origin}): label more, or take {self.power_margin:.3f} as `gates.margins.{self.head}`"
+            f"`{self.head}` has {self.rows:,} test rows{few}, with which an equally good model passes the "
+            f"margin {self.margin:g} with a chance of {self.passes:.0%} (models disagree on "
+            f"{self.disagreeing:.0%}, {origin}): label more, or take {self.power_margin:.3f} as "
+            f"`gates.margins.{self.head}`"
         )
 
     def to_json(self) -> dict[str, Any]:

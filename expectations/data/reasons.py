@@ -39,39 +39,36 @@ SAYS: Mapping[str, Says] = {
     "text_present": Says("{rows} have no text{first}", "they are left out of training", "fill them in"),
     "text_not_blank": Says("{rows} hold nothing but white space{first}", "they are left out of training",
         "fill them in"),
-    "text_length": Says("{rows} hold a text of fewer than {low:,} or more than {high:,} characters{first}",
-        "that is often the wrong column, or a whole document",
-        "look at them, change `expectations.min_chars` or `expectations.max_chars`"),
+    "text_length": Says("{rows} have fewer than {low:,} or more than {high:,} characters{first}",
+        "often the wrong column", "change `min_chars` or `max_chars`"),
     "text_quality": Says("{rows} hold damaged characters ({kinds}){first}",
-        "the model would learn the damage", "name the file's `encoding` or mend them"),
-    "markup": Says("{rows} hold HTML ({kinds}){first}", "the model would learn the export", "remove it"),
+        "the model learns the damage", "name the file's `encoding`"),
+    "markup": Says("{rows} hold HTML ({kinds}){first}", "the model learns the export", "remove it"),
     "repeated_text": Says("{rows} hold a text that stands more than {high:,} times{first}",
         "canned answers drown what people wrote", "remove them", "max_repeats"),
-    "single_split": Says("{rows} hold a text that is given to two splits{first}",
-        "figures on texts that the model was trained on are too good", "give each text one split"),
+    "single_split": Says("{rows} hold a text of two splits{first}",
+        "figures on trained texts are too good", "give each text one split"),
     "language": Says("{rows} sampled are in another language ({kinds}){first}",
-        "the model is not measured on it by itself", "name it in `expectations.languages`"),
-    "labels_known": Says("{rows} of `{head}` have a label that it does not list ({value}){first}",
-        "they are left unlabelled", "mend the labels, or add them to `heads.{head}.labels`", None),
+        "the model is not measured on it", "add it to `languages`"),
+    "labels_known": Says("{rows} of `{head}` have an unlisted label ({value}){first}",
+        "they stay unlabelled", "mend it, add it to `heads.{head}.labels`"),
     "multiclass_exactly_one": Says("{rows} of `{head}` hold none or several labels ({value}){first}",
-        "a multiclass head has exactly one, so they are left unlabelled",
-        "mend them, or set `heads.{head}.kind: multilabel`", None),
-    "one_answer": Says("{rows} of `{head}` hold a text to which another row gives another answer{first}",
-        "`split.conflicts` decides what becomes of them", "mend them"),
-    "sources_consistent": Says("{rows} of `{head}` hold a text to which their own source gives another "
-        "answer{first}", "its labelling guide is not clear", "settle it there"),
-    "sources_agree": Says("{rows} of `{head}` hold a text to which another source gives another "
-        "answer{first}", "their labelling guides differ", "settle it there"),
+        "they stay unlabelled", "mend them, change `heads.{head}.kind`"),
+    "one_answer": Says("{rows} of `{head}` hold a text with another answer elsewhere{first}",
+        "`split.conflicts` decides about them", "mend them"),
+    "sources_consistent": Says("{rows} of `{head}` hold a text with another answer in its source{first}",
+        "its labelling guide is not clear", "settle it"),
+    "sources_agree": Says("{rows} of `{head}` hold a text with another answer in another source{first}",
+        "labelling guides differ", "settle them"),
     "coverage": Says("{value:,.0f} {split} rows are labelled for `{head}`, fewer than {bound:,.0f}",
         "every figure from so few is noise", "label more", "min_rows_per_split", "lower"),
     "rows_per_label": Says("{count:,} of {elements:,} labels of `{head}` have fewer than {low:,} training "
         "rows ({counted})", "a model hardly learns them", "add rows", "min_rows_per_label", "lower"),
-    "informative_labels": Says("Label {on}",
-        "what stands on all or on none cannot be learned", "add rows of other answers"),
+    "informative_labels": Says("Label {on}", "such labels cannot be learned", "add rows"),
     "labels_in_every_split": Says("{count:,} of {elements:,} labels of `{head}` are on no {split} row "
         "({labels})", "nobody knows how well the model finds them", "add such rows"),
     "look_alike_labels": Says("{count:,} of {elements:,} labels of `{head}` hardly differ in writing "
-        "({labels})", "they are usually one label", "make them one by `map` in the source's `heads`"),
+        "({labels})", "they are usually one", "join them by `map`"),
     "two_answers": Says("{value:,.0f} different answers stand in the training rows of `{head}`",
         "one alone cannot be learned", "add rows of another label, or remove `heads.{head}`", None),
     "labelled_share": Says("{value:.2%} of the {split} rows are labelled for `{head}`",
@@ -88,7 +85,7 @@ SAYS: Mapping[str, Says] = {
     "label_density": Says("{value:.0%} of all labels of `{head}` are on a {split} row on average",
         "flags may be turned round", "look whether the labels were read", "max_density"),
     "unseen_labels": Says("{value:.2%} of the validation and test rows of `{head}` have labels without "
-        "training rows{note}", "no model can learn those", "add training rows, or `drop` the labels"),
+        "training rows{note}", "no model can learn them", "add rows, `drop` them"),
     "near_duplicates": Says("{value:.2%} of the texts are almost equal to one of another split",
         "figures on them are too good", "set `split.near_duplicates: remove`"),
     "truncation": Says("{value:.1%} of the texts of `{head}` are cut{note}",
@@ -158,8 +155,7 @@ def _answer(result: CheckResult) -> str:
         return returned
     return (
         f"1 table is not as `{check.called}` expects ({check.expected}): {returned}; mend the data, or "
-        "change "
-        f"`expectations.{check.rule}`"
+        f"change `expectations.{check.rule}`"
     )
 
 
@@ -201,13 +197,12 @@ def _labels(result: CheckResult, tables: Tables) -> dict[str, str]:
     more = f" and {len(found) - MOST_LABELS:,} more" if len(found) > MOST_LABELS else ""
     some = found[:MOST_LABELS]
     every = int(tables.figures.get(f"labelled:{check.head}:train", 0))
-    on = [f"{label} on {f'all {n:,}' if n else f'none of {every:,}'} training rows" for label, n in some]
+    on = [f"all {n:,}" if n else f"none of {every:,}" for _, n in some]
+    others = "".join(f", {label} on {rows}" for (label, _), rows in zip(some[1:], on[1:], strict=True))
     return {
         "labels": ", ".join(label for label, _ in some) + more,
         "counted": ", ".join(f"{label} {n:,}" for label, n in some) + more,
-        "on": on[0].replace(" on ", f" of `{check.head}` is on ", 1)
-        + "".join(f", {one}" for one in on[1:])
-        + more,
+        "on": f"{some[0][0]} of `{check.head}` is on {on[0]} training rows{others}{more}",
     }
 
 
@@ -275,7 +270,7 @@ def _closing(result: CheckResult, says: Says, bound: float | None, *, told: bool
     if says.setting:
         return f", or {says.how} `expectations.{says.setting}` (now {bound:g})"
     if tolerated:
-        return f"; up to {check.tolerance:g} is tolerated by `expectations.{check.rule}.tolerance`"
+        return f"; tolerated by `expectations.{check.rule}.tolerance` (now {check.tolerance:g})"
     return f", or raise `expectations.{check.rule}.tolerance` (now {check.tolerance:g})"
 
 
@@ -288,8 +283,8 @@ def _plain(result: CheckResult) -> Says:
         return Says(seen, expected, f"mend them, or change `expectations.{check.rule}`", None)
     if check.unit in ("value", "share", "drift"):
         form = ".2%" if check.unit == "share" else ",.4g"
-        return Says(f"{{value:{form}}} was seen{{note}}", f"expected: {expected}", advice)
-    return Says("{rows} are not as expected{first}", f"expected: {expected}", advice)
+        return Says(f"{{value:{form}}} was seen{{note}}, not as expected", expected, advice)
+    return Says("{rows} are not as expected{first}", expected, advice)
 
 
 def _literal(text: str) -> str:

@@ -120,17 +120,15 @@ def mean_finding(found: Sequence[Finding], margin: float) -> Finding:
     subject = found[0].subject
     reason = (
         f"`{subject}` has {figures['metric']} {figures['shared']:.4f}, {value:+.4f} [{lower:+.4f}, "
-        f"{upper:+.4f}] "
-        f"against the mean of {seeds} baselines ({min(alone):.4f} to {max(alone):.4f}), beside one of "
-        "which it "
-        f"would pass {passing} of {seeds} times"
+        f"{upper:+.4f}] against the mean of {seeds} baselines ({min(alone):.4f} to {max(alone):.4f}), of "
+        f"which it passes {passing} alone"
     )
     setting = f"`{margin_setting(subject, 'its baseline')}` (now {margin:g})"
     match outcome:
         case "pass":
             reason += f"; the margin is -{margin:g}"
         case "fail":
-            reason += f": it loses too much; give it more weight or rows, or raise {setting}"
+            reason += f": give it more weight or rows, or raise {setting}"
         case "inconclusive":
             needed = figures["rows_needed"]
             reason += (

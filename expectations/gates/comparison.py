@@ -62,8 +62,8 @@ def compared_head(
             )
         if not scores.finite:
             reason = (
-                f"{whose} gives probabilities that are not finite numbers for `{_about(subject)}`: it is "
-                "broken; retrain it, with a lower `train.learning_rate` if that was the cause"
+                f"1 or more probabilities of {whose} for `{_about(subject)}` are no finite numbers: it is "
+                "broken; retrain it, if need be with a lower `train.learning_rate`"
             )
             return Finding(subject=subject, outcome="fail", reason=reason, figures=_empty(metric, margin))
     assert shared is not None and other is not None

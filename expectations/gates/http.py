@@ -152,9 +152,9 @@ def _decided(
     if timings.threads != rules.latency_threads or timings.rate_per_s != rules.http_rate_per_s:
         return "fail", (
             f"The endpoint was timed at {timings.rate_per_s:g} requests a second and {timings.threads} "
-            "threads, "
-            f"which is not what is declared: time again (`headgate judge`) at `gates.http_rate_per_s` (now "
-            f"{rules.http_rate_per_s:g}) and `gates.latency_threads` (now {rules.latency_threads})"
+            "threads, which is not what is declared: time again (`headgate judge`) at "
+            f"`gates.http_rate_per_s` (now {rules.http_rate_per_s:g}) and `gates.latency_threads` (now "
+            f"{rules.latency_threads})"
         )
     busy = timings.crowded_cores
     if refused := status[status != 200].tolist():
@@ -172,10 +172,9 @@ def _decided(
     figures["late_share"] = late = timings.late_share
     if usable(values) and late > LATE_SHARE:
         return "inconclusive", (
-            f"{late:.0%} of the requests left more than an interval late, which is not the declared "
-            "rate: time "
-            "again when the machine is quiet (`headgate judge`), or lower `gates.http_rate_per_s` (now "
-            f"{timings.rate_per_s:g})"
+            f"{late:.0%} of the requests left more than an interval late, which is not the declared rate: "
+            "time again when the machine is quiet (`headgate judge`), or lower `gates.http_rate_per_s` "
+            f"(now {timings.rate_per_s:g})"
         )
     if usable(values) and outcome == "fail" and busy is not None:
         return "inconclusive", beside_others(reason, busy)

@@ -127,9 +127,8 @@ def _control(ratios: _Ratios) -> tuple[Finding, Basis]:
         return Finding(subject=subject, outcome="pass", reason=seen, figures=figures), "wall"
     reach = CONTROL_REACH * tolerance
     wanted = (
-        f"not 1 within {1 / (1 + reach):.2f} and {1 + reach:.2f}: the machine is too noisy; time again "
-        "when it "
-        f"is quiet (`headgate judge`), or raise `gates.control_tolerance` (now {tolerance:g})"
+        f"not 1 within {1 / (1 + reach):.2f} and {1 + reach:.2f}: the machine is too noisy; time again when "
+        f"it is quiet (`headgate judge`), or raise `gates.control_tolerance` (now {tolerance:g})"
     )
     processor = ratios.of(["control"], "processor")
     if isinstance(processor, _Broken):
@@ -240,8 +239,7 @@ class _Ratios:
             return _Broken(
                 "inconclusive",
                 f"{len(absent)} bundles were not timed ({', '.join(absent[:3]) or 'any baseline'}): time "
-                "all in "
-                "one run (`headgate judge`)",
+                "all in one run (`headgate judge`)",
             )
         if not all(usable(timings.of(name)) for name in ("shared", *others)):
             return _Broken("fail", BROKEN)
@@ -249,9 +247,8 @@ class _Ratios:
         if any(timings.requests(name) != requests for name in others):
             return _Broken(
                 "fail",
-                f"The bundles did not get the same {len(requests):,} texts in the same blocks: time all "
-                "in one "
-                "run (`headgate judge`)",
+                f"The bundles did not get the same {len(requests):,} texts in the same blocks: time all in "
+                "one run (`headgate judge`)",
             )
         times = [timings.block_times(name, clock) for name in ("shared", *others)]
         known = [each for each in times if each is not None]
@@ -321,9 +318,8 @@ def _by_processor(
         return next(one for one in (wall, caller, processor) if isinstance(one, _Broken))
     least = ratios.undisturbed(others)
     seen = (
-        f"takes {_shown(processor)} of the processor time (asking thread {_shown(caller)}, wall time "
-        "where least "
-        f"disturbed {_shown(least)}, all of it {_shown(wall)})"
+        f"takes {_shown(processor)} of the processor time (asking thread {_shown(caller)}, wall time where "
+        f"least disturbed {_shown(least)}, all of it {_shown(wall)})"
     )
     if wall.lower <= limit and all(one.upper <= limit for one in (processor, caller, least)):
         return "pass", seen

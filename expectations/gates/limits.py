@@ -22,8 +22,7 @@ MIB = 2**20
 """Bytes in a MiB."""
 BROKEN = (
     "0 ratios can be had, since a latency is not a positive finite number: the timings are broken; time "
-    "again "
-    "(`headgate judge`)"
+    "again (`headgate judge`)"
 )
 
 
@@ -127,8 +126,7 @@ def beside_others(reason: str, busy: float) -> str:
     seen, _, advice = reason.partition(": ")
     return (
         f"{seen}, while other work kept {busy:.1f} cores busy: time again when it is quiet (`headgate "
-        "judge`), "
-        f"{advice}"
+        f"judge`), {advice}"
     )
 
 

@@ -53,15 +53,13 @@ def _timings(rules: GateRules) -> Iterator[str]:
     if rules.latency_requests < bundle:
         looks = "look" if rules.latency_looks == 1 else "looks"
         yield (
-            f"gates.latency_requests: saw {rules.latency_requests}, expected at least {bundle}: "
-            f"{because} no bound "
-            f"on the p95 holds from so few in {rules.latency_looks} {looks}; raise it"
+            f"gates.latency_requests: saw {rules.latency_requests}, expected at least {bundle}: {because} "
+            f"no bound on the p95 holds from so few in {rules.latency_looks} {looks}; raise it"
         )
     if rules.http_requests < http:
         yield (
-            f"gates.http_requests: saw {rules.http_requests}, expected at least {http}: {because} no "
-            "bound on the "
-            "p95 holds from so few; raise it"
+            f"gates.http_requests: saw {rules.http_requests}, expected at least {http}: {because} no bound "
+            "on the p95 holds from so few; raise it"
         )
 
 
@@ -76,8 +74,7 @@ def _data_rules(rules: DataRules) -> Iterator[str]:
         if warn > fail:
             yield (
                 f"expectations.{name}_warn: saw {warn:g}, expected at most `expectations.{name}_fail` "
-                f"({fail:g}), or "
-                "it never warns; lower it"
+                f"({fail:g}), or it never warns; lower it"
             )
     for name in ("truncation", "unknown_tokens"):
         warn, fail = getattr(rules, f"{name}_warn"), getattr(rules, name).tolerance
@@ -94,9 +91,8 @@ def _label_figures(project: Project) -> Iterator[str]:
         most = rules.max_density * len(spec.labels)
         if _several(spec) and rules.min_cardinality > most:
             yield (
-                f"expectations.min_cardinality: saw {rules.min_cardinality:g}, expected at most "
-                f"{most:g}, since "
-                f"`heads.{head}` lists {len(spec.labels)} labels and `expectations.max_density` is "
+                f"expectations.min_cardinality: saw {rules.min_cardinality:g}, expected at most {most:g}, "
+                f"since `heads.{head}` lists {len(spec.labels)} labels and `expectations.max_density` is "
                 f"{rules.max_density:g}; lower it"
             )
 
@@ -111,9 +107,8 @@ def _gates(rules: GateRules) -> Iterator[str]:
         for label in rules.allow_unanswered.get(head, ()):
             if floors.get(label, 0) > 0:
                 yield (
-                    f"gates.allow_unanswered.{head}: saw {label!r}, which `gates.label_floors.{head}` "
-                    "holds to an F1 "
-                    f"of {floors[label]:g}, so that it can't stay unanswered; remove one of the two"
+                    f"gates.allow_unanswered.{head}: saw {label!r}, which `gates.label_floors.{head}` holds "
+                    f"to an F1 of {floors[label]:g}, so that it can't stay unanswered; remove one of the two"
                 )
 
 
@@ -124,8 +119,8 @@ def _rows(project: Project) -> Iterator[str]:
     if sum(shares.values()) >= 1 and not any(_may_give(source, "train") for source in sources):
         yield (
             f"split.test: saw {split.test:g}, expected less than 1 less `split.validation` "
-            f"({split.validation:g}), "
-            f"or no row of {_names(hashed)} is left for training; lower one of the two"
+            f"({split.validation:g}), or no row of {_names(hashed)} is left for training; lower one of the "
+            "two"
         )
     if rules.coverage.severity == "critical":
         for name, share in shares.items():
@@ -150,16 +145,15 @@ def _limits(project: Project) -> Iterator[str]:
         return
     if most < least:
         yield (
-            f"expectations.min_rows_per_split: saw {project.expectations.min_rows_per_split}, expected "
-            "at most "
-            f"{most // len(SPLITS)}, a third of the rows that `limit` lets all sources give; raise `limit`"
+            f"expectations.min_rows_per_split: saw {project.expectations.min_rows_per_split}, expected at "
+            f"most {most // len(SPLITS)}, a third of the rows that `limit` lets all sources give; raise "
+            "`limit`"
         )
     for number, rule in enumerate(project.gates.slices):
         if rule.min_rows > most:
             yield (
                 f"gates.slices.{number}.min_rows: saw {rule.min_rows}, expected at most {most}, the rows "
-                "that "
-                "`limit` lets all sources give; raise `limit`"
+                "that `limit` lets all sources give; raise `limit`"
             )
 
 
@@ -190,8 +184,7 @@ def _training(train: TrainSpec) -> Iterator[str]:
         yield (
             f"train.patience: saw {train.patience}, expected at most {max(train.epochs - 2, 1)}, since "
             f"`train.epochs` is {train.epochs} and `train.{what}` would change nothing before the end; "
-            "lower it, or "
-            f"raise `train.epochs` to {train.patience + 2} or more"
+            f"lower it, or raise `train.epochs` to {train.patience + 2} or more"
         )
     if train.batch_tokens < train.max_length:
         yield (
@@ -232,14 +225,12 @@ def _requests(deploy: DeploySpec) -> Iterator[str]:
     ):
         if deploy.max_body_bytes < needed:
             yield (
-                f"deploy.max_body_bytes: saw {deploy.max_body_bytes}, expected at least {needed}, which "
-                "a request of "
-                f"`deploy.{name}` ({getattr(deploy, name)}) has; raise it"
+                f"deploy.max_body_bytes: saw {deploy.max_body_bytes}, expected at least {needed}, which a "
+                f"request of `deploy.{name}` ({getattr(deploy, name)}) has; raise it"
             )
     if deploy.max_batch > max(deploy.queue_limit, deploy.max_texts):
         yield (
             f"deploy.max_batch: saw {deploy.max_batch}, expected at most `deploy.queue_limit` "
-            f"({deploy.queue_limit}) or "
-            f"`deploy.max_texts` ({deploy.max_texts}), "
-            "or no batch is ever that large; lower it"
+            f"({deploy.queue_limit}) or `deploy.max_texts` ({deploy.max_texts}), or no batch is ever that "
+            "large; lower it"
         )

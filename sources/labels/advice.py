@@ -108,18 +108,15 @@ def _stripped(seen: Seen) -> str:
 def _numbers(seen: Seen) -> str:
     pairs = ", ".join(f"{quoted(label)} as {quoted(seen.why[label])}" for label in seen.labels[:MAX_NAMED])
     return (
-        f"{seen.where} held whole numbers written as floats, which were read as integers ({pairs}): if "
-        "they are "
-        f"labels of their own, list both in {seen.listed}"
+        f"{seen.where} held whole numbers written as floats, read as integers ({pairs}): if both are labels, "
+        f"list them in {seen.listed}"
     )
 
 
 def _empty(seen: Seen) -> str:
     return (
-        f"{seen.where} held empty lists, which were read as unlabelled, since a multiclass head has "
-        "exactly one "
-        "label: if they mean a label, name it in the file; to refuse them, "
-        "`expectations.empty_lists.tolerance: 0`"
+        f"{seen.where} held empty lists, read as unlabelled, since a multiclass head has exactly one label: "
+        "name it in the file, or refuse them by `expectations.empty_lists.tolerance: 0`"
     )
 
 
@@ -133,11 +130,10 @@ def _choices(seen: Seen) -> str:
 def _joined(seen: Seen) -> str:
     separators = sorted({seen.why[label] for label in seen.labels}, key=list(seen.why.values()).index)
     line = seen.paste(encoding="separator", separator=separators[0])
-    kind = "" if seen.several else f" with `heads.{seen.head}: multilabel`"
+    kind = "" if seen.several else f" with `kind: multilabel`"
     return (
-        f"{seen.where} hold what looks like several labels joined by {quoted(separators[0])} "
-        f"({seen.named}), each "
-        f"a class of its own: paste {line}{kind}, or list them in {seen.listed}"
+        f"{seen.where} hold what looks like labels joined by {quoted(separators[0])} ({seen.named}): paste "
+        f"{line}{kind}, or list them in {seen.listed}"
     )
 
 
@@ -145,8 +141,7 @@ def _missing(seen: Seen) -> str:
     words = tuple(dict.fromkeys((*seen.target.missing, *seen.labels)))
     return (
         f"{seen.where} hold what looks like a word for a missing label ({seen.named}), which would be a "
-        "class: "
-        f"paste {seen.paste(missing=words)}, or list it in {seen.listed}"
+        f"class: paste {seen.paste(missing=words)}, or list it in {seen.listed}"
     )
 
 
@@ -157,8 +152,8 @@ def _clean(seen: Seen) -> str:
     names = {label: cleaned(label) for label in seen.labels[:MAX_MAPPED]}
     return (
         f"{seen.where} hold labels with what another tool left in them ({seen.named}: the first "
-        f"{seen.why[first]}): "
-        f"{advice}paste {seen.paste(map={**seen.target.map, **names})}, or list them in {seen.listed}"
+        f"{seen.why[first]}): {advice}paste {seen.paste(map={**seen.target.map, **names})}, or list them in "
+        f"{seen.listed}"
     )
 
 
@@ -166,7 +161,7 @@ def _alike(seen: Seen) -> str:
     pairs = ", ".join(f"{label!a} like {seen.why[label]!a}" for label in seen.labels[:MAX_NAMED])
     names = {label: seen.why[label] for label in seen.labels[:MAX_MAPPED]}
     return (
-        f"{seen.where} hold labels that hardly differ from others and are usually one ({pairs}): paste "
+        f"{seen.where} hold labels that hardly differ and are usually one ({pairs}): paste "
         f"{seen.paste(map={**seen.target.map, **names})}, or list both in {seen.listed}"
     )
 

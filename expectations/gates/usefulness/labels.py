@@ -69,22 +69,17 @@ def _judged(name: str, scores: HeadScores | None, rules: GateRules) -> Finding:
         **{"n": int(scores.labelled.sum()), "confidence": rules.confidence},
     }
     setting = f"gates.allow_unanswered.{name}"
-    notes = []
+    remark = f"`{name}` does not find {_named(allowed)}, as `{setting}` allows" if allowed else ""
     if unknown:
-        notes.append(
-            f"The test rows of `{name}` do not tell whether {_named(unknown)} {_is(unknown)} found: "
-            "label more of "
-            f"them, or list them in `{setting}`"
+        others = f", which allows {len(allowed):,} others" if allowed else ""
+        remark = (
+            f"The test rows of `{name}` do not tell whether {_named(unknown)} {_is(unknown)} found: label "
+            f"more, or list them in `{setting}`{others}"
         )
-    if allowed:
-        notes.append(f"`{name}` does not find {_named(allowed)}, which is allowed by `{setting}`")
-    remark = "; ".join(notes)
     if failing:
         reason = (
-            f"`{name}` does not find {_named(failing)}: give {'it' if len(failing) == 1 else 'them'} "
-            "more training "
-            "rows or a `train.rare_label_exponent`, join labels, or list what may stay unanswered in "
-            f"`{setting}`"
+            f"`{name}` does not find {_named(failing)}: give them more rows or a "
+            f"`train.rare_label_exponent`, join labels, or list what may stay unanswered in `{setting}`"
         )
         return Finding(subject=subject, outcome="fail", reason=reason, figures=figures, remark=remark)
     reason = f"{len(judged) - len(open_ones)} of {len(judged)} labels with test rows are certainly found"

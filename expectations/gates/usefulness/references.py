@@ -117,9 +117,8 @@ def _judged(
         return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
     if not shared.finite:
         reason = (
-            f"`{name}` gives 1 or more probabilities that are not finite numbers: the shared model is "
-            "broken; "
-            "retrain it, with a lower `train.learning_rate` if that was the cause"
+            f"1 or more probabilities of the shared model for `{name}` are no finite numbers: it is broken; "
+            "retrain it, if need be with a lower `train.learning_rate`"
         )
         return Finding(subject=subject, outcome="fail", reason=reason, figures=figures)
     refuse_other_rows(subject, shared, other)
@@ -159,9 +158,8 @@ def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding
     if beside.compared.baseline.value >= 1:
         outcome = "inconclusive"
         reason = (
-            f"The majority answer is right on all {n:,} test rows of `{beside.name}`, which tell "
-            "nothing: label rows "
-            f"of others, or set {_OFF}"
+            f"The majority answer is right on all {n:,} test rows of `{beside.name}`, which tell nothing: "
+            f"label rows of others, or set {_OFF}"
         )
     elif same:
         outcome = "fail"
@@ -176,8 +174,7 @@ def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding
         outcome = "inconclusive"
         reason = (
             f"{seen}: {apart.lower:+.4f} to {apart.upper:+.4f} is not certainly better; "
-            f"{_more_rows(beside, rules)}"
-            f"{_other_metric(beside)}"
+            f"{_more_rows(beside, rules)}{_other_metric(beside)}"
         )
     return Finding(subject=subject, outcome=outcome, reason=reason, figures=beside.figures)
 
@@ -223,9 +220,8 @@ def _beside_bag_of_words(subject: str, beside: _Beside, rules: GateRules) -> Fin
     """A head must not be certainly worse than words that are counted."""
     apart, confidence = beside.compared.difference, f"{rules.confidence:.0%}"
     seen = (
-        f"`{beside.name}` has {beside.head.primary_metric} {beside.compared.shared.value:.4f} beside "
-        "TF-IDF with "
-        f"logistic regression, {beside.compared.baseline.value:.4f}"
+        f"`{beside.name}` has {beside.head.primary_metric} {beside.compared.shared.value:.4f} beside TF-IDF "
+        f"with logistic regression, {beside.compared.baseline.value:.4f}"
     )
     between = f"between {apart.lower:+.4f} and {apart.upper:+.4f}"
     advice = "raise `train.epochs`, or choose an encoder that knows the language by `backbone.name`"
