@@ -6,11 +6,15 @@ Does not know how evidence is gathered, nor what is done about a verdict.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from model.errors import HeadgateError
+
+_WORD = re.compile(r"[a-z]+[ ,-]")
+"""A first word, and no path or name."""
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
@@ -57,7 +61,7 @@ class Finding:
 
 def said(sentence: str) -> str:
     """A sentence as it stands alone: it begins with a capital, unless with a name or figure."""
-    return sentence[:1].upper() + sentence[1:]
+    return sentence[:1].upper() + sentence[1:] if _WORD.match(sentence) else sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

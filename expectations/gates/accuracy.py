@@ -115,11 +115,11 @@ def mean_finding(found: Sequence[Finding], margin: float) -> Finding:
     alone = [float(one.figures["baseline"] or 0.0) for one in found]
     figures |= {"baseline_seeds": seeds, "baseline_low": min(alone), "baseline_high": max(alone)}
     value, lower, upper = (float(figures[name] or 0.0) for name in ("difference", "lower", "upper"))
-    outcome = decide_margin(lower, upper, margin)
+    shared, outcome = float(figures.get("shared") or 0.0), decide_margin(lower, upper, margin)
     passing = sum(one.outcome == "pass" for one in found)
     subject = found[0].subject
     reason = (
-        f"`{subject}` has {figures['metric']} {figures['shared']:.4f}, {value:+.4f} [{lower:+.4f}, "
+        f"`{subject}` has {figures['metric']} {shared:.4f}, {value:+.4f} [{lower:+.4f}, "
         f"{upper:+.4f}] against the mean of {seeds} baselines ({min(alone):.4f} to {max(alone):.4f}), of "
         f"which it passes {passing} alone"
     )
@@ -130,7 +130,7 @@ def mean_finding(found: Sequence[Finding], margin: float) -> Finding:
         case "fail":
             reason += f": give it more weight or rows, or raise {setting}"
         case "inconclusive":
-            needed = figures["rows_needed"]
+            needed = figures.get("rows_needed")
             reason += (
                 f": {figures['n']:,} test rows cannot tell, about {needed:,} can; label more, or raise "
                 f"{setting}"

@@ -225,7 +225,7 @@ def _reason(outcome: Outcome, figures: Figures, rules: GateRules, subject: str, 
         return f"{seen}, with bounds that are not finite: the figures are broken; score again"
     if outcome == "fail":
         return (
-            f"{seen}, surely ({confidence}) by less than {upper:+.4f}: it loses too much; give it more "
+            f"{seen}, surely ({confidence}) worse by {-upper:.4f} or more: it loses too much; give it more "
             f"`heads.{_about(subject).split(',')[0]}.weight` or rows, or raise `{setting}` (now {margin:g})"
         )
     as_seen = figures["rows_needed_as_seen"]

@@ -130,7 +130,7 @@ def _choices(seen: Seen) -> str:
 def _joined(seen: Seen) -> str:
     separators = sorted({seen.why[label] for label in seen.labels}, key=list(seen.why.values()).index)
     line = seen.paste(encoding="separator", separator=separators[0])
-    kind = "" if seen.several else f" with `kind: multilabel`"
+    kind = "" if seen.several else " with `kind: multilabel`"
     return (
         f"{seen.where} hold what looks like labels joined by {quoted(separators[0])} ({seen.named}): paste "
         f"{line}{kind}, or list them in {seen.listed}"

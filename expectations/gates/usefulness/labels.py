@@ -71,7 +71,8 @@ def _judged(name: str, scores: HeadScores | None, rules: GateRules) -> Finding:
     setting = f"gates.allow_unanswered.{name}"
     remark = f"`{name}` does not find {_named(allowed)}, as `{setting}` allows" if allowed else ""
     if unknown:
-        others = f", which allows {len(allowed):,} others" if allowed else ""
+        names = ", ".join(map(named, list(allowed)[:MOST_NAMED]))
+        others = f", which has {names}" if allowed else ""
         remark = (
             f"The test rows of `{name}` do not tell whether {_named(unknown)} {_is(unknown)} found: label "
             f"more, or list them in `{setting}`{others}"
