@@ -19,6 +19,10 @@ from sources.spec import SourceSpec
 if TYPE_CHECKING:
     from flows.config.schema import Project
 
+FILES = frozenset(
+    (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq", ".arrow", ".feather", ".ipc", ".xlsx")
+)
+"""Endings of files that name no splits themselves; a folder may hold a dataset that does."""
 JSON_OVERHEAD = 12
 """Bytes of a request around its texts: `{"texts":[]}`."""
 JSON_TEXT = 4
@@ -165,7 +169,7 @@ def _may_give(source: SourceSpec, split: str) -> bool:
         return split in source.path
     if isinstance(source.records, dict):
         return split in source.records.values()
-    file = source.sql is not None or bool(PurePosixPath(source.path or "").suffix)
+    file = source.sql is not None or PurePosixPath(source.path or "").suffix.lower() in FILES
     return source.split_column is not None or not file
 
 
