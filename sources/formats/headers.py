@@ -106,16 +106,21 @@ def settle_answers(frame: pl.DataFrame, spec: SourceSpec) -> tuple[str, ...]:
         words = set(frame.select(word.unique()).to_series().drop_nulls())
         if words <= ACCEPTED | REJECTED | IGNORED and words & REJECTED:
             rows = frame.filter(word.is_in(list(REJECTED)))
-            head, target = next(iter(spec.targets.items()))
-            paste = f"heads: {{{head}: {{column: {target.column or 'COLUMN'}, answer: {column}}}}}"
             seen = f"{rows.height:,} rows reject their label, and would be read as if they gave it"
             yes = sorted(words & ACCEPTED)[:1] or ["accept"]
-            advice = f"Set `{paste}`, or keep other rows by `where: \"{column} = '{yes[0]}'\"`."
+            where = f"`where: \"{column} = '{yes[0]}'\"`"
+            advice = f"Set `{answered_by(spec, column)}`, or keep other rows by {where}."
             file, line = rows.select(FILE, LINE).row(0)
             raise BadTable(
                 Problem(seen, "a head that names this column", advice, file=file, line=line, column=column)
             )
     return ()
+
+
+def answered_by(spec: SourceSpec, column: str) -> str:
+    """How the first head names the column that accepts or rejects its labels, ready to paste."""
+    head, target = next(iter(spec.targets.items()))
+    return f"heads: {{{head}: {{column: {target.column or 'COLUMN'}, answer: {column}}}}}"
 
 
 def _word_in(column: str) -> pl.Expr:

@@ -25,7 +25,7 @@ from sources.formats.exports.guess import guessed_format
 from sources.formats.exports.questions import settle_questions
 from sources.formats.exports.read import read_export
 from sources.formats.given_split import given_by_column, named_split
-from sources.formats.headers import ANSWER_NAMES, refuse_headers, settle_answers
+from sources.formats.headers import ANSWER_NAMES, answered_by, refuse_headers, settle_answers
 from sources.formats.huggingface import HubDataset, read_hub, read_saved
 from sources.formats.jsonl import read_jsonl
 from sources.formats.locate import InputFile, locate
@@ -159,7 +159,7 @@ def _wanted(spec: SourceSpec) -> Wanted:
         ),
         encoding=spec.encoding,
         scores=any(target.threshold is not None for target in spec.targets.values()),
-        also=ANSWER_NAMES,
+        also=ANSWER_NAMES - {spec.text, *labels, *others},
     )
 
 
@@ -272,11 +272,7 @@ def _read_lines(file: InputFile, spec: SourceSpec, wanted: Wanted, on_rows: OnRo
     answered = any(target.answer is not None for target in spec.targets.values())
     if guess == "prodigy" and spec.where is None and not answered:
         seen = "tasks of Prodigy, of which some may be rejected or ignored"
-        advice = (
-            "Set `format: prodigy`; or name the column that accepts or rejects: `heads: {HEAD: {column: "
-            "label, "
-            "answer: answer}}`."
-        )
+        advice = f"Set `format: prodigy`; or `{answered_by(spec, 'answer')}`."
         raise BadTable(Problem(seen, "a format that says what they mean", advice, file=file.name, line=1))
     try:
         return read_jsonl(file.path, file.name, wanted, on_rows)

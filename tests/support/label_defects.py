@@ -16,7 +16,17 @@ from typing import Any
 
 from model.spec import HeadSpec
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
-from tests.support.label_files import MARKS, TEXT_FORMATS, Make, Project, Row, mark_rows, topic_rows, write
+from tests.support.label_files import (
+    MARKS,
+    PLAIN_CELLS,
+    TEXT_FORMATS,
+    Make,
+    Project,
+    Row,
+    mark_rows,
+    topic_rows,
+    write,
+)
 
 ROWS = 150
 TOPIC, MULTICLASS = "topic", HeadSpec(kind="multiclass")
@@ -54,7 +64,7 @@ def marks(change: Change, head: HeadSpec = MULTILABEL, **spec: Any) -> Make:
         meant = {row["text"]: row.pop("meant", meant.get(row["text"])) for row in rows}
         fields = dict(spec)
         lists = any(isinstance(row.get(MARKED), list) for row in rows)
-        if lists and format in ("csv", "tsv") and "encoding" not in fields:
+        if lists and format in PLAIN_CELLS and "encoding" not in fields:
             fields["encoding"] = "list"
         return _project(rows, meant, MARKED, head, format, folder, fields)
 
@@ -444,7 +454,7 @@ def sound(format: str, folder: Path, seed: int) -> Project:
             how(rows, rng)
         meant = {row["text"]: row.pop("meant", meant[row["text"]]) for row in rows}
         fields = dict(spec)
-        if not fields and format in ("csv", "tsv"):
+        if not fields and format in PLAIN_CELLS:
             fields = {"encoding": "list"}
         project = _project(rows, meant, MARKED, MULTILABEL, format, folder, fields)
     write(rows, folder / f"rows.{format}", line_end=line_end)
