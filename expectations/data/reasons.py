@@ -36,36 +36,36 @@ class Says:
 # A table, one rule under the other.
 # fmt: off
 SAYS: Mapping[str, Says] = {
-    "text_present": Says("{rows} have no text{first}", "they are left out of training", "fill them in"),
-    "text_not_blank": Says("{rows} hold nothing but white space{first}", "they are left out of training",
+    "text_present": Says("{rows} {have} no text{first}", "they are left out of training", "fill them in"),
+    "text_not_blank": Says("{rows} {hold} nothing but white space{first}", "they are left out of training",
         "fill them in"),
-    "text_length": Says("{rows} have fewer than {low:,} or more than {high:,} characters{first}",
+    "text_length": Says("{rows} {have} fewer than {low:,} or more than {high:,} characters{first}",
         "often the wrong column", "change `min_chars` or `max_chars`"),
-    "text_quality": Says("{rows} hold damaged characters ({kinds}){first}",
+    "text_quality": Says("{rows} {hold} damaged characters ({kinds}){first}",
         "the model learns the damage", "name the file's `encoding`"),
-    "markup": Says("{rows} hold HTML ({kinds}){first}", "the model learns the export", "remove it"),
-    "repeated_text": Says("{rows} hold a text that stands more than {high:,} times{first}",
+    "markup": Says("{rows} {hold} HTML ({kinds}){first}", "the model learns the export", "remove it"),
+    "repeated_text": Says("{rows} {hold} a text that stands more than {high:,} times{first}",
         "canned answers drown what people wrote", "remove them", "max_repeats"),
-    "single_split": Says("{rows} hold a text of two splits{first}",
+    "single_split": Says("{rows} {hold} a text of two splits{first}",
         "figures on trained texts are too good", "give each text one split"),
-    "language": Says("{rows} sampled are in another language ({kinds}){first}",
+    "language": Says("{rows} sampled {are} in another language ({kinds}){first}",
         "the model is not measured on it", "add it to `languages`"),
-    "labels_known": Says("{rows} of `{head}` have an unlisted label ({value}){first}",
+    "labels_known": Says("{rows} of `{head}` {have} an unlisted label ({value}){first}",
         "they stay unlabelled", "mend it, add it to `heads.{head}.labels`"),
-    "multiclass_exactly_one": Says("{rows} of `{head}` hold none or several labels ({value}){first}",
+    "multiclass_exactly_one": Says("{rows} of `{head}` {hold} none or several labels ({value}){first}",
         "they stay unlabelled", "mend them, change `heads.{head}.kind`"),
-    "one_answer": Says("{rows} of `{head}` hold a text with another answer elsewhere{first}",
+    "one_answer": Says("{rows} of `{head}` {hold} a text with another answer elsewhere{first}",
         "`split.conflicts` decides about them", "mend them"),
-    "sources_consistent": Says("{rows} of `{head}` hold a text with another answer in its source{first}",
+    "sources_consistent": Says("{rows} of `{head}` {hold} a text with another answer in its source{first}",
         "its labelling guide is not clear", "settle it"),
-    "sources_agree": Says("{rows} of `{head}` hold a text with another answer in another source{first}",
+    "sources_agree": Says("{rows} of `{head}` {hold} a text with another answer in another source{first}",
         "labelling guides differ", "settle them"),
     "coverage": Says("{value:,.0f} {split} rows are labelled for `{head}`, fewer than {bound:,.0f}",
         "every figure from so few is noise", "label more", "min_rows_per_split", "lower"),
-    "rows_per_label": Says("{count:,} of {elements:,} labels of `{head}` have fewer than {low:,} training "
+    "rows_per_label": Says("{count:,} of {elements:,} labels of `{head}` {have} fewer than {low:,} training "
         "rows ({counted})", "a model hardly learns them", "add rows", "min_rows_per_label", "lower"),
     "informative_labels": Says("Label {on}", "such labels cannot be learned", "add rows"),
-    "labels_in_every_split": Says("{count:,} of {elements:,} labels of `{head}` are on no {split} row "
+    "labels_in_every_split": Says("{count:,} of {elements:,} labels of `{head}` {are} on no {split} row "
         "({labels})", "nobody knows how well the model finds them", "add such rows"),
     "look_alike_labels": Says("{count:,} of {elements:,} labels of `{head}` hardly differ in writing "
         "({labels})", "they are usually one", "join them by `map`"),
@@ -85,7 +85,7 @@ SAYS: Mapping[str, Says] = {
     "label_density": Says("{value:.0%} of all labels of `{head}` are on a {split} row on average",
         "flags may be turned round", "look whether the labels were read", "max_density"),
     "unseen_labels": Says("{value:.2%} of the validation and test rows of `{head}` have labels without "
-        "training rows{note}", "no model can learn them", "add rows, `drop` them"),
+        "training rows{note}", "no model can learn them", "add rows or `drop` them"),
     "near_duplicates": Says("{value:.2%} of the texts are almost equal to one of another split",
         "figures on them are too good", "set `split.near_duplicates: remove`"),
     "truncation": Says("{value:.1%} of the texts of `{head}` are cut{note}",
@@ -177,6 +177,9 @@ def _elements(result: CheckResult, tables: Tables, found: Sequence[tuple[str, in
     fields: dict[str, Any] = {
         "rows": f"{count:,} of {elements:,} {check.unit} ({count / elements:.2%})",
         "count": count,
+        "have": "has" if count == 1 else "have",
+        "hold": "holds" if count == 1 else "hold",
+        "are": "is" if count == 1 else "are",
         "elements": elements,
         "first": f", first {places((file, line) for file, line, _ in found)}" if found else "",
         "value": ", ".join(dict.fromkeys(str(value) for *_, value in found if value)) or "not listed",
@@ -258,7 +261,7 @@ def _closing(result: CheckResult, says: Says, bound: float | None, *, told: bool
         told: the merge has said what to change.
     """
     check, tolerated = result.check, result.outcome == "tolerated"
-    if told and tolerated:
+    if told and (tolerated or check.rule == "one_answer"):  # more of these would be lost without a word
         return ""
     if told:
         return f"; or raise `expectations.{check.rule}.tolerance` (now {check.tolerance:g})"
@@ -279,12 +282,12 @@ def _plain(result: CheckResult) -> Says:
     check = result.check
     expected, advice = _literal(check.expected), _literal(check.advice or "mend them")
     if check.called:
-        seen = f"{{rows}} are not as `{_literal(check.called)}` expects{{first}}"
+        seen = f"{{rows}} {{are}} not as `{_literal(check.called)}` expects{{first}}"
         return Says(seen, expected, f"mend them, or change `expectations.{check.rule}`", None)
     if check.unit in ("value", "share", "drift"):
         form = ".2%" if check.unit == "share" else ",.4g"
         return Says(f"{{value:{form}}} was seen{{note}}, not as expected", expected, advice)
-    return Says("{rows} are not as expected{first}", expected, advice)
+    return Says("{rows} {are} not as expected{first}", expected, advice)
 
 
 def _literal(text: str) -> str:
