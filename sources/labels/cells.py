@@ -256,7 +256,7 @@ def truth(cell: str | None) -> bool | None:
         return None
     found = _TRUTH.get(cell.strip(WHITE_SPACE).casefold())
     if found is None:
-        advice = "Name words that mean *not known* in `missing`."
+        advice = "Name words that mean *not known* in `missing`; for scores set `threshold`."
         raise CellError(quoted(cell), "0, 1, true or false, or nothing where it is not known", advice)
     return found
 
