@@ -25,6 +25,7 @@ from expectations.stats.chance import (
 )
 from expectations.stats.paired import all_alike
 from model.bundle.card import MetricName
+from model.errors import named
 from model.spec import HeadSpec
 
 LOW = 0.5
@@ -81,20 +82,23 @@ class HeadChance:
     def warning(self) -> str:
         """A sentence with what to do."""
         if self.passes is None or self.power_margin is None:
-            return f"{self.head}: no test row is labelled, so the gate cannot pass; label some"
+            return (
+                f"0 test rows are labelled for `{self.head}`, so that no gate can pass: label some, or "
+                "raise `split.test`"
+            )
         label, rows = self.fewest
-        origin = "as the champion did" if self.from_champion else "as measured on other projects"
-        few = f"; `{label}` has {rows:,}" if self.metric == "macro_f1" else ""
+        origin = "as the champion did" if self.from_champion else "as elsewhere"
+        few = f" ({named(label)} has {rows:,})" if self.metric == "macro_f1" else ""
         return (
-            f"{self.head}: with {self.rows:,} test rows{few} an equally good model passes the margin "
-            f"-{self.margin:g} with a chance of {self.passes:.0%}; {self.power:.0%} needs -"
-            f"{self.power_margin:.3f} or{self._needs} (if the models disagree on {self.disagreeing:.0%} of "
-            f"the rows, {origin})"
+            f"`{self.head}` has {self.rows:,} test rows{few}, with which an equally good model passes the "
+            f"margin {self.margin:g} with a chance of {self.passes:.0%} (models disagree on "
+            f"{self.disagreeing:.0%}, {origin}): label {self._needs}, or take {self.power_margin:.3f} as "
+            f"`gates.margins.{self.head}`"
         )
 
     @property
     def _needs(self) -> str:
-        return " more test rows" if self.needed is None else f" about {self.needed:,} test rows"
+        return "more" if self.needed is None else f"more (about {self.needed:,} decide)"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -132,10 +136,10 @@ def head_chances(
 
 
 def chance_figures(chances: Sequence[HeadChance]) -> tuple[dict[str, float], dict[str, str]]:
-    """(Figures, end of the sentence about each): `test_rows_decide:HEAD`, the chance that an equally good
+    """(Figures, the sentence about each): `test_rows_decide:HEAD`, the chance that an equally good
     model passes its margin; 0 without test rows."""
     figures = {f"test_rows_decide:{one.head}": one.passes or 0.0 for one in chances}
-    return figures, {f"test_rows_decide:{one.head}": f": {one.warning}" for one in chances}
+    return figures, {f"test_rows_decide:{one.head}": one.warning for one in chances}
 
 
 def _standard_errors(verdict: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]]]:

@@ -47,8 +47,8 @@ FIRST_MAGIC = b"HGSEEN1\n"
 FILE_MODE = 0o600
 """Only the owner may read the file: it tells who was in the training data."""
 KEEP_THE_SPLIT = (
-    "keep the test rows as they were (the same given splits, the same `split.seed`), or add test rows that "
-    "are new to the champion"
+    "add test rows that are new to the champion, or keep the old ones by the same given splits and the same "
+    "`split.seed`"
 )
 """What to do where a champion has seen too many test rows."""
 

@@ -329,7 +329,7 @@ class GateRules:
     same architecture: the true ratio is 1, and 1.1 leaves room for noise and padding of the graph."""
     max_champion_latency_ratio: Annotated[float, Range(gt=0)] = 1.25
     """Largest latency against the champion's. Above 1, so that a head may be added."""
-    control_tolerance: Annotated[float, Range(ge=0, lt=1)] = 0.05
+    control_tolerance: Annotated[float, Range(gt=0, lt=1)] = 0.05
     """How far the A/A control (the shared bundle timed against a second process of itself) may be off 1.0
     for certain before the machine counts as too noisy. Its bounds must also lie within three times that of
     1: a control that says "between 0.93 and 1.45" says nothing."""

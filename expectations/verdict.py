@@ -6,11 +6,15 @@ Does not know how evidence is gathered, nor what is done about a verdict.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from model.errors import HeadgateError
+
+_WORD = re.compile(r"[a-z]+[ ,-]")
+"""A first word, and no path or name."""
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
@@ -36,7 +40,8 @@ class Finding:
     """What was looked at: `emotion`, `p95 of one request`, `labels_known[intent]`."""
     outcome: Outcome
     reason: str
-    """One sentence: what was seen, what was expected, and, unless it passed, what to do."""
+    """One sentence that stands by itself: what was seen and, unless it passed, why that matters and what to
+    change, the setting by its full path last."""
     figures: Mapping[str, float | int | str | None] = field(default_factory=dict)
     """Named figures with their unit in the name; `None` where one could not be had."""
     remark: str = ""
@@ -52,6 +57,11 @@ class Finding:
                     raise ValueError(
                         f"{self.subject}: {name} is {figure}; a figure that is not finite never passes"
                     )
+
+
+def said(sentence: str) -> str:
+    """A sentence as it stands alone: it begins with a capital, unless with a name or figure."""
+    return sentence[:1].upper() + sentence[1:] if _WORD.match(sentence) else sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +88,12 @@ class Verdict:
         """Why it did not pass, one sentence a finding; empty for a pass."""
         if not self.findings:
             return (f"the {self.gate} gate looked at nothing, which is never a pass",)
-        return tuple(f"{f.subject}: {f.reason}" for f in self.findings if f.outcome != "pass")
+        return tuple(said(f.reason) for f in self.findings if f.outcome != "pass")
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What to know beside the outcome, one sentence a finding that has a remark."""
-        return tuple(f"{f.subject}: {f.remark}" for f in self.findings if f.remark)
+        return tuple(said(f.remark) for f in self.findings if f.remark)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: gate, outcome, findings. Figures that are not finite become their names, since JSON

@@ -27,7 +27,7 @@ def rows_against(
         if then:
             now = _labelled(known)
             figures[f"rows_against_champion:{head}"] = now / then
-            notes[f"rows_against_champion:{head}"] = f": {now:,} labelled rows of `{head}` now, {then:,} then"
+            notes[f"rows_against_champion:{head}"] = f" ({now:,} now, {then:,} then)"
     return figures, notes
 
 

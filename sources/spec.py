@@ -72,7 +72,12 @@ class TargetSpec:
     means cold and pet."""
     threshold: float | None = None
     """For cells that give a score to each label, `{"cold": 0.9, "pet": 0.2}` (or, with `names`, a list of
-    scores): labels with at least this score apply."""
+    scores; in `columns`, each label's own; in `cats` of spaCy and Prodigy): labels with at least this score
+    apply."""
+    answer: str | None = None
+    """For files with one row a question: the column that says whether the label in `column` was accepted.
+    `accept`, `yes`, `true`, `1`: it applies; `reject`, `no`, `false`, `0`: it does not; `ignore`, `skip` or
+    nothing: the row is unlabelled. Nothing is known of the other labels."""
 
     @property
     def label_of(self) -> dict[str, str]:
@@ -82,7 +87,8 @@ class TargetSpec:
     @property
     def source_columns(self) -> tuple[str, ...]:
         """Columns of the source that the target is read from."""
-        return (self.column,) if self.column is not None else tuple(self.columns or ())
+        own = (self.column,) if self.column is not None else tuple(self.columns or ())
+        return own if self.answer is None else (*own, self.answer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,8 +246,12 @@ def source_problems(source: SourceSpec, heads: Collection[str]) -> Iterator[str]
             yield f"{at}.separator: it is empty; give what stands between two labels"
         elif target.encoding == "columns" and target.columns is None:
             yield f"{at}.encoding: `columns` is for several 0/1 columns; name them in `columns`"
-        elif target.columns is not None and (target.names or target.threshold is not None):
-            yield f"{at}.columns: `names` and `threshold` are for one `column` that holds flags or scores"
+        elif target.columns is not None and target.names:
+            yield f"{at}.columns: `names` is for one `column` that holds flags or scores by position"
+        elif target.answer is not None and (source.is_export or target.column is None):
+            yield f"{at}.answer: it belongs to one `column` of a table, whose labels it accepts or rejects"
+        elif target.answer is not None and (target.names or target.threshold is not None):
+            yield f"{at}.answer: `names` and `threshold` are for flags and scores; remove one of the two"
         elif target.names and target.encoding in ("label", "columns"):
             yield f"{at}.names: `encoding: {target.encoding}` has no positions; remove one of the two"
         elif len(set(target.names)) != len(target.names):

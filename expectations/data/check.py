@@ -44,6 +44,8 @@ class Check:
 
     rule: str
     """Field of `DataRules`, or `extra[0]`."""
+    called: str = ""
+    """How a custom expectation is called: its type and column. Empty: by its rule, head and split."""
     expected: str
     """What is expected, for people."""
     severity: Severity
@@ -67,7 +69,7 @@ class Check:
     warn_below: float | None = None
     """For a figure: the value below which it is named although it is within its bound."""
     advice: str = ""
-    """Ends the sentence about a figure that is named: why it matters, and what to do."""
+    """What to do, where the rule has no words of its own."""
     problem: str | None = None
     """Why it cannot be evaluated at all: the configuration is wrong."""
     skipped: str | None = None
@@ -87,7 +89,7 @@ class CheckResult:
     check: Check
     outcome: RuleOutcome
     reason: str = ""
-    """One sentence: what was seen, where for example, and what to do; of the data's values only labels."""
+    """One sentence that stands by itself (`expectations.data.reasons`); of the data's values only labels."""
     count: int | None = None
     """Elements that break it; none where it is about one figure."""
     elements: int | None = None
@@ -99,7 +101,9 @@ class CheckResult:
 
     @property
     def subject(self) -> str:
-        """`labels_known[intent]`, `coverage[intent, test]`, `text_present`."""
+        """`labels_known[intent]`, `coverage[intent, test]`, `text_present`, or how a custom one is called."""
+        if self.check.called:
+            return self.check.called
         about = ", ".join(part for part in (self.check.head, self.check.split) if part)
         return f"{self.check.rule}[{about}]" if about else self.check.rule
 
@@ -114,15 +118,14 @@ class CheckResult:
         return self.check.severity == "critical" and self.outcome in ("not met", "could not be evaluated")
 
     def finding(self) -> Finding:
-        """A finding fails only where the rule is critical; what is otherwise amiss stands in its reason."""
+        """A finding fails only where the rule is critical; what came of others stands in its figures."""
         figures = {"count": self.count, "elements": self.elements, "observed": self.observed}
+        how = {"tolerance": self.check.tolerance, "severity": self.check.severity, "seen": self.outcome}
         return Finding(
             subject=self.subject,
             outcome="fail" if self.stops else "pass",
-            reason=self.reason
-            if self.outcome == "met"
-            else f"{self.check.severity}, {self.outcome}: {self.reason}",
-            figures={**figures, "tolerance": self.check.tolerance},
+            reason=self.reason,
+            figures={**figures, **how},
         )
 
     def to_json(self) -> dict[str, Any]:

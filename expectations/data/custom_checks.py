@@ -57,8 +57,10 @@ def custom_check(name: str, entry: Mapping[str, Any]) -> Check:
         kwargs = {}
     if tolerance and "mostly" not in kwargs:
         kwargs = {**kwargs, "mostly": 1.0 - tolerance}
+    columns = [value for key, value in kwargs.items() if key.startswith("column")]
     return Check(
         rule=name,
+        called=type_ + "".join(f"[{column}]" for column in columns[:1] if isinstance(column, str)),
         expected=type_.removeprefix("expect_").replace("_", " "),
         severity=severity,
         tolerance=float(tolerance),

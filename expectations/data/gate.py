@@ -33,6 +33,7 @@ from expectations.spec import DataRules
 from expectations.stats.reading import reading_figures
 from expectations.verdict import Verdict
 from expectations.volume import rows_against
+from model.errors import named
 from model.files import write_json
 from model.spec import HeadSpec
 
@@ -143,10 +144,10 @@ def _completed(
         kinds[LANGUAGE_COLUMN] = languages.kinds
     figures, notes = dict(tables.figures), dict(tables.notes)
     for one in comparisons:
-        moved = ", ".join(f"{name!r} {then:.1%} → {now:.1%}" for name, then, now in one.moved)
+        moved = ", ".join(f"{named(name)} {then:.1%} → {now:.1%}" for name, then, now in one.moved)
         for figure in one.figures(levels):
             figures[figure.column] = figure.value
-            notes[figure.column] = f"; most changed: {moved}" if moved else ""
+            notes[figure.column] = f"; {moved}" if moved else ""
     frames = {**tables.frames, "observations": observations}
     return replace(tables, frames=frames, figures=figures, kinds=kinds, notes=notes)
 

@@ -124,13 +124,21 @@ def _table(check: Check, values: Sequence[str | None], places: pa.Table | None =
     return pa.table(columns, schema=COLUMNS)
 
 
-def examples(offending: pa.Table) -> Mapping[tuple[str, str | None], tuple[str, str]]:
-    """(rule, head) → (`file:line`, value) of the first row that has a place."""
-    first: dict[tuple[str, str | None], tuple[str, str]] = {}
+MOST_EXAMPLES = 3
+"""Rows that a sentence names."""
+
+Examples = Mapping[tuple[str, str | None], Sequence[tuple[str, int, str]]]
+"""(rule, head) → file, line and value of the first rows that have a place, at most `MOST_EXAMPLES`."""
+
+
+def examples(offending: pa.Table) -> Examples:
+    """The rows that sentences name."""
+    first: dict[tuple[str, str | None], list[tuple[str, int, str]]] = {}
     columns = [offending[name].to_pylist() for name in ("rule", "head", "file", "line", "value")]
     for rule, head, file, line, value in zip(*columns, strict=True):
-        if file is not None and line is not None:
-            first.setdefault((rule, head), (f"{Path(file).name}:{line}", value))
+        found = first.setdefault((rule, head), [])
+        if file is not None and line is not None and len(found) < MOST_EXAMPLES:
+            found.append((Path(file).name, line, value))
     return first
 
 

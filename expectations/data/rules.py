@@ -65,7 +65,7 @@ class RuleEntry:
     warn_below: Callable[[DataRules], float] | None = None
     """Value of a figure below which it is named although it is tolerated."""
     advice: str = ""
-    """Ends the sentence about what is named: why it matters, and what to do."""
+    """What to do, for a rule without words of its own in `expectations.data.reasons`."""
 
 
 def holds(rules: DataRules) -> Expectation:
@@ -90,23 +90,8 @@ NO_SUCH_CELL = "no cell of this kind was read"
 
 NO_TOKENS = "token counts are not known here: they need the backbone's tokenizer, or there are too few texts"
 ONE_SOURCE = "only one source has enough texts, or token counts are not known here"
-READ_MORE = (
-    "the model never sees what is cut off: raise `train.max_length`, or cut the texts where they matter"
-)
-NO_TRAINING_ROW = (
-    "no model can learn a label without training rows: add rows, name another label in the source's "
-    "`map`, or `drop` it"
-)
 NO_LIKE = "no champion serves that answers this head"
 NO_CHANCE = "what the gates need is not known here"
-ROWS_MOVED = (
-    "a file may be half an export, or another one: look at the sources; if it is meant so, change "
-    "`expectations.min_rows_against_champion`, `few_rows_against_champion` or `many_rows_against_champion`"
-)
-OTHER_ENCODER = (
-    "all these tokens are one and the same to the encoder, so that it cannot tell such texts apart: choose "
-    "an encoder of their language with `backbone`, such as `FacebookAI/xlm-roberta-base` (100 languages)"
-)
 
 # A table, one rule under the other: its lines are set by hand.
 # fmt: off
@@ -155,7 +140,7 @@ RULES: tuple[RuleEntry, ...] = (
     RuleEntry("unseen_labels", "head",
         "validation and test rows whose labels stand in no training row: at most {rule.tolerance:.3g}",
         "unseen_labels:{head}", lambda rules: between(high=rules.unseen_labels.tolerance), table="figures",
-        unit="share", absent=NO_FIGURE, warn_above=lambda rules: 0.0, advice=NO_TRAINING_ROW),
+        unit="share", absent=NO_FIGURE, warn_above=lambda rules: 0.0),
     RuleEntry("look_alike_labels", "head",
         "no two labels differ only by case, white space, look-alike characters or the spelling of a number",
         "distinct:{head}", holds, table="labels"),
@@ -190,7 +175,7 @@ RULES: tuple[RuleEntry, ...] = (
         "rows_against_champion:{head}", lambda rules: between(rules.min_rows_against_champion),
         table="figures", unit="times", absent=NO_LIKE,
         warn_above=lambda rules: rules.many_rows_against_champion,
-        warn_below=lambda rules: rules.few_rows_against_champion, advice=ROWS_MOVED),
+        warn_below=lambda rules: rules.few_rows_against_champion),
     RuleEntry("test_rows_decide", "head",
         "an equally good model passes its margin with a chance of at least {rules.min_chance:.3g}",
         "test_rows_decide:{head}", lambda rules: between(rules.min_chance), table="figures", unit="share",
@@ -204,20 +189,20 @@ RULES: tuple[RuleEntry, ...] = (
     RuleEntry("truncation", "head",
         "texts longer than the model reads: at most {rule.tolerance:.3g} in every split",
         "truncation:{head}", lambda rules: between(high=rules.truncation.tolerance), table="figures",
-        unit="share", absent=NO_TOKENS, warn_above=lambda rules: rules.truncation_warn, advice=READ_MORE),
+        unit="share", absent=NO_TOKENS, warn_above=lambda rules: rules.truncation_warn),
     RuleEntry("unknown_tokens", "head",
         "tokens that the encoder does not know: at most {rule.tolerance:.3g} in every split",
         "unknown_tokens:{head}", lambda rules: between(high=rules.unknown_tokens.tolerance),
         table="figures", unit="share", absent=NO_TOKENS,
-        warn_above=lambda rules: rules.unknown_tokens_warn, advice=OTHER_ENCODER),
+        warn_above=lambda rules: rules.unknown_tokens_warn),
     RuleEntry("source_truncation", "figure",
         "texts of any source longer than the model reads: at most {rule.tolerance:.3g}",
         "source_truncation", lambda rules: between(high=rules.source_truncation.tolerance),
-        table="figures", unit="share", absent=ONE_SOURCE, advice=READ_MORE),
+        table="figures", unit="share", absent=ONE_SOURCE),
     RuleEntry("source_unknown_tokens", "figure",
         "tokens of any source that the encoder does not know: at most {rule.tolerance:.3g}",
         "source_unknown_tokens", lambda rules: between(high=rules.source_unknown_tokens.tolerance),
-        table="figures", unit="share", absent=ONE_SOURCE, advice=OTHER_ENCODER),
+        table="figures", unit="share", absent=ONE_SOURCE),
     RuleEntry("drift", "drift", "as in the champion's data", "",
         lambda rules: (VALUES_BETWEEN, {"strict_max": True}), table="figures", unit="drift",
         absent="nothing to compare with: there is no champion whose data is known"),

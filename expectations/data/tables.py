@@ -22,10 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from expectations.data.texts import Kinds, Texts, look_at_texts
-from model.errors import HeadgateError
+from model.errors import HeadgateError, named
 from model.spec import SPLITS, HeadSpec
 
-MOST_LABELS = 5
+MOST_LABELS = 3
 """Labels that a note names."""
 COLUMN_OF = {"look_alike_labels": "distinct", "one_answer": "conflict"}
 """Rule that the profile says something of → its column, where that has another name."""
@@ -106,11 +106,15 @@ def load_tables(dataset: Path, heads: Mapping[str, HeadSpec], profile: Mapping[s
             if found:
                 most, least = (pick(found, key=lambda at: (found[at], at)) for pick in (max, min))
                 notes[f"imbalance:{head}:{split}"] = (
-                    f": {most!r} on {found[most]:,} rows, {least!r} on {found[least]:,}"
+                    f" ({named(most)} on {found[most]:,} rows, {named(least)} on {found[least]:,})"
                 )
-        share, note = _unseen(counts[of_head], profile.get("unseen_labels", {}).get(head, {}), labelled[head])
-        if share is not None:
-            figures[f"unseen_labels:{head}"] = share
+                share = found[most] / max(labelled[head][split], 1)
+                notes[f"commonest:{head}:{split}"] = f"Label {named(most)} of `{head}` is on {share:.0%}"
+        unseen, note = _unseen(
+            counts[of_head], profile.get("unseen_labels", {}).get(head, {}), labelled[head]
+        )
+        if unseen is not None:
+            figures[f"unseen_labels:{head}"] = unseen
             notes[f"unseen_labels:{head}"] = note
         said = profile.get("doubts", {}).get(head, {})
         notes |= {f"{COLUMN_OF.get(rule, rule)}:{head}": sentence for rule, sentence in said.items()}
@@ -170,9 +174,9 @@ def _unseen(
     if not in_all:
         return None, ""
     commonest = sorted(unseen.items(), key=lambda one: (-one[1], one[0]))[:MOST_LABELS]
-    named = ", ".join(f"{label!r} on {n:,} {'row' if n == 1 else 'rows'}" for label, n in commonest)
+    some = ", ".join(f"{named(label)} on {n:,} {'row' if n == 1 else 'rows'}" for label, n in commonest)
     where = ", left out of the head there" if gone else ""
-    return min(sum(unseen.values()) / in_all, 1.0), f": {named}{where}" if unseen else ""
+    return min(sum(unseen.values()) / in_all, 1.0), f" ({some}{where})" if unseen else ""
 
 
 def _observations(

@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from expectations.gates.comparison import compared_head, decide_margin, point_limit
+from expectations.gates.comparison import compared_head, decide_margin, margin_setting, point_limit
 from expectations.gates.head_metrics import expected_calibration_error, per_label
 from expectations.gates.scores import HeadScores
 from expectations.spec import GateRules
 from expectations.verdict import Figures, Finding, Verdict
+from model.errors import named
 from model.spec import HeadSpec
 
 Further = Mapping[str, Sequence[HeadScores | None]]
@@ -114,23 +115,29 @@ def mean_finding(found: Sequence[Finding], margin: float) -> Finding:
     alone = [float(one.figures["baseline"] or 0.0) for one in found]
     figures |= {"baseline_seeds": seeds, "baseline_low": min(alone), "baseline_high": max(alone)}
     value, lower, upper = (float(figures[name] or 0.0) for name in ("difference", "lower", "upper"))
-    outcome = decide_margin(lower, upper, margin)
+    shared, outcome = float(figures.get("shared") or 0.0), decide_margin(lower, upper, margin)
     passing = sum(one.outcome == "pass" for one in found)
+    subject = found[0].subject
     reason = (
-        f"{figures['metric']} differs from the mean of {seeds} baselines ({min(alone):.4f} to "
-        f"{max(alone):.4f}) by {value:+.4f}, between {lower:+.4f} and {upper:+.4f} on average; the margin is "
-        f"-{margin:g}; beside one baseline alone it would pass {passing} of {seeds} times"
+        f"`{subject}` has {figures['metric']} {shared:.4f}, {value:+.4f} [{lower:+.4f}, "
+        f"{upper:+.4f}] against the mean of {seeds} baselines ({min(alone):.4f} to {max(alone):.4f}), of "
+        f"which it passes {passing} alone"
     )
+    setting = f"`{margin_setting(subject, 'its baseline')}` (now {margin:g})"
     match outcome:
         case "pass":
-            pass
+            reason += f"; the margin is -{margin:g}"
         case "fail":
-            reason += "; give this head more weight or data, or keep a model of its own for it"
+            reason += f": give it more weight or rows, or raise {setting}"
         case "inconclusive":
-            reason += f"; {figures['n']:,} rows cannot tell: about {figures['rows_needed']:,} are needed"
+            needed = figures.get("rows_needed")
+            reason += (
+                f": {figures['n']:,} test rows cannot tell, about {needed:,} can; label more, or raise "
+                f"{setting}"
+            )
         case _:
             assert_never(outcome)
-    return Finding(subject=found[0].subject, outcome=outcome, reason=reason, figures=figures)
+    return Finding(subject=subject, outcome=outcome, reason=reason, figures=figures)
 
 
 def _floors(
@@ -140,11 +147,35 @@ def _floors(
     usable = scores is not None and scores.finite and bool(scores.labelled.any())
     if name in rules.floors:
         value = compared.figures.get("shared")
-        yield point_limit(f"{name} floor", head.primary_metric, value, rules.floors[name], at_least=True)
+        yield point_limit(
+            f"{name} floor",
+            head.primary_metric,
+            value,
+            rules.floors[name],
+            at_least=True,
+            what=f"`{name}`",
+            setting=f"gates.floors.{name}",
+        )
     figures = {f.label: f.f1 for f in per_label(scores)} if usable and scores is not None else {}
     for label, floor in rules.label_floors.get(name, {}).items():
-        yield point_limit(f"{name} floor of {label}", "f1", figures.get(label), floor, at_least=True)
+        yield point_limit(
+            f"{name} floor of {label}",
+            "f1",
+            figures.get(label),
+            floor,
+            at_least=True,
+            what=f"Label {named(label)} of `{name}`",
+            setting=f"gates.label_floors.{name}",
+        )
     if name in rules.max_calibration_error:
         error = expected_calibration_error(scores) if usable and scores is not None else None
         limit = rules.max_calibration_error[name]
-        yield point_limit(f"{name} calibration", "calibration error", error, limit, at_least=False)
+        yield point_limit(
+            f"{name} calibration",
+            "calibration error",
+            error,
+            limit,
+            at_least=False,
+            what=f"`{name}`",
+            setting=f"gates.max_calibration_error.{name}",
+        )

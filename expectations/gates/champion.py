@@ -223,8 +223,8 @@ def _on_unseen_rows(
         return compared_head(subject, head, shared, champion, rules, margin, against=against)
     if gone == rows and shared.finite and champion.finite:
         reason = (
-            f"none of its {rows:,} labelled test rows is left to compare on: the champion was trained on all "
-            f"of them; {KEEP_THE_SPLIT}"
+            f"None of the {rows:,} labelled test rows of `{subject.removesuffix(' vs champion')}` is left to "
+            f"compare on, since the champion was trained on all of them: {KEEP_THE_SPLIT}"
         )
         figures: Figures = {"metric": head.primary_metric, "compare": "difference", "margin": margin}
         figures |= {"n": 0, "left_out": gone}

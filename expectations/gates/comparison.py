@@ -20,6 +20,7 @@ from expectations.stats.power import certifiable_margin, rows_needed
 from expectations.stats.rare_labels import rows_to_show
 from expectations.verdict import Figures, Finding, Outcome
 from model.bundle.card import MetricName
+from model.errors import named
 from model.spec import HeadSpec
 
 
@@ -55,30 +56,33 @@ def compared_head(
     metric = head.primary_metric
     for whose, scores in (("the shared model", shared), (against, other)):
         if scores is None:
-            reason = f"no answers of {whose} for this head; score the bundle on the test split"
+            reason = f"0 answers of {whose} are there for `{_about(subject)}`; run `headgate retrain` again"
             return Finding(
                 subject=subject, outcome="inconclusive", reason=reason, figures=_empty(metric, margin)
             )
         if not scores.finite:
-            reason = f"{whose} gives probabilities that are not finite numbers; it is broken, retrain it"
+            reason = (
+                f"1 or more probabilities of {whose} for `{_about(subject)}` are no finite numbers: it is "
+                "broken; retrain it, if need be with a lower `train.learning_rate`"
+            )
             return Finding(subject=subject, outcome="fail", reason=reason, figures=_empty(metric, margin))
     assert shared is not None and other is not None
     refuse_other_rows(subject, shared, other)
     n = int(shared.labelled.sum())
     if n == 0:
-        reason = "no test row is labelled for this head; label some or change the split"
+        reason = f"0 test rows are labelled for `{_about(subject)}`; label some, or raise `split.test`"
         return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=_empty(metric, margin))
     compared = compare(
         shared, other, metric, confidence=rules.confidence, resamples=rules.resamples, seed=rules.seed
     )
     outcome = decide_margin(compared.difference.lower, compared.difference.upper, margin)
     figures = _figures(metric, margin, n, compared, rules, disagreeing=_disagreeing(shared, other))
-    reason = _reason(outcome, figures, compared, rules, against)
+    reason = _reason(outcome, figures, rules, subject, against)
     spread = compared.spread
     if outcome == "inconclusive" and spread is not None and compared.hidden_by and spread.lower > -margin:
         hidden = _hidden(shared, compared, margin, rules.confidence)
         figures |= hidden
-        reason = _hidden_reason(figures, compared, against)
+        reason = _hidden_reason(figures, subject, against)
     return Finding(subject=subject, outcome=outcome, reason=reason, figures=figures)
 
 
@@ -106,23 +110,42 @@ def _hidden(shared: HeadScores, compared: Comparison, margin: float, confidence:
         )
         for k in at
     )
-    named = [f"`{shared.labels[k]}` has {rows[k]:,}" for k in at[:MOST_NAMED]]
+    some = [f"{named(shared.labels[k])} has {rows[k]:,}" for k in at[:MOST_NAMED]]
     more = f" and {len(at) - MOST_NAMED:,} more have few" if len(at) > MOST_NAMED else ""
     return {
-        "rare_labels": ", ".join(named) + more,
+        "rare_labels": ", ".join(some) + more,
         "rare_label_count": len(at),
         "label_rows_needed": needed,
         "lower_if_spread": spread.lower,
     }
 
 
-def _hidden_reason(figures: Figures, compared: Comparison, against: str) -> str:
-    difference = compared.difference
+def _hidden_reason(figures: Figures, subject: str, against: str) -> str:
     return (
-        f"{figures['metric']} differs from {against} by {difference.value:+.4f}; spread over the labels it "
-        f"would be within -{figures['margin']:g}, but labels with few test rows can hide a loss: "
-        f"{figures['rare_labels']}. One that carries the head's whole loss needs about "
-        f"{figures['label_rows_needed']:,} test rows; label more"
+        f"{_beside(figures, subject, against)}: the bound of the whole is within the margin, but labels with "
+        f"few test rows can hide a loss ({figures['rare_labels']}); label about "
+        f"{figures['label_rows_needed']:,} rows of each, or raise `{margin_setting(subject, against)}` (now "
+        f"{figures['margin']:g})"
+    )
+
+
+def _about(subject: str) -> str:
+    """The head, and its slice if it is one."""
+    return subject.removesuffix(" vs champion")
+
+
+def margin_setting(subject: str, against: str) -> str:
+    """The setting whose margin a comparison is held to."""
+    if against == "the champion":
+        return "gates.champion_margin"
+    return "gates.slices: margin" if ", " in subject else f"gates.margins.{subject}"
+
+
+def _beside(figures: Figures, subject: str, against: str) -> str:
+    """`topic` has accuracy 0.8030, +0.0010 against its baseline."""
+    return (
+        f"`{_about(subject)}` has {figures['metric']} {figures['shared']:.4f}, {figures['difference']:+.4f} "
+        f"against {against}"
     )
 
 
@@ -190,50 +213,59 @@ def compared_figures(compared: Comparison, n: int, rules: GateRules) -> Figures:
     }
 
 
-def _reason(outcome: Outcome, figures: Figures, compared: Comparison, rules: GateRules, against: str) -> str:
-    margin, confidence, difference = figures["margin"], f"{rules.confidence:.0%}", compared.difference
+def _reason(outcome: Outcome, figures: Figures, rules: GateRules, subject: str, against: str) -> str:
+    margin, confidence = figures["margin"], f"{rules.confidence:.0%}"
+    lower, upper = figures["lower"], figures["upper"]
+    assert isinstance(lower, float) and isinstance(upper, float)
+    seen, setting = _beside(figures, subject, against), margin_setting(subject, against)
     # Four places where three would round a bound onto the margin that it is compared with.
-    seen = f"{figures['metric']} differs from {against} by {difference.value:+.4f}"
     if outcome == "pass":
-        return (
-            f"{seen}, surely ({confidence}) by more than {difference.lower:+.4f}; the margin is -{margin:g}"
-        )
-    if not math.isfinite(difference.lower + difference.upper):
-        return f"{seen}, with bounds that are not finite; the figures are broken, score again"
+        return f"{seen}, surely ({confidence}) by more than {lower:+.4f}; the margin is -{margin:g}"
+    if not math.isfinite(lower + upper):
+        return f"{seen}, with bounds that are not finite: the figures are broken; score again"
     if outcome == "fail":
         return (
-            f"{seen}, surely ({confidence}) by less than {difference.upper:+.4f}, which is worse than the "
-            f"margin -{margin:g}; give this head more weight or data, or keep a model of its own for it"
+            f"{seen}, surely ({confidence}) worse by {-upper:.4f} or more: it loses too much; give it more "
+            f"`heads.{_about(subject).split(',')[0]}.weight` or rows, or raise `{setting}` (now {margin:g})"
         )
     as_seen = figures["rows_needed_as_seen"]
-    at_seen = (
-        "at the difference seen no number of rows does: it is beyond the margin"
-        if as_seen is None
-        else f"at the difference seen about {as_seen:,}"
-    )
+    at_seen = "none at the one seen" if as_seen is None else f"at the one seen about {as_seen:,}"
     return (
-        f"{seen}, between {difference.lower:+.4f} and {difference.upper:+.4f}: {figures['n']:,} rows cannot "
-        f"tell whether that is within -{margin:g}. If there is truly no difference, about "
-        f"{figures['rows_needed']:,} rows show it at {rules.power:.0%} power; {at_seen}"
+        f"{seen} [{lower:+.4f}, {upper:+.4f}]: {figures['n']:,} test rows cannot tell; with truly no "
+        f"difference, about {figures['rows_needed']:,} rows can, {at_seen}: label more, or raise "
+        f"`{setting}` (now {margin:g})"
     )
 
 
 def point_limit(
-    subject: str, metric: str, value: float | int | str | None, limit: float, *, at_least: bool
+    subject: str,
+    metric: str,
+    value: float | int | str | None,
+    limit: float,
+    *,
+    at_least: bool,
+    what: str,
+    setting: str,
 ) -> Finding:
-    """A point estimate against a floor (`at_least`) or a ceiling; a missing one decides nothing."""
+    """A point estimate against a floor (`at_least`) or a ceiling; a missing one decides nothing.
+
+    Args:
+        what: what has the metric, for a sentence: "`topic`".
+        setting: path of the field that holds the limit.
+    """
     word = "at least" if at_least else "at most"
     figures: Figures = {"metric": metric, "compare": "floor" if at_least else "ceiling", "shared": value}
     figures["limit"] = limit
+    asked = f"{word} {limit:g} is asked"
     if not isinstance(value, int | float):
         reason = (
-            f"{metric} could not be had; expected {word} {limit:g}: is the label or head in the test split?"
+            f"{what} has no {metric} ({asked}), since 0 test rows tell it: label some, or change `{setting}`"
         )
         return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
     within = value >= limit if at_least else value <= limit
-    reason = f"{metric} is {value:.4f}, expected {word} {limit:g}"
-    if not (within and math.isfinite(value)):
-        return Finding(
-            subject=subject, outcome="fail", reason=f"{reason}; see the per-label table", figures=figures
-        )
-    return Finding(subject=subject, outcome="pass", reason=reason, figures=figures)
+    seen = f"{what} has {metric} {value:.4f}, {asked}"
+    if within and math.isfinite(value):
+        return Finding(subject=subject, outcome="pass", reason=seen, figures=figures)
+    advice = "give it more rows" if at_least else "add validation rows, by which it is calibrated"
+    reason = f"{seen}: {advice}, or change `{setting}`"
+    return Finding(subject=subject, outcome="fail", reason=reason, figures=figures)

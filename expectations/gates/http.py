@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expectations.gates.limits import Floats, budget_figures, judge_p95, usable, within
+from expectations.gates.limits import (
+    Floats,
+    Timed,
+    beside_others,
+    budget_figures,
+    judge_p95,
+    usable,
+    within,
+)
 from expectations.spec import GateRules
 from expectations.verdict import Figures, Finding, Outcome, Verdict
 from model.measure.machine import crowded
@@ -23,6 +31,12 @@ LATE_SHARE = 0.05
 """Share of requests that may leave more than one interval after they were due. Lateness is contained in the
 latency, so it can only make a model look slower; but a schedule that slipped is not the rate declared."""
 
+OVER_HTTP = Timed(
+    what="The p95 over HTTP",
+    requests="http_requests",
+    remedy="use a smaller encoder, more `deploy.workers`, a lower `gates.http_rate_per_s`",
+    counted=", counted from when each was due",
+)
 OVERLOADED = frozenset({0, 503})
 """Statuses of an endpoint that does not keep up: no reply in time, or refused. Beside other work they say
 nothing about the model; any other status does."""
@@ -124,45 +138,46 @@ def _decided(
 ) -> tuple[Outcome, str]:
     values, status = timings.latency_ms, timings.status
     if timings.problem:
-        return "fail", f"a private endpoint did not serve this bundle: {timings.problem}"
+        return (
+            "fail",
+            f"0 requests were answered: a private endpoint did not serve this bundle, {timings.problem}",
+        )
     if not values.size:
-        return "inconclusive", "no request was sent; time again"
+        return "inconclusive", "0 requests were sent to a private endpoint: time again (`headgate judge`)"
     if bundle_sha256 is not None and timings.bundle_sha256 != bundle_sha256:
-        return "fail", "the endpoint served other bytes than are judged; time again"
+        return (
+            "fail",
+            "The private endpoint served 1 other bundle than is judged: time again (`headgate judge`)",
+        )
     if timings.threads != rules.latency_threads or timings.rate_per_s != rules.http_rate_per_s:
         return "fail", (
-            f"measured at {timings.rate_per_s:g} requests a second and {timings.threads} threads, declared "
-            f"{rules.http_rate_per_s:g} and {rules.latency_threads}: time again at what is declared"
+            f"The endpoint was timed at {timings.rate_per_s:g} requests a second and {timings.threads} "
+            "threads, which is not what is declared: time again (`headgate judge`) at "
+            f"`gates.http_rate_per_s` (now {rules.http_rate_per_s:g}) and `gates.latency_threads` (now "
+            f"{rules.latency_threads})"
         )
     busy = timings.crowded_cores
-    beside = (
-        ""
-        if busy is None
-        else f"; or time again when the machine is quiet: other work kept {busy:.1f} cores busy"
-    )
     if refused := status[status != 200].tolist():
         seen = ", ".join(str(code) for code in sorted(set(refused)))
-        overloaded = set(refused) <= OVERLOADED and bool(beside)
-        return "inconclusive" if overloaded else "fail", (
-            f"{len(refused)} of {values.size} requests were not answered with 200 (seen: {seen}; 0 is no "
-            "reply): the endpoint cannot keep the declared rate; lower `gates.http_rate_per_s` or speed up "
-            f"the model{beside}"
+        overloaded = set(refused) <= OVERLOADED and busy is not None
+        reason = (
+            f"{len(refused)} of {values.size} requests were not answered with 200 (seen {seen}; 0 is no "
+            "reply): the endpoint cannot keep the declared rate; speed up the model, or lower "
+            f"`gates.http_rate_per_s` (now {rules.http_rate_per_s:g})"
         )
-    outcome, reason = judge_p95(
-        values,
-        rules,
-        figures,
-        remedy="use a smaller encoder, more `deploy.workers`, or declare a lower `gates.http_rate_per_s`",
-        counted=", counted from when each was due",
-    )
+        if overloaded and busy is not None:
+            return "inconclusive", beside_others(reason, busy)
+        return "fail", reason
+    outcome, reason = judge_p95(values, rules, figures, OVER_HTTP)
     figures["late_share"] = late = timings.late_share
     if usable(values) and late > LATE_SHARE:
         return "inconclusive", (
-            f"{late:.0%} of the requests left more than an interval late: this machine could not keep the "
-            f"schedule of {timings.rate_per_s:g} a second; time again when it is quiet, or lower the rate"
+            f"{late:.0%} of the requests left more than an interval late, which is not the declared rate: "
+            "time again when the machine is quiet (`headgate judge`), or lower `gates.http_rate_per_s` "
+            f"(now {timings.rate_per_s:g})"
         )
-    if usable(values) and outcome == "fail" and beside:
-        return "inconclusive", f"{reason}{beside}"
+    if usable(values) and outcome == "fail" and busy is not None:
+        return "inconclusive", beside_others(reason, busy)
     return outcome, reason
 
 

@@ -22,7 +22,16 @@ from typing import Literal
 
 import numpy as np
 
-from expectations.gates.limits import BROKEN, budget_figures, decide_limit, judge_p95, look_confidence, usable
+from expectations.gates.limits import (
+    BROKEN,
+    Timed,
+    beside_others,
+    budget_figures,
+    decide_limit,
+    judge_p95,
+    look_confidence,
+    usable,
+)
 from expectations.gates.timings import Clock, Floats, Timings
 from expectations.spec import GateRules
 from expectations.stats.block_ratio import block_ratio, undisturbed_ratio
@@ -34,6 +43,9 @@ MIN_BLOCKS = 10
 """Fewest blocks that a bootstrap over blocks can say anything from."""
 Basis = Literal["wall", "processor"]
 """Which clock decides."""
+ONE_REQUEST = Timed(
+    what="The p95 of one request", requests="latency_requests", remedy="use a smaller encoder"
+)
 CONTROL_REACH = 3
 """The control's bounds must lie within so many times its tolerance of 1."""
 
@@ -48,17 +60,18 @@ def judge_latency(
             be these.
     """
     baselines = [f"baseline:{head}" for head in heads]
-    limit = rules.max_latency_ratio if len(baselines) > 1 else rules.max_single_head_ratio
     ratios = _Ratios(timings=timings, rules=rules, confidence=look_confidence(rules, timings.looks))
+    setting = "max_latency_ratio" if len(baselines) > 1 else "max_single_head_ratio"
     control, basis = _control(ratios)
     findings = [
         _threads(timings, rules),
         control,
-        _ratio("latency vs baselines", ratios, baselines, limit, basis),
+        _ratio("latency vs baselines", ratios, baselines, setting, basis),
     ]
     if "champion" in timings.bundles:
-        limit = rules.max_champion_latency_ratio
-        findings.append(_ratio("latency vs champion", ratios, ["champion"], limit, basis))
+        findings.append(
+            _ratio("latency vs champion", ratios, ["champion"], "max_champion_latency_ratio", basis)
+        )
     findings.append(_budget(ratios))
     if digests is not None:
         findings.append(_bytes(timings, digests))
@@ -68,11 +81,17 @@ def judge_latency(
 def _threads(timings: Timings, rules: GateRules) -> Finding:
     figures: Figures = {"threads": timings.threads, "threads_declared": rules.latency_threads}
     if timings.threads is None:
-        reason = "the timings do not name their number of threads; time again"
+        reason = (
+            "The timings name 0 of their threads, so that they may be of other ones than serve: time again "
+            f"(`headgate judge`) at `gates.latency_threads` (now {rules.latency_threads})"
+        )
         return Finding(subject="threads", outcome="inconclusive", reason=reason, figures=figures)
     seen = f"timed at {timings.threads} threads, declared {rules.latency_threads}"
     if timings.threads != rules.latency_threads:
-        seen += ": what was measured is not what serves; time at `gates.latency_threads`"
+        seen = (
+            f"The bundles were timed at {timings.threads} threads, which is not what serves: time again, or "
+            f"change `gates.latency_threads` (now {rules.latency_threads})"
+        )
         return Finding(subject="threads", outcome="fail", reason=seen, figures=figures)
     return Finding(subject="threads", outcome="pass", reason=seen, figures=figures)
 
@@ -82,7 +101,10 @@ def _bytes(timings: Timings, digests: Mapping[str, str]) -> Finding:
     other = [name for name, digest in digests.items() if timings.digest.get(name) != digest]
     figures: Figures = {"bundles": len(digests)}
     if other:
-        reason = f"other bytes were timed than are judged: {', '.join(other)}; time the bundles again"
+        reason = (
+            f"{len(other)} of {len(digests)} bundles were timed as other bytes than are judged "
+            f"({', '.join(other[:3])}): time them again (`headgate judge`)"
+        )
         return Finding(subject="timed bundles", outcome="fail", reason=reason, figures=figures)
     return Finding(
         subject="timed bundles", outcome="pass", reason="the judged bytes were timed", figures=figures
@@ -100,22 +122,25 @@ def _control(ratios: _Ratios) -> tuple[Finding, Basis]:
     figures |= {"compare": "control", "tolerance": tolerance, "looks": ratios.timings.looks}
     if isinstance(wall, _Broken):
         return Finding(subject=subject, outcome=wall.outcome, reason=wall.reason, figures=figures), "wall"
-    seen = f"the shared bundle takes {_shown(wall)} of the time of a second process of itself"
+    seen = f"The shared bundle takes {_shown(wall)} of the time of a second process of itself"
     if _is_one(wall, tolerance):
         return Finding(subject=subject, outcome="pass", reason=seen, figures=figures), "wall"
     reach = CONTROL_REACH * tolerance
-    wanted = f"expected 1, with bounds within {1 / (1 + reach):.2f} and {1 + reach:.2f}"
+    wanted = (
+        f"not 1 within {1 / (1 + reach):.2f} and {1 + reach:.2f}: the machine is too noisy; time again when "
+        f"it is quiet (`headgate judge`), or raise `gates.control_tolerance` (now {tolerance:g})"
+    )
     processor = ratios.of(["control"], "processor")
     if isinstance(processor, _Broken):
-        reason = f"{seen}, {wanted}: machine too noisy; time again when it is quiet"
+        reason = f"{seen}, {wanted}"
         return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures), "wall"
-    seen += f", of its processor time {_shown(processor)}"
+    seen += f" ({_shown(processor)} of its processor time)"
     if _is_one(processor, tolerance):
         figures |= {"metric": "median processor ms", "difference": processor.value}
         figures |= {"lower": processor.lower, "upper": processor.upper}
         reason = f"{seen}: other work disturbed the wall time, processor time decides"
         return Finding(subject=subject, outcome="pass", reason=reason, figures=figures), "processor"
-    reason = f"{seen}, {wanted}: machine too noisy; time again when it is quiet: `headgate judge`"
+    reason = f"{seen}, {wanted}"
     return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures), "wall"
 
 
@@ -127,8 +152,13 @@ def _is_one(ratio: Interval, tolerance: float) -> bool:
     return near and ratio.lower >= 1 / (1 + reach) and ratio.upper <= 1 + reach
 
 
-def _ratio(subject: str, ratios: _Ratios, others: Sequence[str], limit: float, basis: Basis) -> Finding:
-    """Latency of the shared bundle over the sum of the others', passed by the upper bound."""
+def _ratio(subject: str, ratios: _Ratios, others: Sequence[str], setting: str, basis: Basis) -> Finding:
+    """Latency of the shared bundle over the sum of the others', passed by the upper bound.
+
+    Args:
+        setting: field of `gates` that holds the limit.
+    """
+    limit: float = getattr(ratios.rules, setting)
     figures: Figures = {"limit": limit}
     whose = others[0] if len(others) == 1 else f"{len(others)} baselines one after another"
     decide = _by_wall if basis == "wall" else _by_processor
@@ -136,11 +166,16 @@ def _ratio(subject: str, ratios: _Ratios, others: Sequence[str], limit: float, b
     if isinstance(found, _Broken):
         return Finding(subject=subject, outcome=found.outcome, reason=found.reason, figures=figures)
     outcome, taken = found
-    seen = f"{taken} of {whose}, expected at most {limit:g}"
-    if outcome == "fail":
-        seen += "; sharing does not pay: use a smaller encoder or cut layers"
-    elif outcome == "inconclusive":
-        seen += "; that holds both sides of it: raise `gates.latency_requests`, or `headgate judge`"
+    seen, allowed = f"The shared model {taken} of {whose}", f"`gates.{setting}` (now {limit:g})"
+    if outcome == "pass":
+        seen += f", expected at most {limit:g}"
+    elif outcome == "fail":
+        why = "sharing does not pay" if others != ["champion"] else "it is slower"
+        seen += f": {why}; use a smaller encoder, cut layers, or raise {allowed}"
+    else:
+        seen += (
+            f", on both sides of {allowed}: time again (`headgate judge`), or raise `gates.latency_requests`"
+        )
     return Finding(subject=subject, outcome=outcome, reason=seen, figures=figures)
 
 
@@ -155,15 +190,14 @@ def _budget(ratios: _Ratios) -> Finding:
     figures["n"] = values.size
     outcome: Outcome
     if not values.size:
-        outcome, reason = "inconclusive", "the shared bundle was not timed; time it"
+        outcome = "inconclusive"
+        reason = "0 requests of the shared bundle were timed: time it (`headgate judge`)"
     else:
-        outcome, reason = judge_p95(
-            values, rules, figures, remedy="use a smaller encoder", confidence=ratios.confidence
-        )
+        outcome, reason = judge_p95(values, rules, figures, ONE_REQUEST, confidence=ratios.confidence)
     busy = timings.crowded_cores
     if outcome == "fail" and usable(values) and busy is not None and not _too_much_work(ratios):
         outcome = "inconclusive"
-        reason += f", or time again when the machine is quiet: other work kept {busy:.1f} cores busy"
+        reason = beside_others(reason, busy)
     return Finding(subject="p95 of one request", outcome=outcome, reason=reason, figures=figures)
 
 
@@ -203,25 +237,33 @@ class _Ratios:
         absent = [name for name in ("shared", *others) if name not in timings.bundles]
         if absent or not others:
             return _Broken(
-                "inconclusive", f"not timed: {', '.join(absent) or 'any baseline'}; time all in one run"
+                "inconclusive",
+                f"{len(absent)} bundles were not timed ({', '.join(absent[:3]) or 'any baseline'}): time "
+                "all in one run (`headgate judge`)",
             )
         if not all(usable(timings.of(name)) for name in ("shared", *others)):
             return _Broken("fail", BROKEN)
         requests = timings.requests("shared")
         if any(timings.requests(name) != requests for name in others):
             return _Broken(
-                "fail", "the bundles did not get the same texts in the same blocks; time all in one run"
+                "fail",
+                f"The bundles did not get the same {len(requests):,} texts in the same blocks: time all in "
+                "one run (`headgate judge`)",
             )
         times = [timings.block_times(name, clock) for name in ("shared", *others)]
         known = [each for each in times if each is not None]
         if len(known) < len(times) or not all(usable(each) for each in known):
-            return _Broken("inconclusive", f"the {clock} time was not measured; time again")
+            return _Broken(
+                "inconclusive", f"The {clock} time of 0 requests was measured: time again (`headgate judge`)"
+            )
         shared, sums = known[0], np.asarray(np.sum(known[1:], axis=0))
         figures |= {"shared": float(shared.mean()), "baseline": float(sums.mean())}
         figures |= {"n": len(requests), "blocks": shared.size}
         if shared.size < MIN_BLOCKS:
             return _Broken(
-                "inconclusive", f"timed in {shared.size} blocks; an interval needs at least {MIN_BLOCKS}"
+                "inconclusive",
+                f"The bundles were timed in {shared.size} blocks, and an interval needs {MIN_BLOCKS}: raise "
+                "`gates.latency_requests`",
             )
         ratio = block_ratio(
             shared,
@@ -276,8 +318,8 @@ def _by_processor(
         return next(one for one in (wall, caller, processor) if isinstance(one, _Broken))
     least = ratios.undisturbed(others)
     seen = (
-        f"takes {_shown(processor)} of the processor time (of the thread that asks {_shown(caller)}, of the "
-        f"wall time where least disturbed {_shown(least)}, of all of it {_shown(wall)})"
+        f"takes {_shown(processor)} of the processor time (asking thread {_shown(caller)}, wall time where "
+        f"least disturbed {_shown(least)}, all of it {_shown(wall)})"
     )
     if wall.lower <= limit and all(one.upper <= limit for one in (processor, caller, least)):
         return "pass", seen

@@ -6,6 +6,7 @@ Knows figures and rules; does not know where they were measured.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
@@ -13,13 +14,16 @@ from numpy.typing import NDArray
 
 from expectations.spec import GateRules
 from expectations.stats.quantiles import QUANTILE, quantile_bounds, requests_needed
-from expectations.verdict import Figures, Finding, Outcome
+from expectations.verdict import Figures, Finding, Outcome, said
 
 Floats = NDArray[np.float64]
 
 MIB = 2**20
 """Bytes in a MiB."""
-BROKEN = "a latency is not a positive finite number; the timings are broken, time again"
+BROKEN = (
+    "0 ratios can be had, since a latency is not a positive finite number: the timings are broken; time "
+    "again (`headgate judge`)"
+)
 
 
 def decide_limit(lower: float, upper: float, limit: float) -> Outcome:
@@ -53,20 +57,26 @@ def look_confidence(rules: GateRules, look: int) -> float:
     return 1 - (error / 2 if look == 1 else error / 2 / later)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """Which latency is judged, in words."""
+
+    what: str
+    """Begins the sentence."""
+    requests: str
+    """Field of `gates` that says how many requests are timed."""
+    remedy: str
+    """What to do where it is over the budget."""
+    counted: str = ""
+    """From when the latency is counted, for a sentence about a pass."""
+
+
 def judge_p95(
-    values: Floats,
-    rules: GateRules,
-    figures: Figures,
-    *,
-    remedy: str,
-    counted: str = "",
-    confidence: float | None = None,
+    values: Floats, rules: GateRules, figures: Figures, timed: Timed, *, confidence: float | None = None
 ) -> tuple[Outcome, str]:
     """The p95 of latencies `(q,)` in milliseconds against its budget; what was seen goes into `figures`.
 
     Args:
-        remedy: what to do where it is over the budget.
-        counted: from when the latency is counted, for a sentence about a pass.
         confidence: of the bounds; by default `rules.confidence`.
     """
     if not usable(values):
@@ -79,22 +89,45 @@ def judge_p95(
     figures |= {"shared": float(np.quantile(values, QUANTILE)), "confidence": level}
     figures |= {"lower": lower if math.isfinite(lower) else None}
     figures |= {"upper": upper if math.isfinite(upper) else None, "requests_needed": needed}
-    budget = f"the budget is {limit:g} ms"
+    budget, more = f"`gates.budget_p95_ms` (now {limit:g})", f"`gates.{timed.requests}`"
     outcome = decide_limit(lower, upper, limit)
     match outcome:
         case "pass":
-            seen = f"at most {upper:.1f} ms ({shown}, {n} requests, at least {least} needed)"
-            return outcome, f"{seen}{counted}; {budget}"
+            seen = f"{timed.what} is at most {upper:.1f} ms ({shown}, {n} requests, at least {least} needed)"
+            return outcome, f"{seen}{timed.counted}; the budget is {limit:g} ms"
         case "fail":
-            return outcome, f"at least {lower:.1f} ms ({shown}, {n} requests); {budget}: {remedy}"
+            seen = f"{timed.what} is at least {lower:.1f} ms ({shown}, {n} requests), over the budget"
+            return outcome, f"{seen}: {timed.remedy}, or raise {budget}"
         case "inconclusive":
             if math.isinf(upper):
-                return outcome, f"{n} requests were timed; a p95 at {shown} needs at least {least}"
+                seen = (
+                    f"{timed.what} has no upper bound, since {n} requests were timed and {shown} needs "
+                    f"{least}"
+                )
+                return outcome, f"{seen}: raise {more}"
             low = f"{lower:.1f}" if math.isfinite(lower) else "–"
-            more = "more requests would not decide" if needed is None else f"about {needed:,} requests would"
-            return outcome, f"between {low} and {upper:.1f} ms; {budget}: {more}"
+            seen = f"{timed.what} is between {low} and {upper:.1f} ms ({shown}, {n} requests)"
+            if needed is None:
+                return outcome, f"{seen}, and more requests would not decide: raise {budget}"
+            return (
+                outcome,
+                f"{seen}, on both sides of {limit:g} ms: about {needed:,} requests decide; raise {more}",
+            )
         case _:
             assert_never(outcome)
+
+
+def beside_others(reason: str, busy: float) -> str:
+    """The reason of a failure that other work on the machine may explain.
+
+    Args:
+        busy: cores that it kept busy.
+    """
+    seen, _, advice = reason.partition(": ")
+    return (
+        f"{seen}, while other work kept {busy:.1f} cores busy: time again when it is quiet (`headgate "
+        f"judge`), {advice}"
+    )
 
 
 def within(subject: str, value: float | None, unit: str, field: str, figures: Figures) -> Finding:
@@ -105,11 +138,12 @@ def within(subject: str, value: float | None, unit: str, field: str, figures: Fi
         field: of `gates`, which holds the limit.
     """
     limit = float(figures["limit"] or 0)
+    what, setting = said(subject.removesuffix(" vs baselines")), f"`gates.{field}` (now {limit:g})"
     if value is None:
-        reason = f"not measured; expected at most {limit:g}{unit}: time the bundles again"
+        reason = f"{what} was measured 0 times; run `headgate retrain` again, which holds it to {setting}"
         return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
-    reason = f"{value:,.2f}, expected at most {limit:g}{unit}"
     if math.isfinite(value) and 0 < value <= limit:
+        reason = f"{value:,.2f}, expected at most {limit:g}{unit}"
         return Finding(subject=subject, outcome="pass", reason=reason, figures=figures)
-    reason += f"; use a smaller encoder, cut layers, or raise `gates.{field}`"
+    reason = f"{what} is {value:,.2f}{unit}, too much: use a smaller encoder, cut layers, or raise {setting}"
     return Finding(subject=subject, outcome="fail", reason=reason, figures=figures)

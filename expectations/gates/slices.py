@@ -30,7 +30,7 @@ from model.spec import HeadSpec
 Mask = NDArray[np.bool_]
 """`(N,)`: which test rows belong to a slice."""
 
-MOST_NAMED = 5
+MOST_NAMED = 3
 """Values that a sentence names; the rest are counted."""
 
 
@@ -119,7 +119,7 @@ def _judge_rule(
     rules: GateRules,
 ) -> Iterator[Finding]:
     if shared is None:
-        reason = "no answers of the shared model for this head; score the bundle on the test split"
+        reason = f"0 answers of the shared model are there for `{name}`; run `headgate retrain` again"
         subject = f"{name}, slices by {rule.column or 'length'}"
         yield Finding(subject=subject, outcome="inconclusive", reason=reason)
         return
@@ -180,7 +180,15 @@ def _judge_slice(
         yield compared_with_baselines(subject, head, part, alone, rules, rule.margin)
     if rule.floor is not None:
         value = metric_value(part, head.primary_metric) if part.finite else float("nan")
-        yield point_limit(f"{subject}, floor", head.primary_metric, value, rule.floor, at_least=True)
+        yield point_limit(
+            f"{subject}, floor",
+            head.primary_metric,
+            value,
+            rule.floor,
+            at_least=True,
+            what=f"`{subject}`",
+            setting="gates.slices: floor",
+        )
 
 
 def _rows(scores: HeadScores, mask: Mask) -> HeadScores:
@@ -197,8 +205,8 @@ def _rows(scores: HeadScores, mask: Mask) -> HeadScores:
 
 def _too_few(subject: str, n: int, rule: SliceRule) -> Finding:
     reason = (
-        f"{n:,} labelled test rows, fewer than the {rule.min_rows:,} from which a slice is judged: label "
-        "more of them, or lower `min_rows` and accept a wider interval"
+        f"`{subject}` has {n:,} labelled test rows, too few to judge: label more, or lower "
+        f"`gates.slices: min_rows` (now {rule.min_rows:,}) and accept a wider interval"
     )
     figures = {"n": n, "min_rows": rule.min_rows}
     return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
@@ -207,15 +215,20 @@ def _too_few(subject: str, n: int, rule: SliceRule) -> Finding:
 def _left_out(name: str, rule: SliceRule, few: Mapping[str, int], judged: int) -> Iterator[Finding]:
     """Values that the rule does not name and that have too few rows: they are named, not judged."""
     subject = f"{name}, slices by {rule.column}"
-    named = ", ".join(f"{called} ({n:,})" for called, n in list(few.items())[:MOST_NAMED])
+    some = ", ".join(f"{called} ({n:,})" for called, n in list(few.items())[:MOST_NAMED])
     if len(few) > MOST_NAMED:
-        named += f" and {len(few) - MOST_NAMED:,} more"
+        some += f" and {len(few) - MOST_NAMED:,} more"
+    setting = f"`gates.slices: min_rows` (now {rule.min_rows:,})"
     figures = {"judged": judged, "not_judged": len(few), "min_rows": rule.min_rows}
     if not judged:
-        reason = f"no value has the {rule.min_rows:,} labelled test rows from which a slice is judged"
-        reason += f": {named}" if few else "; is the column empty?"
+        seen = f"0 slices of `{name}` by `{rule.column}` have enough test rows to be judged"
+        reason = f"{seen} ({some}): label more, or lower {setting}" if few else f"{seen}: fill in the column"
+        reason += "" if few else f", or change `gates.slices: column` (now {rule.column})"
         yield Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
         return
-    remark = f"not judged, with fewer than {rule.min_rows:,} labelled test rows: {named}"
+    remark = (
+        f"{len(few):,} slices of `{name}` have too few test rows and were not judged ({some}): label "
+        f"more, or lower {setting}"
+    )
     reason = f"{judged} judged; {remark}"
     yield Finding(subject=subject, outcome="pass", reason=reason, figures=figures, remark=remark)

@@ -36,7 +36,7 @@ def reading_figures(counted: Mapping[str, Any] | None) -> tuple[dict[str, float]
         if shares:
             place = max(shares, key=lambda one: shares[one])
             figures[name] = shares[place]
-            notes[name] = f"; {where.format(place)} {told(places[place])}"
+            notes[name] = f" ({where.format(place)} {told(places[place])})"
 
     heads = (counted or {}).get("heads", {})
     for head, splits in heads.items():

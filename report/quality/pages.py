@@ -9,7 +9,7 @@ from pathlib import Path
 from expectations.data.gate import DataVerdict
 from expectations.data.tables import load_profile
 from expectations.known import Known
-from expectations.verdict import Verdict
+from expectations.verdict import Verdict, said
 from report.data_docs import write_data_docs
 from report.quality.page import write_quality_page
 from report.quality.sources import source_remarks
@@ -53,9 +53,9 @@ def write_quality(
     return Quality(
         verdict=judged.verdict,
         warnings=(
-            *(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met" and not r.stops),
-            *source_remarks(load_profile(dataset)),
-            *([f"test rows: {known.champion_rows}"] if known.champion_rows else []),
+            *(said(r.reason) for r in looked_at if r.outcome != "met" and not r.stops),
+            *map(said, source_remarks(load_profile(dataset))),
+            *([said(known.champion_rows)] if known.champion_rows else []),
         ),
         pages={"Data quality": str(page), "Data Docs": str(write_data_docs(judged))},
         findings=judged.offending_parquet,

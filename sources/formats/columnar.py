@@ -132,7 +132,8 @@ def _columns(schema: pa.Schema, wanted: Wanted, name: str) -> list[str]:
     ]
     if problems:
         raise BadTable(*problems)
-    return list(names) if wanted.all_columns else list(wanted.columns)
+    also = [column for column in names if column in wanted.also]
+    return list(names) if wanted.all_columns else [*wanted.columns, *also]
 
 
 def _head(parquet: pq.ParquetFile, columns: list[str], limit: int) -> pa.Table:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from sources.errors import BadCell, BadTable, Problem
+from sources.errors import MAX_PLACES, BadCell, BadTable, Problem
 from sources.formats.locate import InputFile
 from sources.formats.table import FILE, Table, Wanted
 
@@ -55,8 +55,24 @@ def combine(tables: Sequence[Table]) -> Table:
     notes: Counter[str] = Counter()
     for table in tables:
         notes.update(table.notes)
-    said = dict.fromkeys(line for table in tables for line in table.said)
-    return Table(frame=frame, lists=lists, questions=_questions(tables), notes=dict(notes), said=tuple(said))
+    return Table(
+        frame=frame, lists=lists, questions=_questions(tables), notes=dict(notes), said=_said(tables)
+    )
+
+
+def _said(tables: Sequence[Table]) -> tuple[str, ...]:
+    """What is said of the files, once: with its file, or with how many and the first three."""
+    files: dict[str, dict[str, None]] = {}
+    for table in tables:
+        file = str(table.frame[FILE][0]) if table.frame.height else ""
+        for line in table.said:
+            files.setdefault(line.removeprefix(f"{file}: "), {})[file] = None
+    said = []
+    for line, names in files.items():
+        some = list(names)
+        several = f"{len(some):,} files, first {', '.join(some[:MAX_PLACES])}"
+        said.append(f"{some[0] if len(some) == 1 else several}: {line}")
+    return tuple(said)
 
 
 def _questions(tables: Sequence[Table]) -> dict[str, tuple[str, ...]]:

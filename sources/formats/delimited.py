@@ -26,8 +26,8 @@ from sources.errors import BadTable, Problem, one_of, quoted
 from sources.formats.table import CHUNK_ROWS, LINE, Table, Wanted
 from sources.formats.text_file import open_text, read_as
 
-MAX_PROBLEMS = 5
-"""Bad rows named before reading stops."""
+MAX_PROBLEMS = 10_000
+"""Bad rows counted before reading stops."""
 DELIMITERS = ",\t;|"
 """What may stand between cells where nothing says it."""
 
@@ -61,7 +61,7 @@ def read_delimited(
     Raises:
         UnreadableSource: see `sources.formats.text_file`.
         BadTable: no header or rows, columns missing or twice, a row with more or fewer fields, a quote
-            that is not closed or stands in the wrong place. Up to five rows are named.
+            that is not closed or stands in the wrong place.
     """
     with open_text(file, name, wanted.encoding) as text, _any_cell_size():
         said = [read_as(text, wanted.encoding)]
@@ -73,7 +73,7 @@ def read_delimited(
         rows = _numbered(reader, name, lines_before=0 if announced is None else 1)
         columns = _header(rows, name) if dialect.header else list(dialect.names)
         _check_columns(columns, wanted, name, delimiter)
-        kept = columns if wanted.all_columns else list(wanted.columns)
+        kept = columns if wanted.all_columns else [*wanted.columns, *(c for c in columns if c in wanted.also)]
         chunks = _chunks(rows, len(columns), wanted.limit, name)
         frames = [_frame(chunk, kept, [columns.index(c) for c in kept], on_rows) for chunk in chunks]
     if not frames:
@@ -177,16 +177,15 @@ def _check_columns(columns: list[str], wanted: Wanted, name: str, delimiter: str
         seen = "the first line has none of the wanted columns and looks like a row"
         advice = "If the file has no header, set `header: false` and `names` with its columns in order."
         raise BadTable(Problem(seen, f"a header with {', '.join(wanted.columns)}", advice, file=name, line=1))
-    for column in wanted.columns:
-        if column in columns:
-            continue
-        seen, expected, advice = "there is no such column", one_of(columns), ""
-        if other is None:
-            seen += did_you_mean(column, columns)
-        else:
-            expected = f"fields separated by {delimiter!r}"
-            advice = f"The header is one field that holds {other!r}: set `delimiter: {json.dumps(other)}`."
-        problems.append(Problem(seen, expected, advice, file=name, line=1, column=column))
+    absent = [column for column in wanted.columns if column not in columns]
+    if absent and other is not None:
+        seen = f"the header is one field that holds {other!r}, so that {len(absent):,} columns are not found"
+        advice = f"Set `delimiter: {json.dumps(other)}`."
+        problems.append(Problem(seen, f"fields separated by {delimiter!r}", advice, file=name, line=1))
+    elif absent:
+        for column in absent:
+            seen = f"there is no such column{did_you_mean(column, columns)}"
+            problems.append(Problem(seen, one_of(columns), file=name, line=1, column=column))
     if problems:
         raise BadTable(*problems)
 

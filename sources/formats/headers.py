@@ -1,4 +1,5 @@
-"""Find column names among the rows: two files with headers that were joined are not one file."""
+"""Find rows that are no labels as they stand: column names among the rows, where two files with headers were
+joined, and questions that were answered by no."""
 
 from __future__ import annotations
 
@@ -6,10 +7,8 @@ import polars as pl
 
 from sources.errors import BadTable, Problem
 from sources.formats.table import FILE, LINE
+from sources.labels.cells import ACCEPTED, IGNORED, NO, REJECTED
 from sources.spec import SourceSpec
-
-MAX_PROBLEMS = 3
-"""Places named in one error."""
 
 TEXT_NAMES = (
     *("text", "sentence", "sentences", "message", "utterance", "content", "comment", "document", "review"),
@@ -44,6 +43,12 @@ LABEL_NAMES = (
 )
 """Names that columns of labels have, in lower case."""
 
+ANSWER_NAMES = frozenset(
+    form
+    for name in ("answer", "answers", "decision", "judgement", "judgment", "verdict", "response", "status")
+    for form in (name, name.title(), name.upper())
+)
+"""Names of columns that may say whether a label was accepted."""
 _AROUND = "\ufeff \t\"'"
 
 
@@ -51,7 +56,7 @@ def refuse_headers(frame: pl.DataFrame, spec: SourceSpec) -> None:
     """Refuse a source with a row that repeats its header, or holds the header of another file.
 
     Raises:
-        BadTable: there is such a row; the first few are named.
+        BadTable: there is such a row.
     """
     labels = sorted({column for target in spec.targets.values() for column in target.source_columns})
     text = _name_in(spec.text)
@@ -67,8 +72,7 @@ def refuse_headers(frame: pl.DataFrame, spec: SourceSpec) -> None:
     found = candidates.filter((same | other).fill_null(False))
     if found.height == 0:
         return
-    more = f"; {found.height:,} rows in all" if found.height > MAX_PROBLEMS else ""
-    advice = f"Two files were joined: remove the row, or name the files one by one in `path`{more}."
+    advice = "Two files were joined: remove the row, or name the files one by one in `path`."
     if not spec.header:
         advice = "Remove the row, or set `header: true` if the file begins with it."
     raise BadTable(
@@ -76,9 +80,51 @@ def refuse_headers(frame: pl.DataFrame, spec: SourceSpec) -> None:
             Problem(
                 "the row holds names of columns, as a header does", "a text", advice, file=file, line=line
             )
-            for file, line in found.head(MAX_PROBLEMS).select(FILE, LINE).iter_rows()
+            for file, line in found.select(FILE, LINE).iter_rows()
         )
     )
+
+
+def settle_answers(frame: pl.DataFrame, spec: SourceSpec) -> tuple[str, ...]:
+    """What to say of a source whose rows are questions about one label each.
+
+    Raises:
+        BadTable: some were rejected or ignored, and no head names the column that says so.
+    """
+    said = []
+    for head, target in spec.targets.items():
+        if target.answer is not None:
+            no = frame.filter(_word_in(target.answer).is_in(list(NO))).height
+            said.append(f"`{target.answer}` rejects the label of `{head}` on {no:,} rows")
+    if said or spec.where is not None:
+        return tuple(said)
+    wanted = {spec.text, *(column for target in spec.targets.values() for column in target.source_columns)}
+    for column in sorted(ANSWER_NAMES.intersection(frame.columns) - wanted):
+        if column in (spec.group, spec.split_column, spec.annotator):
+            continue
+        word = _word_in(column)
+        words = set(frame.select(word.unique()).to_series().drop_nulls())
+        if words <= ACCEPTED | REJECTED | IGNORED and words & REJECTED:
+            rows = frame.filter(word.is_in(list(REJECTED)))
+            seen = f"{rows.height:,} rows reject their label, and would be read as if they gave it"
+            yes = sorted(words & ACCEPTED)[:1] or ["accept"]
+            where = f"`where: \"{column} = '{yes[0]}'\"`"
+            advice = f"Set `{answered_by(spec, column)}`, or keep other rows by {where}."
+            file, line = rows.select(FILE, LINE).row(0)
+            raise BadTable(
+                Problem(seen, "a head that names this column", advice, file=file, line=line, column=column)
+            )
+    return ()
+
+
+def answered_by(spec: SourceSpec, column: str) -> str:
+    """How the first head names the column that accepts or rejects its labels, ready to paste."""
+    head, target = next(iter(spec.targets.items()))
+    return f"heads: {{{head}: {{column: {target.column or 'COLUMN'}, answer: {column}}}}}"
+
+
+def _word_in(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()
 
 
 def _name_in(column: str) -> pl.Expr:

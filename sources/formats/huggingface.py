@@ -145,7 +145,9 @@ def _tables(found: Any, name: str, wanted: Wanted) -> Iterator[tuple[str | None,
                 # Row selections (`select`, `filter`) live in an index beside the table: apply them first.
                 part = part.flatten_indices() if part._indices is not None else part
                 part = part.with_format("arrow")
-                columns = [c for c in part.column_names if wanted.all_columns or c in wanted.columns]
+                columns = [
+                    c for c in part.column_names if wanted.all_columns or c in (*wanted.columns, *wanted.also)
+                ]
                 table, features = pa.table(part.select_columns(columns)[:]), part.features
             for column in table.column_names:
                 table = _with_class_names(table, column, features[column], datasets)
@@ -173,7 +175,7 @@ def _streamed(part: Any, wanted: Wanted) -> tuple[pa.Table, Any]:
     """The rows of a dataset that is read row by row, at most `wanted.limit`, and the types of its columns."""
     if part.features is None:  # known only once a row was seen
         part = part._resolve_features()
-    columns = [c for c in part.features if wanted.all_columns or c in wanted.columns]
+    columns = [c for c in part.features if wanted.all_columns or c in (*wanted.columns, *wanted.also)]
     rows = part if wanted.limit is None else part.take(wanted.limit)
     batches = list(rows.select_columns(columns).with_format("arrow").iter(batch_size=CHUNK_ROWS))
     if not batches:

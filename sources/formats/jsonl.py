@@ -16,8 +16,8 @@ from sources.errors import BadCell, BadTable, Problem, one_of
 from sources.formats.table import CHUNK_ROWS, LINE, Table, Wanted
 from sources.formats.text_file import open_text, read_as
 
-MAX_PROBLEMS = 5
-"""Bad lines named before reading stops."""
+MAX_PROBLEMS = 10_000
+"""Bad lines counted before reading stops."""
 
 
 class JsonNumber(str):
@@ -77,7 +77,7 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, on_rows: Callable[[int], N
     Raises:
         UnreadableSource: see `sources.formats.text_file`.
         BadTable: a line that is no JSON object, a key twice, or a column that no line has.
-        BadCell: a text that is no string, or a label that is an object. Up to five lines are named.
+        BadCell: a text that is no string, or a label that is an object.
     """
     keys: set[str] = set()
     chunks: list[_Chunk] = []
@@ -176,7 +176,8 @@ def _columns(
     lists: dict[str, int] = {}
     plain: dict[str, int] = {}
     problems: list[Problem] = []
-    for column in dict.fromkeys((*wanted.columns, *(sorted(keys) if wanted.all_columns else ()))):
+    others = sorted(keys if wanted.all_columns else keys & wanted.also)
+    for column in dict.fromkeys((*wanted.columns, *others)):
         values = [row.get(column) for row in rows]
         kinds = set(map(type, values))
         try:
@@ -184,10 +185,10 @@ def _columns(
             if list in kinds:
                 lists[column] = next(n for n, v in zip(lines, values, strict=True) if type(v) is list)
             if kinds - {list, type(None)}:
-                others = (
+                single = (
                     n for n, v in zip(lines, values, strict=True) if v is not None and type(v) is not list
                 )
-                plain[column] = next(others)
+                plain[column] = next(single)
             if kinds - {str, type(None)}:
                 values = [_as_text(value, at, column in wanted.columns) for at, value in enumerate(values)]
             series.append(_strings(column, values))

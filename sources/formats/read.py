@@ -25,7 +25,7 @@ from sources.formats.exports.guess import guessed_format
 from sources.formats.exports.questions import settle_questions
 from sources.formats.exports.read import read_export
 from sources.formats.given_split import given_by_column, named_split
-from sources.formats.headers import refuse_headers
+from sources.formats.headers import ANSWER_NAMES, answered_by, refuse_headers, settle_answers
 from sources.formats.huggingface import HubDataset, read_hub, read_saved
 from sources.formats.jsonl import read_jsonl
 from sources.formats.locate import InputFile, locate
@@ -102,6 +102,7 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Colle
     if spec.annotator is not None:
         frame = frame.with_columns(pl.col(spec.annotator).replace("", None).alias(ANNOTATOR))
     refuse_headers(frame, spec)
+    answers = settle_answers(frame, spec)
     if spec.split_column is not None:
         frame = given_by_column(frame, spec.split_column, spec.split_map)
     if spec.where is not None:
@@ -112,7 +113,11 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Colle
         files=read.frame[FILE].n_unique() if spec.path is not None else 1,
         rows_read=read.frame.height,
         spec=spec,
-        said=(*read.said, *(f"{what} ({count:,})" for what, count in sorted(read.notes.items()) if count)),
+        said=(
+            *read.said,
+            *(f"{what} ({count:,})" for what, count in sorted(read.notes.items()) if count),
+            *answers,
+        ),
     )
 
 
@@ -153,6 +158,8 @@ def _wanted(spec: SourceSpec) -> Wanted:
             if target.column is not None and target.threshold is not None
         ),
         encoding=spec.encoding,
+        scores=any(target.threshold is not None for target in spec.targets.values()),
+        also=ANSWER_NAMES - {spec.text, *labels, *others},
     )
 
 
@@ -262,9 +269,10 @@ def _read_lines(file: InputFile, spec: SourceSpec, wanted: Wanted, on_rows: OnRo
             would be read as labels.
     """
     guess = guessed_format(file.path) if spec.format == "auto" else None
-    if guess == "prodigy" and spec.where is None:
+    answered = any(target.answer is not None for target in spec.targets.values())
+    if guess == "prodigy" and spec.where is None and not answered:
         seen = "tasks of Prodigy, of which some may be rejected or ignored"
-        advice = "Set `format: prodigy`; or `format: jsonl`, to read every task as a label."
+        advice = f"Set `format: prodigy`; or `{answered_by(spec, 'answer')}`."
         raise BadTable(Problem(seen, "a format that says what they mean", advice, file=file.name, line=1))
     try:
         return read_jsonl(file.path, file.name, wanted, on_rows)

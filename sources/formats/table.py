@@ -41,6 +41,10 @@ class Wanted:
     """Columns whose cells may be objects label → score; they are read as JSON."""
     encoding: str = "auto"
     """Of a text file (`sources.formats.text_file`)."""
+    scores: bool = False
+    """Whether categories may have scores, as some head has a `threshold`."""
+    also: frozenset[str] = frozenset()
+    """Further columns that are read where they exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

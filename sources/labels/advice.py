@@ -9,9 +9,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
 from typing import Any
 
+from model.errors import places
 from sources.errors import quoted
 from sources.labels.doubts import cleaned
 from sources.spec import TargetSpec
@@ -64,23 +64,25 @@ class Seen:
     """Source of the first row."""
     target: TargetSpec
     """How that source declares the head."""
+    several: bool = False
+    """Whether the head is multilabel already."""
 
     @property
     def where(self) -> str:
-        """How many rows, and where the first of them stand."""
-        places = ", ".join(f"{Path(file).name}:{line}" for file, line in self.places[:MAX_NAMED])
-        return f"{self.rows:,} {'row' if self.rows == 1 else 'rows'} of `{self.head}`, first {places}"
+        """How many rows, and where the first of them stand: the subject of a sentence."""
+        rows = "row" if self.rows == 1 else "rows"
+        return f"{self.rows:,} {rows} of `{self.head}` (first {places(self.places)})"
+
+    @property
+    def listed(self) -> str:
+        """What says that a label is as meant."""
+        return f"`heads.{self.head}.labels`"
 
     @property
     def named(self) -> str:
         """The first labels."""
         more = f" and {len(self.labels) - MAX_NAMED:,} more" if len(self.labels) > MAX_NAMED else ""
         return ", ".join(map(quoted, self.labels[:MAX_NAMED])) + more
-
-    @property
-    def looks(self) -> str:
-        """The verb for the labels named."""
-        return "looks" if len(self.labels) == 1 else "look"
 
     def paste(self, **changes: Any) -> str:
         """The line of the configuration with some fields changed."""
@@ -98,44 +100,48 @@ def sentence(rule: str, seen: Seen) -> str:
 
 def _stripped(seen: Seen) -> str:
     return (
-        f"blanks at the ends of labels were removed ({seen.where}), so that a label with and one without "
-        "them are one"
+        f"{seen.where} had blanks at the ends of their labels, which were removed, so that a label with and "
+        "one without them are one: `expectations.labels_stripped.tolerance: 0` would refuse them"
     )
 
 
 def _numbers(seen: Seen) -> str:
     pairs = ", ".join(f"{quoted(label)} as {quoted(seen.why[label])}" for label in seen.labels[:MAX_NAMED])
     return (
-        f"whole numbers written as floats were read as integers: {pairs} ({seen.where}); if they are labels "
-        "of their own, list both in the head's `labels`"
+        f"{seen.where} held whole numbers written as floats, read as integers ({pairs}): if both are labels, "
+        f"list them in {seen.listed}"
     )
 
 
 def _empty(seen: Seen) -> str:
     return (
-        f"empty lists were read as unlabelled ({seen.where}), since a multiclass head has exactly one label; "
-        "if they mean a label of their own, name it in the file"
+        f"{seen.where} held empty lists, read as unlabelled, since a multiclass head has exactly one label: "
+        "name it in the file, or refuse them by `expectations.empty_lists.tolerance: 0`"
     )
 
 
 def _choices(seen: Seen) -> str:
-    return f'cells such as {{"choices": […]}} were read as lists of labels ({seen.where})'
+    return (
+        f'{seen.where} held cells such as {{"choices": […]}}, which were read as lists of labels: '
+        "`expectations.choices_read.tolerance: 0` would refuse them"
+    )
 
 
 def _joined(seen: Seen) -> str:
     separators = sorted({seen.why[label] for label in seen.labels}, key=list(seen.why.values()).index)
     line = seen.paste(encoding="separator", separator=separators[0])
+    kind = "" if seen.several else " with `kind: multilabel`"
     return (
-        f"{seen.named} {seen.looks} like several labels joined by {quoted(separators[0])} ({seen.where}): "
-        f"paste {line} (with `kind: multilabel`), or list them in the head's `labels` if each is one label"
+        f"{seen.where} hold what looks like labels joined by {quoted(separators[0])} ({seen.named}): paste "
+        f"{line}{kind}, or list them in {seen.listed}"
     )
 
 
 def _missing(seen: Seen) -> str:
     words = tuple(dict.fromkeys((*seen.target.missing, *seen.labels)))
     return (
-        f"{seen.named} {seen.looks} like a word for a missing label ({seen.where}), and would be a class: "
-        f"paste {seen.paste(missing=words)}, or list them in the head's `labels` if they are labels"
+        f"{seen.where} hold what looks like a word for a missing label ({seen.named}), which would be a "
+        f"class: paste {seen.paste(missing=words)}, or list it in {seen.listed}"
     )
 
 
@@ -145,9 +151,9 @@ def _clean(seen: Seen) -> str:
     advice = f"set `sources.{seen.source}.quoting: true`, or " if unquoted else ""
     names = {label: cleaned(label) for label in seen.labels[:MAX_MAPPED]}
     return (
-        f"the label {quoted(first)} {seen.why[first]}, as other tools leave it ({seen.named}; {seen.where}): "
-        f"{advice}paste {seen.paste(map={**seen.target.map, **names})}, or list it in the head's `labels` "
-        "if it is as meant"
+        f"{seen.where} hold labels with what another tool left in them ({seen.named}: the first "
+        f"{seen.why[first]}): {advice}paste {seen.paste(map={**seen.target.map, **names})}, or list them in "
+        f"{seen.listed}"
     )
 
 
@@ -155,8 +161,8 @@ def _alike(seen: Seen) -> str:
     pairs = ", ".join(f"{label!a} like {seen.why[label]!a}" for label in seen.labels[:MAX_NAMED])
     names = {label: seen.why[label] for label in seen.labels[:MAX_MAPPED]}
     return (
-        f"labels that hardly differ are usually one: {pairs} ({seen.where}): paste "
-        f"{seen.paste(map={**seen.target.map, **names})}, or list both in the head's `labels`"
+        f"{seen.where} hold labels that hardly differ and are usually one ({pairs}): paste "
+        f"{seen.paste(map={**seen.target.map, **names})}, or list both in {seen.listed}"
     )
 
 

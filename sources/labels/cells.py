@@ -210,6 +210,15 @@ def _structure(cell: str, *, bracketed: bool) -> tuple[str, str] | None:
     return None
 
 
+def reaches(cell: str | None, threshold: float) -> bool | None:
+    """Whether the score in a cell is at least the threshold; None where it is missing or empty.
+
+    Raises:
+        CellError: it is no number.
+    """
+    return None if cell is None or cell == "" else _score(cell) >= threshold
+
+
 def _score(piece: str) -> float:
     try:
         found = float(piece)
@@ -247,9 +256,36 @@ def truth(cell: str | None) -> bool | None:
         return None
     found = _TRUTH.get(cell.strip(WHITE_SPACE).casefold())
     if found is None:
-        advice = "Name words that mean *not known* in `missing`."
+        advice = "Name words that mean *not known* in `missing`; for scores set `threshold`."
         raise CellError(quoted(cell), "0, 1, true or false, or nothing where it is not known", advice)
     return found
+
+
+ACCEPTED = frozenset(("accept", "accepted", "approve", "approved", "confirm", "confirmed"))
+REJECTED = frozenset(("reject", "rejected", "decline", "declined", "deny", "denied"))
+IGNORED = frozenset(("", "ignore", "ignored", "skip", "skipped"))
+"""Answers to a question about one label, in lower case, that nothing else is called."""
+YES = ACCEPTED | {"yes", "y", "true", "1", "1.0"}
+NO = REJECTED | {"no", "n", "false", "0", "0.0"}
+"""All answers."""
+
+
+def accepted(cell: str | None, column: str) -> bool | None:
+    """Whether an answer accepts the label that was asked about; None where nobody answered.
+
+    Args:
+        column: where it stands.
+
+    Raises:
+        CellError: it is no answer.
+    """
+    word = (cell or "").strip(WHITE_SPACE).casefold()
+    if word in IGNORED:
+        return None
+    if word in YES or word in NO:
+        return word in YES
+    expected = "accept, reject or ignore; yes or no; 1 or 0"
+    raise CellError(quoted(word), expected, "Write one of these.", column=column)
 
 
 _SHARE = re.compile(r"[01]?\.[0-9]+(e-[0-9]+)?|[0-9](\.[0-9]+)?e-[0-9]+")

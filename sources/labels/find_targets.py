@@ -6,7 +6,7 @@ Does not know other sources. Cells themselves are read by `sources.labels.cells`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +19,7 @@ from sources.formats.locate import read_lines
 from sources.formats.read import RawSource
 from sources.formats.table import FILE, LINE, Table
 from sources.labels.advice import pasted
-from sources.labels.cells import CellError, CellReader, shares_of, truth
+from sources.labels.cells import CellError, CellReader, accepted, reaches, shares_of, truth
 from sources.labels.doubts import BIT, joined_labels, whole_number
 from sources.labels.target_codes import Target, TargetCodes
 from sources.merge.identity import same_label
@@ -27,12 +27,14 @@ from sources.spec import SourceSpec, TargetSpec
 
 Cells = tuple[str | None, ...]
 """One row's cells of the columns that a target is read from."""
+Wrong = tuple[str, str, str, str | None]
+"""What is wrong with a cell: seen, expected, advice, column."""
 ReadRow = Callable[[Cells], tuple[Target | None, int]]
 """From one row's cells to their target, None = unlabelled, and their doubts (`sources.labels.doubts.BIT`)."""
 
 _FLAGS = frozenset(("0", "1", "true", "false"))
 MAX_PROBLEMS = 5
-"""Bad cells named for one head of one source."""
+"""Kinds of bad cells named for one head of one source, each with all its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ def find_targets(
         try:
             if target.columns is not None:
                 read = _column_reader(target, raw.table, heads[head])
+            elif target.answer is not None:
+                read = _answer_reader(target, raw.table, heads[head], base, distinct[str(target.column)])
             else:
                 read = _cell_reader(target, raw.table, heads[head], base, distinct.to_series())
             by_cells = _read(frame, distinct, read, head, heads[head], codes[head])
@@ -108,13 +112,12 @@ def _read(
     """
     known = frozenset(map(same_label, spec.labels))
     found: list[tuple[int | None, int | None, str | None, int]] = []
-    problems: list[Problem] = []
+    bad: dict[Wrong, list[Cells]] = {}
     for cells in distinct.iter_rows():
         try:
             target, doubts = read(cells)
         except CellError as error:
-            if len(problems) < MAX_PROBLEMS:
-                problems.append(_first_place(frame, distinct.columns, cells, error))
+            bad.setdefault((error.seen, error.expected, error.advice, error.column), []).append(cells)
             continue
         if target is None:
             found.append((None, None, None, doubts))
@@ -124,8 +127,14 @@ def _read(
             target, doubts, unknown = _as_listed(target, doubts, known)
         usable = unknown is None and (spec.kind == "multilabel" or len(target.positives) == 1)
         found.append((codes.code(target) if usable else None, len(target.positives), unknown, doubts))
-    if problems:
-        raise BadCell(*problems)
+    if bad:
+        raise BadCell(
+            *(
+                problem
+                for wrong, of_kind in list(bad.items())[:MAX_PROBLEMS]
+                for problem in _rows_of(frame, distinct.columns, of_kind, wrong)
+            )
+        )
     return distinct.hstack(pl.DataFrame(found, schema=columns_of(head).schema, orient="row"))
 
 
@@ -236,11 +245,14 @@ def _column_reader(target: TargetSpec, table: Table, spec: HeadSpec) -> ReadRow:
     if problems:
         raise BadTable(*problems)
 
+    def known(cell: str | None) -> bool | None:
+        return truth(cell) if target.threshold is None else reaches(cell, target.threshold)
+
     def read(cells: Cells) -> tuple[Target | None, int]:
         positives, missing, any_known = [], [], False
         for column, label, cell in zip(names, labels, cells, strict=True):
             try:
-                value = None if cell and cell.strip(WHITE_SPACE) in unknown_words else truth(cell)
+                value = None if cell and cell.strip(WHITE_SPACE) in unknown_words else known(cell)
             except CellError as error:
                 raise CellError(error.seen, error.expected, error.advice, column=column) from error
             if label in dropped:
@@ -259,12 +271,46 @@ def _column_reader(target: TargetSpec, table: Table, spec: HeadSpec) -> ReadRow:
     return read
 
 
+def _answer_reader(
+    target: TargetSpec, table: Table, spec: HeadSpec, base: Path, distinct: pl.Series
+) -> ReadRow:
+    """How one row of a label and the answer to it is read: nothing is known of the other labels."""
+    label_of = _cell_reader(replace(target, answer=None), table, spec, base, distinct.unique())
+    found: set[str] = set(map(same_label, spec.labels))
+    for cell in distinct.unique():
+        try:
+            found.update((label_of((cell,))[0] or Target(())).positives)
+        except CellError:  # told where it stands
+            continue
+    covered = tuple(sorted(found))
+
+    def read(cells: Cells) -> tuple[Target | None, int]:
+        given, doubts = label_of(cells[:1])
+        yes = accepted(cells[1], str(target.answer))
+        if given is None or yes is None:
+            return None, doubts
+        if spec.kind == "multiclass":
+            return (given if yes else None), doubts
+        missing = tuple(label for label in covered if label not in given.positives)
+        return Target(given.positives if yes else (), missing, covered), doubts
+
+    return read
+
+
+def _rows_of(
+    frame: pl.DataFrame, columns: Sequence[str], cells: Sequence[Cells], wrong: Wrong
+) -> list[Problem]:
+    """The problem with some cells, at every row that holds one of them."""
+    seen, expected, advice, column = wrong
+    bad = pl.DataFrame(cells, schema=dict.fromkeys(columns, pl.String), orient="row")
+    found = frame.join(bad, on=list(columns), how="semi", nulls_equal=True, maintain_order="left")
+    named = columns[0] if len(columns) == 1 else column
+    return [
+        Problem(seen, expected, advice, file=file, line=line, column=named)
+        for file, line in found.select(FILE, LINE).iter_rows()
+    ]
+
+
 def _first_place(frame: pl.DataFrame, columns: Sequence[str], cells: Cells, error: CellError) -> Problem:
     """The problem with some cells, at the first row that holds them."""
-    same = pl.all_horizontal(
-        pl.col(column).eq_missing(pl.lit(cell, dtype=pl.String))
-        for column, cell in zip(columns, cells, strict=True)
-    )
-    file, line = frame.filter(same).select(FILE, LINE).row(0)
-    column = columns[0] if len(columns) == 1 else error.column
-    return Problem(error.seen, error.expected, error.advice, file=file, line=line, column=column)
+    return _rows_of(frame, columns, [cells], (error.seen, error.expected, error.advice, error.column))[0]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import polars as pl
 
+from model.errors import places
 from model.spec import HeadSpec
 from sources.labels.advice import MAX_NAMED, Seen, sentence
 from sources.labels.doubts import BIT, LabelDoubts, joined_labels
@@ -39,7 +41,8 @@ def doubt_remarks(
             why = dict(doubts[head].why.get(rule, {}))
             if rule == "joined_labels" and spec.labels:
                 why |= joined_labels(rows[columns_of(head).unknown_label].drop_nulls().unique(), spec.labels)
-            of_head[rule] = sentence(rule, _seen(rows, (head, rule), codes[head], why, sources))
+            found = _seen(rows, (head, rule), codes[head], why, sources)
+            of_head[rule] = sentence(rule, replace(found, several=spec.kind == "multilabel"))
         if several := _one_row_a_label(rows, head, spec):
             of_head["one_answer"] = several
         if of_head:
@@ -89,11 +92,11 @@ def _one_row_a_label(rows: pl.DataFrame, head: str, spec: HeadSpec) -> str:
     one_each = conflicts.height and labelled.select((pl.col(names.count) <= 1).all()).item()
     if not one_each or in_conflict < ONE_ROW_A_LABEL * texts:
         return ""
-    union = "set `split: {conflicts: union}`, and all labels of a text apply"
+    union = "so that all labels of a text apply, set `split: {conflicts: union}`"
     if spec.kind == "multiclass":
-        union = f"if a text may have several labels, make the head `multilabel` and {union}"
-    file, line = conflicts.select("file", "line").row(0)
+        union = f"if a text may have several, make the head `multilabel`, and {union}"
+    first = places(conflicts.select("file", "line").head(MAX_NAMED).iter_rows())
     return (
         f"{in_conflict:,} texts of `{head}` stand in several rows that each give one other label "
-        f"({conflicts.height:,} rows, first {file}:{line}), as in a file with one row a label: {union}"
+        f"({conflicts.height:,} rows, first {first}), as in a file with one row a label: {union}"
     )

@@ -19,6 +19,7 @@ from release.registry.judgement import JUDGEMENT_FILE, JUDGEMENT_PATH, Judgement
 from release.releases import open_releases
 from release.spec import RegistrySpec
 from tests.endtoend.test_retrain_flow import NAME, _project, _write_data, run
+from tests.support.rough_timing import ROUGH_TIMING
 from tests.support.tiny_encoder import make_tiny_backbone
 
 pytestmark = pytest.mark.timeout(1800)
@@ -26,16 +27,16 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, prefect_harness: None) -> Iterator[Path]:
-    """A project whose first candidate was registered and not decided: too few requests were timed."""
+    """A project whose first candidate was registered and not decided: its control had to be exactly 1."""
     from release.targets.endpoint import stop
 
     folder = tmp_path_factory.mktemp("project")
     make_tiny_backbone(folder / "encoder")
     _write_data(folder)
-    config = _project(folder, gates={"latency_requests": 20, "latency_looks": 1})
+    config = _project(folder, gates={"control_tolerance": 1e-9, "latency_looks": 1})
     state, outcome = run(config)
     assert (state, outcome.stage) == ("Rejected", "model_rejected"), outcome.reasons
-    assert any("20 requests were timed" in reason for reason in outcome.reasons), outcome.reasons
+    assert any("the machine is too noisy" in reason for reason in outcome.reasons), outcome.reasons
     yield folder
     stop(folder / "home", NAME)
 
@@ -52,14 +53,15 @@ def record(place: Path) -> Judgement:
     return read_judgement(releases.registry, releases.public_key, 1)
 
 
-def as_if_there_had_been_more_requests(place: Path) -> None:
-    """The record signed anew with gates that ask for more, in place of a machine that is quieter now."""
+def as_if_the_machine_were_quieter(place: Path) -> None:
+    """The record signed anew with gates that ask for less, in place of a machine that is quieter now."""
     from release.registry import judgement as records
 
     home = Home(place / "home")
     releases = open_releases(home, NAME, RegistrySpec())
     old = record(place)
-    gates: dict[str, Any] = {**old.configuration["gates"], "latency_requests": 100, "latency_looks": 4}
+    quieter = {"control_tolerance": ROUGH_TIMING["control_tolerance"], "latency_looks": 4}
+    gates: dict[str, Any] = {**old.configuration["gates"], **quieter}
     made = records._Record(
         name=old.name,
         version=old.version,
@@ -83,7 +85,7 @@ def test_judged_again_it_is_deployed_and_the_former_record_stays(place: Path) ->
     fitted = sorted((home.root / "runs").glob("*/shared/fitted/weights.safetensors"))
     before = record(place)
 
-    # The same gates on the same machine: still too few requests, a verdict of its own, nothing moved.
+    # The same gates on the same machine: still not exactly 1, a verdict of its own, nothing moved.
     state, outcome = judged(place)
     assert isinstance(outcome, Outcome), outcome
     assert (state, outcome.stage, outcome.exit_code) == ("Rejected", "model_rejected", 4)
@@ -91,7 +93,7 @@ def test_judged_again_it_is_deployed_and_the_former_record_stays(place: Path) ->
     assert again.run != before.run and again.run.startswith(before.run)
     assert registry.pointed().aliases == {}  # type: ignore[union-attr]
 
-    as_if_there_had_been_more_requests(place)
+    as_if_the_machine_were_quieter(place)
     state, outcome = judged(place)
     assert isinstance(outcome, Outcome), outcome
     assert (state, outcome.stage) == ("Deployed", "deployed"), outcome.reasons

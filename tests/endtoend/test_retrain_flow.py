@@ -194,8 +194,8 @@ def test_a_broken_model_on_the_same_data_is_rejected(place: Path, first: tuple[s
     broken = {"topic": {"kind": "multiclass", "weight": 1e-15}, "marks": "multilabel"}
     state, outcome = run(_project(place, heads=broken))
     assert (state, outcome.stage) == ("Rejected", "model_rejected"), outcome.rows
-    assert any(reason.startswith("topic: ") for reason in outcome.reasons)
-    assert not any(reason.startswith("marks: ") for reason in outcome.reasons)
+    assert any(reason.startswith("`topic` ") for reason in outcome.reasons)
+    assert not any(reason.startswith("`marks` ") for reason in outcome.reasons)
     assert aliases(place) == before
 
 
@@ -205,7 +205,7 @@ def test_rejected_data_stops_before_anything_is_trained(place: Path, first: tupl
     rules = {"rows_per_label": {"severity": "critical"}, "min_rows_per_label": 5000}
     state, outcome = run(_with(place, expectations=rules))
     assert (state, outcome.stage, outcome.exit_code) == ("Rejected", "data_rejected", 3)
-    assert any("rows_per_label" in reason for reason in outcome.reasons)
+    assert any("`expectations.min_rows_per_label` (now 5000)" in reason for reason in outcome.reasons)
     assert {path for path in (place / "home" / "runs").glob("*/shared")} == runs
     assert aliases(place) == before and outcome.registered == {}
 

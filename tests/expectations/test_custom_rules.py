@@ -250,9 +250,9 @@ def test_a_critical_function_stops_and_a_broken_file_is_an_error(
     rules = DataRules(extra=({"type": "expect_few"},), modules=(name,))
     judged = judge_data(dataset, rules, heads, tmp_path / "out", base=base)
     assert judged.verdict.outcome == "fail"
-    assert judged.verdict.reasons[0].startswith(
-        "extra[0]: critical, not met: the function returned False for the whole table"
-    )
+    [reason] = judged.verdict.reasons
+    assert reason.startswith("1 table is not as `expect_few` expects (few): the function returned False")
+    assert reason.endswith("change `expectations.extra[0]`")
     module("def expect_few(rows:\n")
     with pytest.raises(CustomRulesError):
         judge_data(dataset, rules, heads, tmp_path / "again", base=base)

@@ -133,7 +133,8 @@ def test_a_defect_is_tolerated_named_or_stops(
     kept = judge_data(dataset, tolerant, heads, tmp_path / "kept")
     said = result(kept, rule, head)
     assert (said.outcome, said.count) == ("tolerated", broken)
-    assert f"letters.csv:{line}" in said.reason and "within the tolerated 2.00%" in said.reason
+    assert f"first letters.csv:{line}" in said.reason
+    assert said.reason.endswith(f"; tolerated by `expectations.{rule}.tolerance` (now 0.02)")
     assert kept.offending_totals[rule] == broken
     assert not [f for f in kept.verdict.findings if f.outcome == "fail"]
 
@@ -141,7 +142,8 @@ def test_a_defect_is_tolerated_named_or_stops(
     stopped = judge_data(dataset, strict, heads, tmp_path / "stopped")
     assert result(stopped, rule, head).outcome == "not met"
     assert stopped.verdict.outcome == "fail"
-    assert any(reason.startswith(rule) and "0.10%" in reason for reason in stopped.verdict.reasons)
+    [reason] = [r for r in stopped.verdict.reasons if f"`expectations.{rule}.tolerance` (now 0.001)" in r]
+    assert reason.startswith(f"{broken} of ") and not reason.startswith(rule)
     found = [f for f in pq.read_table(stopped.offending_parquet).to_pylist() if f["rule"] == rule]
     assert len(found) == broken
     assert (found[0]["source"], found[0]["line"], found[0]["head"]) == ("letters", line, head)
@@ -165,12 +167,14 @@ def test_labels_that_cannot_be_learned(
         row.labels = {"topic": row.labels["topic"], "mood": mood}
     judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out")
     assert result(judged, "informative_labels", "mood").outcome == "not met"
-    assert "'glad', 'cross'" in result(judged, "informative_labels", "mood").reason
-    assert "'cross'" in result(judged, "unseen_labels", "mood").reason
-    assert "'cross'" in result(judged, "rows_per_label", "mood").reason
+    assert "Label `glad` of `mood` is on all 150 training rows, `cross` on none of 150:" in (
+        result(judged, "informative_labels", "mood").reason
+    )
+    assert "(`cross` on 75 rows)" in result(judged, "unseen_labels", "mood").reason
+    assert "(`cross` 0)" in result(judged, "rows_per_label", "mood").reason
     assert result(judged, "two_answers", "mood").outcome == "not met"
     assert result(judged, "informative_labels", "topic").outcome == "met"
-    assert {reason.split(":")[0] for reason in judged.verdict.reasons} == {
+    assert {finding.subject for finding in judged.verdict.findings if finding.outcome == "fail"} == {
         "unseen_labels[mood]",
         "two_answers[mood, train]",
     }
@@ -194,7 +198,7 @@ def test_a_head_without_rows_in_a_split_stops(
     judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out")
     assert result(judged, "coverage", "mood", "test").outcome == "not met"
     assert result(judged, "coverage", "mood", "train").outcome == "met"
-    assert "0 seen, at least 20 expected" in judged.verdict.reasons[0]
+    assert judged.verdict.reasons[0].startswith("0 test rows are labelled for `mood`, fewer than 20: ")
 
 
 def test_a_head_that_nothing_labels_is_never_counted_as_met(
@@ -204,7 +208,9 @@ def test_a_head_that_nothing_labels_is_never_counted_as_met(
         row.labels = {"topic": row.labels["topic"]}
     judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out")
     known = result(judged, "labels_known", "mood")
-    assert known.outcome == "could not be evaluated" and "nothing to look at" in known.reason
+    assert (
+        known.outcome == "could not be evaluated" and "0 rows of `mood` are there to look at" in known.reason
+    )
 
 
 def test_shares_are_of_the_rows_that_a_rule_applies_to(
@@ -244,7 +250,7 @@ def test_drift_is_named_and_can_stop(
     drifted = [r for r in judged.results if r.check.rule == "drift" and r.outcome == "not met"]
     assert {(r.check.head, r.check.split) for r in drifted} >= {("topic", "train")}
     assert {r.check.head for r in drifted} == {"topic"}
-    assert "'trip' 33.3% →" in drifted[0].reason
+    assert "`trip` 33.3% →" in drifted[0].reason
     assert judged.verdict.outcome == "fail"
     same = judge_data(old, rules, heads, tmp_path / "same", Known(champion_profile=champion))
     assert {r.outcome for r in same.results if r.check.rule == "drift"} == {"met"}
@@ -293,7 +299,9 @@ def test_expectations_of_ones_own(
     assert "no column 'txt' (did you mean `text`?)" in said[3].reason
     assert "did you mean `regex`?" in said[4].reason
     # Only the misspelt name is critical.
-    assert [reason.split(":")[0] for reason in judged.verdict.reasons] == ["extra[2]"]
+    [stops] = [finding for finding in judged.verdict.findings if finding.outcome == "fail"]
+    assert stops.subject == "expect_column_values_to_match_regexp[text]"
+    assert "correct `expectations.extra[2]`" in stops.reason
 
 
 def test_what_could_not_be_evaluated_is_not_met(

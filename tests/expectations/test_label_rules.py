@@ -49,12 +49,17 @@ def test_skewed_labels_are_named_by_head_and_split(
     judged = judge_data(write_dataset(rows, heads), rules, heads, tmp_path / "out")
     ratio = of(judged, "imbalance", "topic", "test")
     assert (ratio.outcome, ratio.observed) == ("not met", pytest.approx(74))
-    assert "74 seen, at most 50 expected: 'bill' on 74 rows, 'trip' on 1" in ratio.reason
+    assert (
+        "74 times as frequent as the rarest in the test rows (`bill` on 74 rows, `trip` on 1)" in ratio.reason
+    )
     assert of(judged, "imbalance", "topic", "train").outcome == "met"
     # H(1/75) = (log2 75 + 74 log2(75/74)) / 75 = 0.1022 bits, of log2 3 = 1.585.
     entropy = of(judged, "label_entropy", "topic", "test")
     assert entropy.stops and entropy.observed == pytest.approx(0.1021580 / math.log2(3), abs=1e-6)
-    assert "0.0645 seen, at least 0.2 expected" in judged.verdict.reasons[-1] + entropy.reason
+    assert entropy.reason.startswith(
+        "Label `bill` of `topic` is on 99% of the test rows (normalised entropy 0.064)"
+    )
+    assert entropy.reason.endswith("or lower `expectations.min_normalised_entropy` (now 0.2)")
     full = of(judged, "label_density", "mood", "test")
     assert (full.outcome, full.observed) == ("not met", 1.0)
     assert of(judged, "label_cardinality", "mood", "test").outcome == "met"
@@ -65,7 +70,7 @@ def test_skewed_labels_are_named_by_head_and_split(
     assert (share.outcome, share.observed) == ("not met", 0.0)
     assert of(judged, "label_entropy", "mood", "validation").outcome == "not looked at"
     missing = of(judged, "labels_in_every_split", "topic", "test")
-    assert (missing.outcome, missing.count) == ("not met", 1) and "'other'" in missing.reason
+    assert (missing.outcome, missing.count) == ("not met", 1) and "`other`" in missing.reason
     assert of(judged, "labels_in_every_split", "topic", "validation").outcome == "met"
     found = pq.read_table(judged.offending_parquet).to_pylist()
     assert ("labels_in_every_split", "topic", "other (test)") in {
@@ -84,7 +89,7 @@ def test_labels_that_look_alike_are_named(
     judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out")
     found = of(judged, "look_alike_labels", "topic")
     assert (found.outcome, found.check.severity, found.count, found.elements) == ("not met", "warning", 2, 4)
-    assert "'bill', 'Bill '" in found.reason
+    assert "(`bill`, `Bill `)" in found.reason
     assert of(judged, "look_alike_labels", "mood").outcome == "met"
 
 

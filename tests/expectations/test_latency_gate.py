@@ -89,7 +89,7 @@ def test_a_noisy_machine_decides_nothing() -> None:
     assert outcomes(timed({**QUIET, "control": 5.1}))["A/A control"] == "pass"  # 2%: memory layout
     verdict = judge_latency(timed({**QUIET, "control": 6.0}), RULES, HEADS)
     assert verdict.outcome == "inconclusive"
-    assert "machine too noisy" in verdict.reasons[0]
+    assert "the machine is too noisy" in verdict.reasons[0]
     without = {name: ms for name, ms in QUIET.items() if name != "control"}
     assert judge_latency(timed(without), RULES, HEADS).outcome == "inconclusive"
 

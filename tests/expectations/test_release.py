@@ -125,7 +125,7 @@ def test_evidence_without_references_decides_nothing_unless_they_are_off(measure
 def test_evidence_that_is_malformed_fails(measured: Measured) -> None:
     write(Path(measured.timing.path), {"requests": {"block": [0]}})
     verdict = judged(replace(measured, timing=reference(Path(measured.timing.path))))
-    assert verdict.outcome == "fail" and "the timings lack bundle" in verdict.reasons[0]
+    assert verdict.outcome == "fail" and "The timings lack bundle" in verdict.reasons[0]
 
 
 def test_slices_without_a_dataset_fail(measured: Measured) -> None:
@@ -136,7 +136,7 @@ def test_slices_without_a_dataset_fail(measured: Measured) -> None:
 def test_baselines_of_further_seeds_are_judged_and_need_no_timings(measured: Measured) -> None:
     three = replace(RULES, baseline_seeds=3)
     missing = judged(measured, three)
-    assert missing.outcome == "inconclusive" and "baseline 2 of 3: no answers" in missing.reasons[0]
+    assert missing.outcome == "inconclusive" and "Baseline 2 of 3: 0 answers" in missing.reasons[0]
     more = {
         f"baseline:{head}:{number}": replace(measured.scores[f"baseline:{head}"], bundle_sha256=f"{number}")
         for head in EVIDENCE.heads

@@ -29,15 +29,21 @@ def test_a_model_against_itself_ties() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("topic: labels permuted", "topic: accuracy differs from its baseline by -0"),
-        ("emotion: weights zeroed", "emotion: macro_f1 differs from its baseline by -0"),
-        ("emotion: a bias added", "emotion: macro_f1 differs from its baseline by -0"),
-        ("topic: a probability is NaN", "topic: the shared model gives probabilities that are not finite"),
-        ("topic: no baseline", "topic: no answers of its baseline"),
-        ("a sleep in the predictor", "latency vs baselines: takes"),
-        ("a noisy machine", "machine too noisy"),
-        ("other threads", "threads: timed at 4 threads, declared 2"),
-        ("doubled memory", "peak memory vs baselines: 1.00, expected at most 0.8"),
+        ("topic: labels permuted", "against its baseline, surely (95%) worse by 0.7"),
+        ("emotion: weights zeroed", "`emotion` has macro_f1 0.0000, -0.6"),
+        ("emotion: a bias added", "raise `gates.margins.emotion` (now 0.015)"),
+        (
+            "topic: a probability is NaN",
+            "1 or more probabilities of the shared model for `topic` are no finite numbers",
+        ),
+        ("topic: no baseline", "0 answers of its baseline are there for `topic`"),
+        ("a sleep in the predictor", "The shared model takes 2.3"),
+        ("a noisy machine", "the machine is too noisy"),
+        (
+            "other threads",
+            "timed at 4 threads, which is not what serves",
+        ),
+        ("doubled memory", "Peak memory is 1.00 of the sum of the baselines, too much"),
     ],
 )
 def test_it_is_caught_for_the_right_reason(name: str, reason: str) -> None:

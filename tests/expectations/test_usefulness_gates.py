@@ -59,9 +59,9 @@ def rare(found: int, false_alarms: int = 0, *, rows: int = 1000, of: int = 45) -
 def test_answering_one_label_always_fails_however_good_it_looks() -> None:
     majority, _ = judged(rare(0))
     assert majority.outcome == "fail"
-    assert "0.9550" in majority.reason and "always 'usual'" in majority.reason
+    assert "0.9550" in majority.reason and "always `usual`" in majority.reason
     (labels,) = judge_labels({"h": rare(0)}, RULES, {"h": HEAD}).findings
-    assert labels.outcome == "fail" and "'rare' (never answered, 45 rows)" in labels.reason
+    assert labels.outcome == "fail" and "`rare` (never answered, 45 rows)" in labels.reason
     assert labels.figures["shared"] == 0 and labels.figures["limit"] == 2
 
 
@@ -150,15 +150,15 @@ def test_few_rows_of_many_labels_are_named_and_pass() -> None:
     (silent,) = judge_labels({"h": many(0)}, RULES, {"h": head}).findings
     assert (silent.outcome, silent.remark) == ("pass", "")
     (named,) = judge_labels({"h": many(0, never=7)}, RULES, {"h": head}).findings
-    assert named.outcome == "pass" and named.remark.endswith("and 2 more are found")
+    assert named.outcome == "pass" and "and 5 more are found: label more" in named.remark
     (failed,) = judge_labels({"h": many(0, never=7, rows_each=11)}, RULES, {"h": head}).findings
-    assert failed.outcome == "fail" and "and 2 more are not found" in failed.reason
+    assert failed.outcome == "fail" and "and 5 more: give them more rows" in failed.reason
 
 
 def test_a_label_may_be_allowed_to_stay_unanswered() -> None:
     rules = replace(RULES, allow_unanswered={"h": ("rare", "usual")})
     (allowed,) = judge_labels({"h": rare(0)}, rules, {"h": HEAD}).findings
-    assert allowed.outcome == "pass" and "'rare'" in allowed.remark and "allow_unanswered" in allowed.remark
+    assert allowed.outcome == "pass" and "`rare`" in allowed.remark and "allow_unanswered" in allowed.remark
     (other,) = judge_labels(
         {"h": rare(0)}, replace(RULES, allow_unanswered={"h": ("usual",)}), {"h": HEAD}
     ).findings
@@ -176,7 +176,7 @@ def test_unknown_cells_and_labels_without_rows_do_not_count() -> None:
         RULES,
         {"h": HeadSpec(kind="multilabel", labels=("a", "b", "c"))},
     ).findings
-    assert "'b' (never answered, 12 rows)" in finding.reason and "'c'" not in finding.reason
+    assert "`b` (never answered, 12 rows)" in finding.reason and "`c`" not in finding.reason
     assert (finding.figures["shared"], finding.figures["limit"]) == (1, 2)
 
 
@@ -184,7 +184,7 @@ def test_a_remark_survives_the_file_and_older_files_have_none() -> None:
     verdict = judge_labels({"h": many(0, never=7)}, RULES, {"h": HeadSpec(kind="multiclass", labels=MANY)})
     raw = verdict.to_json()
     assert verdict_from_json(raw) == verdict and verdict.remarks[0].startswith(
-        "h labels: the test rows do not tell"
+        "The test rows of `h` do not tell"
     )
     for finding in raw["findings"]:
         del finding["remark"]

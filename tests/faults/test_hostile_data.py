@@ -134,7 +134,7 @@ def test_no_cell_of_a_csv_is_a_formula(home: Path) -> None:
 
 
 def test_no_artifact_of_a_run_holds_markup_or_a_link_that_acts(prefect_harness: None) -> None:
-    reason = "3 of 9 rows break it: {!r} in rows.jsonl:3"
+    reason = "3 of 9 rows of `mood` have an unlisted label ({!r}), first rows.jsonl:3"
     findings = [
         Finding(subject="labels_known", outcome="fail", reason=reason.format(text)) for text in HOSTILE
     ]

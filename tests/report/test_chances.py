@@ -26,4 +26,4 @@ def test_heads_margins_and_warnings_are_shown() -> None:
     shown = page("t", "l", [chances_section([one.to_json() for one in chances])])
     assert "scratch: 2" in shown and "1,600" in shown and "80% at" in shown
     assert shown.count("label some") == 1
-    assert "defect: with 400 test rows" in shown and "topic: with" not in shown
+    assert "`defect` has 400 test rows" in shown and "`topic` has" not in shown

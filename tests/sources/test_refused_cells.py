@@ -85,7 +85,7 @@ REFUSED = [
         "a.csv",
         b'text,many\na,"x,"\nb,",x"\n',
         BadCell,
-        ("2 problems", "line 2", "line 3"),
+        ("2 lines, first 2, 3",),
         many(encoding="separator"),
     ),
     R(

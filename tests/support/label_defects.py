@@ -16,7 +16,17 @@ from typing import Any
 
 from model.spec import HeadSpec
 from sources.spec import SourceSpec, SplitSpec, TargetSpec
-from tests.support.label_files import MARKS, TEXT_FORMATS, Make, Project, Row, mark_rows, topic_rows, write
+from tests.support.label_files import (
+    MARKS,
+    PLAIN_CELLS,
+    TEXT_FORMATS,
+    Make,
+    Project,
+    Row,
+    mark_rows,
+    topic_rows,
+    write,
+)
 
 ROWS = 150
 TOPIC, MULTICLASS = "topic", HeadSpec(kind="multiclass")
@@ -54,7 +64,7 @@ def marks(change: Change, head: HeadSpec = MULTILABEL, **spec: Any) -> Make:
         meant = {row["text"]: row.pop("meant", meant.get(row["text"])) for row in rows}
         fields = dict(spec)
         lists = any(isinstance(row.get(MARKED), list) for row in rows)
-        if lists and format in ("csv", "tsv") and "encoding" not in fields:
+        if lists and format in PLAIN_CELLS and "encoding" not in fields:
             fields["encoding"] = "list"
         return _project(rows, meant, MARKED, head, format, folder, fields)
 
@@ -166,15 +176,35 @@ def flag_columns(cells: dict[bool | None, Any]) -> Change:
     return change
 
 
+def answers(yes: str, no: str) -> Change:
+    """A row for each text and label, which accepts or rejects it."""
+
+    def change(rows: list[Row], rng: random.Random) -> None:
+        rows[:] = [
+            {
+                "text": row["text"],
+                MARKED: name,
+                "answer": yes if name in row[MARKED] else no,
+                "meant": row[MARKED],
+            }
+            for row in rows
+            for name in NAMES
+        ]
+
+    return change
+
+
 def numbers(rows: list[Row], rng: random.Random) -> None:
     """Integers, every fourth written as a float: a table with gaps."""
     for at, row in enumerate(rows):
         row[TOPIC] = f"{row[TOPIC]}.0" if at % 4 == 1 else row[TOPIC]
 
 
-def _two_files(change: Callable[[list[Row]], list[Row]]) -> Make:
+def _two_files(change: Callable[[list[Row]], list[Row]], labels: dict[str, str] | None = None) -> Make:
+    """Two files of one source, the second of them changed."""
+
     def make(format: str, folder: Path, seed: int) -> Project:
-        rows, more = topic_rows(ROWS, seed), topic_rows(ROWS, seed + 1)
+        rows, more = topic_rows(ROWS, seed, labels), topic_rows(ROWS, seed + 1, labels)
         meant = {row["text"]: row[TOPIC] for row in (*rows, *more)}
         (folder / "in").mkdir()
         write(rows, folder / "in" / f"a.{format}")
@@ -328,12 +358,24 @@ DEFECTS: dict[str, Make] = {
     "columns of flags with -1, named": marks(
         flag_columns({True: "1", False: "0", None: "-1"}), columns=NAMES, missing=("-1",)
     ),
+    "columns of scores": marks(flag_columns({True: "0.91", False: "0.2", None: None}), columns=NAMES),
+    "columns of scores with a threshold": marks(
+        flag_columns({True: "0.91", False: "0.2", None: None}), columns=NAMES, threshold=0.5
+    ),
+    "columns of yes and no": marks(flag_columns({True: "yes", False: "no", None: None}), columns=NAMES),
+    "answers that reject": marks(answers("accept", "reject")),
+    "answers that reject, named": marks(answers("accept", "reject"), answer="answer"),
+    "answers of yes and no, named": marks(answers("yes", "no"), answer="answer"),
     "labels in the path": partitions,
     "files of other columns": _two_files(
         lambda rows: [{"text": row["text"], "klass": row[TOPIC]} for row in rows]
     ),
     "lists in one file only": _two_files(
         lambda rows: [{"text": row["text"], TOPIC: [row[TOPIC]]} for row in rows]
+    ),
+    "words in one file, booleans in another": _two_files(
+        lambda rows: [row | {TOPIC: row[TOPIC] == "true"} for row in rows],
+        labels={"weather": "false", "food": "true", "animal": "false"},
     ),
     "case by file": _two_files(
         lambda rows: [{"text": row["text"], TOPIC: row[TOPIC].title()} for row in rows]
@@ -444,7 +486,7 @@ def sound(format: str, folder: Path, seed: int) -> Project:
             how(rows, rng)
         meant = {row["text"]: row.pop("meant", meant[row["text"]]) for row in rows}
         fields = dict(spec)
-        if not fields and format in ("csv", "tsv"):
+        if not fields and format in PLAIN_CELLS:
             fields = {"encoding": "list"}
         project = _project(rows, meant, MARKED, MULTILABEL, format, folder, fields)
     write(rows, folder / f"rows.{format}", line_end=line_end)

@@ -27,9 +27,13 @@ from sources.dataset import build_dataset
 from sources.errors import DataError
 from sources.labels.doubts import DOUBTS
 from sources.spec import SourceSpec, SplitSpec
+from tests.support.workbooks import write_xlsx
 
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "arrow")
-TEXT_FORMATS = FORMATS[:3]
+FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx")
+"""Endings of files; `.json` holds JSON lines, too."""
+TEXT_FORMATS = FORMATS[:4]
+PLAIN_CELLS = ("csv", "tsv", "xlsx")
+"""Formats whose cells are strings, so that a list is a JSON array in one."""
 WORDS = {
     "weather": ("rain", "storm", "frost", "hail", "cloud", "wind"),
     "food": ("rice", "honey", "cheese", "apple", "milk", "bread"),
@@ -89,7 +93,10 @@ def write(rows: Sequence[Row], path: Path, *, delimiter: str | None = None, line
             out = io.StringIO()
             csv.writer(out, delimiter=sign, lineterminator=line_end).writerows(table)
             path.write_bytes(out.getvalue().encode())
-        case ".jsonl":
+        case ".xlsx":
+            cells = [list(rows[0]), *([_written(cell) or None for cell in row.values()] for row in rows)]
+            write_xlsx(path, {"rows": cells})
+        case ".jsonl" | ".json":
             lines = (json.dumps(row, ensure_ascii=False) + line_end for row in rows)
             path.write_bytes("".join(lines).encode())
         case ".parquet" | ".arrow":

@@ -21,10 +21,11 @@ from expectations.gates.scores import HeadScores
 from expectations.spec import GateRules
 from expectations.stats.recall import LabelCounts, surely_found, surely_missed
 from expectations.verdict import Figures, Finding, Verdict
+from model.errors import named
 from model.measure.metrics import label_counts
 from model.spec import UNLABELLED, HeadSpec
 
-MOST_NAMED = 5
+MOST_NAMED = 2
 """Labels that a sentence names; the rest are counted."""
 
 
@@ -54,7 +55,7 @@ def counts_of(scores: HeadScores) -> dict[str, LabelCounts]:
 def _judged(name: str, scores: HeadScores | None, rules: GateRules) -> Finding:
     subject = f"{name} labels"
     if scores is None or not scores.labelled.any():
-        reason = "no answers for this head on labelled test rows; score the bundle on the test split"
+        reason = f"0 answers are there for `{name}` on labelled test rows; run `headgate retrain` again"
         return Finding(subject=subject, outcome="inconclusive", reason=reason)
     judged = {label: one for label, one in counts_of(scores).items() if one.support}
     open_ones = {label: one for label, one in judged.items() if not surely_found(one, rules.confidence)}
@@ -67,17 +68,19 @@ def _judged(name: str, scores: HeadScores | None, rules: GateRules) -> Finding:
         **{"limit": len(judged), "missed": len(missed), "unknown": len(unknown), "allowed": len(allowed)},
         **{"n": int(scores.labelled.sum()), "confidence": rules.confidence},
     }
-    notes = []
+    setting = f"gates.allow_unanswered.{name}"
+    remark = f"`{name}` does not find {_named(allowed)}, as `{setting}` allows" if allowed else ""
     if unknown:
-        notes.append(f"the test rows do not tell whether {_named(unknown)} {_is(unknown)} found")
-    if allowed:
-        notes.append(f"not found, and allowed by `gates.allow_unanswered`: {_named(allowed)}")
-    remark = "; ".join(notes)
+        names = ", ".join(map(named, list(allowed)[:MOST_NAMED]))
+        others = f", which has {names}" if allowed else ""
+        remark = (
+            f"The test rows of `{name}` do not tell whether {_named(unknown)} {_is(unknown)} found: label "
+            f"more, or list them in `{setting}`{others}"
+        )
     if failing:
         reason = (
-            f"{_named(failing)} {_is(failing)} not found: give {'it' if len(failing) == 1 else 'them'} more "
-            f"training rows or `train.rare_label_exponent`, join labels, or list what may stay unanswered in "
-            f"`gates.allow_unanswered.{name}`"
+            f"`{name}` does not find {_named(failing)}: give them more rows or a "
+            f"`train.rare_label_exponent`, join labels, or list what may stay unanswered in `{setting}`"
         )
         return Finding(subject=subject, outcome="fail", reason=reason, figures=figures, remark=remark)
     reason = f"{len(judged) - len(open_ones)} of {len(judged)} labels with test rows are certainly found"
@@ -91,8 +94,8 @@ def _is(labels: Mapping[str, LabelCounts]) -> str:
 def _named(labels: Mapping[str, LabelCounts]) -> str:
     """The labels with the most rows first, each with its counts."""
     order: Sequence[str] = sorted(labels, key=lambda label: -labels[label].support)
-    named = ", ".join(f"{label!r} ({_seen(labels[label])})" for label in order[:MOST_NAMED])
-    return named + (f" and {len(order) - MOST_NAMED:,} more" if len(order) > MOST_NAMED else "")
+    some = ", ".join(f"{named(label)} ({_seen(labels[label])})" for label in order[:MOST_NAMED])
+    return some + (f" and {len(order) - MOST_NAMED:,} more" if len(order) > MOST_NAMED else "")
 
 
 def _seen(one: LabelCounts) -> str:

@@ -21,6 +21,7 @@ from expectations.spec import GateRules
 from expectations.stats.bootstrap import Comparison
 from expectations.stats.power import rows_needed
 from expectations.verdict import Figures, Finding, Outcome, Verdict
+from model.errors import named
 from model.spec import HeadSpec, ReferenceName
 
 Answers = Mapping[str, Mapping[ReferenceName, HeadScores]]
@@ -110,10 +111,15 @@ def _judged(
     figures: Figures = {"metric": head.primary_metric, "compare": compare_as, "margin": 0.0, "n": 0}
     if shared is None or other is None or not shared.labelled.any():
         whose = "the shared model" if other is not None else f"the {_called(reference)}"
-        reason = f"no answers of {whose} on labelled test rows; measure the candidate again"
+        reason = (
+            f"0 answers of {whose} are there for `{name}` on labelled test rows; run `headgate retrain` again"
+        )
         return Finding(subject=subject, outcome="inconclusive", reason=reason, figures=figures)
     if not shared.finite:
-        reason = "the shared model gives probabilities that are not finite numbers; it is broken, retrain it"
+        reason = (
+            f"1 or more probabilities of the shared model for `{name}` are no finite numbers: it is broken; "
+            "retrain it, if need be with a lower `train.learning_rate`"
+        )
         return Finding(subject=subject, outcome="fail", reason=reason, figures=figures)
     refuse_other_rows(subject, shared, other)
     compared = compare(
@@ -144,7 +150,7 @@ def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding
     """A head must be certainly better than one constant answer."""
     apart, metric = beside.compared.difference, beside.head.primary_metric
     constant = f"the majority answer ({_constant(beside.reference)}), {beside.compared.baseline.value:.4f}"
-    seen = f"{metric} is {beside.compared.shared.value:.4f} beside {constant}"
+    seen = f"`{beside.name}` has {metric} {beside.compared.shared.value:.4f} beside {constant}"
     at = beside.shared.labelled
     n, confidence = int(at.sum()), f"{rules.confidence:.0%}"
     same = np.array_equal(beside.shared.decisions[at], beside.reference.decisions[at])
@@ -152,7 +158,8 @@ def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding
     if beside.compared.baseline.value >= 1:
         outcome = "inconclusive"
         reason = (
-            f"the majority answer is right on all {n:,} test rows, which tell nothing: add rows of others"
+            f"The majority answer is right on all {n:,} test rows of `{beside.name}`, which tell nothing: "
+            f"label rows of others, or set {_OFF}"
         )
     elif same:
         outcome = "fail"
@@ -166,13 +173,14 @@ def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding
     else:
         outcome = "inconclusive"
         reason = (
-            f"{seen}: between {apart.lower:+.4f} and {apart.upper:+.4f}, which is not certainly better; "
-            f"{_more_rows(beside, rules)}{_other_metric(metric, beside.compared.baseline.value)}"
+            f"{seen}: {apart.lower:+.4f} to {apart.upper:+.4f} is not certainly better; "
+            f"{_more_rows(beside, rules)}{_other_metric(beside)}"
         )
     return Finding(subject=subject, outcome=outcome, reason=reason, figures=beside.figures)
 
 
-_REMEDY = "look at its labels, its texts and the words that the encoder does not know"
+_REMEDY = "look at its labels, its texts and the words that the encoder (`backbone.name`) does not know"
+_OFF = "`gates.references.majority: off`"
 
 
 def _more_rows(beside: _Beside, rules: GateRules) -> str:
@@ -186,34 +194,37 @@ def _more_rows(beside: _Beside, rules: GateRules) -> str:
     return f"about {max(needed, n + 1):,} test rows would show it"
 
 
-def _other_metric(metric: str, constant: float) -> str:
-    if metric == "macro_f1" or constant < COMMON:
-        return ""
-    return "; where one answer is right on most rows, `metric: macro_f1` shows more"
+def _other_metric(beside: _Beside) -> str:
+    if beside.head.primary_metric == "macro_f1" or beside.compared.baseline.value < COMMON:
+        return f", or set {_OFF}"
+    return (
+        f", or `heads.{beside.name}.metric: macro_f1`, which shows more where one answer is right on "
+        "most rows"
+    )
 
 
 def _constant(reference: HeadScores) -> str:
     """How a constant answer is called; it is the same on every row."""
     first = reference.decisions[0]
     if reference.kind == "multiclass":
-        return f"always {reference.labels[int(first)]!r}"
+        return f"always {named(reference.labels[int(first)])}"
     chosen = [label for label, on in zip(reference.labels, first, strict=True) if on]
     if not chosen:
         return "never a label"
     if len(chosen) == len(reference.labels):
         return "always every label"
-    return f"always {chosen[0]!r}" if len(chosen) == 1 else f"always the same {len(chosen)} labels"
+    return f"always {named(chosen[0])}" if len(chosen) == 1 else f"always the same {len(chosen)} labels"
 
 
 def _beside_bag_of_words(subject: str, beside: _Beside, rules: GateRules) -> Finding:
     """A head must not be certainly worse than words that are counted."""
     apart, confidence = beside.compared.difference, f"{rules.confidence:.0%}"
     seen = (
-        f"{beside.head.primary_metric} is {beside.compared.shared.value:.4f} beside TF-IDF with logistic "
-        f"regression, {beside.compared.baseline.value:.4f}"
+        f"`{beside.name}` has {beside.head.primary_metric} {beside.compared.shared.value:.4f} beside TF-IDF "
+        f"with logistic regression, {beside.compared.baseline.value:.4f}"
     )
     between = f"between {apart.lower:+.4f} and {apart.upper:+.4f}"
-    advice = "train longer or with another learning rate, or use an encoder that knows the language"
+    advice = "raise `train.epochs`, or choose an encoder that knows the language by `backbone.name`"
     remark = ""
     if not apart.upper >= 0:  # also where it is no number
         worse = f"{seen}: surely ({confidence}) worse, by {apart.upper:+.4f} or more; {advice}"
@@ -221,7 +232,7 @@ def _beside_bag_of_words(subject: str, beside: _Beside, rules: GateRules) -> Fin
             return Finding(subject=subject, outcome="fail", reason=worse, figures=beside.figures)
         remark = worse
     elif apart.value < 0:
-        remark = f"{seen}: may be worse; {between}"
+        remark = f"{seen}: it may be worse ({between}); {advice}"
     return Finding(
         subject=subject, outcome="pass", reason=f"{seen}: {between}", figures=beside.figures, remark=remark
     )

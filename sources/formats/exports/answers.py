@@ -22,8 +22,8 @@ from sources.formats.table import ANNOTATOR, LINE, Table, Wanted
 Chosen = tuple[str, ...]
 """The labels that were chosen out of all; empty: none was, which may mean that none applies or that nobody
 looked."""
-Flags = Mapping[str, bool]
-"""Label → whether it applies; nothing is known of the others."""
+Flags = Mapping[str, bool | str]
+"""Label → whether it applies, or its score; nothing is known of the others."""
 
 NONE_APPLIES: Chosen = ("",)
 """Somebody looked, and no label applies."""
@@ -118,11 +118,13 @@ def _columns_of(
         return {question: pl.Series([None] * len(rows), dtype=pl.String)}, ()
     known = [answer if isinstance(answer, Mapping) else {} for answer in answers]
     return {
-        flag_column(question, label): pl.Series(
-            [None if label not in one else str(int(one[label])) for one in known], dtype=pl.String
-        )
+        flag_column(question, label): pl.Series([_flag(one.get(label)) for one in known], dtype=pl.String)
         for label in labels
     }, labels
+
+
+def _flag(answer: bool | str | None) -> str | None:
+    return str(int(answer)) if isinstance(answer, bool) else answer
 
 
 def _strings(cells: list[str | None], rows: Sequence[Answered], name: str) -> pl.Series:

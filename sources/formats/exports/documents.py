@@ -16,8 +16,8 @@ from sources.errors import BadTable, Problem
 from sources.formats.jsonl import decode_json
 from sources.formats.text_file import open_text
 
-MAX_PROBLEMS = 3
-"""Bad lines named before reading stops."""
+MAX_PROBLEMS = 10_000
+"""Bad lines counted before reading stops."""
 
 Item = tuple[int, Any]
 """The item's line (JSON lines, CSV) or its number in the array, from 1; and what it holds."""

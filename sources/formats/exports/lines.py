@@ -13,8 +13,8 @@ from sources.formats.text_file import open_text
 
 MARK = "__label__"
 """Before each label, fastText's default."""
-MAX_PROBLEMS = 3
-"""Bad lines named before reading stops."""
+MAX_PROBLEMS = 10_000
+"""Bad lines counted before reading stops."""
 FEW_ALONE, MOST_ALONE = 5, 0.1
 """First words that stand on one line only, and their share of the lines, up to which they may be labels."""
 

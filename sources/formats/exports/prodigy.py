@@ -66,7 +66,11 @@ def read_prodigy(file: Path, name: str, wanted: Wanted) -> Export:
         elif answer == "reject":
             notes[REJECTED] += 1
         else:
-            given = flags_of(task["cats"], at) if question == "cats" else _accepted(task, at, notes)
+            given = (
+                flags_of(task["cats"], at, scores=wanted.scores)
+                if question == "cats"
+                else _accepted(task, at, notes)
+            )
         if wanted.text not in task:
             advice = "Name the key that holds the text in `text`."
             raise BadTable(

@@ -36,7 +36,7 @@ def read_spacy(file: Path, name: str, wanted: Wanted) -> Export:
     for line, item in read_items(file, name, wanted.encoding):
         at = Problem("", file=name, line=line)
         for text, cats, others in _documents(item, wanted.text, name, line):
-            flags = {} if cats is None else flags_of(cats, at)
+            flags = {} if cats is None else flags_of(cats, at, scores=wanted.scores)
             notes[NO_CATEGORY] += not flags
             answers = {"cats": flags} if flags else {}
             rows.append(Answered(line=line, text=text_of(text, at), answers=answers, others=others))
@@ -63,8 +63,11 @@ def _documents(item: Any, text: str, name: str, line: int) -> Iterator[tuple[Any
         raise BadTable(Problem(seen, f"`{text}` and `cats`", EXPORT, file=name, line=line))
 
 
-def flags_of(cats: Any, at: Problem) -> Flags:
+def flags_of(cats: Any, at: Problem, *, scores: bool = False) -> Flags:
     """Category → whether it applies, of `{"A": 1, "B": 0}` or `[{"label": "A", "value": 1}]`.
+
+    Args:
+        scores: what is neither 0 nor 1 is kept as a score, for a head with a `threshold`.
 
     Raises:
         BadCell: no such thing, or a score between 0 and 1: somebody has to say from where on it applies.
@@ -76,12 +79,15 @@ def flags_of(cats: Any, at: Problem) -> Flags:
     if not isinstance(cats, dict):
         expected = "an object of category and 0 or 1"
         raise BadCell(Problem("`cats` is no object", expected, EXPORT, file=at.file, line=at.line))
-    found: dict[str, bool] = {}
+    found: dict[str, bool | str] = {}
     for label, value in cats.items():
         truth = value if isinstance(value, bool) else TRUTH.get(str(value))
+        if truth is None and scores:
+            found[str(label)] = str(value)
+            continue
         if truth is None:
             seen = f"the category {quoted(str(label))} has the value {quoted(str(value))}"
-            advice = "These are scores: write 1 from the score on at which a label applies, and 0 below."
+            advice = "For scores set `threshold`: `heads: {HEAD: {threshold: 0.5}}`."
             raise BadCell(Problem(seen, "0, 1, true or false", advice, file=at.file, line=at.line))
         found[str(label)] = truth
     return found

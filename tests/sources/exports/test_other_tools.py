@@ -274,7 +274,7 @@ def test_spacy(read: Any, name: str, content: Any) -> None:
     ("name", "content", "seen"),
     [
         ("a.jsonl", [{"text": "a", "entities": []}], r"without `text` and `cats` \(keys: text, entities\)"),
-        ("a.jsonl", [{"text": "a", "cats": {"x": 0.4}}], "These are scores"),
+        ("a.jsonl", [{"text": "a", "cats": {"x": 0.4}}], "set `threshold`"),
         ("a.jsonl", [{"text": "a", "cats": ["x"]}], "`cats` is no object"),
         ("a.spacy", "binary", "DocBin"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from model.spec import HeadSpec
 from sources.errors import DataError
 from sources.formats.read import read_source
-from sources.spec import SourceSpec
+from sources.spec import SourceSpec, TargetSpec
 
 ONE, MANY = HeadSpec(kind="multiclass"), HeadSpec(kind="multilabel")
 
@@ -117,10 +117,14 @@ def test_tasks_of_prodigy_are_never_read_as_plain_lines_unasked(tmp_path: Path) 
     ]
     lines(tmp_path / "a.jsonl", tasks)
     heads = {"h": "label"}
-    with pytest.raises(DataError, match=r"rejected or ignored.*format: jsonl"):
-        read_source("it", SourceSpec(path="a.jsonl", heads=heads), tmp_path, lambda rows: None)
-    for meant in ({"format": "jsonl"}, {"where": "answer = 'accept'"}):
-        spec = SourceSpec(path="a.jsonl", heads=heads, **meant)
+    for format in ("auto", "jsonl"):
+        with pytest.raises(DataError, match=r"reject.*answer: answer"):
+            read_source(
+                "it", SourceSpec(path="a.jsonl", heads=heads, format=format), tmp_path, lambda rows: None
+            )
+    answered = {"h": TargetSpec(column="label", answer="answer")}
+    for meant in ({"heads": answered}, {"heads": heads, "where": "answer = 'accept'"}):
+        spec = SourceSpec(path="a.jsonl", **meant)
         assert read_source("it", spec, tmp_path, lambda rows: None).table.frame["label"][0] == "x"
 
 
