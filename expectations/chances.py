@@ -92,13 +92,16 @@ class HeadChance:
         return (
             f"`{self.head}` has {self.rows:,} test rows{few}, with which an equally good model passes the "
             f"margin {self.margin:g} with a chance of {self.passes:.0%} (models disagree on "
-            f"{self.disagreeing:.0%}, {origin}): label {self._needs}, or take {self.power_margin:.3f} as "
+            f"{self.disagreeing:.0%}, {origin}): label more, or take {self.power_margin:.3f} as "
             f"`gates.margins.{self.head}`"
         )
 
     @property
-    def _needs(self) -> str:
-        return "more" if self.needed is None else f"more (about {self.needed:,} decide)"
+    def needs(self) -> str:
+        """In brackets: the test rows at hand, and how many or which margin would decide."""
+        enough = "" if self.needed is None else f"; about {self.needed:,} decide"
+        wider = "" if self.power_margin is None or not enough else f", or a margin of {self.power_margin:.3f}"
+        return f" ({self.rows:,} test rows{enough}{wider})"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -136,10 +139,10 @@ def head_chances(
 
 
 def chance_figures(chances: Sequence[HeadChance]) -> tuple[dict[str, float], dict[str, str]]:
-    """(Figures, the sentence about each): `test_rows_decide:HEAD`, the chance that an equally good
+    """(Figures, end of what is said about each): `test_rows_decide:HEAD`, the chance that an equally good
     model passes its margin; 0 without test rows."""
     figures = {f"test_rows_decide:{one.head}": one.passes or 0.0 for one in chances}
-    return figures, {f"test_rows_decide:{one.head}": one.warning for one in chances}
+    return figures, {f"test_rows_decide:{one.head}": one.needs for one in chances}
 
 
 def _standard_errors(verdict: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]]]:

@@ -100,9 +100,13 @@ SAYS: Mapping[str, Says] = {
     "source_unknown_tokens": Says("{value:.1%} of the tokens of one source are unknown to the encoder{note}",
         "it cannot tell such texts apart", "choose an encoder of their language, such as "
         "`FacebookAI/xlm-roberta-base`, by `backbone.name`", None),
-    "rows_against_champion": Says(
-        "`{head}` has {value:.3g} times the labelled rows of the champion's data{note}", "a file may be half an export, or another one", "look at the sources, or change `expectations."
-        "min_rows_against_champion`, `few_…` or `many_rows_against_champion`", None),
+    "test_rows_decide": Says(
+        "An equally good model passes the margin of `{head}` with a chance of {value:.0%}{note}",
+        "the run is likely to end undecided", "label more, or widen `gates.margins.{head}`", "min_chance",
+        "lower"),
+    "rows_against_champion": Says("`{head}` has {value:.3g} times the champion's labelled rows{note}",
+        "a file may be half an export, or another one", "look at the sources",
+        "min_rows_against_champion", "lower"),
     "drift": Says("The {moved} moved since the champion was trained ({figure} {value:.3g}, limit {bound:.3g}"
         "{note})", "it may no longer fit them", "look at what is new", "drift"),
 }
@@ -220,13 +224,8 @@ def _figure(result: CheckResult, tables: Tables) -> CheckResult:
     outcome: RuleOutcome = "tolerated" if result.outcome == "met" and noted else result.outcome
     result = replace(result, outcome=outcome, count=None, elements=None, observed=value)
     note = tables.notes.get(str(check.column), "")
-    if check.rule == "test_rows_decide" and outcome != "met":  # the chances have words of their own
-        least = check.kwargs["min_value"]
-        return replace(result, reason=f"{note}, or lower `expectations.min_chance` (now {least:g})")
     if outcome == "met":
-        return replace(
-            result, reason=_within(result, value) + ("" if check.rule == "test_rows_decide" else note)
-        )
+        return replace(result, reason=_within(result, value) + note)
     hardly = f"One label of `{check.head}` stands on nearly 100%"
     commonest = tables.notes.get(f"commonest:{check.head}:{check.split}", hardly)
     of_head = f" of `{check.head}`" if check.head else ""
@@ -276,6 +275,9 @@ def _closing(result: CheckResult, says: Says, bound: float | None, *, told: bool
         return f"; or raise `expectations.{check.rule}.tolerance` (now {check.tolerance:g})"
     if says.setting is None:
         return ""
+    if check.rule == "rows_against_champion" and tolerated:
+        few = (result.observed or 0.0) < 1
+        return f", or {'lower' if few else 'raise'} `expectations.{'few' if few else 'many'}_{check.rule}`"
     if says.setting == "drift":
         level = "warn" if tolerated else "fail"
         return f", or raise `expectations.drift_{str(check.column).split(':')[0]}_{level}`"

@@ -54,6 +54,8 @@ def test_sound_data_passes_without_a_finding(
         "drift",
         "language",
         "sources_agree",  # there is one source
+        "rows_against_champion",  # there is no champion
+        "test_rows_decide",  # its chances are not known
         # nothing of the kind was read
         *("labels_stripped", "number_spellings", "empty_lists", "choices_read"),
         *("joined_labels", "missing_words", "clean_labels"),
