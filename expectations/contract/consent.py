@@ -86,7 +86,7 @@ class Change:
             case "label renamed":
                 return f"label `{self.before}` of `{self.head}` is called `{self.after}`"
             case "kind":
-                return f"head `{self.head}` is {self.after}, before it was {self.before}"
+                return f"head `{self.head}` changes from {self.before} to {self.after}"
             case "order":
                 return f"the labels of `{self.head}` stand in another order"
             case _:

@@ -138,15 +138,13 @@ def _rows(project: Project) -> Iterator[str]:
 
 def _limits(project: Project) -> Iterator[str]:
     """Sources that may not give as many rows as are asked for."""
-    limits = [
-        None
-        if source.limit is None
-        else source.limit * (len(source.path) if isinstance(source.path, dict) else 1)
-        for source in project.sources.values()
-    ]
-    most, least = sum(limit or 0 for limit in limits), len(SPLITS) * project.expectations.min_rows_per_split
-    if None in limits:
+    sources = project.sources.values()
+    # Of a dataset with splits the limit holds for each.
+    if not all(source.limit and (isinstance(source.path, dict) or _is_file(source)) for source in sources):
         return
+    paths = [len(source.path) if isinstance(source.path, dict) else 1 for source in sources]
+    most = sum((source.limit or 0) * count for source, count in zip(sources, paths, strict=True))
+    least = len(SPLITS) * project.expectations.min_rows_per_split
     if most < least:
         yield (
             f"expectations.min_rows_per_split: saw {project.expectations.min_rows_per_split}, expected at "
@@ -169,8 +167,14 @@ def _may_give(source: SourceSpec, split: str) -> bool:
         return split in source.path
     if isinstance(source.records, dict):
         return split in source.records.values()
-    file = source.sql is not None or PurePosixPath(source.path or "").suffix.lower() in FILES
-    return source.split_column is not None or not file
+    return source.split_column is not None or not _is_file(source)
+
+
+def _is_file(source: SourceSpec) -> bool:
+    """Whether a source certainly names no splits itself: one table of rows."""
+    if source.sql is not None:
+        return True
+    return isinstance(source.path, str) and PurePosixPath(source.path).suffix.lower() in FILES
 
 
 def _gives_all(source: SourceSpec) -> bool:
@@ -185,11 +189,15 @@ def _training(train: TrainSpec) -> Iterator[str]:
     ends = train.early_stopping or train.schedule == "plateau"
     if ends and train.patience > train.epochs - 2:
         what = "schedule: plateau" if train.schedule == "plateau" else "early_stopping"
-        yield (
-            f"train.patience: saw {train.patience}, expected at most {max(train.epochs - 2, 1)}, since "
-            f"`train.epochs` is {train.epochs} and `train.{what}` would change nothing before the end; "
-            f"lower it, or raise `train.epochs` to {train.patience + 2} or more"
-        )
+        nothing = f"or `train.{what}` changes nothing before the end"
+        if train.epochs > 2:
+            yield (
+                f"train.patience: saw {train.patience}, expected at most {train.epochs - 2}, 2 less than "
+                f"`train.epochs`, {nothing}; lower it, or raise `train.epochs`"
+            )
+        else:
+            least = train.patience + 2
+            yield f"train.epochs: saw {train.epochs}, expected at least {least}, {nothing}; raise it"
     if train.batch_tokens < train.max_length:
         yield (
             f"train.batch_tokens: saw {train.batch_tokens}, expected at least `train.max_length` "

@@ -31,8 +31,8 @@ SIZES = {
     "hypothesis": Size(10_000, 300, "requests by Hypothesis"),
     "schemathesis": Size(2_000, 100, "requests by Schemathesis"),
 }
-FIELDS = ("texts", "all", "inputs", "instances", "dataframe_split", "dataframe_records", "params")
-INNER_FIELDS = ("texts", "all", "inputs", "text", "columns", "data", "index", "x")
+FIELDS = ("texts", "all", "heads", "inputs", "instances", "dataframe_split", "dataframe_records", "params")
+INNER_FIELDS = ("texts", "all", "heads", "inputs", "text", "columns", "data", "index", "x")
 
 
 @dataclass(slots=True)
