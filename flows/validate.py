@@ -1,7 +1,7 @@
 """Merge and judge the data only: what runs every day, and what `headgate validate` shows.
 
 Order only. When the data has drifted beyond its fail level, an event starts a retraining through the
-automation in `prefect.yaml`.
+automation of its deployment: once for the same data, and at most once in `schedule.cooldown`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.project import open_project
-from tasks.data.emit_drift_event import emit_drift_event
+from flows.schedule.drift import tell_drift
+from flows.schedule.failures import note_failure
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
@@ -20,7 +21,7 @@ from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.find_champion import find_champion
 
 
-@flow(name="validate")
+@flow(name="validate", on_failure=[note_failure], on_crashed=[note_failure])
 def validate(config: Path, home: Path | None = None, backbone: str | None = None) -> State:
     """Judge the data of `config`; ends `Accepted` or `Rejected`. Nothing is trained.
 
@@ -39,7 +40,7 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
         data, run, project.data_rules, chances=chances, champion=champion, base=opened.base
     )
     if quality.drifted:
-        emit_drift_event(project.name, config, quality.drifted)
+        tell_drift(state, project, config, data.fingerprint, quality.drifted)
     if quality.verdict.outcome == "fail":
         return opened.ended(
             "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.spec import GateRules
 from flows.config.messages import listed, seen
+from flows.config.schedule import schedule_problems
 from model.bundle.masking import MASK, holds_secret, is_secret_name
 from model.spec import HeadSpec
 from model.suggestions import did_you_mean
@@ -43,6 +44,7 @@ def disagreements(project: Project) -> Iterator[str]:
             f"{project.gates.latency_threads}; what is measured must be what serves: give both the same"
         )
     yield from (f"split.{line}" for line in split_problems(project.split, project.sources))
+    yield from (f"schedule.{line}" for line in schedule_problems(project.schedule))
     for head, spec in project.heads.items():
         if len(set(spec.labels)) != len(spec.labels):
             yield f"heads.{head}.labels: a label is listed twice"
