@@ -18,16 +18,16 @@ NOW = datetime(2027, 5, 4, 3, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ({"cron": "0 3 * *"}, "schedule.cron: saw '0 3 * *': 4 fields, expected five"),
-        ({"cron": "0 25 * * *"}, "schedule.cron: saw '0 25 * * *': bad hour"),
-        ({"timezone": "Berlin"}, "schedule.timezone: saw 'Berlin', expected a name of the IANA data base"),
-        ({"cooldown": "a day"}, "schedule.cooldown: saw 'a day', expected a number and m, h or d"),
-        ({"cooldown": "0h"}, "schedule.cooldown: saw '0h'"),
+        ({"cron": "0 3 * *"}, 'schedule.cron: saw "0 3 * *": 4 fields, expected five'),
+        ({"cron": "0 25 * * *"}, 'schedule.cron: saw "0 25 * * *": bad hour'),
+        ({"timezone": "Berlin"}, 'schedule.timezone: saw "Berlin", expected a name of the IANA data base'),
+        ({"cooldown": "a day"}, 'schedule.cooldown: saw "a day", expected a number and m, h or d'),
+        ({"cooldown": "0h"}, 'schedule.cooldown: saw "0h"'),
         (
             {"cron": "0 3 * * *", "validate_cron": "0 3 * * 1-5"},
-            "schedule.validate_cron: '0 3 * * 1-5' starts in the same minute as schedule.cron '0 3 * * *' (",
+            'schedule.validate_cron: "0 3 * * 1-5" starts in the same minute as schedule.cron "0 3 * * *" (',
         ),
-        ({"cron": 3}, "schedule.cron: saw 3, expected"),
+        ({"cron": 3}, "schedule.cron: line 6, column 9: YAML reads 3 as the number 3"),
     ],
 )
 def test_a_schedule_that_cannot_be_used_is_refused(

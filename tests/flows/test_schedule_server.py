@@ -73,7 +73,9 @@ def test_what_a_person_paused_stays_paused(plan: tuple[Deployment, ...]) -> None
     assert found.paused and [one.active for one in found.schedules] == [False]
     assert [one.schedule.cron for one in found.schedules] == ["7 7 * * *"]
     shown = dict(look(plan))
-    assert shown["validate kitchen"] == "at 7 7 * * * UTC; paused; differs from the configuration: schedule"
+    assert shown["validate kitchen"] == (
+        "at 7 7 * * * Europe/Berlin; paused; differs from the configuration: schedule"
+    )
 
 
 def test_several_projects_on_one_server_do_not_meet(plan: tuple[Deployment, ...], tmp_path: Path) -> None:

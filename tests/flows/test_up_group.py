@@ -62,7 +62,7 @@ def test_what_dies_at_once_is_started_less_and_less_often(
     monkeypatch.setattr("flows.up.group.WAITS_S", (0.05, 0.1, 5.0))
     said = list[str]()
     group = Group([part(tmp_path, [sys.executable, "-c", "raise SystemExit(3)"])], said.append)
-    until(lambda: (group.look(), any("5 s" in line for line in said))[1])
+    until(lambda: (group.look(), any("in 5 s" in line for line in said))[1])
     waits = [line.split("started again in ")[1].split(" s")[0] for line in said if "again" in line]
     assert waits == ["0.05", "0.1", "5"] and "ended with exit code 3" in said[-1]
     group.end()
