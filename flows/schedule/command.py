@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.config.schema import Project
-from flows.schedule.plan import Deployment, deployments, from_here
+from flows.schedule.plan import plan_from_here
 from flows.schedule.record import Scheduled, forget_schedule, keep_schedule, next_starts
 from flows.schedule.server import apply, look, remove
-from flows.state_folder import FOLDER, config_home
+from flows.state_folder import config_home
 from release.home import Home
 
 Configured = Sequence[tuple[Project, Path]]
@@ -26,7 +26,7 @@ def schedule_all(projects: Configured, home: Path | None) -> Iterator[str]:
         httpx.HTTPError: the server can't be reached, or refused.
     """
     for project, config in projects:
-        for done in apply(_plan(project, config, home)):
+        for done in apply(plan_from_here(project, config, home)):
             yield f"{done.change:<10} {done.name}" + (f"  ({done.detail})" if done.detail else "")
         state = Home(config_home(config, home))
         kept = Scheduled(
@@ -44,7 +44,7 @@ def schedule_all(projects: Configured, home: Path | None) -> Iterator[str]:
 def remove_all(projects: Configured, home: Path | None) -> Iterator[str]:
     """Take each project off the server; a line for each deployment."""
     for project, config in projects:
-        for done in remove(_plan(project, config, home)):
+        for done in remove(plan_from_here(project, config, home)):
             yield f"{done.change:<14} {done.name}"
         forget_schedule(Home(config_home(config, home)), project.name)
 
@@ -52,11 +52,5 @@ def remove_all(projects: Configured, home: Path | None) -> Iterator[str]:
 def show_all(projects: Configured, home: Path | None) -> Iterator[str]:
     """What the server has of each project; a line for each deployment."""
     for project, config in projects:
-        for name, words in look(_plan(project, config, home)):
+        for name, words in look(plan_from_here(project, config, home)):
             yield f"{name}: {words}"
-
-
-def _plan(project: Project, config: Path, home: Path | None) -> tuple[Deployment, ...]:
-    here, state = from_here(config), config_home(config, home)
-    default = state == (config.parent.resolve() / FOLDER)
-    return deployments(project, here, None if default else from_here(state))

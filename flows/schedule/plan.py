@@ -12,7 +12,7 @@ from typing import Any
 
 from flows.config.schema import Project
 from flows.schedule.record import POOL as POOL
-from flows.state_folder import FOLDER
+from flows.state_folder import FOLDER, config_home
 from model.bundle.telemetry import SWITCHES
 from tasks.data.emit_drift_event import DRIFT_EVENT, project_resource
 
@@ -105,6 +105,18 @@ def deployments(project: Project, config: Path, home: Path | None = None) -> tup
             parameters={"name": project.name, "home": str(home or config.parent / FOLDER)},
         ),
     )
+
+
+def plan_from_here(project: Project, config: Path, home: Path | None = None) -> tuple[Deployment, ...]:
+    """The deployments of a project whose runs start in the current folder.
+
+    Args:
+        config: its configuration.
+        home: `--home`. It or `HEADGATE_HOME` is written into the deployments: a worker may not have it.
+    """
+    state = config_home(config, home)
+    default = state == config.parent.resolve() / FOLDER
+    return deployments(project, from_here(config), None if default else from_here(state))
 
 
 def from_here(path: Path) -> Path:

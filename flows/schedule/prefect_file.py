@@ -13,7 +13,16 @@ from typing import Any
 import yaml
 
 from flows.config.load import load_project
-from flows.schedule.plan import COLLISION, ENVIRONMENT, GRACE_S, LIMIT, POOL, QUEUE, Deployment, deployments
+from flows.schedule.plan import (
+    COLLISION,
+    ENVIRONMENT,
+    GRACE_S,
+    LIMIT,
+    POOL,
+    QUEUE,
+    Deployment,
+    plan_from_here,
+)
 
 HEAD = """\
 # Deployments of the quickstart, for `prefect deploy --all`. Written by
@@ -64,7 +73,7 @@ def prefect_file(config: Path) -> str:
         "name": "headgate",
         "prefect-version": version("prefect"),
         "definitions": {"pool": pool, "one_at_a_time": place},
-        "deployments": [entry(one) for one in deployments(load_project(config), config)],
+        "deployments": [entry(one) for one in plan_from_here(load_project(config), config)],
     }
     dumper = type("_Dumper", (_Named,), {"names": iter(("pool", "one_at_a_time"))})
     return HEAD + yaml.dump(whole, Dumper=dumper, sort_keys=False, width=110, allow_unicode=True)

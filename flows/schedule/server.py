@@ -159,6 +159,8 @@ def _former(client: SyncPrefectClient, one: Deployment) -> DeploymentResponse | 
 
 def _refuse_another(client: SyncPrefectClient, plan: Sequence[Deployment]) -> None:
     for one in plan:
+        if "config" not in one.parameters:
+            continue  # the others of the plan say whose it is
         found = _found(client, one)
         if found is not None and _project(found) != _planned(one):
             raise AnotherProject(
