@@ -37,8 +37,8 @@ class ScheduleSpec(BaseModel):
     """Cron expression of the data validation, which is cheap: every day at 1. `null`: by hand alone. Never in
     the minute of a retraining, which judges the data itself."""
     timezone: str = "UTC"
-    """IANA time zone of both. A time that the clock skips in spring comes an hour earlier or, from Python 3.13
-    on, later; one that comes twice in autumn counts the first time."""
+    """IANA time zone of both. A time that the clock skips in spring comes an hour earlier or, from Python
+    3.13 on, later; one that comes twice in autumn counts the first time."""
     cooldown: str = "24h"
     """How long after one retraining that drift started no drift starts another: `90m`, `24h`, `7d`. Data that
     have started one do not start another at all."""

@@ -1,8 +1,9 @@
 """When a cron expression starts something.
 
-Counted as Prefect counts: an expression names times of the clock on the wall, and one that comes twice in autumn
-counts the first time. A time that the clock skips in spring comes an hour earlier with Python before 3.13, an
-hour later from then on: Prefect has another library for it there. Does not know Prefect or the configuration.
+Counted as Prefect counts: an expression names times of the clock on the wall, and one that comes twice in
+autumn counts the first time. A time that the clock skips in spring comes an hour earlier with Python before
+3.13, an hour later from then on: Prefect has another library for it there. Does not know Prefect or the
+configuration.
 """
 
 from __future__ import annotations
