@@ -75,14 +75,15 @@ class Group:
     Args:
         parts: in the order in which they are started; ended in the opposite one.
         say: told in one line of every start and every end.
-        changed: told name → process id of what runs, whenever that changes.
+        changed: told name → process id of what runs, and what is to be done once and is not done yet,
+            whenever that changes.
     """
 
     def __init__(
         self,
         parts: Sequence[Part],
         say: Callable[[str], None],
-        changed: Callable[[Mapping[str, int]], None] = lambda running: None,
+        changed: Callable[[Mapping[str, int], Sequence[str]], None] = lambda running, undone: None,
     ) -> None:
         self._parts = list(parts)
         self._say = say
@@ -200,7 +201,9 @@ class Group:
         for session in list(self._sessions):
             if session not in running.values() and not _of_session(session):
                 del self._sessions[session]  # its number may become another's
-        self._changed(running)
+        self._changed(
+            running, [one.name for one in self._parts if one.once and not self._known[one.name].done]
+        )
 
 
 def _of_session(session: int) -> list[psutil.Process]:

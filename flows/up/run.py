@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
@@ -57,6 +57,8 @@ class Record:
     """Name → process id and start, of what runs now."""
     wanted: list[str] = field(default_factory=list)
     """Names of the processes that should run all the time."""
+    undone: list[str] = field(default_factory=list)
+    """Names of what was to be done at the start and is not done yet."""
 
     @property
     def alive(self) -> bool:
@@ -83,14 +85,20 @@ def run_up(wanted: Wanted) -> None:
         everything = parts(wanted)
         names = [part.name for part in everything if part.name in KEPT_RUNNING]
 
-        def note(running: Mapping[str, int]) -> None:
+        def note(running: Mapping[str, int], undone: Sequence[str] = ()) -> None:
             found = {name: [pid, process_start(pid) or 0] for name, pid in running.items()}
             me = os.getpid()
-            record = Record(pid=me, start_ticks=process_start(me) or 0, parts=found, wanted=names)
+            record = Record(
+                pid=me,
+                start_ticks=process_start(me) or 0,
+                parts=found,
+                wanted=names,
+                undone=list(undone),
+            )
             with contextlib.suppress(OSError):  # a full disk must not end the group
                 write_json(wanted.home.locks / RECORD, asdict(record))
 
-        note({})
+        note({}, [part.name for part in everything if part.once])
         Group(everything, _say, note).run(stop)
         for project in wanted.projects:
             try:
@@ -113,6 +121,7 @@ def not_running(wanted: Wanted) -> tuple[list[str], list[str]]:
             good.append(f"{name}: process {pid}")
         else:
             bad.append(f"{name}: not running; being started again, see the logs in {wanted.home.logs}")
+    bad += [f"{name}: not done yet, see {wanted.home.logs / name}.log" for name in record.undone]
     if server_answers(wanted.api):
         good.append(f"Prefect server: answers at {wanted.api}")
     else:

@@ -39,7 +39,7 @@ def until(found: Callable[[], object], wait_s: float = 20) -> None:
 def test_what_is_killed_is_started_again_and_nothing_is_left(tmp_path: Path) -> None:
     said, running = list[str](), dict[str, int]()
     group = Group(
-        [part(tmp_path, WITH_CHILD)], said.append, lambda now: (running.clear(), running.update(now))
+        [part(tmp_path, WITH_CHILD)], said.append, lambda now, _: (running.clear(), running.update(now))
     )
     group.look()
     first = running["one"]
@@ -80,10 +80,12 @@ def test_a_command_that_ends_is_run_when_it_is_wanted(tmp_path: Path) -> None:
     runs, wanted = list[str](), [True]
     once = part(tmp_path, [sys.executable, "-c", "pass"], name="once", ends=True, once=True)
     again = part(tmp_path, [sys.executable, "-c", "pass"], name="again", ends=True, wanted=lambda: wanted[0])
-    group = Group([once, again], runs.append)
+    undone = list[list[str]]()
+    group = Group([once, again], runs.append, lambda now, left: undone.append(list(left)))
     until(lambda: (group.look(), len([line for line in runs if line.startswith("again")]) >= 3)[1])
     wanted[0] = False
     assert len([line for line in runs if line.startswith("once")]) == 1
+    assert undone[0] == ["once"] and undone[-1] == []
     group.end()
 
 
@@ -112,7 +114,7 @@ def test_nothing_outlives_a_group_that_is_killed(tmp_path: Path) -> None:
     script = (
         "import os, sys, threading\nfrom pathlib import Path\nfrom flows.up.group import Group, Part\n"
         "one = Part(name='one', command=sys.argv[2:], environment=dict(os.environ), log=Path(sys.argv[1]))\n"
-        "Group([one], lambda line: None, lambda now: print(now.get('one', 0), flush=True))"
+        "Group([one], lambda line: None, lambda now, _: print(now.get('one', 0), flush=True))"
         ".run(threading.Event())\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "one.log"), *SLEEPS]
