@@ -46,7 +46,7 @@ def schedule(configs: tuple[Path, ...], home: Path | None, show: bool, remove: b
         if not os.environ.get("PREFECT_API_URL"):
             fail(
                 "schedule: PREFECT_API_URL names no Prefect server, and a temporary one starts nothing; set "
-                "it, such as http://127.0.0.1:4200/api, or run `headgate up CONFIG`, which brings a server",
+                "it, such as http://127.0.0.1:4200/api, or run `headgate up CONFIG`, which starts a server",
                 exit_codes.USAGE,
             )
         prepare(config_home(configs[0], home), on_console=True)

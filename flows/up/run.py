@@ -57,6 +57,8 @@ class Record:
     """Name → process id and start, of what runs now."""
     wanted: list[str] = field(default_factory=list)
     """Names of the processes that should run all the time."""
+    api: str = ""
+    """Address of the Prefect server."""
     undone: list[str] = field(default_factory=list)
     """Names of what was to be done at the start and is not done yet."""
 
@@ -93,6 +95,7 @@ def run_up(wanted: Wanted) -> None:
                 start_ticks=process_start(me) or 0,
                 parts=found,
                 wanted=names,
+                api=wanted.api,
                 undone=list(undone),
             )
             with contextlib.suppress(OSError):  # a full disk must not end the group
@@ -122,10 +125,11 @@ def not_running(wanted: Wanted) -> tuple[list[str], list[str]]:
         else:
             bad.append(f"{name}: not running; being started again, see the logs in {wanted.home.logs}")
     bad += [f"{name}: not done yet, see {wanted.home.logs / name}.log" for name in record.undone]
-    if server_answers(wanted.api):
-        good.append(f"Prefect server: answers at {wanted.api}")
+    api = record.api or wanted.api
+    if server_answers(api):
+        good.append(f"Prefect server: answers at {api}")
     else:
-        bad.append(f"Prefect server: no answer at {wanted.api}")
+        bad.append(f"Prefect server: no answer at {api}")
     for project in wanted.projects:
         if not released(project):
             good.append(f"endpoint of {project.name}: nothing to serve yet")

@@ -94,7 +94,7 @@ class Up:
 
     def check(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command("up", "--check", "project.yaml", "--port", str(self.port)),
+            self.command("up", "--check", "project.yaml"),
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
