@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import assert_never
 
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from flows.outcome import Outcome, Stage
+from flows.schedule.endings import Ending, note_ending
 from model.bundle.masking import masked
+from release.home import Home
 
 
 def state_name(stage: Stage) -> str:
@@ -38,6 +41,15 @@ def state_name(stage: Stage) -> str:
             return "Unconfirmed"
         case _:
             assert_never(stage)
+
+
+def noted(home: Home, outcome: Outcome) -> State[Outcome]:
+    """The final state of the flow that this process runs, after its ending was noted in the state folder."""
+    context = FlowRunContext.get()
+    flow = context.flow.name if context is not None and context.flow is not None else ""
+    end, why = state_name(outcome.stage), "; ".join(outcome.reasons)
+    note_ending(home, outcome.name, Ending(flow=flow, end=end, detail=why, seconds=round(outcome.seconds, 1)))
+    return final_state(outcome)
 
 
 def final_state(outcome: Outcome) -> State[Outcome]:

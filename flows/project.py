@@ -14,7 +14,7 @@ from flows.config.checks import unknown_labels
 from flows.config.load import load_project
 from flows.config.messages import ConfigError
 from flows.config.schema import Project
-from flows.ending import final_state
+from flows.ending import noted
 from flows.outcome import Outcome, Stage
 from flows.prefect_runs import log_to_prefect, mark_flow_run, mask_states
 from flows.state_folder import config_home, existing_home, prepare
@@ -53,7 +53,7 @@ class OpenProject:
     def ended(self, stage: Stage, **known: Any) -> State[Outcome]:
         """The final state of the flow. `known` are fields of `flows.outcome.Outcome`."""
         seconds = time.monotonic() - self.started_s
-        return final_state(Outcome(stage=stage, name=self.project.name, seconds=seconds, **known))
+        return noted(self.home, Outcome(stage=stage, name=self.project.name, seconds=seconds, **known))
 
 
 def open_home(home: Path | None, name: str) -> Home:

@@ -1,7 +1,7 @@
 """Merge and judge the data only: what runs every day, and what `headgate validate` shows.
 
 Order only. When the data has drifted beyond its fail level, an event starts a retraining through the
-automation in `prefect.yaml`.
+automation of its deployment: once for the same data, and at most once in `schedule.cooldown`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from prefect.client.schemas.objects import State
 from expectations.contract.findings import unused_remarks
 from flows.parts.consent import needs_remarks
 from flows.project import open_project
-from tasks.data.emit_drift_event import emit_drift_event
+from flows.schedule.drift import tell_drift
+from flows.schedule.failures import note_failure
 from tasks.data.find_changes import find_changes
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
@@ -24,7 +25,7 @@ from tasks.judge.check_contract import check_contract
 from tasks.judge.find_champion import find_champion
 
 
-@flow(name="validate")
+@flow(name="validate", on_failure=[note_failure], on_crashed=[note_failure])
 def validate(config: Path, home: Path | None = None, backbone: str | None = None) -> State:
     """Judge the data of `config`; ends `Accepted` or `Rejected`. Nothing is trained.
 
@@ -52,7 +53,7 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     contract = check_contract(data.heads, project.gates, champion=champion)
     remarks = (*quality.warnings, *unused_remarks(contract), *needs_remarks(contract, champion))
     if quality.drifted:
-        emit_drift_event(project.name, config, quality.drifted)
+        tell_drift(state, project, config, data.fingerprint, quality.drifted)
     if quality.verdict.outcome == "fail":
         return opened.ended(
             "data_rejected", reasons=quality.verdict.reasons, remarks=remarks, pages=quality.pages

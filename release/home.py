@@ -86,6 +86,16 @@ class Home:
         return self._folder("followers")
 
     @property
+    def schedules(self) -> Path:
+        """When each project runs, and of which drift it was told, by name (`flows.schedule`)."""
+        return self._folder("schedules")
+
+    @property
+    def endings(self) -> Path:
+        """How the last runs of each project ended, one file a name (`flows.schedule.endings`)."""
+        return self._folder("endings")
+
+    @property
     def prefect(self) -> Path:
         """Prefect's database and results."""
         return self._folder("prefect")

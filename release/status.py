@@ -42,7 +42,11 @@ def read_status(root: Path, name: str | None = None, *, where: str = "") -> dict
             that is named.
     """
     home = Home(root)
-    places = [*home.journal.glob("*.jsonl"), *home.projects.glob("*.json")]
+    places = [
+        *home.journal.glob("*.jsonl"),
+        *home.projects.glob("*.json"),
+        *home.endings.glob("*.json"),  # of a project whose data never passed
+    ]
     known = sorted({path.stem for path in places})
     names = [name] if name is not None else known
     return {"home": str(root), "projects": [_project(home, one, where) for one in names]}

@@ -16,6 +16,7 @@ import click
 from flows.cli import exit_codes
 from flows.cli.keys import keys
 from flows.cli.options import HOME, NAME, errors_shown, example, fail
+from flows.cli.unattended import schedule, up
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from model.bundle.masking import mask_process, masked
 from model.bundle.telemetry import telemetry_off
@@ -160,13 +161,14 @@ def stop(name: str, home: Path | None, state: Path | None) -> None:
 @HOME
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def status(name: str | None, home: Path | None, as_json: bool) -> None:
-    """What serves, what is registered, and how it came about; for one NAME or all."""
+    """What serves, what is registered, when it runs next, and how it came about; for one NAME or all."""
     from flows.cli.console import show_status
+    from flows.schedule.past_and_next import with_runs
     from release.status import read_status
 
     with errors_shown():
         folder = existing_home(home, name)
-        report = read_status(folder, name, where=home_option(folder, name))
+        report = with_runs(read_status(folder, name, where=home_option(folder, name)))
     if as_json:
         click.echo(masked(json.dumps(report, indent=1)))
     else:
@@ -309,6 +311,8 @@ def follow(
 
 
 main.add_command(keys)
+main.add_command(schedule)
+main.add_command(up)
 
 
 @main.command(**example("headgate schema > configs/schema.json"))

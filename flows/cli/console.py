@@ -238,6 +238,12 @@ def show_status(report: Mapping[str, Any]) -> None:
         if project["waiting"]:
             console.print(Text(one_line(f"  {'waiting':<10} {project['waiting']}")), soft_wrap=True)
         console.print(Text(one_line(f"  {'endpoint':<10} {endpoint['says']}")))
+        for start in project.get("next", ()):
+            console.print(Text(one_line(f"  {'next':<10} {start}")), soft_wrap=True)
+        for ending in reversed(project.get("endings", ())):
+            why = f": {ending['detail']}" if ending["detail"] else ""
+            line = f"{ending['at']}  {ending['flow']} {ending['end']}{why}"
+            console.print(Text(one_line(f"  {'ended':<10} {line}")), soft_wrap=True)
         for sentence in project["damage"]:
             console.print(Text(one_line(f"  {'damaged':<10} {sentence}"), style="red"), soft_wrap=True)
         history = Table("When (UTC)", "What", "Version", "Detail", header_style="bold", title_justify="left")

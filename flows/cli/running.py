@@ -48,19 +48,19 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
         for line in end_orphan_servers(Home(home)):
             console.print(Text(several_lines(f"  {line}"), style="dim"))
         own_temporary_server()
-        with tags(process_tag()), _server_watched():
+        with tags(process_tag()), server_watched():
             state = flows[which](home=home, return_state=True, **arguments)
     if state.data is not None and state.name in map(state_name, STAGES):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):
             return outcome
     error = state.result(raise_on_failure=False)
-    with _server_watched():
+    with server_watched():
         return _show_error(error, console, home)
 
 
 @contextlib.contextmanager
-def _server_watched() -> Iterator[None]:
+def server_watched() -> Iterator[None]:
     """What Prefect's client raises where its server is gone becomes a foreseen error."""
     import httpx
     from prefect.exceptions import PrefectHTTPStatusError

@@ -13,6 +13,7 @@ from expectations.contract.consent import consent_problems
 from expectations.spec import GateRules
 from flows.config.messages import listed, seen
 from flows.config.reach import unreachable
+from flows.config.schedule import schedule_problems
 from model.bundle.masking import MASK, holds_secret, is_secret_name
 from model.spec import HeadSpec
 from model.suggestions import did_you_mean
@@ -47,6 +48,7 @@ def disagreements(project: Project) -> Iterator[str]:
         )
     yield from (f"split.{line}" for line in split_problems(project.split, project.sources))
     yield from unreachable(project)
+    yield from (f"schedule.{line}" for line in schedule_problems(project.schedule))
     for head, spec in project.heads.items():
         if len(set(spec.labels)) != len(spec.labels):
             yield f"heads.{head}.labels: a label is listed twice"

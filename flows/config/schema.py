@@ -7,12 +7,14 @@ Knows the fields and their short forms; does not know what they do.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from expectations.spec import DataRules, GateRules, LabelCheck, Rule
 from flows.config.checks import disagreements
+from flows.config.schedule import cooldown_span
 from flows.runner import RunnerSpec
 from model.spec import BackboneSpec, HeadSpec, PackageSpec, TrainSpec
 from release.spec import RegistrySpec
@@ -28,12 +30,23 @@ class ScheduleSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    cron: str = "0 3 * * 1"
-    """Cron expression of the retraining. Mondays at 3: new labels gather over a week."""
-    validate_cron: str = "0 3 * * *"
-    """Cron expression of the data validation, which is cheap: every day at 3."""
+    cron: str | None = "0 3 * * 1"
+    """Cron expression of the retraining: minute, hour, day of month, month, weekday. Mondays at 3: new labels
+    gather over a week. `null`: it starts by hand and by drift alone."""
+    validate_cron: str | None = "0 1 * * *"
+    """Cron expression of the data validation, which is cheap: every day at 1. `null`: by hand alone. Never in
+    the minute of a retraining, which judges the data itself."""
     timezone: str = "UTC"
-    """IANA time zone of both."""
+    """IANA time zone of both. A time that the clock skips in spring comes an hour earlier or, from Python
+    3.13 on, later; one that comes twice in autumn counts the first time."""
+    cooldown: str = "24h"
+    """How long after one retraining that drift started no drift starts another: `90m`, `24h`, `7d`. Data that
+    have started one do not start another at all."""
+
+    @property
+    def cooldown_span(self) -> timedelta:
+        """`cooldown` as a time span; a day where it can't be read, which is refused elsewhere."""
+        return cooldown_span(self.cooldown) or timedelta(days=1)
 
 
 class Project(BaseModel):

@@ -1,6 +1,6 @@
 """Emit an event when the data has moved away from what the champion was trained on.
 
-The automation in `prefect.yaml` (`triggers` of the retraining) waits for it. It holds names, never texts.
+The automation of the retraining's deployment waits for it. It holds names, never texts.
 """
 
 from __future__ import annotations

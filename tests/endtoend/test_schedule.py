@@ -56,8 +56,8 @@ class Server:
         reply.raise_for_status()
         return reply.json()
 
-    def prefect(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "prefect", *arguments]
+    def run(self, module: str, *arguments: str) -> str:
+        command = [sys.executable, "-m", module, *arguments]
         done = subprocess.run(
             command,
             env=self.environment,
@@ -68,6 +68,7 @@ class Server:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
 
 def _free_port() -> int:
@@ -116,18 +117,6 @@ def _project(folder: Path, **sections: Any) -> None:
         **sections,
     }
     (folder / "project.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
-
-
-def _deployments(folder: Path) -> None:
-    """The project's own prefect.yaml, its deployments turned to this project and to every minute."""
-    raw = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
-    for deployment in raw["deployments"]:
-        deployment["parameters"]["config"] = str(folder / "project.yaml")
-        for schedule in deployment["schedules"]:
-            schedule["cron"] = "* * * * *" if "validate" in deployment["entrypoint"] else "0 3 1 1 *"
-        for trigger in deployment.get("triggers", ()):
-            trigger["match"] = {key: id.replace("quickstart", NAME) for key, id in trigger["match"].items()}
-    (folder / "prefect.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
 
 
 def _shadow(folder: Path) -> Path:
@@ -193,8 +182,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
     (folder / "prefect").mkdir()
-    _project(folder)
-    _deployments(folder)
+    # Every minute, and no retraining by the clock: that is to come by drift.
+    _project(folder, schedule={"cron": None, "validate_cron": "* * * * *"})
     elsewhere = _shadow(folder / "elsewhere")
     process, made = _started(folder, environment)
     environment = made.environment
@@ -216,7 +205,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         )
         try:
             _until(lambda: made.ask("/work_pools/filter"), "work pool, which the worker makes")
-            made.prefect("--no-prompt", "deploy", "--all")
+            written = made.run("flows.schedule.prefect_file", "project.yaml")
+            (folder / "prefect.yaml").write_text(written, encoding="utf-8")
+            made.run("prefect", "--no-prompt", "deploy", "--all")
             yield made
         finally:
             _ended(worker)
@@ -241,6 +232,30 @@ def test_every_flow_is_deployed_one_run_at_a_time(server: Server) -> None:
     for one in deployments:
         [step] = one["pull_steps"]
         assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(server.folder)
+
+
+def test_the_command_makes_the_same_deployments(server: Server) -> None:
+    def lines(*arguments: str) -> list[list[str]]:
+        told = server.run("flows.cli.commands", "schedule", "project.yaml", *arguments)
+        return [line.split("  ") for line in told.splitlines()]
+
+    def state() -> list[tuple[Any, ...]]:
+        return [
+            (one["id"], one["updated"], [schedule["id"] for schedule in one["schedules"]])
+            for one in server.ask("/deployments/filter")
+        ]
+
+    deployed = state()
+    names = [f"{flow} {NAME}" for flow in ("retrain", "validate", "rollback", "judge")]
+    *told, (word, *_) = lines()
+    assert [line[:2] for line in told] == [["as it was", name] for name in names] and word == "next"
+    assert state() == deployed, "what `prefect deploy --all` made is not touched"
+    assert [line for [line] in lines("--show")] == [
+        f"{names[0]}: by hand",
+        f"{names[1]}: at * * * * * UTC",
+        f"{names[2]}: by hand",
+        f"{names[3]}: by hand",
+    ]
 
 
 def test_a_schedule_produces_runs_and_a_worker_executes_one_to_its_end(server: Server) -> None:
@@ -330,3 +345,9 @@ def test_drift_leads_to_a_retraining_of_this_project_and_of_no_other(server: Ser
         project_resource(NAME): [f"topic ({split})" for split in ("train", "validation", "test")],
     }
     assert len(runs_of(retraining)) == 1
+
+    # Judged again, the same data start nothing more.
+    server.ask(f"/deployments/{validation['id']}/create_flow_run")
+    _until(lambda: len(runs_of(validation, *ended)) == 2, "second validation")
+    again = server.ask("/events/filter", filter={"event": {"name": [DRIFT_EVENT]}})["events"]
+    assert len(again) == len(told) and len(runs_of(retraining)) == 1

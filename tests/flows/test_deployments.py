@@ -1,4 +1,4 @@
-"""`prefect.yaml` agrees with the configurations that it deploys."""
+"""`prefect.yaml` is what the configuration says, written by the code that `headgate schedule` uses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import yaml
 
 from flows.config.load import load_project
 from flows.config.schema import Project
+from flows.schedule.prefect_file import prefect_file
 from tasks.data.emit_drift_event import DRIFT_EVENT, project_resource
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,8 +29,16 @@ def deployed(flow: str) -> list[tuple[dict[str, Any], Project]]:
 def test_a_deployment_bears_the_name_and_the_schedule_of_its_project(flow: str) -> None:
     for deployment, project in deployed(flow):
         cron = project.schedule.cron if flow == "retrain" else project.schedule.validate_cron
-        assert deployment["name"] == project.name
+        assert deployment["name"] == f"{flow} {project.name}"
         assert [one["cron"] for one in deployment["schedules"]] == [cron]
+
+
+def test_the_file_is_the_one_that_is_written_from_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    written = prefect_file(Path("configs/quickstart.yaml"))
+    assert (ROOT / "prefect.yaml").read_text(encoding="utf-8") == written, (
+        "run `python -m flows.schedule.prefect_file configs/quickstart.yaml > prefect.yaml`"
+    )
 
 
 def test_each_retraining_waits_for_the_drift_of_its_own_project() -> None:
@@ -38,3 +47,4 @@ def test_each_retraining_waits_for_the_drift_of_its_own_project() -> None:
         [trigger] = deployment["triggers"]
         assert trigger["match"] == {"prefect.resource.id": project_resource(project.name)}
         assert trigger["expect"] == [DRIFT_EVENT]
+        assert trigger["within"] == project.schedule.cooldown_span.total_seconds() == 86400

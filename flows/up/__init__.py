@@ -1,0 +1,1 @@
+"""Server, worker, endpoints and pages as one supervised group: `headgate up`."""

@@ -1,0 +1,175 @@
+"""`headgate up`: everything runs, what is killed comes back, SIGTERM leaves nothing; real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from release.home import Home
+from release.registry.client import BUNDLE_TAG, open_registry
+from release.saved_settings import Settings, save_settings, state_file
+from release.spec import RegistrySpec
+from serving.process import control
+from serving.spec import DeploySpec
+from serving.store.manifest import ReleaseManifest
+from serving.store.release_folder import ReleaseFolder
+from serving.store.signing import ensure_key_pair
+from serving.waiting import wait_until
+from tests.support.scheduled_project import scheduled_config
+from tests.support.toy_bundle import PASS, write_bundle, write_bundle_manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "kitchen"
+WAIT_S = 240.0
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def until(found: Callable[[], Any], what: str, wait_s: float = WAIT_S) -> Any:
+    value = wait_until(lambda: found() or None, timeout_s=wait_s, poll_s=0.5)
+    assert value, f"no {what} within {wait_s:.0f} s"
+    return value
+
+
+def free_port() -> int:
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port among a hundred")
+
+
+def release(home: Home) -> None:
+    """A toy version that passed, as a retraining leaves it."""
+    folder = home.root / "toy"
+    write_bundle(folder, seed=1)
+    digest = write_bundle_manifest(folder)
+    private_key, _ = ensure_key_pair(home.keys)
+    releases = ReleaseFolder(home.releases(NAME), NAME)
+    manifest = ReleaseManifest(name=NAME, version=1, sequence=1, bundle_sha256=digest, verdict=PASS)
+    releases.stage(folder, manifest, private_key)
+    releases.promote(1, private_key)
+    registry = open_registry(home, NAME, RegistrySpec())
+    registry.client.create_registered_model(registry.model)
+    registry.client.create_model_version(registry.model, str(folder), tags={BUNDLE_TAG: digest})
+    save_settings(home, NAME, Settings(deploy=DeploySpec(port=0, threads=1)))
+
+
+class Up:
+    """A running group.
+
+    Args:
+        folder: of the project.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        ours = ("PREFECT_", "HEADGATE_", "PYTHONSAFEPATH")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+        self.environment = {**kept, "PYTHONPATH": str(ROOT)}
+        self.folder, self.home, self.port = folder, Home(folder / ".headgate"), free_port()
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        with (folder / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command("up", "project.yaml", "--port", str(self.port)),
+                cwd=folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "flows.cli.commands", *arguments]
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command("up", "--check", "project.yaml"),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def parts(self) -> dict[str, int]:
+        with contextlib.suppress(OSError, ValueError):
+            record = json.loads((self.home.locks / "up.json").read_text())
+            return {name: pid for name, (pid, _) in record["parts"].items()}
+        return {}
+
+    def names(self) -> list[str]:
+        with contextlib.suppress(httpx.HTTPError):
+            reply = httpx.post(f"{self.url}/deployments/filter", json={}, timeout=5)
+            if reply.status_code == 200:
+                return sorted(one["name"] for one in reply.json())
+        return []
+
+    def worker_online(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            reply = httpx.post(f"{self.url}/work_pools/headgate/workers/filter", json={}, timeout=5)
+            return reply.status_code == 200 and any(one["status"] == "ONLINE" for one in reply.json())
+        return False
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[Up]:
+    scheduled_config(tmp_path, timezone="Europe/Berlin")
+    release(Home(tmp_path / ".headgate"))
+    made = Up(tmp_path)
+    try:
+        yield made
+    finally:
+        if made.process.poll() is None:
+            made.process.terminate()
+            made.process.wait(timeout=120)
+        control.stop(state_file(made.home, NAME), wait_s=5)
+
+
+def test_everything_runs_comes_back_and_ends(group: Up) -> None:
+    said = f"it said:\n{group.folder / 'up.log'}"
+    until(lambda: len(group.names()) == 4 and group.worker_online(), f"deployments and worker; {said}")
+    assert group.names()[2] == "retrain kitchen"
+    endpoint = until(lambda: control.status(state_file(group.home, NAME)), "endpoint")
+    assert httpx.get(f"{endpoint.url}/version").json()["version"] == 1
+    until(lambda: "schedule" not in group.parts(), "end of the schedule's command")
+    checked = group.check()
+    assert checked.returncode == 0 and checked.stderr == "", checked.stdout + checked.stderr
+
+    before = group.parts()
+    os.kill(before["worker"], signal.SIGKILL)
+    os.kill(before["server"], signal.SIGKILL)
+    os.kill(endpoint.pid, signal.SIGKILL)
+    until(lambda: group.check().returncode == 1, "word of what is missing", 30)
+    until(lambda: group.check().returncode == 0 and group.worker_online(), "second start of everything")
+    after = group.parts()
+    assert after["worker"] != before["worker"] and after["server"] != before["server"]
+    assert control.status(state_file(group.home, NAME)) != endpoint
+    told = subprocess.run(
+        group.command("status", "--json"), cwd=group.folder, env=group.environment, capture_output=True
+    )
+    [project] = json.loads(told.stdout)["projects"]
+    assert [line.split()[-1] for line in project["next"]] in (
+        ["validate", "retrain"],
+        ["retrain", "validate"],
+    )
+
+    running = [psutil.Process(group.process.pid)]
+    running += running[0].children(recursive=True)
+    group.process.terminate()
+    assert group.process.wait(timeout=120) == 0, (group.folder / "up.log").read_text()
+    assert not [one for one in running if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert control.status(state_file(group.home, NAME)) is None
+    checked = group.check()
+    assert checked.returncode == 1 and "up: not running" in checked.stderr

@@ -1,0 +1,74 @@
+"""How the last runs ended and when the next one starts: kept in the state folder, shown by `status`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flows.cli.commands import main
+from flows.schedule.endings import MOST, Ending, last_endings, note_ending
+from flows.schedule.record import Scheduled, keep_schedule, next_starts
+from release.home import Home
+from tests.support.scheduled_project import scheduled_config
+
+
+def test_the_last_endings_are_kept_and_no_more(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    for number in range(MOST + 7):
+        note_ending(home, "kitchen", Ending(flow="retrain", end="Deployed", detail=f"number {number}"))
+    kept = last_endings(home, "kitchen", 1000)
+    assert len(kept) == MOST and kept[-1].detail == f"number {MOST + 6}"
+    note_ending(home, "kitchen", Ending(flow="retrain", end="Rejected", detail="long " * 1000))
+    assert len(last_endings(home, "kitchen", 1)[0].detail) < 400
+    assert last_endings(home, "cellar", 5) == []
+
+
+@pytest.mark.parametrize("harm", [b"", b"[", b"{}", b'[{"flow": 3}]', b"\xff"])
+def test_a_damaged_file_is_begun_anew(harm: bytes, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (home.endings / "kitchen.json").write_bytes(harm)
+    assert last_endings(home, "kitchen", 5) == []
+    note_ending(home, "kitchen", Ending(flow="validate", end="Accepted"))
+    assert [one.end for one in last_endings(home, "kitchen", 5)] == ["Accepted"]
+
+
+def test_the_next_starts_need_no_server(tmp_path: Path) -> None:
+    home, server = Home(tmp_path), "http://127.0.0.1:9/api"
+    kept = Scheduled(
+        cron="0 3 * * 1",
+        validate_cron="0 1 * * *",
+        timezone="Europe/Berlin",
+        server=server,
+        config="/project.yaml",
+    )
+    keep_schedule(home, "kitchen", kept)
+    assert next_starts(home, "kitchen", datetime(2027, 10, 31, 12, tzinfo=UTC)) == [
+        "2027-11-01 01:00 Europe/Berlin  validate",
+        "2027-11-01 03:00 Europe/Berlin  retrain",
+    ]
+    (home.schedules / "kitchen.json").write_text('{"cron": "nonsense", "timezone": 3}')
+    assert next_starts(home, "kitchen") == []
+
+
+@pytest.mark.usefixtures("prefect_harness")
+def test_every_end_of_a_flow_is_noted_also_an_error(tmp_path: Path) -> None:
+    from flows.validate import validate
+
+    file = scheduled_config(tmp_path)
+    home = Home(tmp_path / "home")
+    state = validate(file, home=home.root, return_state=True)
+    assert [one.end for one in last_endings(home, "kitchen", 5)] == [state.name]
+    (tmp_path / "rows.csv").unlink()
+    state = validate(file, home=home.root, return_state=True)
+    assert state.is_failed()
+    *_, last = last_endings(home, "kitchen", 5)
+    assert (last.flow, last.end) == ("validate", "Failed") and "rows.csv" in last.detail
+    told = CliRunner().invoke(main, ["status", "--home", str(home.root), "--json"])
+    [project] = json.loads(told.stdout)["projects"]
+    assert [one["end"] for one in project["endings"]][-1] == "Failed" and project["next"] == []
+    shown = CliRunner().invoke(main, ["status", "--home", str(home.root)])
+    assert "ended" in shown.stdout and "validate Failed" in shown.stdout
