@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 
 from flows.config.load import gate_rules
 from flows.ending import final_state
+from flows.notify.ending import told_ending, told_failure
 from flows.outcome import Outcome
 from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.measure import measure
@@ -31,7 +32,7 @@ from tasks.report.publish_artifacts import publish_artifacts
 from tasks.report.write_report import write_report
 
 
-@flow(name="judge")
+@flow(name="judge", on_failure=[told_failure], on_crashed=[told_failure])
 def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     """Judge `version` of project `name` again; ends `Deployed`, `Rejected`, or failed with the reason.
 
@@ -67,6 +68,8 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     publish_artifacts(name, verdict, rows, pages)
     ending = ending_of(verdict, release)
     seconds = time.monotonic() - began_s
-    return final_state(
-        Outcome(name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending)
+    outcome = Outcome(
+        name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending
     )
+    told_ending(state, outcome)
+    return final_state(outcome)

@@ -11,6 +11,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.notify.ending import told_drift, told_failure
 from flows.project import open_project
 from tasks.data.emit_drift_event import emit_drift_event
 from tasks.data.merge import merge
@@ -20,7 +21,7 @@ from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.find_champion import find_champion
 
 
-@flow(name="validate")
+@flow(name="validate", on_failure=[told_failure], on_crashed=[told_failure])
 def validate(config: Path, home: Path | None = None, backbone: str | None = None) -> State:
     """Judge the data of `config`; ends `Accepted` or `Rejected`. Nothing is trained.
 
@@ -40,6 +41,7 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     )
     if quality.drifted:
         emit_drift_event(project.name, config, quality.drifted)
+        told_drift(opened.home, project.name, config, quality)
     if quality.verdict.outcome == "fail":
         return opened.ended(
             "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages

@@ -86,6 +86,11 @@ class Home:
         return self._folder("followers")
 
     @property
+    def notices(self) -> Path:
+        """Who is told of what, and what was told, one file a project (`flows.notify`)."""
+        return self._folder("notices")
+
+    @property
     def prefect(self) -> Path:
         """Prefect's database and results."""
         return self._folder("prefect")
