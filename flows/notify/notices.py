@@ -83,7 +83,7 @@ class Notice:
         if folded:
             lines.append(f"{folded} more of the same since it was told last")
         lines += [f"look: {self.look}"] if self.look else []
-        lines += [f"run:  {self.run}"] if self.run else []
+        lines += [f"run: {self.run}"] if self.run else []
         return "\n".join(map(one_line, lines)) or one_line(self.title)
 
     def to_json(self) -> dict[str, Any]:

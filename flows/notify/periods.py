@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 LOOKED_AT = 400
 """Firings that are looked at, or as many as there are in `SPAN`."""
+LEAST = 3
+"""Firings that are looked at, however rare they are."""
 SPAN = timedelta(days=400)
 
 
@@ -24,7 +26,7 @@ def longest_pause(cron: str, timezone: str, now: datetime | None = None) -> floa
         begin = (now or datetime.now().astimezone()).astimezone(ZoneInfo(timezone))
         firings = []
         for number, at in enumerate(CronSim(cron, begin)):
-            if number and (number >= LOOKED_AT or at - begin > SPAN):
+            if number >= LEAST and (number >= LOOKED_AT or at - begin > SPAN):
                 break
             firings.append(at)
     except (CronSimError, ZoneInfoNotFoundError, ValueError, StopIteration):

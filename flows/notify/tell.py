@@ -164,6 +164,8 @@ def _send(home: Home, jobs: list[dict[str, str]], wait_s: float) -> list[Deliver
         out, _ = process.communicate(json.dumps(jobs).encode(), timeout=wait_s)
     except subprocess.TimeoutExpired:
         # It ends by itself, within `flows.notify.deliver.MOST_S`, and logs what came of it.
+        assert process.stdout is not None
+        process.stdout.close()
         threading.Thread(target=process.wait, daemon=True).start()
         return [Delivered(job["place"], None) for job in jobs]
     try:

@@ -35,7 +35,7 @@ EVERY_S = 60.0
 
 
 def overdue(flow: str, period_s: float, record: Record, now: float) -> float | None:
-    """When the last run of `flow` ended (seconds since 1970), or the record began, if that is too long ago."""
+    """When the last run of `flow` ended, or the record began, if that is too long ago; seconds since 1970."""
     last = float(record.ended.get(flow, record.since))
     return last if now - last > LATE * period_s else None
 

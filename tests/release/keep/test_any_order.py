@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from model.bundle.reader import Bundle
-from model.faults import Fault
-from model.faults import STEPS, VARIABLE
+from model.faults import STEPS, VARIABLE, Fault
 from release.home import Home, environment
 from release.keep.clean import clean
 from release.keep.spec import KeepSpec

@@ -75,13 +75,14 @@ def test_after_a_rollback_the_way_back_stays_and_not_what_is_newest(home: Home, 
 def test_a_clean_that_was_killed_goes_on(
     point: str, home: Home, candidate: Make, child: Callable[..., int]
 ) -> None:
-    def prepared() -> None:
-        for seed in (1, 2, 3):
-            ship(home, candidate(seed))
-        for seed in (4, 5):
-            register_version(home, "toy", SPEC, candidate(seed, "fail"))
+    good, bad = [candidate(seed) for seed in (1, 2, 3)], [candidate(seed, "fail") for seed in (4, 5)]
 
-    candidate(1)
+    def prepared() -> None:
+        for made in good:
+            ship(home, made)
+        for made in bad:
+            register_version(home, "toy", SPEC, made)
+
     assert child(prepared) == 0
     for number in (1, 2, 3):
         left = home.runs / f"202001{number:02d}T0-00000000" / "left"

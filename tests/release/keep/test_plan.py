@@ -18,10 +18,13 @@ from release.keep.spec import KeepSpec
 
 DEAD = 2**22 + 1
 NOW = time.time()
+NONE = Kept()
 FEW = KeepSpec(runs=2, datasets=1, cache_days=10, report_days=20, log_days=20, flow_run_days=20)
 
 
-def run_folder(home: Home, number: int, *, trained: bool = True, project: str = "toy", dead: bool = True) -> Path:
+def run_folder(
+    home: Home, number: int, *, trained: bool = True, project: str = "toy", dead: bool = True
+) -> Path:
     folder = home.runs / f"202601{number:02d}T030000000000-{number:08x}"
     folder.mkdir()
     mark_run(folder, project)
@@ -34,7 +37,10 @@ def run_folder(home: Home, number: int, *, trained: bool = True, project: str = 
         (folder / "shared" / "weights").write_bytes(b"w" * 1000)
         (folder / "evidence").mkdir()
         (folder / "evidence" / "timing.json").write_text("{}")
-        raw = {"run": {"folder": str(folder), "name": project}, "dataset": str(home.data / f"{number:08x}00000000")}
+        raw = {
+            "run": {"folder": str(folder), "name": project},
+            "dataset": str(home.data / f"{number:08x}00000000"),
+        }
         (folder / "evidence" / "kept.json").write_text(json.dumps(raw))
     return folder
 
@@ -44,7 +50,7 @@ def age(path: Path, days: float) -> None:
         os.utime(one, (NOW - days * DAY_S, NOW - days * DAY_S))
 
 
-def going(home: Home, spec: KeepSpec = FEW, kept: Kept = Kept(), name: str = "toy") -> set[str]:
+def going(home: Home, spec: KeepSpec = FEW, kept: Kept = NONE, name: str = "toy") -> set[str]:
     return {str(one.path.relative_to(home.root)) for one in plan(home, name, spec, kept, NOW)}
 
 
@@ -127,7 +133,9 @@ def test_cached_work_stays_while_it_is_used(home: Home) -> None:
         assert folder is None, "found again"
     run = run_folder(home, 1)
     kept = json.loads((run / "evidence" / "kept.json").read_text())
-    (run / "evidence" / "kept.json").write_text(json.dumps({**kept, "bundles": {"x": str(named.folder / "fitted")}}))
+    (run / "evidence" / "kept.json").write_text(
+        json.dumps({**kept, "bundles": {"x": str(named.folder / "fitted")}})
+    )
     (home.cache / "datasets" / "hub").mkdir(parents=True)
     age(home.cache / "datasets", 400)
     assert going(home) == {"cache/baselines/unused"}
