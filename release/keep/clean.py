@@ -20,7 +20,7 @@ from release.keep.models import as_going, models_to_remove
 from release.keep.plan import Going, Kept, plan, size_of
 from release.keep.spec import KeepSpec
 from release.leftovers import remove_leftovers
-from release.registry.stored import remove_model
+from release.registry.files.stored import remove_model
 from release.releases import Releases, open_releases
 from release.spec import RegistrySpec
 from serving.store.manifest import ReleaseRefused, verify_release

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from release.keep.plan import Going, size_of
 from release.keep.spec import KeepSpec
-from release.registry.stored import StoredModel, stored_models
+from release.registry.files.stored import StoredModel, stored_models
 from release.releases import Releases
 from release.served import SERVES_AGAIN
 

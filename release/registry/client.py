@@ -31,7 +31,7 @@ DATASET_TAG = "headgate.dataset_fingerprint"
 CODE_TAG = "headgate.code_digest"
 SEQUENCE_TAG = "headgate.sequence"
 FILES_TAG = "headgate.files_removed"
-"""Tag of a version whose model files were removed (`release.registry.stored`): why."""
+"""Tag of a version whose model files were removed (`release.registry.files.stored`): why."""
 BOND_TAG = "headgate.releases"
 """Tag of the experiment: id of the release folder that it belongs to (`release.registry.bond`)."""
 

@@ -18,9 +18,9 @@ from release.leftovers import BEING_WRITTEN
 from release.moves.promote_by_hand import promote_by_hand
 from release.moves.rollback import roll_back
 from release.registry.client import RegistryProblem, open_registry
+from release.registry.files.stored import stored_models
 from release.registry.judgement import read_judgement
 from release.registry.register import register_version
-from release.registry.stored import stored_models
 from release.releases import open_releases
 from tests.release.test_crashes import SPEC, Make, assert_right, ship
 

@@ -1,7 +1,7 @@
 """The disk after a year: a retraining each week, a validation each day, and what `keep` leaves of them.
 
-    python -m benchmarks.year_disk                # the quickstart
-    python -m benchmarks.year_disk --days 730
+    python -m benchmarks.unattended.year_disk                # the quickstart
+    python -m benchmarks.unattended.year_disk --days 730
 
 One retraining and two validations are run and measured, file by file. Then the days are played on a clock of
 their own: each run leaves files of the same sizes (sparse ones), each week's data are others, and after each
