@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from expectations.verdict import Finding, Verdict
+from flows.cli.following import run_follower
+from flows.notify.ending import told_drift, told_rollback
 from flows.notify.periods import longest_pause
 from flows.notify.record import Record, record_file
 from flows.notify.watch import due, overdue, watch_once
@@ -15,6 +18,9 @@ from model.files import write_json
 from release.home import Home
 from release.moves.promote_by_hand import promote_by_hand
 from release.registry.register import register_version
+from release.targets.deploy import DeployOutcome
+from release.targets.follower import FollowJob
+from report.quality.pages import Quality
 from serving.process import control
 from tests.release.test_crashes import SPEC, Make, ship
 from tests.support.projects import candidate, home, store, write_bundle
@@ -104,3 +110,44 @@ def test_an_endpoint_that_refuses_what_it_should_serve(home: Home) -> None:
         time.sleep(0.1)
     assert [(one.event, one.version) for one in found] == [("endpoint_refused", second)]
     assert "serves version 1" in found[0].why and due(home, NAME)[0].once == found[0].once
+
+
+def test_the_follower_notices(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = {
+        "targets": [{"on": ["not_run"], "url_env": "HOOK"}],
+        "periods": {"validate": DAY_S},
+        "since": 1e9,
+    }
+    write_json(record_file(home, NAME), record)
+    with by_http() as somebody:
+        monkeypatch.setenv("HOOK", somebody.url)
+        run_follower(FollowJob(home=home, name=NAME, registry=SPEC), once=True)
+        assert somebody.titles() == [f"headgate {NAME}: NOT RUN"]
+    (home.notices / f"{NAME}.json").write_text("{")
+    run_follower(FollowJob(home=home, name=NAME, registry=SPEC), once=True)
+
+
+def test_a_rollback_by_hand_and_drift_are_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with by_http() as somebody:
+        monkeypatch.setenv("HOOK", somebody.url)
+        write_json(
+            record_file(home, NAME), {"targets": [{"on": ["rolled_back", "drifted"], "url_env": "HOOK"}]}
+        )
+        told_rollback(home, NAME, DeployOutcome(end="deployed", wanted=3, serving=3, url=None))
+        passed = Verdict(gate="data", findings=(Finding(subject="x", outcome="pass", reason="", figures={}),))
+        quality = Quality(
+            verdict=passed,
+            warnings=(),
+            pages={"Data quality": "/r/data.html"},
+            findings="",
+            drifted=("labels of topic",),
+            looked_at=1,
+        )
+        told_drift(home, NAME, home.root / "p.yaml", quality)
+        back, drift = somebody.messages
+    assert back["title"] == f"headgate {NAME}: rolled back, version 3"
+    assert drift["message"].splitlines() == [
+        "drift beyond the fail level: labels of topic",
+        "look: /r/data.html",
+        f"run: headgate retrain {home.root / 'p.yaml'}",
+    ]
