@@ -14,9 +14,10 @@ from prefect.client.schemas.objects import State
 
 from flows.config.load import gate_rules
 from flows.ending import final_state
-from flows.notify.ending import told_ending, told_failure
+from flows.notify.ending import told_ending
 from flows.outcome import Outcome
 from flows.parts.conclude import ending_of, release_of, ship
+from flows.parts.end import run_failed
 from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
@@ -32,7 +33,7 @@ from tasks.report.publish_artifacts import publish_artifacts
 from tasks.report.write_report import write_report
 
 
-@flow(name="judge", on_failure=[told_failure], on_crashed=[told_failure])
+@flow(name="judge", on_failure=[run_failed], on_crashed=[run_failed])
 def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     """Judge `version` of project `name` again; ends `Deployed`, `Rejected`, or failed with the reason.
 

@@ -13,8 +13,8 @@ from prefect.client.schemas.objects import State
 
 from flows.baselines import fit_baselines, package_baselines
 from flows.label_check import search_labels
-from flows.notify.ending import told_failure
 from flows.parts.conclude import ending_of, release_of, ship
+from flows.parts.end import run_failed
 from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_project
@@ -37,7 +37,7 @@ from tasks.report.write_report import write_report
 from tasks.train.fit_shared import fit_shared
 
 
-@flow(name="retrain", on_failure=[told_failure], on_crashed=[told_failure])
+@flow(name="retrain", on_failure=[run_failed], on_crashed=[run_failed])
 def retrain(config: Path, home: Path | None = None, backbone: str | None = None) -> State:
     """Retrain the project of `config`; ends `Deployed`, `Rejected`, or failed with the reason.
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.notify.ending import told_failure
+from flows.parts.end import run_failed
 from flows.project import open_project
 from tasks.release.roll_back import roll_back
 
 
-@flow(name="rollback", on_failure=[told_failure], on_crashed=[told_failure])
+@flow(name="rollback", on_failure=[run_failed], on_crashed=[run_failed])
 def rollback(config: Path, home: Path | None = None, version: int | None = None) -> State:
     """Make the former champion (or `version`) of the project of `config` serve again.
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.notify.ending import told_drift, told_failure
+from flows.notify.ending import told_drift
+from flows.parts.end import run_failed
 from flows.project import open_project
 from tasks.data.emit_drift_event import emit_drift_event
 from tasks.data.merge import merge
@@ -21,7 +22,7 @@ from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.find_champion import find_champion
 
 
-@flow(name="validate", on_failure=[told_failure], on_crashed=[told_failure])
+@flow(name="validate", on_failure=[run_failed], on_crashed=[run_failed])
 def validate(config: Path, home: Path | None = None, backbone: str | None = None) -> State:
     """Judge the data of `config`; ends `Accepted` or `Rejected`. Nothing is trained.
 

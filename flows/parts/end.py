@@ -5,12 +5,21 @@ A run never fails by it: what could not be removed is a line of its log, and the
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+
+from flows.config.load import load_project
 from flows.config.schema import Project
+from flows.notify.ending import told_failure
+from flows.state_folder import config_home
 from model.errors import HeadgateError
 from release.home import Home
+from release.keep.clean import clean as remove
 from report.progress import print_line
 from tasks.release.clean import clean
 
@@ -29,6 +38,18 @@ def tidy(home: Home, project: Project, config: Path) -> None:
         remove_flow_runs(home, config, project.keep.flow_run_days)
     except Exception as error:  # Prefect's client raises many kinds, and none of them is worth a run
         print_line(f"clean: Prefect's old runs stay for now ({type(error).__name__})")
+
+
+def run_failed(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """Prefect's hook of a run that failed or crashed: tell of it, and tidy: a year of failing runs must not
+    fill the disk either."""
+    told_failure(flow, run, state)
+    with contextlib.suppress(HeadgateError, OSError):
+        if "config" in run.parameters:
+            config, home = Path(str(run.parameters["config"])), run.parameters.get("home")
+            project = load_project(config)
+            place = Home(config_home(config, None if home is None else Path(str(home))))
+            remove(place, project.name, project.registry, project.keep)
 
 
 def remove_flow_runs(home: Home, config: Path, days: int, now: datetime | None = None) -> int:

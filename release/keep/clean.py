@@ -7,20 +7,22 @@ this one was ended (`release.leftovers`). What can't be looked at stays, and is 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from model.errors import HeadgateError
 from model.faults import fault
-from model.files import RecordDamaged, locked, read_record, remove_folder, write_json
+from model.files import RecordDamaged, locked, read_json, read_record, remove_folder, write_json
 from release.home import Home
 from release.journal import Journal
 from release.keep.models import as_going, models_to_remove
-from release.keep.plan import Going, Kept, plan, size_of
+from release.keep.plan import DAY_S, Going, Kept, plan, size_of
 from release.keep.spec import KeepSpec
 from release.leftovers import remove_leftovers
-from release.registry.files.stored import remove_model
+from release.registry.files.stored import remove_model, remove_run, runs_without_version
 from release.releases import Releases, open_releases
 from release.spec import RegistrySpec
 from serving.store.manifest import ReleaseRefused, verify_release
@@ -62,21 +64,38 @@ def clean(
     Raises:
         CleanBusy: another process is at it.
     """
+    moment = time.time() if now is None else now
     with _alone(home, name):
         if not dry_run:
             remove_leftovers(home)
-            write_json(rules_file(home, name), asdict(spec))
         done = Cleaned()
         with _noted(done.said, "nothing was removed, because it is not known what must stay"):
             releases = _opened(home, name, registry)
             kept = Kept() if releases is None else _kept(releases)
             # What goes from the registry is known by what is in the release folder, before that changes.
+            mark = _mark(spec, releases)
             if releases is not None:
-                with _noted(done.said, "no model was removed from the registry"):
-                    _clean_models(releases, spec, done, dry_run=dry_run)
+                if dry_run or mark != _last_mark(home, name):  # to ask a registry takes seconds
+                    with _noted(done.said, "nothing was removed from the registry"):
+                        _clean_models(releases, spec, done, dry_run=dry_run)
+                        _clean_runs(releases, spec, done, moment, dry_run=dry_run)
                 _clean_versions(releases, spec, done, dry_run=dry_run)
-            _clean_folders(home, plan(home, name, spec, kept, now), done, dry_run=dry_run)
+            _clean_folders(home, plan(home, name, spec, kept, moment), done, dry_run=dry_run)
+            if not dry_run and not done.said:
+                write_json(rules_file(home, name), mark)
         return done
+
+
+def _mark(spec: KeepSpec, releases: Releases | None) -> dict[str, Any]:
+    """What decides what goes from the registry: the rules, and what happened to its versions."""
+    entries = [] if releases is None else releases.journal.entries()
+    return {**asdict(spec), "entries": len(entries)}
+
+
+def _last_mark(home: Home, name: str) -> Any:
+    with contextlib.suppress(OSError, ValueError):
+        return read_json(rules_file(home, name))
+    return None
 
 
 def rules_file(home: Home, name: str) -> Path:
@@ -140,6 +159,17 @@ def _clean_models(releases: Releases, spec: KeepSpec, done: Cleaned, *, dry_run:
     for stored, why in () if dry_run else models:
         remove_model(releases.registry, releases.home, stored, why)
         fault("model_removed")
+
+
+def _clean_runs(releases: Releases, spec: KeepSpec, done: Cleaned, now: float, *, dry_run: bool) -> None:
+    if releases.standing() != "same":
+        return
+    days, why = spec.registry_run_days, f"older than {spec.registry_run_days} days (keep.registry_run_days)"
+    for stored in runs_without_version(releases.registry, releases.experiment, now - days * DAY_S):
+        place = stored.folder or Path(stored.run_id)
+        done.going.append(Going(kind="runs without a version", path=place, why=why, size=size_of(place)))
+        if not dry_run:
+            remove_run(releases.registry, releases.home, stored)
 
 
 def _clean_versions(releases: Releases, spec: KeepSpec, done: Cleaned, *, dry_run: bool) -> None:

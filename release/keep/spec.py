@@ -38,5 +38,8 @@ class KeepSpec:
     """Days that the pages of a run stay. Those of versions in the release folder stay as long as these do."""
     log_days: Days = 90
     """Days that the logs of a run stay. The endpoint's log is bounded by `deploy.log_max_bytes`."""
+    registry_run_days: Days = 90
+    """Days that a run in MLflow stays that made no version: sweeps, and registrations that failed. Its
+    files go, and MLflow shows it among the deleted ones."""
     flow_run_days: Days = 90
     """Days that Prefect knows of a run that has ended, with its logs and artifacts."""

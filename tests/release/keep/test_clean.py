@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from release.registry.files.stored import stored_models
 from release.registry.judgement import read_judgement
 from release.registry.register import register_version
 from release.releases import open_releases
+from release.spec import RegistrySpec
 from tests.release.test_crashes import SPEC, Make, assert_right, ship
 
 FEW = KeepSpec(versions=2, candidates=1, runs=1)
@@ -134,3 +136,40 @@ def test_the_rules_of_the_last_run_hold_for_a_name(home: Home) -> None:
     assert last_rules(home, "toy") == KeepSpec()
     clean(home, "toy", SPEC, FEW)
     assert last_rules(home, "toy") == FEW
+
+
+def test_old_runs_without_a_version_go_and_those_of_versions_stay(home: Home, candidate: Make) -> None:
+    ship(home, candidate(1))
+    registry = open_registry(home, "toy", SPEC)
+    client = registry.client
+    experiment = client.get_experiment_by_name("toy").experiment_id
+    sweep, new = (client.create_run(experiment, run_name=name).info for name in ("sweep", "new"))
+    client.log_text(sweep.run_id, "a page", "page.html")
+    client.set_terminated(sweep.run_id, end_time=1_000)
+    client.set_terminated(new.run_id)
+    done = clean(home, "toy", SPEC, FEW)
+    assert [one.kind for one in done.going] == ["runs without a version"] and done.size > 0
+    left = {run.info.run_name for run in client.search_runs([experiment])}
+    assert left == {"new", "run-1"} and not Path(sweep.artifact_uri).exists()
+    assert assert_right(home) == 1
+
+
+def test_with_the_registry_away_the_folders_are_cleaned_and_the_rest_later(
+    home: Home, candidate: Make
+) -> None:
+    for seed in (1, 2, 3):
+        ship(home, candidate(seed))
+    for number in (1, 2):
+        run = home.runs / f"2020010{number}T0-00000000"
+        run.mkdir()
+        os.utime(run, (0, 0))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        away = RegistrySpec(tracking_uri=f"http://127.0.0.1:{closed.getsockname()[1]}")
+        done = clean(home, "toy", away, FEW)
+    assert len(done.said) == 1 and "nothing was removed from the registry: registry http" in done.said[0]
+    assert [path.name for path in home.runs.iterdir()] == ["20200102T0-00000000"]
+    assert open_releases(home, "toy", SPEC).folder.versions() == [2, 3]
+    assert stored(home) == [1, 2, 3]
+    done = clean(home, "toy", SPEC, FEW)
+    assert not done.said and stored(home) == [2, 3], "what was not known then is cleaned now"
