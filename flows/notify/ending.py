@@ -22,7 +22,7 @@ from flows.notify.periods import longest_pause
 from flows.notify.tell import tell
 from flows.outcome import Outcome, Stage
 from flows.state_folder import config_home, existing_home, home_option
-from model.errors import HeadgateError
+from model.errors import HeadgateError, foreseen, told
 from release.home import Home
 
 if TYPE_CHECKING:
@@ -62,13 +62,18 @@ def told_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
         _ended(home, name, flow.name)
         if state.name not in ("Failed", "Crashed", "TimedOut"):  # another name has an outcome, told already
             return
-        why = (state.message or "it ended without a result").removeprefix(_PREFIX)
         where = home_option(home.root, name)
-        tell(home, name, [failure(name, why, what=flow.name, config=config, where=where)])
+        tell(home, name, [failure(name, _why(state), what=flow.name, config=config, where=where)])
 
 
-_PREFIX = "Flow run encountered an exception: "
-"""What Prefect puts in front of an error."""
+def _why(state: State[Any]) -> str:
+    """Why a run failed. Of an error that nobody foresaw only its kind: its text might be one of the data."""
+    error = getattr(state.data, "result", state.data)
+    if isinstance(error, BaseException):
+        if foreseen(error) is not None:
+            return told(error)
+        return f"{type(error).__name__}, which nobody foresaw; its traceback is in the log of the run"
+    return "it was ended from outside" if state.name == "Crashed" else "it ended without a result"
 
 
 def _ended(home: Home, name: str, flow: str) -> str:

@@ -190,7 +190,7 @@ def test_a_rerun_takes_the_baselines_from_the_cache_and_compares_with_the_champi
 
 
 def test_somebody_is_told_of_a_deployment(first: tuple[str, Outcome], somebody: Somebody) -> None:
-    told = somebody.messages[0]
+    told = somebody.heard(1)[0]
     assert told["title"] == f"headgate {NAME}: deployed, version {first[1].registered['version']}"
     assert f"look: {first[1].pages['Report']}" in told["message"].splitlines()
 

@@ -6,11 +6,16 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+
+PATIENCE_S = 40.0
+"""How long a message is waited for, in seconds."""
 
 
 @dataclass
@@ -21,8 +26,16 @@ class Somebody:
     """Address, in apprise's form."""
     messages: list[dict[str, Any]] = field(default_factory=list)
 
-    def titles(self) -> list[str]:
-        return [str(message["title"]) for message in self.messages]
+    def heard(self, count: int) -> list[dict[str, Any]]:
+        """The messages, once there are so many: a busy machine takes its time to deliver."""
+        until = time.monotonic() + PATIENCE_S
+        while len(self.messages) < count and time.monotonic() < until:
+            time.sleep(0.02)
+        return list(self.messages)
+
+    def titles(self, count: int) -> list[str]:
+        """Their first lines, once there are so many."""
+        return [str(message["title"]) for message in self.heard(count)]
 
 
 @contextlib.contextmanager

@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
+from flows.config.load import load_project
 from flows.notify import record as records
-from flows.parts.end import remove_flow_runs
+from flows.notify.ending import remember
+from flows.parts.end import remove_flow_runs, run_failed
 from flows.rollback import rollback
 from flows.validate import validate
 from release.home import Home
@@ -61,7 +64,7 @@ def test_a_flow_tells_how_it_ended_and_tidies_up(
     changed(config, expectations={"rows_per_label": {"severity": "critical"}, "min_rows_per_label": 5000})
     state = validate(config, home=home.root, return_state=True)
     assert state.name == "Rejected"
-    assert somebody.titles() == ["headgate taught: rejected"]
+    assert somebody.titles(1) == ["headgate taught: rejected"]
     text = somebody.messages[0]["message"]
     assert "rows_per_label" in text
     assert f"run: headgate validate {config}" in text and "look: " in text
@@ -76,7 +79,7 @@ def test_a_flow_tells_how_it_ended_and_tidies_up(
     config.write_text("name: taught\nheads: nonsense\n")
     with home_forgets(home):
         state = rollback(config, home=home.root, return_state=True)
-    assert state.is_failed() and somebody.titles()[2:] == ["headgate taught: FAILED"], (
+    assert state.is_failed() and somebody.titles(3)[2:] == ["headgate taught: FAILED"], (
         "known by its last record"
     )
     assert "problem" in somebody.messages[2]["message"]
@@ -88,6 +91,22 @@ def test_a_flow_tells_how_it_ended_and_tidies_up(
         assert remove_flow_runs(home, config, 1, begin + timedelta(days=1, minutes=10)) == 4
         gone = FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in runs]))
         assert client.read_flow_runs(flow_run_filter=gone) == []
+
+
+@flow(name="broken", on_failure=[run_failed], on_crashed=[run_failed])
+def broken(config: Path, home: Path) -> None:
+    raise KeyError("a text of the data")
+
+
+def test_of_an_error_that_nobody_foresaw_only_the_kind_is_told(
+    prefect_harness: None, config: Path, somebody: Somebody, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    remember(home, load_project(config), config)
+    assert broken(config, home.root, return_state=True).is_failed()
+    (message,) = somebody.heard(1)
+    assert message["message"].startswith("broken: KeyError, which nobody foresaw; its traceback")
+    assert "text of the data" not in str(message)
 
 
 class home_forgets:

@@ -38,6 +38,14 @@ def told_by(home: Home, *targets: dict[str, Any], **more: Any) -> None:
     write_json(record_file(home, "kitchen"), record)
 
 
+def logged(home: Home) -> str:
+    """What the process that delivers logged, once it has."""
+    until = time.monotonic() + MOST_S + 20
+    while not (home.logs / LOG).is_file() and time.monotonic() < until:
+        time.sleep(0.05)
+    return (home.logs / LOG).read_text()
+
+
 def notice(event: Event = "rejected", **more: Any) -> Notice:
     known = {"version": 16, "why": "topic: 0.71, 0.05 below its baseline", "look": "/r/release.html"}
     return Notice(event=event, name="kitchen", **{**known, "run": "headgate status kitchen", **more})
@@ -50,14 +58,14 @@ def test_a_message_says_what_which_version_why_where_to_look_and_what_to_run(
         monkeypatch.setenv("HOOK", somebody.url)
         told_by(home, {"on": ["rejected"], "url_env": "HOOK"})
         tell(home, "kitchen", [notice()])
-        (message,) = somebody.messages
+        (message,) = somebody.heard(1)
     assert message["title"] == "headgate kitchen: rejected, version 16"
     assert message["message"].splitlines() == [
         "topic: 0.71, 0.05 below its baseline",
         "look: /r/release.html",
         "run: headgate status kitchen",
     ]
-    log = (home.logs / LOG).read_text()
+    log = logged(home)
     assert "url_env HOOK: delivered" in log and "t0ken" not in log
 
 
@@ -69,7 +77,7 @@ def test_by_mail_with_the_address_in_a_file(home: Home) -> None:
         file.chmod(0o600)
         told_by(home, {"on": ["failed"], "url_file": "address"})
         tell(home, "kitchen", [notice("failed", why="retrain: label <b>x</b> & more")])
-        (mail,) = somebody.messages
+        (mail,) = somebody.heard(1)
     assert (mail["title"], mail["to"]) == ("headgate kitchen: FAILED, version 16", "ops@example.org")
     assert "retrain: label <b>x</b>" in mail["plain"] and "run: headgate status" in mail["plain"]
     assert "<b>" not in mail["html"] and "&lt;b&gt;x" in mail["html"]
@@ -81,7 +89,7 @@ def test_only_who_wants_to_know_is_told(home: Home, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("GOOD", good.url)
         told_by(home, {"on": ["failed"], "url_env": "BAD"}, {"on": ["deployed"], "url_env": "GOOD"})
         tell(home, "kitchen", [notice("deployed"), notice("unchanged")])
-        assert (bad.messages, len(good.messages)) == ([], 1)
+        assert (len(good.heard(1)), bad.messages) == (1, [])
 
 
 def test_a_storm_is_folded_and_its_count_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,12 +98,16 @@ def test_a_storm_is_folded_and_its_count_is_told(home: Home, monkeypatch: pytest
         told_by(home, {"on": ["failed", "deployed"], "url_env": "HOOK"})
         for minute in range(12):
             tell(home, "kitchen", [notice("failed", version=None)], now=1e9 + 300 * minute)
-        assert len(somebody.messages) == 1
+        assert len(somebody.heard(1)) == 1
         tell(home, "kitchen", [notice("failed", version=None)], now=1e9 + HOUR_S)
-        assert "11 more of the same" in somebody.messages[1]["message"]
+        assert "11 more of the same" in somebody.heard(2)[1]["message"]
         tell(home, "kitchen", [notice("failed", version=None)], now=1e9 + HOUR_S + 60)
         tell(home, "kitchen", [notice("deployed")], now=1e9 + 3 * HOUR_S)
-        assert somebody.titles()[2:] == ["headgate kitchen: deployed, version 16", "headgate kitchen: FAILED"]
+        # Both at once, from threads beside each other.
+        assert sorted(somebody.titles(4)[2:]) == [
+            "headgate kitchen: FAILED",
+            "headgate kitchen: deployed, version 16",
+        ]
     assert FOLDED_S == HOUR_S
 
 
@@ -123,13 +135,9 @@ def test_a_target_that_is_down_or_hangs_delays_nothing_and_is_logged(
         begin = time.monotonic()
         tell(home, "kitchen", [notice("failed")])
         assert time.monotonic() - begin < GRACE_S + 2
-        assert len(well.messages) == 1, "one does not wait for another"
-    said, log = capsys.readouterr().err, home.logs / LOG
+        assert len(well.heard(1)) == 1, "one does not wait for another"
+    said, text = capsys.readouterr().err, logged(home)
     assert "url_env DOWN" in said and "s3cret" not in said
-    until = time.monotonic() + MOST_S + 5
-    while not log.is_file() and time.monotonic() < until:
-        time.sleep(0.1)
-    text = log.read_text()
     assert "url_env DOWN: NOT delivered: nobody answered" in text and "url_env WELL: delivered" in text
     assert "s3cret" not in text
 
@@ -160,6 +168,8 @@ def test_an_address_that_can_not_be_used_is_said(
     told_by(home, {"on": ["failed"], **target})
     tell(home, "kitchen", [notice("failed")])
     said = capsys.readouterr().err
+    if "has not answered yet" in said:  # on a busy machine the log says it
+        said = logged(home)
     assert expected in said and "s3cret" not in said
 
 
@@ -210,6 +220,7 @@ def test_the_record_holds_no_address(home: Home, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("HOOK", somebody.url)
         told_by(home, {"on": ["failed"], "url_env": "HOOK"})
         tell(home, "kitchen", [notice("failed")])
+        assert somebody.heard(1) and logged(home)
     for file in home.root.rglob("*"):
         assert not file.is_file() or "t0ken" not in file.read_text(errors="replace"), file
     assert json.loads(record_file(home, "kitchen").read_text())["told"]["failed 16"]["folded"] == 0

@@ -71,7 +71,7 @@ def test_a_run_that_is_missing_is_told_once_until_one_ends(
         write_json(record_file(home, "toy"), record)
         for hour in range(3):
             watch_once(home, "toy", 1e9 + 2 * WEEK_S + hour * 3600)
-        assert somebody.titles() == ["headgate toy: NOT RUN"]
+        assert somebody.titles(1) == ["headgate toy: NOT RUN"]
         assert (
             "retrain: no run has ended for 14 days, expected every 7 days" in somebody.messages[0]["message"]
         )
@@ -79,7 +79,7 @@ def test_a_run_that_is_missing_is_told_once_until_one_ends(
         watch_once(home, "toy", 1e9 + 4 * WEEK_S)
         assert len(somebody.messages) == 1
         watch_once(home, "toy", 1e9 + 5 * WEEK_S)
-        assert len(somebody.messages) == 2
+        assert len(somebody.heard(2)) == 2
 
 
 def test_without_anybody_to_tell_nothing_is_looked_at(home: Home) -> None:
@@ -122,7 +122,7 @@ def test_the_follower_notices(home: Home, monkeypatch: pytest.MonkeyPatch) -> No
     with by_http() as somebody:
         monkeypatch.setenv("HOOK", somebody.url)
         run_follower(FollowJob(home=home, name=NAME, registry=SPEC), once=True)
-        assert somebody.titles() == [f"headgate {NAME}: NOT RUN"]
+        assert somebody.titles(1) == [f"headgate {NAME}: NOT RUN"]
     (home.notices / f"{NAME}.json").write_text("{")
     run_follower(FollowJob(home=home, name=NAME, registry=SPEC), once=True)
 
@@ -143,8 +143,9 @@ def test_a_rollback_by_hand_and_drift_are_told(home: Home, monkeypatch: pytest.M
             drifted=("labels of topic",),
             looked_at=1,
         )
+        somebody.heard(1)
         told_drift(home, NAME, home.root / "p.yaml", quality)
-        back, drift = somebody.messages
+        back, drift = somebody.heard(2)
     assert back["title"] == f"headgate {NAME}: rolled back, version 3"
     assert drift["message"].splitlines() == [
         "drift beyond the fail level: labels of topic",
