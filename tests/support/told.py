@@ -13,7 +13,6 @@ from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-
 PATIENCE_S = 40.0
 """How long a message is waited for, in seconds."""
 
