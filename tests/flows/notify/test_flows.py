@@ -73,10 +73,8 @@ def test_a_flow_tells_how_it_ended_and_tidies_up(
     (tmp_path / "rows.csv").rename(tmp_path / "away.csv")
     state = validate(config, home=home.root, return_state=True)
     assert state.is_failed()
-    assert (
-        somebody.titles(2)[1:] == ["headgate taught: FAILED"]
-        and "rows.csv" in somebody.messages[1]["message"]
-    )
+    assert somebody.titles(2)[1:] == ["headgate taught: FAILED"]
+    assert "rows.csv" in somebody.messages[1]["message"]
 
     config.write_text("name: taught\nheads: nonsense\n")
     with home_forgets(home):
