@@ -14,12 +14,13 @@ from prefect.client.schemas.objects import State
 
 from flows.config.load import gate_rules
 from flows.ending import noted
+from flows.notify.ending import told_ending
 from flows.outcome import Outcome
 from flows.parts.conclude import ending_of, release_of, ship
+from flows.parts.end import run_failed
 from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
-from flows.schedule.failures import note_failure
 from release.registry.candidate import candidate_of
 from release.saved_settings import load_settings
 from tasks.data.find_changes import find_changes
@@ -33,7 +34,7 @@ from tasks.report.publish_artifacts import publish_artifacts
 from tasks.report.write_report import write_report
 
 
-@flow(name="judge", on_failure=[note_failure], on_crashed=[note_failure])
+@flow(name="judge", on_failure=[run_failed], on_crashed=[run_failed])
 def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     """Judge `version` of project `name` again; ends `Deployed`, `Rejected`, or failed with the reason.
 
@@ -71,7 +72,8 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     publish_artifacts(name, verdict, rows, pages)
     ending = ending_of(verdict, release)
     seconds = time.monotonic() - began_s
-    return noted(
-        state,
-        Outcome(name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending),
+    outcome = Outcome(
+        name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending
     )
+    told_ending(state, outcome)
+    return noted(state, outcome)

@@ -15,7 +15,9 @@ from flows.config.load import load_project
 from flows.config.messages import ConfigError
 from flows.config.schema import Project
 from flows.ending import noted
+from flows.notify.ending import remember, told_ending
 from flows.outcome import Outcome, Stage
+from flows.parts.end import tidy
 from flows.prefect_runs import log_to_prefect, mark_flow_run, mask_states
 from flows.state_folder import config_home, existing_home, prepare
 from model.spec import HeadSpec
@@ -53,7 +55,10 @@ class OpenProject:
     def ended(self, stage: Stage, **known: Any) -> State[Outcome]:
         """The final state of the flow. `known` are fields of `flows.outcome.Outcome`."""
         seconds = time.monotonic() - self.started_s
-        return noted(self.home, Outcome(stage=stage, name=self.project.name, seconds=seconds, **known))
+        outcome = Outcome(stage=stage, name=self.project.name, seconds=seconds, **known)
+        told_ending(self.home, outcome)
+        tidy(self.home, self.project, self.config)
+        return noted(self.home, outcome)
 
 
 def open_home(home: Path | None, name: str) -> Home:
@@ -87,4 +92,6 @@ def open_project(config: Path, home: Path | None = None, backbone: str | None = 
     prepare(folder, on_console=False)
     log_to_prefect()
     mark_flow_run()
-    return OpenProject(project=load_project(config, backbone=backbone), home=Home(folder), config=config)
+    opened = OpenProject(project=load_project(config, backbone=backbone), home=Home(folder), config=config)
+    remember(opened.home, opened.project, config)
+    return opened

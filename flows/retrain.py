@@ -17,10 +17,10 @@ from flows.baselines import fit_baselines, package_baselines
 from flows.label_check import search_labels
 from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.consent import consent_wanted, needs_remarks
+from flows.parts.end import run_failed
 from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_project
-from flows.schedule.failures import note_failure
 from flows.teachers import teachers
 from release.registry.candidate import candidate_of
 from release.saved_settings import Settings
@@ -42,7 +42,7 @@ from tasks.report.write_report import write_report
 from tasks.train.fit_shared import fit_shared
 
 
-@flow(name="retrain", on_failure=[note_failure], on_crashed=[note_failure])
+@flow(name="retrain", on_failure=[run_failed], on_crashed=[run_failed])
 def retrain(config: Path, home: Path | None = None, backbone: str | None = None) -> State:
     """Retrain the project of `config`; ends `Deployed`, `Rejected`, `NeedsConsent`, or failed with why.
 

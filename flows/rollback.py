@@ -7,12 +7,12 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.parts.end import run_failed
 from flows.project import open_project
-from flows.schedule.failures import note_failure
 from tasks.release.roll_back import roll_back
 
 
-@flow(name="rollback", on_failure=[note_failure], on_crashed=[note_failure])
+@flow(name="rollback", on_failure=[run_failed], on_crashed=[run_failed])
 def rollback(config: Path, home: Path | None = None, version: int | None = None) -> State:
     """Make the former champion (or `version`) of the project of `config` serve again.
 

@@ -9,8 +9,8 @@ from prefect.client.schemas.objects import State
 
 from expectations.stats.pareto import loss_shares
 from flows.config.messages import ConfigError
+from flows.parts.end import run_failed
 from flows.project import open_project
-from flows.schedule.failures import note_failure
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
@@ -24,7 +24,7 @@ POINTS = 5
 """Values of π for each head: 0.1, 0.3, 0.5, 0.7 and 0.9."""
 
 
-@flow(name="sweep", on_failure=[note_failure], on_crashed=[note_failure])
+@flow(name="sweep", on_failure=[run_failed], on_crashed=[run_failed])
 def sweep(config: Path, home: Path | None = None, backbone: str | None = None, points: int = POINTS) -> State:
     """Train the shared model of `config` at each point of a grid of loss weights; ends `Swept` or `Rejected`.
 

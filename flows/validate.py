@@ -12,10 +12,11 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from expectations.contract.findings import unused_remarks
+from flows.notify.ending import told_drift
 from flows.parts.consent import needs_remarks
+from flows.parts.end import run_failed
 from flows.project import open_project
 from flows.schedule.drift import tell_drift
-from flows.schedule.failures import note_failure
 from tasks.data.find_changes import find_changes
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
@@ -25,7 +26,7 @@ from tasks.judge.check_contract import check_contract
 from tasks.judge.find_champion import find_champion
 
 
-@flow(name="validate", on_failure=[note_failure], on_crashed=[note_failure])
+@flow(name="validate", on_failure=[run_failed], on_crashed=[run_failed])
 def validate(config: Path, home: Path | None = None, backbone: str | None = None) -> State:
     """Judge the data of `config`; ends `Accepted` or `Rejected`. Nothing is trained.
 
@@ -54,6 +55,7 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     remarks = (*quality.warnings, *unused_remarks(contract), *needs_remarks(contract, champion))
     if quality.drifted:
         tell_drift(state, project, config, data.fingerprint, quality.drifted)
+        told_drift(state, project.name, config, quality)
     if quality.verdict.outcome == "fail":
         return opened.ended(
             "data_rejected", reasons=quality.verdict.reasons, remarks=remarks, pages=quality.pages

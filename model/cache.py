@@ -58,6 +58,8 @@ class CacheEntry:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.folder.with_name(f"{self.folder.name}.lock")):
             if self._whole():
+                with contextlib.suppress(OSError):  # of a folder that others made
+                    os.utime(self.folder / COMPLETE)  # when it was used last decides how long it is kept
                 yield None
                 return
             if not (resume and self._begun()):

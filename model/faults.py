@@ -52,6 +52,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     ),
     "undo": ("refusal_journalled", "restore_begun", "version_dropped", "endpoint_stopped"),
     "rollback": ("rollback_begun",),
+    "clean": ("model_removed", "versions_cleaned", "folder_cleaned"),
     "follow": (
         "version_fetched",
         "version_aside",

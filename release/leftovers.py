@@ -17,6 +17,7 @@ from pathlib import Path
 
 from model.files import process_space
 from release.home import Home
+from release.keep.owner import ELSEWHERE_S, last_written
 from serving.errors import EndpointError
 from serving.process import control
 from serving.process.http_timing import STATE_FILE
@@ -24,8 +25,6 @@ from serving.processes import process_start
 
 BEING_WRITTEN = re.compile(r"\.(.+?)\.(?P<pid>\d+)(\.((?P<where>[0-9a-f]{8})_)?\w+)?")
 """Name of a file or folder that is not yet at its place."""
-ELSEWHERE_S = 86_400.0
-"""How long nothing was written to what a process elsewhere left, before it goes, in seconds."""
 LIBRARIES = frozenset({"mlflow", "prefect", "datasets", "matplotlib"})
 """Folders that libraries keep; what they leave there is theirs."""
 
@@ -68,13 +67,4 @@ def _being_written(root: Path) -> Iterator[Path]:
 def _left_behind(match: re.Match[str], path: Path) -> bool:
     if match["where"] == process_space():
         return process_start(int(match["pid"])) is None
-    return time.time() - _last_written(path) > ELSEWHERE_S
-
-
-def _last_written(path: Path) -> float:
-    """When a file, or anything in a folder, was written last, in seconds since 1970; now, if it is gone."""
-    try:
-        found = [path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())]
-        return float(max(one.lstat().st_mtime for one in found))
-    except OSError:
-        return time.time()
+    return time.time() - last_written(path) > ELSEWHERE_S

@@ -81,7 +81,7 @@ class DeploySpec:
     """Longest that one text may take when a new version is tried before it serves, in milliseconds
     (median of five); a slower version is refused."""
     keep_versions: Annotated[int, Range(ge=2)] = 5
-    """Versions kept in the release folder, besides the one that serves and the one before it."""
+    """The older name of `keep.versions`, which it is equal to."""
     poll_s: Annotated[float, Range(gt=0, le=60)] = 0.5
     """Pause between two looks of the endpoint for a new version, in seconds. One look is one `stat`."""
     start_timeout_s: Annotated[float, Range(gt=0)] = 60.0

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import exit_codes
+from flows.cli.keeping import clean
 from flows.cli.keys import keys
-from flows.cli.options import HOME, NAME, errors_shown, example, fail
+from flows.cli.options import CONFIG, HOME, NAME, errors_shown, example, fail
+from flows.cli.telling import notify_test
 from flows.cli.unattended import schedule, up
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from model.bundle.masking import mask_process, masked
@@ -31,7 +33,6 @@ _STATE = click.option(
     help="Folder of the endpoint's state and log, where the state folder can't be written.",
 )
 _BACKBONE = click.option("--backbone", help="Another encoder: a hub name, a folder, or `offline`.")
-_CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 _NUMBER = click.IntRange(min=1, max=2**31 - 1)
 """A registered version; no registry holds larger numbers."""
 
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 @main.command(**example("headgate retrain configs/quickstart.yaml"))
-@_CONFIG
+@CONFIG
 @HOME
 @_BACKBONE
 def retrain(config: Path, home: Path | None, backbone: str | None) -> None:
@@ -59,7 +60,7 @@ def retrain(config: Path, home: Path | None, backbone: str | None) -> None:
 
 
 @main.command(**example("headgate validate configs/feelings.yaml"))
-@_CONFIG
+@CONFIG
 @HOME
 @_BACKBONE
 def validate(config: Path, home: Path | None, backbone: str | None) -> None:
@@ -68,7 +69,7 @@ def validate(config: Path, home: Path | None, backbone: str | None) -> None:
 
 
 @main.command(**example("headgate sweep configs/two_label_sets.yaml --backbone offline"))
-@_CONFIG
+@CONFIG
 @HOME
 @_BACKBONE
 @click.option("--points", type=click.IntRange(2, 50), default=5, help="Values of π for a head; default 5.")
@@ -189,12 +190,14 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
     with errors_shown():
         folder = existing_home(home, name)
         prepare(folder, on_console=True)
+        from flows.notify.ending import told_rollback
         from release.home import Home
         from release.moves.adopt import remark_of
         from release.moves.rollback import roll_back
 
         done = roll_back(Home(folder), name, version, tell=_tell)
         remark = remark_of(Home(folder), name)
+        told_rollback(Home(folder), name, done)
     _fail_unless_deployed(name, done)
     click.echo(f"{name}: version {done.serving} serves again" + (f" at {done.url}" if done.url else ""))
     if remark:
@@ -236,7 +239,7 @@ def promote(
 
 
 @main.command(**example("headgate adopt configs/quickstart.yaml --local"))
-@_CONFIG
+@CONFIG
 @click.option("--local", "whose", flag_value="local", help="Carry what serves here into the registry.")
 @click.option(
     "--registry",
@@ -313,6 +316,8 @@ def follow(
 main.add_command(keys)
 main.add_command(schedule)
 main.add_command(up)
+main.add_command(clean)
+main.add_command(notify_test)
 
 
 @main.command(**example("headgate schema > configs/schema.json"))

@@ -1,4 +1,7 @@
-"""The follower as a process: until SIGTERM or Ctrl-C, one JSON line on standard output for each change."""
+"""The follower as a process: until SIGTERM or Ctrl-C, one JSON line on standard output for each change.
+
+It also tells of what no run can notice (`flows.notify.watch`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import threading
 from dataclasses import asdict
 
 from flows.cli import exit_codes
+from flows.notify.watch import watch_once, watching
 from release.targets.follower import FollowJob, Seen, follow
 
 
@@ -20,7 +24,10 @@ def run_follower(job: FollowJob, *, once: bool) -> int:
     if once:
         stop.set()
     try:
-        seen = follow(job, stop, _print)
+        with watching(job.home, job.name):
+            seen = follow(job, stop, _print)
+        if once:
+            watch_once(job.home, job.name)
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

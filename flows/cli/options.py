@@ -22,6 +22,7 @@ HOME = click.option(
     help="State folder. Default: HEADGATE_HOME, else .headgate next to the configuration.",
 )
 NAME = click.argument("name")
+CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 
 
 def example(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from expectations.spec import GateRules
 from flows.config.messages import listed, seen
 from flows.config.reach import unreachable
 from flows.config.schedule import schedule_problems
+from flows.notify.spec import notify_problems
 from model.bundle.masking import MASK, holds_secret, is_secret_name
 from model.spec import HeadSpec
 from model.suggestions import did_you_mean
@@ -49,6 +50,7 @@ def disagreements(project: Project) -> Iterator[str]:
     yield from (f"split.{line}" for line in split_problems(project.split, project.sources))
     yield from unreachable(project)
     yield from (f"schedule.{line}" for line in schedule_problems(project.schedule))
+    yield from notify_problems(project.notify)
     for head, spec in project.heads.items():
         if len(set(spec.labels)) != len(spec.labels):
             yield f"heads.{head}.labels: a label is listed twice"
@@ -117,6 +119,7 @@ _INSTEAD = {
     "deploy": "give it in the variables that the target's plugin reads",
     "sources": "give a hub's token in HF_TOKEN",
     "backbone": "give a hub's token in HF_TOKEN",
+    "notify": "write it into an environment variable that `url_env` names, or a file that `url_file` names",
 }
 """Beginning of a field's place → where its secrets go instead."""
 _ELSE = "keep it in the environment, or in a file that only you may read"
@@ -138,6 +141,7 @@ def secrets_in(raw: Any, at: str = "") -> Iterator[str]:
             yield from secrets_in(value, where)
             continue
         named = where.startswith("deploy.target_config.") and is_secret_name(where.rpartition(".")[2])
+        named = named or (where.startswith("notify.") and "://" in value)  # an address holds its token
         if holds_secret(value) or (named and value and not value.startswith("${")):
             shown = seen(MASK if named else value)
             instead = next((advice for place, advice in _INSTEAD.items() if where.startswith(place)), _ELSE)

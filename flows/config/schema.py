@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from expectations.spec import DataRules, GateRules, LabelCheck, Rule
 from flows.config.checks import disagreements
 from flows.config.schedule import cooldown_span
+from flows.notify.spec import NotifySpec
 from flows.runner import RunnerSpec
 from model.spec import BackboneSpec, HeadSpec, PackageSpec, TrainSpec
+from release.keep.spec import KeepSpec
 from release.spec import RegistrySpec
 from serving.spec import DeploySpec
 from sources.spec import SourceSpec, SplitSpec
@@ -82,6 +84,11 @@ class Project(BaseModel):
     """When it all runs unattended."""
     runner: RunnerSpec = Field(default_factory=RunnerSpec)
     """Where baselines are fitted, and how many at once."""
+    notify: list[NotifySpec] = Field(default_factory=list)
+    """Who is told of what."""
+    keep: KeepSpec = Field(default_factory=KeepSpec)
+    """What is kept of what runs leave behind; the rest is removed at the end of a run and by
+    `headgate clean`."""
 
     @property
     def data_rules(self) -> DataRules:
@@ -89,6 +96,24 @@ class Project(BaseModel):
         if self.split.conflicts != "error":
             return self.expectations
         return replace(self.expectations, one_answer=Rule(severity="critical", tolerance=0.0))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number_of_versions(cls, raw: Any) -> Any:
+        """`deploy.keep_versions` is the older name of `keep.versions`; both are given the same."""
+        if not isinstance(raw, dict):
+            return raw
+        keep, deploy = ({} if raw.get(one) is None else raw[one] for one in ("keep", "deploy"))
+        if not isinstance(keep, dict) or not isinstance(deploy, dict):
+            return raw
+        new, old = keep.get("versions"), deploy.get("keep_versions")
+        if new is not None and old is not None and new != old:
+            raise ValueError(
+                f"keep.versions: saw {new}, but deploy.keep_versions, its older name, is {old}; give one"
+            )
+        if new is not None:
+            return {**raw, "deploy": {**deploy, "keep_versions": new}}
+        return raw if old is None else {**raw, "keep": {**keep, "versions": old}}
 
     @field_validator("backbone", mode="before")
     @classmethod

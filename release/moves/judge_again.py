@@ -17,6 +17,7 @@ from model.faults import fault
 from model.references import BundleRef, Run
 from release.home import Home
 from release.journal import Entry
+from release.keep.owner import mark_run
 from release.kept_evidence import KeptEvidence, read_evidence
 from release.moves.compared import uncompared
 from release.registry.candidate import Candidate
@@ -75,6 +76,7 @@ def find_judgeable(home: Home, name: str, spec: RegistrySpec, version: int) -> J
     )
     for folder in (run.folder, run.reports):
         folder.mkdir(parents=True)
+    mark_run(run.folder, name)
     registered = RegisteredVersion(
         name=judged.name,
         version=version,

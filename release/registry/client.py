@@ -30,6 +30,8 @@ BUNDLE_TAG = "headgate.bundle_sha256"
 DATASET_TAG = "headgate.dataset_fingerprint"
 CODE_TAG = "headgate.code_digest"
 SEQUENCE_TAG = "headgate.sequence"
+FILES_TAG = "headgate.files_removed"
+"""Tag of a version whose model files were removed (`release.registry.files.stored`): why."""
 BOND_TAG = "headgate.releases"
 """Tag of the experiment: id of the release folder that it belongs to (`release.registry.bond`)."""
 
@@ -270,6 +272,7 @@ class Registry:
         from mlflow.artifacts import download_artifacts
 
         with self.asked(f"download version {version}"):
+            self._refuse_removed(version)
             source = self.client.get_model_version_download_uri(self.model, str(version))
             found = download_artifacts(artifact_uri=source, dst_path=str(into), tracking_uri=self.uri)
         return Path(found)
@@ -298,7 +301,7 @@ class Registry:
         from mlflow.artifacts import download_artifacts
 
         with self.asked(f"download version {version}"):
-            about = self.client.get_model_version(self.model, str(version))
+            about = self._refuse_removed(version)
             source = self.client.get_model_version_download_uri(self.model, str(version))
             artifacts = download_artifacts(
                 artifact_uri=f"{source}/artifacts", dst_path=str(into), tracking_uri=self.uri
@@ -310,6 +313,20 @@ class Registry:
                 f"registry {self.uri}: version {version} of {self.model!r} holds {len(bundles)} bundles"
             )
         return bundles[0], Path(release)
+
+    def _refuse_removed(self, version: int) -> Any:
+        """MLflow's record of a version.
+
+        Raises:
+            RegistryProblem: its files were removed.
+        """
+        about = self.client.get_model_version(self.model, str(version))
+        if why := (about.tags or {}).get(FILES_TAG):
+            raise RegistryProblem(
+                f"registry {self.uri}: the model files of version {version} of {self.model!r} were removed: "
+                f"{why}. Its record stays; run `headgate retrain CONFIG` for a new version"
+            )
+        return about
 
     @contextlib.contextmanager
     def asked(self, what: str) -> Iterator[None]:

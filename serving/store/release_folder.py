@@ -286,13 +286,22 @@ class ReleaseFolder:
         write_pointer(self.history_path / f"{pointer.sequence:08d}", pointer, private_key)
         fault("pointer_kept")
 
+    def superfluous(self, keep: int, keys: signing.KeySource) -> list[int]:
+        """Versions on disk beyond the newest `keep` and the last `keep` of the way back. The version that
+        serves and the one before it are never among them.
+
+        Raises:
+            serving.store.pointer.PointerBroken: there are pointers, and none of them can be verified.
+        """
+        now = self.latest_pointer(keys)
+        protected = {now.version, now.previous} if now else set()
+        protected |= set(self.fallbacks(keys)[:keep])
+        return [version for version in self.versions()[:-keep] if version not in protected]
+
     def prune(self, keep: int, keys: signing.KeySource) -> list[int]:
-        """Remove all but the newest `keep` versions, and what interrupted stagings left; gives the versions
-        removed. The version that serves and the one before it stay."""
+        """Remove what is superfluous, and what interrupted stagings left; gives the versions removed."""
         with self._locked():
-            now = self.latest_pointer(keys)
-            protected = {now.version, now.previous} if now else set()
-            removed = [v for v in self.versions()[:-keep] if v not in protected]
+            removed = self.superfluous(keep, keys)
             for version in removed:
                 remove_folder(self.version_dir(version))
             # Under the lock nobody stages, so a process that died left these behind.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,5 +41,7 @@ def merge(
             on_progress=lambda what, rows: step.to(rows, None, what),
         )
         rows = ", ".join(f"{name} {count:,}" for name, count in dataset.rows.items())
+        with contextlib.suppress(OSError):  # of a folder that others made
+            os.utime(dataset.path)  # those that were used last are kept
         step.outcome = f"{dataset.observations:,} rows read → {rows}"
     return dataset

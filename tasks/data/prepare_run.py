@@ -19,6 +19,7 @@ from model.jobs.prepare import MOST_TEXTS_MEASURED, measure_tokens
 from model.references import Run
 from model.spec import BackboneSpec, TrainSpec
 from release.home import Home
+from release.keep.owner import mark_run
 from report.progress import Step
 from sources.dataset import DatasetRef
 from sources.profile.origins import rows_of_sources
@@ -40,6 +41,7 @@ def prepare_run(
     run_id = f"{now:%Y%m%dT%H%M%S%f}-{data.fingerprint[:8]}"
     folder = home.runs / run_id
     folder.mkdir(parents=True)
+    mark_run(folder, name)
     fault("run_folder_made")
     with Step("find the encoder") as step:
         sources = rows_of_sources(Path(data.path), MOST_TEXTS_MEASURED)

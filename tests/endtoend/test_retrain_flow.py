@@ -16,6 +16,7 @@ from flows.outcome import Outcome
 from release.home import Home
 from tests.support.rough_timing import ROUGH_TIMING
 from tests.support.tiny_encoder import make_tiny_backbone
+from tests.support.told import Somebody, by_http
 
 # The first test waits for the whole flow, of which a dozen processes each import torch.
 pytestmark = pytest.mark.timeout(600)
@@ -82,6 +83,7 @@ def _project(folder: Path, **changes: Any) -> Path:
             "slices": [{"column": "source", "margin": 0.2}, {"max_chars": 45, "margin": 0.3}],
         },
         "deploy": {"port": 0, "threads": 1},
+        "notify": [{"on": ["deployed"], "url_file": "address"}],
     }
     for section, fields in changes.items():
         project[section] = {**project[section], **fields} if isinstance(fields, dict) else fields
@@ -91,13 +93,24 @@ def _project(folder: Path, **changes: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, prefect_harness: None) -> Iterator[Path]:
+def somebody() -> Iterator[Somebody]:
+    """Who is told of deployments."""
+    with by_http() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def place(
+    tmp_path_factory: pytest.TempPathFactory, prefect_harness: None, somebody: Somebody
+) -> Iterator[Path]:
     """A folder with data and a tiny encoder; its endpoint is stopped at the end."""
     from release.targets.endpoint import stop
 
     folder = tmp_path_factory.mktemp("project")
     make_tiny_backbone(folder / "encoder")
     _write_data(folder)
+    (folder / "address").write_text(somebody.url)
+    (folder / "address").chmod(0o600)
     yield folder
     stop(folder / "home", NAME)
 
@@ -174,6 +187,12 @@ def test_a_rerun_takes_the_baselines_from_the_cache_and_compares_with_the_champi
     report = Path(outcome.pages["Report"]).read_text(encoding="utf-8")
     assert "Suspicious labels" in report and "No label was changed" in report
     assert Path(outcome.pages["Suspicious labels"]).read_text().startswith('"source","file","line"')
+
+
+def test_somebody_is_told_of_a_deployment(first: tuple[str, Outcome], somebody: Somebody) -> None:
+    told = somebody.heard(1)[0]
+    assert told["title"] == f"headgate {NAME}: deployed, version {first[1].registered['version']}"
+    assert f"look: {first[1].pages['Report']}" in told["message"].splitlines()
 
 
 def test_a_failed_gate_moves_no_alias_and_says_why(place: Path, first: tuple[str, Outcome]) -> None:

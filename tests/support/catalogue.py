@@ -49,18 +49,19 @@ class Entry:
 
 
 def entries(package: str) -> list[Entry]:
-    """All of a package, by name.
+    """All of a package and of its folders but `parts`, by name.
 
     Raises:
         ValueError: a module lacks a declaration; the message names it.
     """
     folder = ROOT.joinpath(*package.split("."))
-    names = [path.stem for path in sorted(folder.glob("*.py"))]
-    return [
-        _entry(package, folder / f"{name}.py", name)
-        for name in names
-        if name != "conftest" and not name.startswith(("_", "test_"))
+    inside = [path for path in folder.glob("*/*.py") if path.parent.name != "parts"]
+    found = [
+        _entry(".".join([package, *path.parent.relative_to(folder).parts]), path, path.stem)
+        for path in (*folder.glob("*.py"), *inside)
+        if path.stem != "conftest" and not path.stem.startswith(("_", "test_"))
     ]
+    return sorted(found, key=lambda entry: entry.name)
 
 
 def _entry(package: str, path: Path, name: str) -> Entry:

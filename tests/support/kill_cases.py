@@ -16,6 +16,8 @@ from pathlib import Path
 from flows.cli.following import run_follower
 from model.faults import STEPS
 from release.home import Home
+from release.keep.clean import clean
+from release.keep.spec import KeepSpec
 from release.moves.judge_again import record_verdict
 from release.moves.reconcile import reconcile
 from release.moves.rollback import roll_back
@@ -91,6 +93,8 @@ class ReleaseCases:
             return self._undo(point, kind)
         if point in STEPS["judge"]:
             return self._judge(point, kind)
+        if point in STEPS["clean"]:
+            return self._clean(point, kind)
         return self._ship(point, kind, fresh=point in FRESH or repetition == 0)
 
     def close(self) -> None:
@@ -139,6 +143,26 @@ class ReleaseCases:
             record_verdict(world.home, NAME, SPEC, register_version(world.home, NAME, SPEC, made), better)
 
         return self._case(world, point, kind, judge, lambda: ship(world, better))
+
+    def _clean(self, point: str, kind: str) -> Result:
+        """There are too many of everything: versions, candidates, run folders."""
+        world = self._going
+        for _ in range(2):
+            self._ship_quietly(world)
+            made = world.candidate("fail")
+            self._expect(lambda made=made: register_version(world.home, NAME, SPEC, made))
+        for number in range(3):
+            run = world.home.runs / f"2020010{number + 1}T000000000000-0123abcd"
+            run.mkdir(exist_ok=True)
+            (run / "left").write_text("by a validation")
+            os.utime(run / "left", (0, 0))
+            os.utime(run, (0, 0))
+        few = KeepSpec(versions=2, candidates=1, runs=1)
+
+        def work() -> None:
+            clean(world.home, NAME, SPEC, few)
+
+        return self._case(world, point, kind, work, work)
 
     def _reconcile(self, point: str, kind: str) -> Result:
         """The start after a crash crashes, too."""

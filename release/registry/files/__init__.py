@@ -1,0 +1,1 @@
+"""The files of what is registered."""
