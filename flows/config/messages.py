@@ -78,6 +78,7 @@ def problems(error: ValidationError, root: type[BaseModel], text: str = "") -> I
             yield f"{where.removesuffix('.[key]')}: {read}"
         else:
             expected = re.sub(r"^Input should be (?:a |an )?", "", message)
+            expected = re.sub(r"dictionary or an instance of \w+", "a text or a mapping", expected)
             yield f"{where}: saw {seen(item['input'])}, expected {expected}"
 
 

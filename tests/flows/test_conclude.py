@@ -30,7 +30,7 @@ def test_a_version_that_did_not_pass(outcome: Outcome) -> None:
     release = release_of(REGISTERED, None, None)
     ending = ending_of(verdict(outcome), release)
     assert (release.deployed, release.undone) == ({}, "")
-    assert (ending["stage"], ending["reasons"]) == ("model_rejected", ("topic: so",))
+    assert (ending["stage"], ending["reasons"]) == ("model_rejected", ("so",))
     assert ending["registered"]["version"] == 3
 
 
