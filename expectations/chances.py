@@ -230,5 +230,5 @@ def _needed(rows: int, now: Chance, margin: float, with_times: Callable[[float],
 
 def _round_up(rows: float) -> int:
     """To two significant digits: more would claim too much."""
-    step = 10 ** max(0, math.floor(math.log10(rows)) - 1)
-    return math.ceil(rows / step) * step
+    step: int = 10 ** max(0, math.floor(math.log10(rows)) - 1)
+    return int(math.ceil(rows / step) * step)

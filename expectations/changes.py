@@ -298,8 +298,10 @@ class _Labels:
                     Renamed(head=name, old=label, new=fate.now, share=fate.share, compared=fate.compared)
                 )
             else:
-                became = {} if fate is None else {"now": fate.now, "share": fate.share}
-                self.gone.append(GoneLabel(head=name, label=label, rows=then.rows(label), **became))
+                now_called, share = ("", 0.0) if fate is None else (fate.now, fate.share)
+                self.gone.append(
+                    GoneLabel(head=name, label=label, rows=then.rows(label), now=now_called, share=share)
+                )
         renamed = {one.new for one in self.renamed if one.head == name}
         self.new += [
             NewLabel(head=name, label=label, rows=now.rows(label)) for label in new if label not in renamed
@@ -328,7 +330,7 @@ class _Labels:
         for label in among:
             bears = np.isin(known, now.texts.get(label, _NONE), assume_unique=True)
             counted = np.bincount(which.of[bears[which.at]], minlength=len(gone))
-            for at in np.flatnonzero(counted):
+            for at in np.flatnonzero(counted).tolist():
                 compared, shared = int(samples[at].size), int(counted[at])
                 former = fates.get(gone[at])
                 if shared <= MOSTLY * compared or (former and former.share * compared >= shared):

@@ -95,6 +95,7 @@ class Home:
         """How the last runs of each project ended, one file a name (`flows.schedule.endings`)."""
         return self._folder("endings")
 
+    @property
     def notices(self) -> Path:
         """Who is told of what, and what was told, one file a project (`flows.notify`)."""
         return self._folder("notices")

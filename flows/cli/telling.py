@@ -12,7 +12,7 @@ from flows.state_folder import config_home, prepare
 from serving.shown import one_line
 
 
-@click.command("notify-test", **example("headgate notify-test configs/quickstart.yaml"))
+@click.command("notify-test", epilog=example("headgate notify-test configs/quickstart.yaml")["epilog"])
 @CONFIG
 @HOME
 def notify_test(config: Path, home: Path | None) -> None:
