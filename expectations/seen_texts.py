@@ -85,7 +85,7 @@ def write_seen(dataset: Path, path: Path) -> SeenRef:
         OSError: a file of the dataset cannot be read, or the list not be written.
         ValueError: a file of the dataset is not what it should be.
     """
-    data = first_seen_bytes(dataset) if _is_first(path) else seen_bytes(dataset)
+    data = first_seen_bytes(dataset) if is_older(path) else seen_bytes(dataset)
     write_bytes(path, data, FILE_MODE)
     return SeenRef(path=str(path), sha256=hashlib.sha256(data).hexdigest())
 
@@ -126,7 +126,8 @@ def load_contents(ref: SeenRef | None, profile: Mapping[str, Any]) -> Contents |
     return contents_from_json(json.loads(about), seen)
 
 
-def _is_first(path: Path) -> bool:
+def is_older(path: Path) -> bool:
+    """Whether a file holds ids alone."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

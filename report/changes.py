@@ -39,7 +39,7 @@ class ChangeTable:
     rows: Sequence[Sequence[Any]] = ()
     """What, split, rows then, rows now."""
     labels: Sequence[Sequence[str]] = ()
-    """Head, label, what became of it: every one, also those that the sentences only count."""
+    """Head, label, what became of it: every one, also those that sentences count or cut short."""
     unknown: Sequence[str] = ()
     """What could not be compared."""
 
@@ -100,7 +100,7 @@ def changes_section(shown: ChangeTable) -> Section:
     if shown.rows:
         rows = [(what, split, then, now, f"{now - then:+,}") for what, split, then, now in shown.rows]
         parts.append(table(("Rows", "Split", "Then", "Now", "Difference"), rows, {2, 3, 4}))
-    if shown.labels:
+    if len(shown.labels) > MOST_LABELS or any(len(label) > LONGEST for _, label, _ in shown.labels):
         labels = table(("Head", "Label", "What became of it"), shown.labels, wide={1, 2})
         parts.append(folded(f"{len(shown.labels):,} labels that came, went or were renamed", labels))
     if not parts:
