@@ -6,7 +6,8 @@ profile of the data, the heads and the rules of the gates; does not know how the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +29,12 @@ from model.spec import HeadSpec
 
 LOW = 0.5
 """Chance below which a head is worth a warning: more likely than not its verdict would be inconclusive."""
+NEAR = 0.03
+"""How far the margin that so many rows certify may be off the one asked for, as a share of it."""
+MOST_GUESSES = 4
+"""Guesses of how many rows a margin needs; each costs as much as the chance itself."""
+MOST_TIMES = 2.0**12
+"""Most times the rows at hand that are guessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,9 @@ class HeadChance:
     """Whether that is the champion's own figure; else it is what other projects measured."""
     fewest: tuple[str, int]
     """The label with the fewest test rows, and how many."""
+    needed: int | None = None
+    """About how many labelled test rows pass the margin with chance `power`, if labels are as frequent among
+    them as now; None where those at hand do, or none is labelled."""
 
     @property
     def low(self) -> bool:
@@ -78,9 +88,13 @@ class HeadChance:
         return (
             f"{self.head}: with {self.rows:,} test rows{few} an equally good model passes the margin "
             f"-{self.margin:g} with a chance of {self.passes:.0%}; {self.power:.0%} needs -"
-            f"{self.power_margin:.3f} or more test rows (if the models disagree on {self.disagreeing:.0%} of "
+            f"{self.power_margin:.3f} or{self._needs} (if the models disagree on {self.disagreeing:.0%} of "
             f"the rows, {origin})"
         )
+
+    @property
+    def _needs(self) -> str:
+        return " more test rows" if self.needed is None else f" about {self.needed:,} test rows"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -117,6 +131,13 @@ def head_chances(
     ]
 
 
+def chance_figures(chances: Sequence[HeadChance]) -> tuple[dict[str, float], dict[str, str]]:
+    """(Figures, end of the sentence about each): `test_rows_decide:HEAD`, the chance that an equally good
+    model passes its margin; 0 without test rows."""
+    figures = {f"test_rows_decide:{one.head}": one.passes or 0.0 for one in chances}
+    return figures, {f"test_rows_decide:{one.head}": f": {one.warning}" for one in chances}
+
+
 def _standard_errors(verdict: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]]]:
     """Head → its standard error against its baseline and the rows behind it."""
     for finding in verdict.get("findings") or ():
@@ -141,7 +162,7 @@ def _chance(
     margin = rules.margins.get(name, rules.margin)
     metric = head.primary_metric
     share, of_champion = DISAGREEING, seen is not None
-    decided: Chance | None = None
+    decided, needed = None, None
     if rows and counts.size:
         of_rows = metric == "subset_accuracy" or (metric == "accuracy" and head.kind == "multiclass")
         cells = metric == "accuracy" and not of_rows
@@ -152,12 +173,19 @@ def _chance(
                 share = min(0.9, squared * rows * alone * (counts.size**2 if cells else 1))
             else:
                 share = disagreeing_labels(squared, label_rows * alone)
-        if of_rows or cells:
-            lower = lower_bounds_of_rows(rows * alone, rules.confidence, share)
-            lower = lower / counts.size if cells else lower
-        else:
-            lower = lower_bounds_of_labels(label_rows * alone, rows * alone, rules.confidence, share)
-        decided = chance(lower, margin, rules.power)
+
+        def with_times(times: float) -> Chance:
+            worth = alone * times
+            if of_rows or cells:
+                lower = lower_bounds_of_rows(rows * worth, rules.confidence, share)
+                lower = lower / counts.size if cells else lower
+            else:
+                lower = lower_bounds_of_labels(label_rows * worth, rows * worth, rules.confidence, share)
+            return chance(lower, margin, rules.power)
+
+        decided = with_times(1.0)
+        if decided.margin > margin:
+            needed = _needed(rows, decided, margin, with_times)
     at = int(counts.argmin()) if counts.size else 0
     return HeadChance(
         head=name,
@@ -170,4 +198,30 @@ def _chance(
         disagreeing=share,
         from_champion=of_champion,
         fewest=(labels[at], int(counts[at])) if counts.size else ("", 0),
+        needed=needed,
     )
+
+
+def _needed(rows: int, now: Chance, margin: float, with_times: Callable[[float], Chance]) -> int | None:
+    """About how many rows pass the margin with the power asked for; None where no number that was tried does.
+
+    A margin falls about with the root of the rows, so each guess is made of the one before.
+
+    Args:
+        with_times: the chance with so many times the `rows`.
+    """
+    times, certified = 1.0, now.margin
+    for _ in range(MOST_GUESSES):
+        times *= (certified / margin) ** 2
+        if times > MOST_TIMES:
+            return None
+        certified = with_times(times).margin
+        if abs(certified / margin - 1) < NEAR:
+            break
+    return _round_up(rows * times)
+
+
+def _round_up(rows: float) -> int:
+    """To two significant digits: more would claim too much."""
+    step = 10 ** max(0, math.floor(math.log10(rows)) - 1)
+    return math.ceil(rows / step) * step

@@ -9,7 +9,7 @@ Pure: knows counts and ids of texts; does not know files, texts, nor what a chan
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,8 @@ class HeadContents:
     """Label → split → texts to which it applies."""
     texts: Mapping[str, Ids] | None = None
     """Label → its texts, all of them or those with the lowest ids; none where that is not known."""
+    by_source: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    """Source → label → split → texts that it gave; empty where that is not known."""
 
     def rows(self, label: str) -> int:
         """Texts to which a label applies, in all splits."""

@@ -1,17 +1,19 @@
-"""Which texts a model has seen: the ids of its training and validation texts, as a file and as a mask.
+"""What a model was trained on, as a file: the ids of its training and validation texts, and what else its
+dataset held; and which test rows it has seen, as a mask.
 
 Validation texts count as seen: they chose the epoch, the temperatures, the thresholds and the precision. A
 text is known by the first 64 bits of its id (`sources.merge.identity`), so a million texts are 8 MB; that one
 of 10^5 test texts is taken for one of 10^6 others by chance has the probability 10^11 / 2^64, about 5e-9.
 
 A text that differs by one character has another id: near-duplicates are not known here. The file holds no
-text, but whoever guesses a text can test whether it is among them (decision 37). Does not judge.
+text, but whoever guesses a text can test whether it is among them, and of a sample which labels it bore
+(decisions 37 and 48). Does not judge.
 """
 
 from __future__ import annotations
 
-import binascii
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,24 +25,33 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from expectations.changes import Contents, Ids
+from expectations.contents import (
+    contents_from_json,
+    contents_of,
+    contents_of_profile,
+    contents_to_json,
+    text_numbers,
+    with_seen,
+)
 from expectations.scored_rows import DATASET_TABLE, scored_table
 from model.files import unchanged, write_bytes
 from model.references import SeenRef
 from model.rows import open_rows
 
-MAGIC = b"HGSEEN1\n"
-"""First eight bytes of the file; little-endian 64-bit ids follow, rising."""
+MAGIC = b"HGSEEN2\n"
+"""First eight bytes of the file. How many ids there are and the ids follow, rising, as little-endian 64-bit
+numbers; then what else the dataset held, as JSON (`expectations.contents`)."""
+FIRST_MAGIC = b"HGSEEN1\n"
+"""Of older files, in which the ids alone follow."""
 FILE_MODE = 0o600
 """Only the owner may read the file: it tells who was in the training data."""
-KEPT_DIGITS = 16
-"""Hex digits of a text's id that are kept: 64 bits."""
 KEEP_THE_SPLIT = (
     "keep the test rows as they were (the same given splits, the same `split.seed`), or add test rows that "
     "are new to the champion"
 )
 """What to do where a champion has seen too many test rows."""
 
-Ids = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 
 
@@ -48,18 +59,33 @@ def seen_bytes(dataset: Path) -> bytes:
     """The file's content for a model that is trained on a dataset folder.
 
     Raises:
+        OSError: a file of the dataset cannot be read.
+        ValueError: one is not what it should be.
+    """
+    contents = contents_of(dataset)
+    ids = np.empty(0, dtype=np.uint64) if contents.seen is None else contents.seen
+    about = json.dumps(contents_to_json(contents), ensure_ascii=False, separators=(",", ":")).encode()
+    return MAGIC + np.array([ids.size], dtype="<u8").tobytes() + ids.astype("<u8").tobytes() + about
+
+
+def first_seen_bytes(dataset: Path) -> bytes:
+    """As `seen_bytes`, the content of an older file.
+
+    Raises:
         OSError: the dataset's table cannot be read.
     """
-    return MAGIC + _seen_ids(dataset / DATASET_TABLE).astype("<u8").tobytes()
+    return FIRST_MAGIC + _seen_ids(dataset / DATASET_TABLE).astype("<u8").tobytes()
 
 
 def write_seen(dataset: Path, path: Path) -> SeenRef:
-    """Write the file for a model that is trained on a dataset folder.
+    """Write the file for a model that is trained on a dataset folder. An older one that is there is written
+    as it was: the registry has it already, and its digest is signed.
 
     Raises:
-        OSError: the dataset's table cannot be read, or the file not be written.
+        OSError: a file of the dataset cannot be read, or the list not be written.
+        ValueError: a file of the dataset is not what it should be.
     """
-    data = seen_bytes(dataset)
+    data = first_seen_bytes(dataset) if is_older(path) else seen_bytes(dataset)
     write_bytes(path, data, FILE_MODE)
     return SeenRef(path=str(path), sha256=hashlib.sha256(data).hexdigest())
 
@@ -74,10 +100,50 @@ def load_seen(ref: SeenRef) -> Ids:
     path = unchanged(ref.path, ref.sha256)
     if path.name == DATASET_TABLE:
         return _seen_ids(path)
+    return _parsed(path)[0]
+
+
+def load_contents(ref: SeenRef | None, profile: Mapping[str, Any]) -> Contents | None:
+    """What a model was trained on, as far as it is known; None where nothing is.
+
+    Args:
+        ref: its file, or the dataset's table in its place; none where neither is there.
+        profile: of its data, from its bundle; empty where it carries none. Of an older model, whose file
+            holds ids alone, it says the rest.
+
+    Raises:
+        model.files.FileChanged: the file is not the one that is referred to.
+        ValueError: it is not such a file.
+    """
+    if ref is None:
+        return contents_of_profile(profile)
+    path = unchanged(ref.path, ref.sha256)
+    if path.name == DATASET_TABLE:
+        return contents_of(path.parent)
+    seen, about = _parsed(path)
+    if not about:
+        return with_seen(contents_of_profile(profile), seen)
+    return contents_from_json(json.loads(about), seen)
+
+
+def is_older(path: Path) -> bool:
+    """Whether a file holds ids alone."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(FIRST_MAGIC)) == FIRST_MAGIC
+
+
+def _parsed(path: Path) -> tuple[Ids, bytes]:
+    """The ids of a file, and the JSON after them; of an older file none."""
     data = path.read_bytes()
-    if not data.startswith(MAGIC) or (len(data) - len(MAGIC)) % 8:
+    start, end = len(MAGIC), len(data)
+    if data.startswith(MAGIC):
+        many = int.from_bytes(data[start : start + 8], "little")
+        start, end = start + 8, start + 8 + 8 * many
+    if not data.startswith((MAGIC, FIRST_MAGIC)) or end > len(data) or (end - start) % 8:
         raise ValueError(f"{path.name}: not a list of seen texts; expected {MAGIC!r} and ids of 8 bytes")
-    return np.frombuffer(data, dtype="<u8", offset=len(MAGIC)).astype(np.uint64)
+    return np.frombuffer(data[start:end], dtype="<u8").astype(np.uint64), data[end:]
 
 
 def seen_test_rows(dataset: Path, seen: Ids) -> Mask:
@@ -87,6 +153,20 @@ def seen_test_rows(dataset: Path, seen: Ids) -> Mask:
         return np.zeros(test.size, dtype=np.bool_)
     at = np.minimum(np.searchsorted(seen, test), seen.size - 1)
     return np.asarray(seen[at] == test)
+
+
+def new_test_rows(dataset: Path, ref: SeenRef) -> int | None:
+    """How many test rows of a dataset folder were not in the data that a model was trained on, as test rows
+    neither; None where its test rows are not known.
+
+    Raises:
+        model.files.FileChanged: the file of seen texts was changed.
+        ValueError: it is not such a file.
+    """
+    before = load_contents(ref, {})
+    if before is None or before.texts is None:
+        return None
+    return int((~np.isin(_ids(dataset / DATASET_TABLE, "test"), before.texts)).sum())
 
 
 def refuse_own_overlap(rows: Path, scored: Collection[int]) -> None:
@@ -176,10 +256,4 @@ def _ids(table: Path, *splits: str) -> Ids:
     """The first 64 bits of the ids of the rows of `splits`, in their order."""
     rows = pq.read_table(table, columns=["text_id", "split"], read_dictionary=["split"])
     wanted = pc.is_in(pc.cast(rows["split"], pa.string()), value_set=pa.array(splits, pa.string()))
-    texts = pc.cast(rows["text_id"].filter(wanted).combine_chunks(), pa.string())
-    digits = pc.utf8_slice_codeunits(texts, 0, KEPT_DIGITS)
-    characters = digits.buffers()[2]
-    if characters is None:  # no rows
-        return np.empty(0, dtype=np.uint64)
-    raw = binascii.unhexlify(memoryview(characters)[: len(digits) * KEPT_DIGITS])
-    return np.frombuffer(raw, dtype=">u8").astype(np.uint64)
+    return text_numbers(rows["text_id"].filter(wanted))

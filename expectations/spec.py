@@ -166,6 +166,26 @@ class DataRules:
     figures."""
     source_unknown_tokens: Rule = _rule("warning", 0.1)
     """As `unknown_tokens`, for the texts of each source, where there are several."""
+    rows_against_champion: Rule = _rule("critical")
+    """Every head has about as many labelled rows, over all splits, as in the data that the champion was
+    trained on: at least `min_rows_against_champion` times as many. Half an export trains without an error,
+    and the model forgets the other half. A first run has nothing to compare with. `tolerance` is not
+    used."""
+    min_rows_against_champion: Share = 0.1
+    """Labelled rows of a head by those that the champion had, below which the rule is broken. A tenth is
+    hardly ever meant. 0: never broken."""
+    few_rows_against_champion: Share = 0.5
+    """As above, below which it is named. From half on the margin that the test rows certify is 1.4 times as
+    wide."""
+    many_rows_against_champion: Annotated[float, Range(ge=1)] = 2.0
+    """As above, from which it is named: rows may have been read twice, or of another file. Data grow, so more
+    rows never break the rule."""
+    test_rows_decide: Rule = _rule("warning")
+    """The test rows of every head are enough for its margin (`gates.margin`): an equally good model passes
+    it with a chance of at least `min_chance`. If not, the run is likely to end undecided. `tolerance` is not
+    used."""
+    min_chance: Share = 0.5
+    """Smallest such chance, worked out as the gate works out its bound. 0.5: more likely than not."""
     drift: Rule = _rule("warning")
     """Labels, text lengths and words are as in the data that the champion was trained on. A first run has
     nothing to compare with. `tolerance` is not used: the levels below are."""

@@ -21,6 +21,7 @@ from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
 from release.registry.candidate import candidate_of
 from release.saved_settings import load_settings
+from tasks.data.find_changes import find_changes
 from tasks.judge.decide import decide
 from tasks.judge.find_candidate import find_candidate
 from tasks.judge.find_champion import find_champion
@@ -53,6 +54,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     if champion is not None:
         bundles["champion"] = champion.bundle
 
+    find_changes(kept.dataset, run, champion=champion)
     measured = measure(run, bundles, rules, how)
     verdict = decide(run.heads, measured, rules, champion=champion, dataset=kept.dataset)
     candidate = candidate_of(

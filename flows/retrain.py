@@ -24,6 +24,7 @@ from flows.teachers import teachers
 from release.registry.candidate import candidate_of
 from release.saved_settings import Settings
 from release.targets.deploy import refuse_impossible
+from tasks.data.find_changes import find_changes
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
@@ -57,11 +58,19 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
     opened.check_labels(data.heads)
     champion = find_champion(state, name)
     run = prepare_run(name, data, project.backbone, project.train, config=config, home=state)
+    changed = find_changes(data.path, run, champion=champion)
     chances = weigh_chances(data, run, project.gates, champion=champion)
     quality = validate_data(
-        data, run, project.data_rules, chances=chances, champion=champion, base=opened.base
+        data,
+        run,
+        project.data_rules,
+        chances=chances,
+        champion=champion,
+        changed=changed,
+        base=opened.base,
     )
-    contract = check_contract(data.heads, project.gates, champion=champion)
+    renamed = () if changed is None else changed.renamed
+    contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
     remarks = (*quality.warnings, *unused_remarks(contract))
     if quality.verdict.outcome == "fail":
         remarks = (*remarks, *needs_remarks(contract, champion))

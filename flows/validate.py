@@ -15,6 +15,7 @@ from expectations.contract.findings import unused_remarks
 from flows.parts.consent import needs_remarks
 from flows.project import open_project
 from tasks.data.emit_drift_event import emit_drift_event
+from tasks.data.find_changes import find_changes
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
@@ -37,11 +38,19 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     opened.check_labels(data.heads)
     champion = find_champion(state, project.name)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
+    changed = find_changes(data.path, run, champion=champion)
     chances = weigh_chances(data, run, project.gates, champion=champion)
     quality = validate_data(
-        data, run, project.data_rules, chances=chances, champion=champion, base=opened.base
+        data,
+        run,
+        project.data_rules,
+        chances=chances,
+        champion=champion,
+        changed=changed,
+        base=opened.base,
     )
-    contract = check_contract(data.heads, project.gates, champion=champion)
+    renamed = () if changed is None else changed.renamed
+    contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
     remarks = (*quality.warnings, *unused_remarks(contract), *needs_remarks(contract, champion))
     if quality.drifted:
         emit_drift_event(project.name, config, quality.drifted)

@@ -120,6 +120,8 @@ class SeenRef:
     path: str
     """File of ids, or the `dataset.parquet` that they are read from."""
     sha256: str
+    version: int | None = None
+    """Registered version of the model; none where it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from expectations.scored_rows import DATASET_TABLE
-from expectations.seen_texts import seen_bytes
+from expectations.seen_texts import first_seen_bytes, is_older, seen_bytes
 from model.files import file_sha256
 from model.jobs.package import describe_bundle
 from model.references import BundleRef, SeenRef
@@ -76,18 +76,27 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
 
 
 def _seen(home: Home, version_dir: Path, manifest: ReleaseManifest) -> SeenRef | None:
-    """The texts that a version was trained on: its own list, else, where an older Headgate made it or the
-    list is lost, its dataset's table, as long as that is kept."""
-    listed = verify_seen(version_dir, manifest)
-    if listed is not None:
-        return SeenRef(path=str(listed), sha256=manifest.seen_sha256)
+    """What a version was trained on: its own list, else, where an older Headgate made that or it is lost, its
+    dataset's table, as long as that is kept."""
+    path = verify_seen(version_dir, manifest)
+    listed = None
+    if path is not None:
+        listed = SeenRef(path=str(path), sha256=manifest.seen_sha256, version=manifest.version)
+        if not is_older(path):
+            return listed
     if not manifest.dataset_fingerprint:
-        return None
+        return listed
     for folder in sorted(home.data.glob(f"{manifest.dataset_fingerprint[:16]}*")):
         # The fingerprint was signed; what lies there now must still have it.
         if content_fingerprint(folder) != manifest.dataset_fingerprint:
             continue
-        if manifest.seen_sha256 in ("", hashlib.sha256(seen_bytes(folder)).hexdigest()):
+        if not manifest.seen_sha256 or manifest.seen_sha256 in _digests(folder):
             table = folder / DATASET_TABLE
-            return SeenRef(path=str(table), sha256=file_sha256(table))
-    return None
+            return SeenRef(path=str(table), sha256=file_sha256(table), version=manifest.version)
+    return listed
+
+
+def _digests(dataset: Path) -> Iterator[str]:
+    """sha256 of the list that this version, and that an older one makes of a dataset."""
+    for made in (seen_bytes, first_seen_bytes):
+        yield hashlib.sha256(made(dataset)).hexdigest()

@@ -24,9 +24,10 @@ a figure. For custom expectations `dataset`, one row a text, and `rows`, one row
 functions return for these stands in `custom_dataset` and `custom_rows`, one column a function, and in
 `custom_answers` where it is one answer for the whole table."""
 
-Unit = Literal["rows", "labels", "texts", "value", "share", "drift", "answer"]
+Unit = Literal["rows", "labels", "texts", "value", "share", "times", "drift", "answer"]
 """What is counted (`rows`, `labels`, `texts`), or that a check is about one figure: a plain `value`, a
-`share`, a figure of `drift`, or the `answer` of a custom function for a whole table."""
+`share`, how many `times` as many as the champion's, a figure of `drift`, or the `answer` of a custom
+function for a whole table."""
 
 RuleOutcome = Literal["not met", "could not be evaluated", "tolerated", "met", "not looked at"]
 """What came of a check, the worst first. `tolerated`: some elements break it, within its tolerance, or a
@@ -63,6 +64,8 @@ class Check:
     """What a figure of drift is called."""
     warn_above: float | None = None
     """For a figure: the value from which it is named although it is within its bound; 0 itself is fine."""
+    warn_below: float | None = None
+    """For a figure: the value below which it is named although it is within its bound."""
     advice: str = ""
     """Ends the sentence about a figure that is named: why it matters, and what to do."""
     problem: str | None = None

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from expectations.chances import chance_figures
 from expectations.data.check import CheckResult
 from expectations.data.custom_checks import call_functions, custom_tables
 from expectations.data.custom_functions import load_custom_rules
@@ -27,9 +28,11 @@ from expectations.data.suite import build_suite
 from expectations.data.tables import Tables, load_profile, load_tables
 from expectations.data.texts import Languages, look_at_languages
 from expectations.data.vocabulary import compare_words, load_words
+from expectations.known import NOTHING, Known
 from expectations.spec import DataRules
 from expectations.stats.reading import reading_figures
 from expectations.verdict import Verdict
+from expectations.volume import rows_against
 from model.files import write_json
 from model.spec import HeadSpec
 
@@ -71,17 +74,14 @@ def judge_data(
     rules: DataRules,
     heads: Mapping[str, HeadSpec],
     out: Path,
-    champion_profile: Mapping[str, Any] | None = None,
-    token_lengths: Mapping[str, Any] | None = None,
+    known: Known = NOTHING,
     base: Path | None = None,
 ) -> DataVerdict:
     """Judge a dataset folder; everything that is written goes under `out`.
 
     Args:
         heads: name → head, labels filled in as far as they are known.
-        champion_profile: `profile.json` of the data that the champion was trained on; none on a first run.
-        token_lengths: what `model.jobs.prepare.measure_tokens` counted; none where no tokenizer was at
-            hand, and truncation and unknown tokens are then not looked at.
+        known: the champion's data, token lengths and chances; what is missing is not looked at.
         base: what `expectations.modules` start from; the current folder if it is none.
 
     Raises:
@@ -95,10 +95,15 @@ def judge_data(
     tables = load_tables(dataset, heads, profile)
     languages = look_at_languages(dataset, rules.languages, rules.language_sample, rules.language_seed)
     comparisons = (
-        *compare(profile, champion_profile, levels),
-        *compare_words(load_words(dataset), profile, champion_profile, levels),
+        *compare(profile, known.champion_profile, levels),
+        *compare_words(load_words(dataset), profile, known.champion_profile, levels),
     )
-    tables = _completed(tables, languages, comparisons, levels, token_lengths)
+    tables = _with_figures(
+        _completed(tables, languages, comparisons, levels),
+        reading_figures(known.token_lengths),
+        rows_against(profile, known.champion_profile),
+        chance_figures(known.chances),
+    )
     columns = {name: tuple(frame.columns) for name, frame in tables.frames.items()}
     checks = build_suite(rules, heads, columns, drift=comparisons, languages=languages)
     checks, returned = call_functions(checks, custom, dataset, heads)
@@ -129,9 +134,8 @@ def _completed(
     languages: Languages,
     comparisons: Sequence[Drift],
     levels: Levels,
-    token_lengths: Mapping[str, Any] | None,
 ) -> Tables:
-    """The tables with languages, figures of drift and how much of the texts the encoder reads."""
+    """The tables with languages and figures of drift."""
     observations, kinds = tables.frames["observations"], dict(tables.kinds)
     if languages.unexpected is not None and languages.kinds is not None:
         observations = observations.copy(deep=False)
@@ -143,11 +147,18 @@ def _completed(
         for figure in one.figures(levels):
             figures[figure.column] = figure.value
             notes[figure.column] = f"; most changed: {moved}" if moved else ""
-    shares, counts = reading_figures(token_lengths)
-    figures |= shares
-    notes |= counts
-    frames = {**tables.frames, "observations": observations, "figures": pd.DataFrame([figures])}
+    frames = {**tables.frames, "observations": observations}
     return replace(tables, frames=frames, figures=figures, kinds=kinds, notes=notes)
+
+
+def _with_figures(tables: Tables, *more: tuple[Mapping[str, float], Mapping[str, str]]) -> Tables:
+    """The tables with further figures and notes, and the table of all figures."""
+    figures, notes = dict(tables.figures), dict(tables.notes)
+    for found, said in more:
+        figures |= found
+        notes |= said
+    frames = {**tables.frames, "figures": pd.DataFrame([figures])}
+    return replace(tables, frames=frames, figures=figures, notes=notes)
 
 
 def _totals(results: Sequence[CheckResult], profile: Mapping[str, Any]) -> dict[str, int]:

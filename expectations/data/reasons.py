@@ -31,7 +31,7 @@ def explained(
             count=None, elements=None, observed=None,
         )  # fmt: skip
     match check.unit:
-        case "value" | "share" | "drift":
+        case "value" | "share" | "times" | "drift":
             return _figure(result, tables)
         case "answer":
             returned = f"the function returned {result.outcome == 'met'} for the whole table"
@@ -95,7 +95,9 @@ def _figure(result: CheckResult, tables: Tables) -> CheckResult:
     """A check of one figure."""
     check, value = result.check, tables.figures[str(result.check.column)]
     low, high = check.kwargs.get("min_value"), check.kwargs.get("max_value")
-    if check.unit == "drift":
+    if check.unit == "times":
+        seen = f"{value:.3g} times as many as then"
+    elif check.unit == "drift":
         seen = f"{check.figure} is {value:.3g}, below {high:.3g} expected"
     elif check.unit == "share":
         bound = f"at least {low:.2%} expected" if high is None else f"at most {high:.2%} tolerated"
@@ -105,6 +107,7 @@ def _figure(result: CheckResult, tables: Tables) -> CheckResult:
         bound = f"at most {high:,.4g}" if low is None else f"at least {low:,.4g}"
         seen = f"{plain} seen, {bound} expected"
     named = check.warn_above is not None and value > 0 and value >= check.warn_above
+    named |= check.warn_below is not None and value < check.warn_below
     outcome: RuleOutcome = "tolerated" if result.outcome == "met" and named else result.outcome
     advice = f"; {check.advice}" if check.advice and outcome != "met" else ""
     return replace(

@@ -62,6 +62,8 @@ class RuleEntry:
     """Whether the sentence about offending rows shows the value of one, a label."""
     warn_above: Callable[[DataRules], float] | None = None
     """Value of a figure from which it is named although it is tolerated."""
+    warn_below: Callable[[DataRules], float] | None = None
+    """Value of a figure below which it is named although it is tolerated."""
     advice: str = ""
     """Ends the sentence about what is named: why it matters, and what to do."""
 
@@ -94,6 +96,12 @@ READ_MORE = (
 NO_TRAINING_ROW = (
     "no model can learn a label without training rows: add rows, name another label in the source's "
     "`map`, or `drop` it"
+)
+NO_LIKE = "no champion serves that answers this head"
+NO_CHANCE = "what the gates need is not known here"
+ROWS_MOVED = (
+    "a file may be half an export, or another one: look at the sources; if it is meant so, change "
+    "`expectations.min_rows_against_champion`, `few_rows_against_champion` or `many_rows_against_champion`"
 )
 OTHER_ENCODER = (
     "all these tokens are one and the same to the encoder, so that it cannot tell such texts apart: choose "
@@ -177,6 +185,16 @@ RULES: tuple[RuleEntry, ...] = (
         splits=SPLITS, table="figures", unit="share", absent=NO_FIGURE),
     RuleEntry("labels_in_every_split", "head", "every label applies to a {split} row", "{split}:{head}",
         holds, splits=("validation", "test"), table="labels"),
+    RuleEntry("rows_against_champion", "head",
+        "at least {rules.min_rows_against_champion:.3g} times the labelled rows that the champion had",
+        "rows_against_champion:{head}", lambda rules: between(rules.min_rows_against_champion),
+        table="figures", unit="times", absent=NO_LIKE,
+        warn_above=lambda rules: rules.many_rows_against_champion,
+        warn_below=lambda rules: rules.few_rows_against_champion, advice=ROWS_MOVED),
+    RuleEntry("test_rows_decide", "head",
+        "an equally good model passes its margin with a chance of at least {rules.min_chance:.3g}",
+        "test_rows_decide:{head}", lambda rules: between(rules.min_chance), table="figures", unit="share",
+        absent=NO_CHANCE),
     RuleEntry("near_duplicates", "figure",
         "texts almost equal to one of another split: at most {rule.tolerance:.3g} of all",
         "near_duplicates_share", lambda rules: between(high=rules.near_duplicates.tolerance),

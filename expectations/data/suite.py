@@ -83,6 +83,7 @@ def _check(
         value_unit=entry.value_unit,
         shows_value=entry.shows_value,
         warn_above=None if entry.warn_above is None else entry.warn_above(rules),
+        warn_below=None if entry.warn_below is None else entry.warn_below(rules),
         advice=entry.advice,
         skipped=None if column in columns.get(entry.table, ()) else entry.absent,
     )

@@ -36,6 +36,25 @@ TEST_ROWS = "test rows vs champion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Since:
+    """What is known of the test rows since the champion was trained."""
+
+    version: int | None = None
+    """The champion's."""
+    new: int | None = None
+    """Test rows that were not in its data at all; none where that is not known."""
+
+    @property
+    def who(self) -> str:
+        """The champion, by its number where that is known."""
+        return "the champion" if self.version is None else f"version {self.version}"
+
+
+NOBODY = Since()
+"""Nothing is known of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
     """What the champion answers."""
 
@@ -61,6 +80,7 @@ def judge_champion(
     before: Before | None = None,
     *,
     seen: NDArray[np.bool_] | None = None,
+    since: Since = NOBODY,
 ) -> Verdict:
     """Each head against the version that serves, on the same rows with the same test.
 
@@ -76,6 +96,7 @@ def judge_champion(
             (`load_scores` with `Contract.counterparts`); none when nothing serves yet.
         before: what the champion answers; by default the heads that were scored, as they are now.
         seen: (N,) whether the champion was trained or calibrated on each test row; none: not known.
+        since: what else is known of the test rows.
 
     Raises:
         ValueError: the champion was scored on other rows than the shared model, or `seen` is of others.
@@ -104,7 +125,7 @@ def judge_champion(
     findings += contract_findings(contract, before.profile)
     compared = [champion[name] for name in comparable if name in champion]
     if compared:
-        findings.append(_rows_finding(compared[0].targets.shape[0], seen))
+        findings.append(_rows_finding(compared[0].targets.shape[0], seen, since))
     return Verdict(gate="champion", findings=tuple(findings))
 
 
@@ -154,7 +175,7 @@ def _fair(
     return fair.of_labels(kept), others.of_labels(kept)
 
 
-def _rows_finding(rows: int, seen: NDArray[np.bool_] | None) -> Finding:
+def _rows_finding(rows: int, seen: NDArray[np.bool_] | None, since: Since) -> Finding:
     """On how many of the test rows the heads were compared."""
     if seen is None:
         reason = (
@@ -166,16 +187,19 @@ def _rows_finding(rows: int, seen: NDArray[np.bool_] | None) -> Finding:
         return Finding(subject=TEST_ROWS, outcome="pass", reason=reason, figures=figures)
     gone = int(seen.sum())
     left = rows - gone
-    figures = {"metric": f"{left:,} of {rows:,} rows", "n": left, "left_out": gone}
+    figures = {"metric": f"{left:,} of {rows:,} rows", "n": left, "left_out": gone, "new": since.new}
     if not gone:
-        reason = f"compared on all {rows:,} test rows; the champion was trained on none of them"
+        reason = f"compared on all {rows:,} test rows; {since.who} was trained on none of them"
     else:
         reason = (
-            f"compared on {left:,} of {rows:,} test rows: {gone:,} are left out, because the champion was "
+            f"compared on {left:,} of {rows:,} test rows: {gone:,} are left out, because {since.who} was "
             "trained (or its thresholds were chosen) on them"
         )
+    if since.new:
+        reason += f"; {since.new:,} of those compared are new since {since.who}"
+    remark = reason if gone or since.new else ""
     if left:
-        return Finding(subject=TEST_ROWS, outcome="pass", reason=reason, figures=figures)
+        return Finding(subject=TEST_ROWS, outcome="pass", reason=reason, figures=figures, remark=remark)
     reason = f"{reason}; {KEEP_THE_SPLIT}"
     return Finding(subject=TEST_ROWS, outcome="inconclusive", reason=reason, figures=figures)
 

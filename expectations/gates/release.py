@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from expectations.gates.accuracy import judge_accuracy
-from expectations.gates.champion import Before, judge_champion
+from expectations.gates.champion import NOBODY, Before, Since, judge_champion
 from expectations.gates.http import http_timings_from_json, judge_http
 from expectations.gates.latency import judge_latency
 from expectations.gates.memory import judge_memory
@@ -19,7 +19,7 @@ from expectations.gates.timings import timings_from_json
 from expectations.gates.usefulness.labels import judge_labels
 from expectations.gates.usefulness.references import Answers, judge_references, load_reference_answers
 from expectations.scored_rows import read_groups
-from expectations.seen_texts import load_seen, refuse_own_overlap, seen_test_rows
+from expectations.seen_texts import load_seen, new_test_rows, refuse_own_overlap, seen_test_rows
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict, combine
 from model.files import FileChanged, read_json, unchanged
@@ -85,7 +85,7 @@ def _verdicts(
     further = {head: _further(head, spec, measured, rules) for head, spec in heads.items()}
     if dataset is not None:
         refuse_own_overlap(dataset / "rows", {one.targets.shape[0] for one in shared.values()})
-    champions, before, seen = None, None, None
+    champions, before, seen, since = None, None, None, NOBODY
     if champion_bundle is not None:
         card = read_json(champion_bundle / "card.json")
         before = Before(heads=card_heads(card), profile=card.get("data_profile"))
@@ -95,6 +95,7 @@ def _verdicts(
         champions = load_scores(file, alike, contract.counterparts, called=contract.former)
         if champion_seen is not None and dataset is not None:
             seen = seen_test_rows(dataset, load_seen(champion_seen))
+            since = Since(version=champion_seen.version, new=new_test_rows(dataset, champion_seen))
     timings = timings_from_json(read_json(_file(measured.timing)))
     http = http_timings_from_json(read_json(_file(measured.http)))
     more = {baseline_label(head, number) for head in heads for number in range(2, rules.baseline_seeds + 1)}
@@ -103,7 +104,7 @@ def _verdicts(
         judge_accuracy(shared, baselines, rules, heads, further),
         *judge_references(shared, _references(heads, measured), rules, heads),
         judge_labels(shared, rules, heads),
-        judge_champion(shared, champions, rules, heads, before, seen=seen),
+        judge_champion(shared, champions, rules, heads, before, seen=seen, since=since),
         *judge_slices(shared, baselines, rules, heads, dataset, further),
         judge_latency(timings, rules, list(heads), digests),
         judge_http(http, rules, digests["shared"]),

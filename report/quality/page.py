@@ -16,22 +16,20 @@ from markupsafe import Markup
 from expectations.data.check import CheckResult, RuleOutcome
 from expectations.data.gate import DataVerdict
 from expectations.data.tables import load_profile
+from expectations.known import NOTHING, Known
 from expectations.spec import Severity
 from model.files import write_bytes
 from model.spec import SPLITS
 from report.chances import chances_section
+from report.changes import change_table, changes_section
 from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
 from report.quality.agreement import agreement_section
 from report.quality.drift import drift_section
-from report.quality.known import Known
 from report.quality.offenders import offenders_section
 from report.quality.sources import sources_section
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 OUTCOMES: tuple[RuleOutcome, ...] = get_args(RuleOutcome)
-
-NOTHING = Known()
-"""Nothing is known beside the verdict."""
 
 
 def write_quality_page(
@@ -55,6 +53,7 @@ def write_quality_page(
     together, agreement = together_section(dataset, profile), agreement_section(profile)
     sections = [
         *_attention(judged.results),
+        *_changed(known),
         *(
             [section("Test rows that the champion knows", paragraph(known.champion_rows))]
             if known.champion_rows
@@ -88,8 +87,10 @@ def write_quality_page(
     return out
 
 
-def _champion_rows(said: str) -> list[Section]:
-    return [section("Test rows that the champion knows", paragraph(said))] if said else []
+def _changed(known: Known) -> list[Section]:
+    if known.version is None:
+        return []
+    return [changes_section(change_table(known.changes, known.version))]
 
 
 def _sentence(judged: DataVerdict) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from expectations.data.gate import DataVerdict
 from expectations.data.tables import load_profile
+from expectations.known import Known
 from expectations.verdict import Verdict
 from report.data_docs import write_data_docs
-from report.quality.known import Known
 from report.quality.page import write_quality_page
 from report.quality.sources import source_remarks
 
@@ -56,7 +56,6 @@ def write_quality(
             *(f"{r.subject}: {r.reason}" for r in looked_at if r.outcome != "met" and not r.stops),
             *source_remarks(load_profile(dataset)),
             *([f"test rows: {known.champion_rows}"] if known.champion_rows else []),
-            *(one.warning for one in known.chances if one.low),
         ),
         pages={"Data quality": str(page), "Data Docs": str(write_data_docs(judged))},
         findings=judged.offending_parquet,

@@ -17,6 +17,7 @@ from expectations.gates.timings import timings_from_json
 from expectations.verdict import Verdict
 from model.files import read_json, write_bytes
 from model.references import BundleRef, Measured, Run
+from report.changes import CHANGES_FILE, table_from_json
 from report.suspects import suspects_section
 
 REPORT_FILE = "release.html"
@@ -85,6 +86,9 @@ def write_report(
         timings=timings_from_json(read_json(Path(measured.timing.path))),
         profile=read_json(run.profile),
         chances=read_json(chances) if (chances := run.folder / "chances.json").is_file() else (),
+        changed=table_from_json(read_json(changed))
+        if (changed := run.folder / CHANGES_FILE).is_file()
+        else None,
         provenance=run.provenance,
         registered=release.registered,
         deployed=release.deployed,

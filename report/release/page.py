@@ -19,6 +19,7 @@ from expectations.gates.timings import Timings
 from expectations.verdict import Finding, Verdict
 from model.spec import HeadSpec
 from report.chances import chances_section
+from report.changes import ChangeTable, changes_section
 from report.charts.intervals import has_intervals, interval_chart
 from report.page import Section, badge, folded, join, page, paragraph, section, table
 from report.release.data_section import data_section
@@ -57,6 +58,8 @@ class ReleaseReport:
     """`profile.json` of the dataset, with token lengths where measured."""
     chances: Sequence[Mapping[str, Any]] = ()
     """What the test rows could decide before anything was trained (`HeadChance.to_json`)."""
+    changed: ChangeTable | None = None
+    """What changed in the data since the version that served; none where nothing served."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Dataset, code, encoder, recipe, versions; nested mappings are flattened."""
     registered: Mapping[str, Any] = field(default_factory=dict)
@@ -87,6 +90,7 @@ def render_release(report: ReleaseReport) -> str:
         *head_sections(report.heads, report.shared, report.baselines, report.calibrations),
         training_section(report.heads, report.histories, report.bundles),
         latency_section(report.timings),
+        *([] if report.changed is None else [changes_section(report.changed)]),
         data_section(report.heads, report.profile),
         *([chances_section(report.chances)] if report.chances else []),
         *([] if report.suspects is None else [report.suspects]),

@@ -9,14 +9,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from expectations.chances import HeadChance
+from expectations.changes import Changes
 from expectations.data.gate import judge_data
+from expectations.known import Known
 from expectations.seen_texts import count_seen_test_rows
 from expectations.spec import DataRules
 from model.files import read_json
 from model.references import Run
 from release.champion import ChampionRef
 from report.progress import Step, print_line
-from report.quality.known import Known
 from report.quality.pages import Quality, write_quality
 from sources.dataset import DatasetRef
 
@@ -29,6 +30,7 @@ def validate_data(
     *,
     chances: Sequence[HeadChance],
     champion: ChampionRef | None,
+    changed: Changes | None = None,
     base: Path | None = None,
 ) -> Quality:
     """The data gate's verdict, with the data quality report, Data Docs and offending rows written; and before
@@ -36,6 +38,7 @@ def validate_data(
 
     Args:
         chances: what the test rows can decide.
+        changed: what changed since the champion was trained.
         base: the configuration's folder, which `expectations.modules` start from.
 
     Raises:
@@ -47,23 +50,17 @@ def validate_data(
     rows = ""
     if champion is not None and champion.seen is not None:
         rows = count_seen_test_rows(Path(data.path), champion.seen, data.heads).remark()
+    known = Known(
+        token_lengths=tokens,
+        champion_profile=before,
+        champion_rows=rows,
+        version=champion.version if champion else None,
+        changes=changed,
+        chances=chances,
+    )
     with Step("judge the data") as step:
-        judged = judge_data(
-            Path(data.path),
-            rules,
-            data.heads,
-            run.reports,
-            champion_profile=before,
-            token_lengths=tokens,
-            base=base,
-        )
-        quality = write_quality(
-            Path(data.path),
-            judged,
-            run.reports,
-            name=run.name,
-            known=Known(token_lengths=tokens, champion_profile=before, champion_rows=rows, chances=chances),
-        )
+        judged = judge_data(Path(data.path), rules, data.heads, run.reports, known, base)
+        quality = write_quality(Path(data.path), judged, run.reports, name=run.name, known=known)
         remarks = len(quality.warnings)
         step.outcome = f"{quality.verdict.outcome}: {quality.looked_at} expectations, {remarks} with remarks"
     if rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -181,11 +181,11 @@ TOPICS = {"topic": HeadSpec(kind="multiclass")}
 N = 1500
 
 
-def merged(folder: Path, seed: int, test: range | None = None) -> DatasetRef:
-    """N texts, split by hash with a seed, or with the rows of `test` given to the test split."""
+def merged(folder: Path, seed: int, test: Collection[int] | None = None, *, start: int = 0) -> DatasetRef:
+    """N texts from `start` on, split by hash with a seed, or with those of `test` given to the test split."""
     folder.mkdir()
     rows = ["text,topic,split"]
-    for at in range(N):
+    for at in range(start, start + N):
         split = "" if test is None else ["train", "test"][at in test]
         rows.append(
             f"message {at},{'ab'[at % 2]},{'validation' if split == 'train' and at % 9 == 0 else split}"
@@ -306,3 +306,19 @@ def test_a_dataset_that_tests_on_its_training_rows_fails(tmp_path: Path) -> None
         lines.writelines((rows / "test.texts.jsonl").read_text().splitlines(keepends=True)[:5])
     found = released(tmp_path / "run", data, None)
     assert found["evidence"].outcome == "fail" and "5 train texts" in found["evidence"].reason
+
+
+def test_rows_that_are_new_since_the_champion_are_compared_and_said(tmp_path: Path) -> None:
+    """Of 81 test rows 21 were test rows, 10 training rows, and 50 were not there."""
+    old = merged(tmp_path / "old", 1, range(121))
+    new = merged(tmp_path / "new", 1, {*range(100, 131), *range(1500, 1550)}, start=100)
+    seen = replace(write_seen(old.path, tmp_path / "seen"), version=3)
+    rows = released(tmp_path / "run", new, seen)[TEST_ROWS]
+    assert rows.reason == (
+        "compared on 71 of 81 test rows: 10 are left out, because version 3 was trained (or its thresholds "
+        "were chosen) on them; 50 of those compared are new since version 3"
+    )
+    assert rows.remark == rows.reason, "page and terminal show it although it passed"
+    same = released(tmp_path / "same", old, seen)[TEST_ROWS]
+    assert same.reason == "compared on all 121 test rows; version 3 was trained on none of them"
+    assert not same.remark

@@ -19,6 +19,7 @@ from expectations.data.check import CheckResult
 from expectations.data.gate import DataVerdict, judge_data
 from expectations.data.offending_rows import safe_cell, to_csv
 from expectations.data.tables import DatasetError
+from expectations.known import Known
 from expectations.spec import DataRules, Rule
 from model.spec import HeadSpec
 from report.data_docs import write_data_docs
@@ -220,9 +221,7 @@ def test_shares_are_of_the_rows_that_a_rule_applies_to(
 def test_near_duplicates_are_judged_by_their_share(
     rows: list[Any], heads: Heads, write_dataset: Write, tmp_path: Path
 ) -> None:
-    judged = judge_data(
-        write_dataset(rows, heads, near_duplicates=6), DataRules(), heads, tmp_path / "out", None
-    )
+    judged = judge_data(write_dataset(rows, heads, near_duplicates=6), DataRules(), heads, tmp_path / "out")
     assert result(judged, "near_duplicates").outcome == "tolerated"
     assert result(judged, "near_duplicates").observed == pytest.approx(0.02)
     unasked = judge_data(
@@ -239,13 +238,15 @@ def test_drift_is_named_and_can_stop(
         row.labels = {**row.labels, "topic": ["trip"]}
     rules = DataRules(drift=Rule(severity="critical"), drift_min_rows=50, drift_min_tokens=50)
     champion = json.loads((old / "profile.json").read_text())
-    judged = judge_data(write_dataset(rows, heads), rules, heads, tmp_path / "out", champion)
+    judged = judge_data(
+        write_dataset(rows, heads), rules, heads, tmp_path / "out", Known(champion_profile=champion)
+    )
     drifted = [r for r in judged.results if r.check.rule == "drift" and r.outcome == "not met"]
     assert {(r.check.head, r.check.split) for r in drifted} >= {("topic", "train")}
     assert {r.check.head for r in drifted} == {"topic"}
     assert "'trip' 33.3% →" in drifted[0].reason
     assert judged.verdict.outcome == "fail"
-    same = judge_data(old, rules, heads, tmp_path / "same", champion)
+    same = judge_data(old, rules, heads, tmp_path / "same", Known(champion_profile=champion))
     assert {r.outcome for r in same.results if r.check.rule == "drift"} == {"met"}
 
 

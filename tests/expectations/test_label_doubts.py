@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from expectations.data.gate import DataVerdict, judge_data
+from expectations.known import Known
 from expectations.spec import DataRules, Rule
 from model.spec import HeadSpec
-from report.quality.known import Known
 from report.quality.pages import write_quality
 from sources.dataset import DatasetRef, build_dataset
 from sources.spec import SourceSpec, SplitSpec, TargetSpec

@@ -10,6 +10,7 @@ import pytest
 
 from expectations.data.check import CheckResult
 from expectations.data.gate import DataVerdict, judge_data
+from expectations.known import Known
 from expectations.spec import DataRules
 from model.spec import SPLITS, HeadSpec
 
@@ -57,7 +58,9 @@ def test_unknown_tokens_are_named_from_a_tenth_and_stop_above_a_half(
     }
     known = dict.fromkeys(SPLITS, counts())
     tokens = {"splits": known, "heads": {"topic": strange, "mood": known}, "sources": {"letters": known}}
-    judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out", None, tokens)
+    judged = judge_data(
+        write_dataset(rows, heads), DataRules(), heads, tmp_path / "out", Known(token_lengths=tokens)
+    )
     found = result(judged, "unknown_tokens", "topic")
     assert (found.outcome, found.observed, judged.verdict.outcome) == (outcome, share, verdict)
     assert f"in the test texts {round(1000 * share)} of 1,000 tokens, and 3 of 100 texts" in found.reason
@@ -80,7 +83,9 @@ def test_truncation_is_named_from_a_tenth_and_stops_above_four_fifths(
 ) -> None:
     known = dict.fromkeys(SPLITS, counts())
     tokens = {"splits": known, "heads": {"topic": known | {"train": counts(truncated=cut)}}, "sources": {}}
-    judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out", None, tokens)
+    judged = judge_data(
+        write_dataset(rows, heads), DataRules(), heads, tmp_path / "out", Known(token_lengths=tokens)
+    )
     found = result(judged, "truncation", "topic")
     assert (found.outcome, judged.verdict.outcome) == (outcome, verdict)
     assert f"of the train texts {cut} of 100" in found.reason
@@ -98,7 +103,9 @@ def test_a_source_that_the_encoder_does_not_read_is_named_though_it_hides_in_its
         "heads": {"topic": known, "mood": known},
         "sources": {"letters": known, "chats": strange, "three": few},  # `three` has 18 texts: too few
     }
-    judged = judge_data(write_dataset(rows, heads), DataRules(), heads, tmp_path / "out", None, tokens)
+    judged = judge_data(
+        write_dataset(rows, heads), DataRules(), heads, tmp_path / "out", Known(token_lengths=tokens)
+    )
     unknown, cut = result(judged, "source_unknown_tokens"), result(judged, "source_truncation")
     assert (unknown.outcome, unknown.observed, cut.outcome) == ("not met", 1.0, "not met")
     assert "in source chats 210 of 210 tokens, and 21 of 21 texts hold no other" in unknown.reason

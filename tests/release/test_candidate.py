@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict
 from model.files import file_sha256
@@ -16,6 +13,7 @@ from model.spec import HeadSpec
 from release.registry.candidate import candidate_of, training_curves
 from serving.store.manifest import SEEN_EVIDENCE, SEEN_FILE
 from tests.support.runs import make_run
+from tests.support.small_dataset import ROWS, make
 
 HISTORY = {
     "steps": [{"step": 1, "loss": 0.9}, {"step": 2, "loss": 0.5}],
@@ -27,8 +25,8 @@ CARD = {"metrics": {"validation": {"topic": {"accuracy": 0.8}}}}
 def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_path: Path) -> None:
     for name, content in (("card.json", CARD), ("history.json", HISTORY)):
         (tmp_path / name).write_text(json.dumps(content))
-    ids = {"text_id": [f"{number:032x}" for number in range(3)], "split": ["test", "train", "validation"]}
-    pq.write_table(pa.table(ids), tmp_path / "dataset.parquet")
+    (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    data = make(tmp_path, conflicts="drop")
     timing = tmp_path / "timing.json"
     timing.write_text(json.dumps({"machine": {"cpu": "x"}, "threads": 2}))
     heads = {"topic": HeadSpec(kind="multiclass", labels=("a", "b"))}
@@ -63,7 +61,7 @@ def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_pat
         references={"topic": AnswersRef(path="topic.npz", sha256="4")},
     )
     run.folder.mkdir(parents=True)
-    made = candidate_of(run, shared, verdict, dataset=tmp_path, measured=measured, gates=GateRules())
+    made = candidate_of(run, shared, verdict, dataset=data.path, measured=measured, gates=GateRules())
     assert made.metrics == {
         "validation/topic/accuracy": 0.8,
         "topic/shared": 0.8,

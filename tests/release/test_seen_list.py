@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from expectations.seen_texts import load_seen, write_seen
+from expectations.seen_texts import first_seen_bytes, load_contents, load_seen, write_seen
 from expectations.verdict import ApprovedVersion
+from model.files import file_sha256
 from model.spec import HeadSpec
 from release.champion import ChampionRef, current_champion
 from release.home import Home
@@ -192,6 +193,28 @@ def test_without_a_list_the_dataset_tells_as_long_as_it_is_kept(
     version = ship(home, other)
     kept(home, version).unlink()
     assert champion(home).seen is None
+
+
+def test_an_older_list_gives_way_to_the_dataset_which_tells_more(
+    home: Home, candidate: Make, tmp_path: Path
+) -> None:
+    data = merged(tmp_path, home)
+    older = tmp_path / SEEN_FILE
+    older.write_bytes(first_seen_bytes(data.path))
+    made = replace(
+        candidate(1),
+        seen=older,
+        evidence={SEEN_EVIDENCE: file_sha256(older)},
+        dataset_fingerprint=data.fingerprint,
+    )
+    version = ship(home, made)
+    found = champion(home)
+    assert found.seen is not None and found.seen.version == version
+    told = load_contents(found.seen, {})
+    assert told is not None and told.fingerprint == data.fingerprint and told.test is not None
+    listed = load_seen(found.seen).tolist()
+    shutil.rmtree(data.path)
+    assert ids(champion(home)) == listed and load_contents(champion(home).seen, {}) is None
 
 
 @pytest.mark.parametrize("change", ["a row moved", "no table", "no description", "another's"])

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from expectations.data.gate import judge_data
+from expectations.known import Known
 from expectations.spec import DataRules
 from model.spec import HeadSpec
 from report.quality.agreement import agreement_section
-from report.quality.known import Known
 from report.quality.page import write_quality_page
 from report.quality.pages import write_quality
 from sources.dataset import build_dataset

@@ -16,11 +16,11 @@ from markupsafe import Markup
 
 from expectations.data.check import RuleOutcome
 from expectations.data.gate import judge_data
+from expectations.known import Known
 from expectations.spec import DataRules
 from expectations.stats.cooccurrence import cooccurrence
 from model.spec import SPLITS, HeadSpec
 from report.page import badge, cell_text, page, section, table
-from report.quality.known import Known
 from report.quality.page import write_quality_page
 from tests.support.html import HOSTILE, assert_inert
 
@@ -113,7 +113,9 @@ def test_the_page_shows_what_was_found_and_never_a_text(
         },
     }
     rules = DataRules(drift_min_rows=50)
-    judged = judge_data(dataset, rules, heads, tmp_path / "out", old, tokens)
+    judged = judge_data(
+        dataset, rules, heads, tmp_path / "out", Known(champion_profile=old, token_lengths=tokens)
+    )
     path = write_quality_page(
         dataset,
         judged,
@@ -166,7 +168,7 @@ def test_the_page_shows_which_tokens_the_encoder_does_not_know(
         "sources": {"letters": splits, "chats": splits},
     }
     dataset = write_dataset(rows, heads)
-    judged = judge_data(dataset, DataRules(), heads, tmp_path / "out", None, tokens)
+    judged = judge_data(dataset, DataRules(), heads, tmp_path / "out", Known(token_lengths=tokens))
     html = write_quality_page(
         dataset, judged, tmp_path / "quality.html", known=Known(token_lengths=tokens)
     ).read_text(encoding="utf-8")

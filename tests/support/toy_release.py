@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from expectations.seen_texts import MAGIC
+from expectations.seen_texts import FIRST_MAGIC
 from expectations.verdict import ApprovedVersion, Finding, Outcome, Verdict
 from model.bundle.reader import Bundle
 from model.files import file_sha256
@@ -50,7 +50,7 @@ def toy_candidate(root: Path, seed: int, outcome: Outcome = "pass") -> Candidate
     dataset.mkdir(exist_ok=True)
     seen = root / "seen" / str(seed) / SEEN_FILE
     seen.parent.mkdir(parents=True, exist_ok=True)
-    seen.write_bytes(MAGIC + np.arange(seed, seed + 15, dtype="<u8").tobytes())
+    seen.write_bytes(FIRST_MAGIC + np.arange(seed, seed + 15, dtype="<u8").tobytes())
     return Candidate(
         bundle=folder,
         bundle_sha256=write_bundle(folder, seed),
