@@ -70,7 +70,8 @@ def retrain(config: Path, home: Path | None = None, backbone: str | None = None)
         changed=changed,
         base=opened.base,
     )
-    contract = check_contract(data.heads, project.gates, champion=champion)
+    renamed = () if changed is None else changed.renamed
+    contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
     remarks = (*quality.warnings, *unused_remarks(contract))
     if quality.verdict.outcome == "fail":
         remarks = (*remarks, *needs_remarks(contract, champion))

@@ -51,7 +51,8 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
         changed=changed,
         base=opened.base,
     )
-    contract = check_contract(data.heads, project.gates, champion=champion)
+    renamed = () if changed is None else changed.renamed
+    contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
     remarks = (*quality.warnings, *unused_remarks(contract), *needs_remarks(contract, champion))
     if quality.drifted:
         tell_drift(state, project, config, data.fingerprint, quality.drifted)

@@ -87,7 +87,8 @@ def compare_answers(
     renamed = [change for change in (*consents, *doubtful) if change.kind in RENAMINGS]
     names = _head_names(before, now, renamed)
     lost: list[Change] = []
-    counterparts, new_labels = {}, {}
+    counterparts: dict[str, HeadSpec] = {}
+    new_labels: dict[str, tuple[str, ...]] = {}
     for name, head in before.items():
         if name not in names:
             lost.append(Change("head gone", name))
@@ -126,9 +127,10 @@ def _head_names(before: Heads, now: Heads, renamed: Sequence[Change]) -> dict[st
     """Head of before → what it is called now; those that are gone are left out."""
     names = {name: name for name in before if name in now}
     for change in renamed:
-        if change.kind == "head renamed" and change.head in before and change.after in now:
-            taken = change.head in names or change.after in names.values()
-            names |= {} if taken else {change.head: change.after}
+        if change.kind != "head renamed" or change.head not in before or change.after not in now:
+            continue
+        if change.head not in names and change.after not in names.values():
+            names[change.head] = change.after
     return names
 
 
@@ -136,19 +138,20 @@ def _label_names(
     head: str, before: Sequence[str], now: Sequence[str], renamed: Sequence[Change]
 ) -> dict[str, str]:
     """Label of before → what it is called now; those that are gone are left out."""
-    names = {label: label for label in before if label in now}
+    had, has = set(before), set(now)
+    names = {label: label for label in before if label in has}
     for change in renamed:
-        if change.kind == "label renamed" and change.head == head and change.after in now:
-            names |= (
-                {} if change.before in names or change.before not in before else {change.before: change.after}
-            )
+        if change.kind != "label renamed" or change.head != head or change.after not in has:
+            continue
+        if change.before in had and change.before not in names:
+            names[change.before] = change.after
     return names
 
 
 def _label_changes(
     head: str, before: Sequence[str], now: Sequence[str], names: Mapping[str, str]
 ) -> list[Change]:
-    lost = []
+    lost: list[Change] = []
     for label in before:
         if label not in names:
             lost.append(Change("label gone", head, label))
@@ -157,7 +160,8 @@ def _label_changes(
     # A renamed label stands where its new name does (labels that are found in the data are sorted): what
     # counts is the order of those that keep their name.
     kept = [label for label in before if names.get(label) == label]
-    if kept != [label for label in now if label in set(kept)]:
+    stays = set(kept)
+    if kept != [label for label in now if label in stays]:
         lost.append(Change("order", head))
     return lost
 

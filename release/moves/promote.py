@@ -146,7 +146,7 @@ def promote_overridden(
         _refuse_older(releases, judged.version)
         refuse_losses(releases, judged.version, bundle, judged.configuration, allow)
         manifest = _manifest(releases, judged, tags, judged.evidence, judged.configuration)
-        manifest = _remembering(releases, manifest, bundle)
+        manifest = _remembering(releases, manifest, bundle, allow)
         return _move(releases, manifest, bundle, override)
 
 
@@ -217,9 +217,11 @@ def _manifest(
     )
 
 
-def _remembering(releases: Releases, manifest: ReleaseManifest, bundle: Path) -> ReleaseManifest:
+def _remembering(
+    releases: Releases, manifest: ReleaseManifest, bundle: Path, allow: Sequence[Change] = ()
+) -> ReleaseManifest:
     """The manifest with the heads that clients knew and that the version does not answer."""
-    contract = beside_serving(releases, bundle, manifest.configuration)
+    contract = beside_serving(releases, bundle, manifest.configuration, allow)
     return replace(manifest, configuration=with_dropped_heads(releases, manifest, contract))
 
 

@@ -88,10 +88,12 @@ def configure(folder: Path, heads: Heads, *allow: str) -> Path:
     return path
 
 
-def run(config: Path) -> tuple[str, Outcome]:
+def run(config: Path, which: str = "retrain") -> tuple[str, Outcome]:
     from flows.retrain import retrain
+    from flows.validate import validate
 
-    state = retrain(config, home=config.parent / "home", return_state=True)  # type: ignore[call-overload]
+    flow: Any = {"retrain": retrain, "validate": validate}[which]
+    state = flow(config, home=config.parent / "home", return_state=True)
     outcome = state.result(raise_on_failure=False)
     assert isinstance(outcome, Outcome), outcome
     return state.name, outcome
@@ -162,10 +164,15 @@ def test_a_renamed_label(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     state, done = run(configure(place, FIRST, "rename topic:weather → climate"))
     assert state == "Deployed", done.reasons
     assert "`weather` is compared as `climate`" in reason(place, done, "topic vs champion")
-    # The night after it names nothing: a remark.
-    state, again = run(configure(place, FIRST, "rename topic:weather → climate"))
-    assert state == "Deployed", again.reasons
+    # The night after it names nothing: a remark, and no reason to end.
+    state, again = run(configure(place, FIRST, "rename topic:weather → climate"), "validate")
+    assert state == "Accepted", again.reasons
     assert any("`rename topic:weather → climate` names nothing" in remark for remark in again.remarks)
+    assert not any("a retraining ends" in remark for remark in again.remarks)
+    write_data(place)
+    state, back = run(configure(place, FIRST), "validate")
+    assert state == "Accepted", "the data are not to blame"
+    assert any(remark.startswith("a retraining ends before it trains: label") for remark in back.remarks)
 
 
 def test_another_order(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
