@@ -21,7 +21,7 @@ WIDTH = 80
 """Of the table, in columns."""
 
 
-@click.command(**example("headgate clean quickstart --dry-run"))
+@click.command(epilog=example("headgate clean quickstart --dry-run")["epilog"])
 @click.argument("project", metavar="CONFIG|NAME")
 @HOME
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")

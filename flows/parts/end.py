@@ -40,13 +40,13 @@ def tidy(home: Home, project: Project, config: Path) -> None:
         print_line(f"clean: Prefect's old runs stay for now ({type(error).__name__})")
 
 
-def run_failed(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def run_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Prefect's hook of a run that failed or crashed: tell of it, and tidy: a year of failing runs must not
     fill the disk either."""
-    told_failure(flow, run, state)
+    told_failure(flow, flow_run, state)
     with contextlib.suppress(HeadgateError, OSError):
-        if "config" in run.parameters:
-            config, home = Path(str(run.parameters["config"])), run.parameters.get("home")
+        if "config" in flow_run.parameters:
+            config, home = Path(str(flow_run.parameters["config"])), flow_run.parameters.get("home")
             project = load_project(config)
             place = Home(config_home(config, None if home is None else Path(str(home))))
             remove(place, project.name, project.registry, project.keep)
@@ -66,7 +66,7 @@ def remove_flow_runs(home: Home, config: Path, days: int, now: datetime | None =
     )
 
     until = (now or datetime.now(UTC)) - timedelta(days=days)
-    old, removed = FlowRunFilter(end_time=FlowRunFilterEndTime(before_=until)), 0
+    old, removed = FlowRunFilter(end_time=FlowRunFilterEndTime.model_validate({"before_": until})), 0
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)), flow_run_filter=old, limit=MOST_FLOW_RUNS

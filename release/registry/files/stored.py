@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 from model.files import unfinished_path
@@ -116,7 +117,8 @@ def _remove_source(registry: Registry, home: Home, source: str) -> None:
     if folder is None:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        get_artifact_repository(source, tracking_uri=registry.uri).delete_artifacts()
+        repository: Any = get_artifact_repository(source, tracking_uri=registry.uri)
+        repository.delete_artifacts()
     elif folder.is_dir():
         _remove(folder, home)
 
