@@ -117,8 +117,8 @@ def _remove_source(registry: Registry, home: Home, source: str) -> None:
     if folder is None:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        artifacts: Any = get_artifact_repository(source, tracking_uri=registry.uri)
-        artifacts.delete_artifacts()
+        repository: Any = get_artifact_repository(source, tracking_uri=registry.uri)
+        repository.delete_artifacts()
     elif folder.is_dir():
         _remove(folder, home)
 
