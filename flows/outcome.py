@@ -10,6 +10,8 @@ from flows.cli import exit_codes
 
 Stage = Literal[
     "deployed",
+    "unchanged",
+    "busy",
     "validated",
     "data_rejected",
     "model_rejected",
@@ -26,8 +28,10 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 def exit_code(stage: Stage) -> int:
     """Exit code of a command whose flow came so far."""
     match stage:
-        case "deployed" | "validated" | "rolled_back" | "swept":
+        case "deployed" | "unchanged" | "validated" | "rolled_back" | "swept":
             return exit_codes.DONE
+        case "busy":
+            return exit_codes.BUSY
         case "data_rejected":
             return exit_codes.DATA_REJECTED
         case "model_rejected" | "held":
@@ -46,7 +50,7 @@ class Outcome:
     name: str
     """Project."""
     reasons: tuple[str, ...] = ()
-    """Why it was rejected, held, undone or not confirmed."""
+    """Why it was rejected, held, undone or not confirmed, or had nothing to do."""
     remarks: tuple[str, ...] = ()
     """What did not decide and a person should know: of the data, then of the gates."""
     rows: tuple[Mapping[str, Any], ...] = ()

@@ -11,6 +11,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.prefect_runs import newer_run
 from flows.project import open_project
 from tasks.data.emit_drift_event import emit_drift_event
 from tasks.data.merge import merge
@@ -29,6 +30,8 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
         sources.errors.DataError: a source is not what the configuration says.
     """
     opened = open_project(config, home, backbone)
+    if newer := newer_run():
+        return opened.ended("unchanged", reasons=(f"left to a newer run of this schedule: {newer}",))
     project, state = opened.project, opened.home
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     opened.check_labels(data.heads)

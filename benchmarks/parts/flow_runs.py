@@ -95,6 +95,7 @@ def stop(config: Path, home: Path) -> None:
 
 def fit_seconds(home: Path) -> tuple[float, float]:
     """Training seconds of the latest shared model and of all baselines together."""
-    shared = max(home.glob("runs/*/shared/fitted/fit.json"))
+    kept = [*home.glob("cache/shared/*/fitted/fit.json"), *home.glob("runs/*/shared/fitted/fit.json")]
+    shared = max(kept, key=lambda path: path.stat().st_mtime)
     baselines = home.glob("cache/baselines/*/fitted/fit.json")
     return float(read_json(shared)["seconds"]), sum(float(read_json(path)["seconds"]) for path in baselines)

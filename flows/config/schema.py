@@ -34,6 +34,10 @@ class ScheduleSpec(BaseModel):
     """Cron expression of the data validation, which is cheap: every day at 3."""
     timezone: str = "UTC"
     """IANA time zone of both."""
+    min_change: Annotated[int, Field(ge=0)] = 0
+    """Rows of a head that must have changed since the champion (new, gone, or with another label, split or
+    weight) for a retraining to train: with fewer in every head it ends `Unchanged` and says how many. Counted
+    from the champion's data, so that small changes add up. 0: any change counts."""
 
 
 class Project(BaseModel):

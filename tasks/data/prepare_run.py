@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,11 +16,12 @@ from model.code import code_digest
 from model.faults import fault
 from model.files import file_sha256, read_json, write_json
 from model.jobs.baselines import split_sha256
+from model.jobs.memory import memory_warning
 from model.jobs.prepare import MOST_TEXTS_MEASURED, measure_tokens
 from model.references import Run
 from model.spec import BackboneSpec, TrainSpec
 from release.home import Home
-from report.progress import Step
+from report.progress import Step, print_line
 from sources.dataset import DatasetRef
 from sources.profile.origins import rows_of_sources
 
@@ -29,9 +31,19 @@ VERSIONS = ("headgate", "torch", "transformers", "onnxruntime")
 
 @task(name="prepare", cache_policy=NO_CACHE)
 def prepare_run(
-    name: str, data: DatasetRef, backbone: BackboneSpec, train: TrainSpec, *, config: Path, home: Home
+    name: str,
+    data: DatasetRef,
+    backbone: BackboneSpec,
+    train: TrainSpec,
+    *,
+    config: Path,
+    home: Home,
+    more: Mapping[str, str] | None = None,
 ) -> Run:
     """Find the encoder (downloading it where it comes from the hub) and measure the texts with it.
+
+    Args:
+        more: what joins the provenance: the digest of the run's inputs.
 
     Raises:
         model.errors.BackboneError: there is no such encoder, or the hub cannot be reached.
@@ -45,6 +57,9 @@ def prepare_run(
         sources = rows_of_sources(Path(data.path), MOST_TEXTS_MEASURED)
         encoder, tokens = measure_tokens(backbone, train, rows, sources)
         step.outcome = f"{backbone.name}, sha256 {encoder.files_sha256[:12]}…"
+    longest = max(int(split["max"]) for split in tokens["splits"].values())
+    if warning := memory_warning(encoder.folder, train, longest):
+        print_line(f"  {warning}")
     profile = read_json(Path(data.path) / "profile.json")
     write_json(folder / "profile.json", {**profile, "tokens": tokens})
     return Run(
@@ -72,6 +87,7 @@ def prepare_run(
             "train": asdict(train),
             "created": now.isoformat(timespec="seconds"),
             "run": run_id,
+            **(more or {}),
             "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
         },
     )
