@@ -74,8 +74,9 @@ def run_name() -> str:
 
 
 def newer_run() -> str:
-    """The newest run of this run's schedule that is due or was run, in words, where this one is older: of the
-    runs that were missed while no worker was there, the newest does the work. Empty for any other run."""
+    """The newest run of this run's deployment, with its parameters, that is due or was run, in words, where
+    this one is scheduled and older: of the runs that were missed while no worker was there, the newest does
+    the work. Empty for any other run."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
         FlowRunFilter,
@@ -98,7 +99,7 @@ def newer_run() -> str:
         newer = {
             one.expected_start_time: one.name
             for one in client.read_flow_runs(flow_run_filter=wanted, limit=200)
-            if one.auto_scheduled
+            if one.parameters == run.parameters
             and one.state_type not in lost
             and one.expected_start_time is not None
             and one.expected_start_time > run.expected_start_time

@@ -84,7 +84,7 @@ def make_candidate(
         run=run.id,
         dataset=dataset.name,
         scored_bundles={label: scores.bundle_sha256 for label, scores in measured.scores.items()},
-        measured=relative_measured(measured, run.folder),
+        measured=relative_measured(measured, state.root),
         verdict=verdict.to_json(),
         remarks=list(quality.warnings),
     )

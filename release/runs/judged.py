@@ -50,7 +50,7 @@ class JudgedInputs:
     scored_bundles: dict[str, str]
     """Label → digest of the bundle that was scored."""
     measured: dict[str, Any]
-    """References to the evidence (`model.references.Measured`), their files relative to the run's folder."""
+    """References to the evidence (`model.references.Measured`), their files relative to the state folder."""
     verdict: dict[str, Any]
     """As JSON."""
     remarks: list[str]
@@ -126,13 +126,13 @@ def pages_of(record: JudgedInputs, home: Home) -> dict[str, str]:
     return {title: str(place) for title, place in places.items() if place.exists()}
 
 
-def relative_measured(measured: Measured, folder: Path) -> dict[str, Any]:
-    """References to evidence for JSON, their files relative to the run's `folder`."""
+def relative_measured(measured: Measured, root: Path) -> dict[str, Any]:
+    """References to evidence for JSON, their files relative to the state folder `root`."""
 
     def place(value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                key: str(Path(one).relative_to(folder)) if key == "path" else place(one)
+                key: str(Path(one).relative_to(root)) if key == "path" else place(one)
                 for key, one in value.items()
             }
         return value
@@ -141,16 +141,16 @@ def relative_measured(measured: Measured, folder: Path) -> dict[str, Any]:
     return placed
 
 
-def measured_of(record: JudgedInputs, folder: Path) -> Measured:
-    """The evidence of a record, in the run's `folder`. Whether its files are as they were is looked at where
-    they are read.
+def measured_of(record: JudgedInputs, root: Path) -> Measured:
+    """The evidence of a record, in the state folder `root`. Whether its files are as they were is for who
+    reads them.
 
     Raises:
         KeyError, TypeError: the record lacks one.
     """
 
     def made(kind: Any, raw: Mapping[str, Any]) -> Any:
-        return kind(**{**raw, "path": str(folder / raw["path"])})
+        return kind(**{**raw, "path": str(root / raw["path"])})
 
     raw = record.measured
     return Measured(

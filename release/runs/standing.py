@@ -103,7 +103,7 @@ def take_up(home: Home, record: JudgedInputs) -> Unfinished | None:
     folder = home.runs / record.run
     try:
         kept = read_evidence(folder, record.scored_bundles)
-        measured = measured_of(record, folder)
+        measured = measured_of(record, home.root)
         for one in (*measured.scores.values(), measured.timing, measured.http, *measured.references.values()):
             unchanged(one.path, one.sha256)
     except (HeadgateError, OSError, ValueError, KeyError, TypeError):
