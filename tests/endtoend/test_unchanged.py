@@ -21,12 +21,24 @@ NAME = "tiny"
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory, prefect_harness: None) -> Iterator[Path]:
-    """A project whose first run was deployed; its endpoint is stopped at the end."""
+    """A project whose first run lost its registry when all was judged, and whose second one was deployed; the
+    endpoint is stopped at the end."""
+    from flows.retrain import retrain
     from release.targets.endpoint import stop
 
     made = deployed_config(tmp_path_factory.mktemp("unchanged"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADGATE_FAULT", "run_opened:raise")
+        flow: Any = retrain
+        assert flow(made, home=home_of(made).root, return_state=True).is_failed()
+    bundles = {path: path.stat().st_mtime_ns for path in home_of(made).root.rglob("model.onnx")}
+    assert bundles, "trained and packaged, and not registered"
     outcome = run(made)
     assert outcome.stage == "deployed", outcome.reasons
+    again = home_of(made).root.rglob("model.onnx")
+    new = [path for path in again if path not in bundles and "releases" not in path.parts]
+    assert [path for path in new if "mlflow" not in path.parts] == [], "nothing was made again"
+    assert len(list(home_of(made).runs.iterdir())) == 1, "what was judged is registered from there"
     yield made
     stop(home_of(made).root, NAME)
 
