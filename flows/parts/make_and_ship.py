@@ -6,6 +6,8 @@ Order only: each line is a task. A gate that does not pass is a value that ends 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prefect.client.schemas.objects import State
 
 from flows.outcome import Outcome
@@ -36,10 +38,8 @@ def make_and_ship(
         fresh: train the shared model even where it is kept.
     """
     project, state = opened.project, opened.home
-    inputs = {INPUTS_EVIDENCE: standing.inputs.digest}
-    run = prepare_run(
-        project.name, data, project.backbone, project.train, config=opened.config, home=state, more=inputs
-    )
+    run = prepare_run(project.name, data, project.backbone, project.train, config=opened.config, home=state)
+    run = replace(run, provenance={**run.provenance, INPUTS_EVIDENCE: standing.inputs.digest})
     chances = weigh_chances(data, run, project.gates, champion=champion)
     quality = validate_data(
         data, run, project.data_rules, chances=chances, champion=champion, base=opened.base

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -79,8 +80,13 @@ def available_mib() -> float:
     return max(free, 0.0)
 
 
-def memory_warning(encoder: Path, train: TrainSpec, longest: int) -> str:
-    """What to say before a training that takes more memory than there is; empty where it fits."""
+def memory_warning(encoder: Path, train: TrainSpec, tokens: Mapping[str, Any]) -> str:
+    """What to say before a training that takes more memory than there is; empty where it fits.
+
+    Args:
+        tokens: from `model.jobs.prepare.measure_tokens`.
+    """
+    longest = max(int(split["max"]) for split in tokens["splits"].values())
     needed, free = estimate_fit_mib(encoder, train, longest), available_mib()
     if needed is None or needed <= free:
         return ""

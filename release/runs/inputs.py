@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.code import folder_digest
-from model.dependencies import dependencies
+from model.code import dependencies, folder_digest
 from model.digest import digest
 from model.files import file_sha256
 from model.spec import BackboneSpec

@@ -11,8 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from model.code import code_digest, folder_digest
-from model.dependencies import dependencies
+from model.code import code_digest, dependencies, folder_digest
 from model.digest import digest
 from model.files import file_digests, file_sha256, holds_files, read_json, write_json
 from model.spec import HeadSpec

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,19 +30,9 @@ VERSIONS = ("headgate", "torch", "transformers", "onnxruntime")
 
 @task(name="prepare", cache_policy=NO_CACHE)
 def prepare_run(
-    name: str,
-    data: DatasetRef,
-    backbone: BackboneSpec,
-    train: TrainSpec,
-    *,
-    config: Path,
-    home: Home,
-    more: Mapping[str, str] | None = None,
+    name: str, data: DatasetRef, backbone: BackboneSpec, train: TrainSpec, *, config: Path, home: Home
 ) -> Run:
     """Find the encoder (downloading it where it comes from the hub) and measure the texts with it.
-
-    Args:
-        more: what joins the provenance: the digest of the run's inputs.
 
     Raises:
         model.errors.BackboneError: there is no such encoder, or the hub cannot be reached.
@@ -57,8 +46,7 @@ def prepare_run(
         sources = rows_of_sources(Path(data.path), MOST_TEXTS_MEASURED)
         encoder, tokens = measure_tokens(backbone, train, rows, sources)
         step.outcome = f"{backbone.name}, sha256 {encoder.files_sha256[:12]}…"
-    longest = max(int(split["max"]) for split in tokens["splits"].values())
-    if warning := memory_warning(encoder.folder, train, longest):
+    if warning := memory_warning(encoder.folder, train, tokens):
         print_line(f"  {warning}")
     profile = read_json(Path(data.path) / "profile.json")
     write_json(folder / "profile.json", {**profile, "tokens": tokens})
@@ -87,7 +75,6 @@ def prepare_run(
             "train": asdict(train),
             "created": now.isoformat(timespec="seconds"),
             "run": run_id,
-            **(more or {}),
             "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
         },
     )

@@ -19,6 +19,7 @@ from model.spec import BackboneSpec, TrainSpec
 from model.train.backbone import resolve
 
 TRAIN = TrainSpec(precision="bfloat16")
+TOKENS = {"splits": {"train": {"max": 128}, "test": {"max": 90}}}
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,11 @@ def test_smaller_batches_and_shorter_texts_take_less(encoder: Path) -> None:
 def test_only_what_will_not_fit_is_said(encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < available_mib() < 2**30
     monkeypatch.setattr(memory, "available_mib", lambda: 10**6)
-    assert memory_warning(encoder, TRAIN, 128) == ""
+    assert memory_warning(encoder, TRAIN, TOKENS) == ""
     monkeypatch.setattr(memory, "available_mib", lambda: 100.0)
-    said = memory_warning(encoder, TRAIN, 128)
+    said = memory_warning(encoder, TRAIN, TOKENS)
     assert "100 MiB are free" in said and "lower train.batch_rows (now 32)" in said
-    assert memory_warning(Path("/nowhere"), TRAIN, 128) == "", "what can't be estimated is not said"
+    assert memory_warning(Path("/nowhere"), TRAIN, TOKENS) == "", "what can't be estimated is not said"
 
 
 def test_what_a_process_held_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """A run that has nothing to do, beside Prefect's own start: the champion's inputs again.
 
-    python -m benchmarks.unchanged [CONFIG] [--backbone offline]
+    python -m benchmarks.unattended.unchanged [CONFIG] [--backbone offline]
 
 Without CONFIG the quickstart, whose data are generated first. One run is deployed; then the same command is
 timed, interleaved with an empty Prefect flow that starts the same temporary server. --quick: one head with a

@@ -1,0 +1,1 @@
+"""What a year without a hand comes to."""
