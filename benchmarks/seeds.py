@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 
 from benchmarks.parts.compared_fits import read_json
-from benchmarks.parts.flow_runs import copy_of, fit_seconds, retrain, stop, tiny_config
+from benchmarks.parts.flow_runs import copy_of, fit_seconds, retrain, stop
 from benchmarks.parts.rows import TINY, working_folder
 from tests.support.contract import CannotMeasure, Report, Size, run
 from tests.support.machine import usable_cores
@@ -36,6 +36,7 @@ from tests.support.measures import (
     measure_table,
     undecided,
 )
+from tests.support.tiny_project import tiny_config
 
 GOAL = "those of --goal-mean and --goal-head; for feelings 0 and -0.01"
 QUICK_S, WHOLE_S = 73, 6000

@@ -23,6 +23,10 @@ def state_name(stage: Stage) -> str:
     match stage:
         case "deployed":
             return "Deployed"
+        case "unchanged":
+            return "Unchanged"
+        case "busy":
+            return "Busy"
         case "validated":
             return "Accepted"
         case "rolled_back":

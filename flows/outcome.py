@@ -10,6 +10,8 @@ from flows.cli import exit_codes
 
 Stage = Literal[
     "deployed",
+    "unchanged",
+    "busy",
     "validated",
     "data_rejected",
     "needs_consent",
@@ -27,8 +29,10 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 def exit_code(stage: Stage) -> int:
     """Exit code of a command whose flow came so far."""
     match stage:
-        case "deployed" | "validated" | "rolled_back" | "swept":
+        case "deployed" | "unchanged" | "validated" | "rolled_back" | "swept":
             return exit_codes.DONE
+        case "busy":
+            return exit_codes.BUSY
         case "data_rejected":
             return exit_codes.DATA_REJECTED
         case "needs_consent" | "model_rejected" | "held":
@@ -47,7 +51,7 @@ class Outcome:
     name: str
     """Project."""
     reasons: tuple[str, ...] = ()
-    """Why it was rejected, held, undone or not confirmed, or what needs consent."""
+    """Why it was rejected, held, undone or not confirmed, what needs consent, or why nothing was done."""
     paste: str = ""
     """Lines of YAML that would let it go on, for the configuration; empty where there are none."""
     remarks: tuple[str, ...] = ()

@@ -11,14 +11,21 @@ import functools
 import logging
 import os
 import socket
-from typing import Any
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+import httpx
 import psutil
 
 from model.bundle.masking import error_without_secret, masked
 from release.home import Home
 from report.progress import LOGGER
 from serving.processes import counts_alike, process_start
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 TAG = "headgate-process="
 """Prefix of the tag of a flow run, followed by host, process id and the process's start."""
@@ -91,6 +98,50 @@ def mark_flow_run() -> None:
         client.update_flow_run(run.id, tags=[*kept, process_tag()])
 
 
+def run_name() -> str:
+    """Name of the run that this process executes; empty outside of one."""
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    return context.flow_run.name if context is not None and context.flow_run is not None else ""
+
+
+def newer_run() -> str:
+    """The newest run of this run's deployment, with its parameters, that is due or was run, in words, where
+    this one is scheduled and older: of the runs that were missed while no worker was there, the newest does
+    the work. Empty for any other run."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterDeploymentId,
+        FlowRunFilterExpectedStartTime,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context is not None else None
+    if run is None or not run.auto_scheduled or run.deployment_id is None or run.expected_start_time is None:
+        return ""
+    due = FlowRunFilterExpectedStartTime.model_validate(
+        {"after_": run.expected_start_time, "before_": datetime.now(UTC)}
+    )
+    wanted = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[run.deployment_id]), expected_start_time=due
+    )
+    lost = (StateType.FAILED, StateType.CRASHED, StateType.CANCELLED, StateType.CANCELLING)
+    with get_client(sync_client=True) as client:
+        newer = {
+            one.expected_start_time: one.name
+            for one in client.read_flow_runs(flow_run_filter=wanted, limit=200)
+            if one.parameters == run.parameters
+            and one.state_type not in lost
+            and one.expected_start_time is not None
+            and one.expected_start_time > run.expected_start_time
+        }
+    return f"{newer[max(newer)]}, due at {max(newer):%Y-%m-%d %H:%M} UTC" if newer else ""
+
+
 def close_flow_runs() -> list[str]:
     """Set runs that a dead process of this machine left open to `Crashed`; one sentence each."""
     from prefect.client.orchestration import get_client
@@ -104,7 +155,7 @@ def close_flow_runs() -> list[str]:
 
     open_states = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=open_states)))
-    done = []
+    done, deployments = [], set()
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=wanted, limit=200):
             tag = next((tag for tag in run.tags if tag.startswith(TAG)), None)
@@ -113,8 +164,30 @@ def close_flow_runs() -> list[str]:
             client.set_flow_run_state(
                 run.id, Crashed(message="its process ended before it could close the run"), force=True
             )
+            deployments.add(run.deployment_id)
             done.append(f"closed the flow run {run.name}, which its process left open")
+        _keep_own_slot(client, deployments)
     return done
+
+
+def _keep_own_slot(client: SyncPrefectClient, closed: Collection[UUID | None]) -> None:
+    """Take back the slot of this run, where closing a dead run of its deployment freed it.
+
+    Prefect frees the slot of a dead run when its lease ends, and once more when the run is closed without a
+    lease: then it is the slot that this run holds, and the next one would run beside it.
+    """
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context is not None else None
+    if run is None or run.deployment_id is None or run.deployment_id not in closed:
+        return
+    limit = client.read_deployment(run.deployment_id).global_concurrency_limit
+    if limit is not None and limit.active_slots < 1:
+        with contextlib.suppress(
+            httpx.HTTPStatusError
+        ):  # another run has it by now: the project's lock holds
+            client.increment_concurrency_slots([limit.name], slots=1, mode="concurrency")
 
 
 def end_orphan_servers(home: Home) -> list[str]:

@@ -15,6 +15,7 @@ from expectations.contract.findings import unused_remarks
 from flows.notify.ending import told_drift
 from flows.parts.consent import needs_remarks
 from flows.parts.end import run_failed
+from flows.prefect_runs import newer_run
 from flows.project import open_project
 from flows.schedule.drift import tell_drift
 from tasks.data.find_changes import find_changes
@@ -35,6 +36,8 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
         sources.errors.DataError: a source is not what the configuration says.
     """
     opened = open_project(config, home, backbone)
+    if newer := newer_run():
+        return opened.ended("unchanged", reasons=(f"left to a newer run of this schedule: {newer}",))
     project, state = opened.project, opened.home
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     opened.check_labels(data.heads)

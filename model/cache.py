@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,3 +87,33 @@ class Cache:
     def entry(self, kind: str, key: str) -> CacheEntry:
         """The entry of a kind of work, such as `baselines`, under its key."""
         return CacheEntry(self.root / kind / key)
+
+
+def sweep_unfinished(root: Path, kinds: Sequence[str], older_than_s: float) -> list[str]:
+    """Remove work below a cache that was begun and never went on: `KIND/KEY` of each.
+
+    Args:
+        kinds: of work that is resumed.
+        older_than_s: how long nobody has written to it, in seconds.
+    """
+    done = []
+    for kind in kinds:
+        begun = [path for path in (root / kind).glob("[!.]*") if path.is_dir()]
+        for folder in begun:
+            if CacheEntry(folder).complete or time.time() - _last_written(folder) < older_than_s:
+                continue
+            with (
+                contextlib.suppress(TimeoutError),  # somebody goes on with it now
+                locked(folder.with_name(f"{folder.name}.lock"), timeout_s=0),
+            ):
+                remove_folder(folder)
+                done.append(f"{kind}/{folder.name}")
+    return done
+
+
+def _last_written(folder: Path) -> float:
+    """When anything in a folder was written last, in seconds since 1970; now, if it is gone."""
+    try:
+        return max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return time.time()

@@ -1,10 +1,17 @@
-"""The digest of the code of this package (stdlib only)."""
+"""The digest of the code of this package, and the versions of the libraries beside it (stdlib only)."""
 
 from __future__ import annotations
 
 import hashlib
+import platform
+import re
+from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
+
+PROGRAM = "headgate"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @cache
@@ -22,3 +29,29 @@ def folder_digest(root: Path) -> str:
             digest.update(len(part).to_bytes(8, "big"))
             digest.update(part)
     return digest.hexdigest()
+
+
+@cache
+def dependencies() -> Mapping[str, str]:
+    """Library → installed version, of everything that Headgate needs, directly or not, and of Python. Of
+    everything installed where Headgate itself is not known as installed. What else an environment holds
+    changes nothing."""
+    found = {_plain(one.metadata["Name"] or ""): one for one in distributions()}
+    names, waiting = set[str](), [PROGRAM] if PROGRAM in found else list(found)
+    while waiting:
+        name = waiting.pop()
+        if name in found and name not in names:
+            names.add(name)
+            waiting += _required(found[name])
+    versions = {name: found[name].version for name in sorted(names) if name != PROGRAM}
+    return {"python": platform.python_version(), **versions}
+
+
+def _required(one: Distribution) -> list[str]:
+    """Names of what a library may need: where an extra is installed it counts, whoever installed it."""
+    matches = (_NAME.match(line) for line in one.requires or ())
+    return [_plain(match[0]) for match in matches if match is not None]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -21,6 +21,7 @@ from model.references import BundleRef, SeenRef
 from release.home import Home
 from release.keys import public_key as public_key_of
 from release.pointed import last_pointer, was_withdrawn
+from release.registry.candidate import INPUTS_EVIDENCE
 from serving.shown import one_line
 from serving.store.manifest import ReleaseManifest, read_file, verify_release, verify_seen
 from serving.store.release_folder import ReleaseFolder
@@ -42,6 +43,8 @@ class ChampionRef:
     """Its release verdict as JSON."""
     override: str = ""
     """By whose override it serves, until when and why; empty where it passed its gates."""
+    inputs: str = ""
+    """Digest of what it was made and judged of, as signed; empty where an older Headgate made it."""
 
 
 def current_champion(home: Home, name: str) -> ChampionRef | None:
@@ -69,6 +72,7 @@ def current_champion(home: Home, name: str) -> ChampionRef | None:
         override=""
         if override is None
         else one_line(f"by override of {override.by} until {override.expires}: {override.reason}"),
+        inputs=str(manifest.evidence.get(INPUTS_EVIDENCE, "")),
         verdict=manifest.verdict,
         profile=json.loads(read_file(where / "bundle" / "card.json")).get("data_profile") or {},
         seen=_seen(home, where, manifest),

@@ -46,6 +46,11 @@ class Home:
         return self._folder("runs")
 
     @property
+    def judged(self) -> Path:
+        """What came of inputs, one signed record a set of inputs (`release.runs.judged`)."""
+        return self._folder("judged")
+
+    @property
     def reports(self) -> Path:
         """HTML pages, one folder a run."""
         return self._folder("reports")
@@ -112,6 +117,10 @@ class Home:
     def release_lock(self, name: str) -> Path:
         """The lock that is held while pointer, aliases and journal of `name` are moved."""
         return self.locks / f"{name}.release.lock"
+
+    def run_lock(self, name: str) -> Path:
+        """The lock that a retraining of `name` holds from its start to its end (`release.runs.alone`)."""
+        return self.locks / f"{name}.run.lock"
 
     def _folder(self, name: str) -> Path:
         folder = self.root / name

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from model.cache import sweep_unfinished
 from model.files import process_space
 from release.home import Home
 from release.keep.owner import ELSEWHERE_S, last_written
@@ -28,6 +29,11 @@ BEING_WRITTEN = re.compile(r"\.(.+?)\.(?P<pid>\d+)(\.((?P<where>[0-9a-f]{8})_)?\
 LIBRARIES = frozenset({"mlflow", "prefect", "datasets", "matplotlib"})
 """Folders that libraries keep; what they leave there is theirs."""
 
+RESUMED = ("baselines", "shared", "sweep")
+"""Kinds of cached work that goes on after a kill."""
+UNFINISHED_S = 14 * 86_400.0
+"""How long nobody went on with a training that was cut short, before its checkpoint goes, in seconds."""
+
 ORPHAN_END_S = 2.0
 """How long an endpoint that nobody measures any more may take to end, in seconds."""
 
@@ -39,6 +45,8 @@ def remove_leftovers(home: Home) -> list[str]:
     later start removes it. So does what was written elsewhere, for a day.
     """
     done = []
+    for what in sweep_unfinished(home.cache, RESUMED, UNFINISHED_S):
+        done.append(f"removed the training {what}, which was cut short and never went on")
     for path in _being_written(home.root):
         if path.is_dir() and not path.is_symlink():
             _stop_orphan(path)

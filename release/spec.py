@@ -6,8 +6,9 @@ Does not know how the registry is reached (`release.registry.store`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from model.spec import SCHEMA_CONFIG
+from model.spec import SCHEMA_CONFIG, Range
 
 CREDENTIALS = (
     "give user and password in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or a token in "
@@ -34,6 +35,9 @@ class RegistrySpec:
     """Alias of the version that serves. It moves only after every gate passed."""
     previous: str = "previous"
     """Alias of the version that served before."""
+    wait_s: Annotated[float, Range(ge=0)] = 900.0
+    """How long a registry that is away is waited for when a candidate is registered, in seconds. What was
+    trained, measured and judged is kept in any case: the next run goes on from there."""
     signing_keys: str | None = None
     """Folder of the key pair that versions are signed with (`release.key`, mode 0600, and `release.pub`),
     made on first use. None: `keys` in the state folder, where a relative path starts, too. Another folder

@@ -31,6 +31,7 @@ from sources.merge.identity import look_alike_labels
 from sources.merge.join import merge_rows
 from sources.merge.near_duplicates import ROW_LIMIT, find_near_duplicates
 from sources.merge.remarks import doubt_remarks
+from sources.merge.same_files import merge_key, merged_before, remember_merge
 from sources.merge.split import assign_splits
 from sources.profile.figures import profile_heads, profile_lengths, split_rows
 from sources.profile.vocabulary import count_words, profile_vocabulary
@@ -69,7 +70,7 @@ def build_dataset(
 
     The folder is named by the first 16 digits of its fingerprint. If it is already there it is used as
     it is; if only places or settings differ (equal content from other files), a folder of its own is
-    written beside it.
+    written beside it. Where the same bytes were merged with the same settings before, nothing is read.
 
     Args:
         base: what relative paths in `sources` start from.
@@ -82,7 +83,24 @@ def build_dataset(
             sources are raised together.
         OSError: the dataset cannot be written.
     """
-    progress = on_progress or (lambda stage, rows: None)
+    key = merge_key(sources, heads, split, base)
+    if key is not None and (place := merged_before(key, out_root)) is not None:
+        return open_dataset(place)
+    made = _merge(sources, heads, split, base, out_root, on_progress or (lambda stage, rows: None))
+    # Nobody wrote to a file meanwhile: the dataset is of the bytes that the key stands for.
+    if key is not None and key == merge_key(sources, heads, split, base):
+        remember_merge(key, made.path)
+    return made
+
+
+def _merge(
+    sources: Mapping[str, SourceSpec],
+    heads: Mapping[str, HeadSpec],
+    split: SplitSpec,
+    base: Path,
+    out_root: Path,
+    progress: Progress,
+) -> DatasetRef:
     read = read_all(sources, heads, split, base, progress)
     merged = merge_rows(read.rows, heads, split)
     rows, codes = merged.rows, read.rows.codes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
 import time
@@ -13,8 +12,6 @@ from typing import Any
 import yaml
 
 from benchmarks.parts.compared_fits import read_json
-from tests.support.rough_timing import ROUGH_TIMING
-from tests.support.tiny_encoder import WORDS, make_tiny_backbone
 
 DECIDED = (0, 4)
 """Exit codes of a run that came to a verdict: deployed, or rejected by a gate."""
@@ -33,40 +30,6 @@ def copy_of(config: Path, folder: Path, train: Mapping[str, Any] | None = None) 
     copy = folder / config.name
     copy.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     return copy
-
-
-def tiny_config(folder: Path) -> Path:
-    """For --quick: a project with one head, generated rows and a tiny encoder; its gates look at latency only
-    roughly, so that it is deployed."""
-    make_tiny_backbone(folder / "encoder")
-    splits = ("train",) * 6 + ("validation",) + ("test",) * 3
-    with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "topic", "split"])
-        for number in range(600):
-            first = number * 7919 % len(WORDS)
-            words = [WORDS[(first // 4 * 4 + number // 12**power) % len(WORDS)] for power in range(4)]
-            topic = ("weather", "food", "animal")[first // 4]
-            writer.writerow([" ".join([WORDS[first], *words]), topic, splits[number % 10]])
-    project = {
-        "name": "tiny",
-        "backbone": str(folder / "encoder"),
-        "heads": {"topic": "multiclass"},
-        "sources": {
-            "rows": {
-                "path": str(folder / "rows.csv"),
-                "split_column": "split",
-                "heads": {"topic": "topic"},
-            }
-        },
-        "train": {"epochs": 1, "learning_rate": 3e-3, "max_length": 16, "threads": 1},
-        "package": {"precision": "float32"},
-        "gates": {**ROUGH_TIMING, "http_rate_per_s": 60},
-        "deploy": {"threads": 1},
-    }
-    path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(project), encoding="utf-8")
-    return path
 
 
 def retrain(config: Path, home: Path, options: list[str], output: Path | None = None) -> float:
@@ -95,6 +58,7 @@ def stop(config: Path, home: Path) -> None:
 
 def fit_seconds(home: Path) -> tuple[float, float]:
     """Training seconds of the latest shared model and of all baselines together."""
-    shared = max(home.glob("runs/*/shared/fitted/fit.json"))
+    kept = [*home.glob("cache/shared/*/fitted/fit.json"), *home.glob("runs/*/shared/fitted/fit.json")]
+    shared = max(kept, key=lambda path: path.stat().st_mtime)
     baselines = home.glob("cache/baselines/*/fitted/fit.json")
     return float(read_json(shared)["seconds"]), sum(float(read_json(path)["seconds"]) for path in baselines)

@@ -44,7 +44,8 @@ def main() -> None:
 
     \b
     Exit codes: 0 deployed or done, 2 wrong usage or configuration, 3 data rejected,
-    4 model rejected, inconclusive or in need of consent, 1 anything else.
+    4 model rejected, inconclusive or in need of consent, 5 busy with another run,
+    1 anything else.
     """
     telemetry_off()
     mask_process()
@@ -54,9 +55,14 @@ def main() -> None:
 @CONFIG
 @HOME
 @_BACKBONE
-def retrain(config: Path, home: Path | None, backbone: str | None) -> None:
-    """Merge, validate, train, gate, register and deploy the project of CONFIG."""
-    _run_flow("retrain", config, home, backbone)
+@click.option("--force", is_flag=True, help="Train also where nothing changed since the champion.")
+def retrain(config: Path, home: Path | None, backbone: str | None, force: bool) -> None:
+    """Merge, validate, train, gate, register and deploy the project of CONFIG.
+
+    Where data, configuration, backbone, code and dependencies are those of the champion there is nothing to
+    do, and where they are those of a candidate that did not pass, the run ends as that one did.
+    """
+    _run_flow("retrain", config, home, backbone, force=force)
 
 
 @main.command(**example("headgate validate configs/feelings.yaml"))

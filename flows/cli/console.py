@@ -130,6 +130,10 @@ def headline(stage: Stage) -> tuple[str, str, str]:
     match stage:
         case "deployed":
             return "Deployed", "every gate passed", good
+        case "unchanged":
+            return "Unchanged", "there was nothing to do; nothing was trained", good
+        case "busy":
+            return "Busy", "another run of this project is at work; nothing was done", bad
         case "validated":
             return "Data accepted", "nothing critical was found", good
         case "swept":

@@ -16,6 +16,8 @@ DATA_REJECTED = 3
 """The data gate stopped the run before anything was trained, or a source can't be used."""
 MODEL_REJECTED = 4
 """A release gate failed or could not decide, or the contract gate wants consent; the champion stays."""
+BUSY = 5
+"""Another run of the project is at work; nothing was done."""
 
 
 def of_error(kind: ErrorKind) -> int:

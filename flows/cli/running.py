@@ -6,6 +6,7 @@ A foreseen error is shown as one clear message, any other with its traceback.
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,21 +36,18 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
 
     refuse_unusable_server()  # at once, before the flows' libraries are loaded
     from flows.ending import state_name
-    from flows.judge import judge
     from flows.prefect_runs import end_orphan_servers, mask_states, own_temporary_server, process_tag
-    from flows.retrain import retrain
-    from flows.sweep import sweep
-    from flows.validate import validate
     from release.home import Home
 
-    flows: dict[str, Any] = {"retrain": retrain, "validate": validate, "sweep": sweep, "judge": judge}
+    # Alone: the others load what it does not need.
+    flow = getattr(importlib.import_module(f"flows.{which}"), which)
     mask_states()
     with ended_in_time():
         for line in end_orphan_servers(Home(home)):
             console.print(Text(several_lines(f"  {line}"), style="dim"))
         own_temporary_server()
         with tags(process_tag()), server_watched():
-            state = flows[which](home=home, return_state=True, **arguments)
+            state = flow(home=home, return_state=True, **arguments)
     if state.data is not None and state.name in map(state_name, STAGES):
         outcome = state.result(raise_on_failure=False)
         if isinstance(outcome, Outcome):

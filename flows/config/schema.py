@@ -44,6 +44,10 @@ class ScheduleSpec(BaseModel):
     cooldown: str = "24h"
     """How long after one retraining that drift started no drift starts another: `90m`, `24h`, `7d`. Data that
     have started one do not start another at all."""
+    min_change: Annotated[int, Field(ge=0)] = 0
+    """Rows of a head that must have changed since the champion (new, gone, or with another label, split or
+    weight) for a retraining to train: with fewer in every head it ends `Unchanged` and says how many. Counted
+    from the champion's data, so that small changes add up. 0: any change counts."""
 
     @property
     def cooldown_span(self) -> timedelta:

@@ -7,9 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..files import write_json
-from ..references import Run
+from ..cache import Cache, CacheEntry
+from ..code import code_digest
+from ..digest import digest
+from ..files import file_sha256, read_json, write_json
+from ..references import FittedRef, Run
 from ..spec import FitJob
+from .memory import lower
 from .process import run_model
 from .progress import Progress
 
@@ -30,25 +34,55 @@ def fit_job(job: FitJob, log: Path, progress: Progress) -> None:
             rate = event.get("rows_per_s") or 0
             progress.to(event["step"], event["steps"], f"loss {event['loss']:.3f}  {rate:.0f} rows/s")
 
-    done = run_model(["fit", str(file)], log=log, on_event=follow)
+    advice = lower(job.train)
+    advice = (
+        f"What is trained is kept up to the last checkpoint. {advice[0].upper()}{advice[1:]}, or free memory"
+    )
+    done = run_model(["fit", str(file)], log=log, on_event=follow, if_killed=advice)
     progress.outcome = f"{done['rows_per_s']:.0f} rows/s, best epoch {done['best_epoch']}"
 
 
-def fit_shared(run: Run, teachers: Mapping[str, str], progress: Progress) -> Path:
-    """The one encoder with all heads, trained on all rows: its fitted folder.
+def shared_entry(run: Run, teachers: Mapping[str, str]) -> CacheEntry:
+    """Where the shared model of a run is kept, or what a process that died left of it: named by all that it
+    depends on."""
+    rows = (dict(run.heads), dict(run.head_fingerprints), run.texts_sha256)
+    taught = {head: file_sha256(Path(file)) for head, file in teachers.items()}
+    made_of = (*rows, run.backbone, run.encoder_sha256, run.train, taught, code_digest())
+    return Cache(run.cache).entry("shared", digest("shared", *made_of))
+
+
+def fit_shared(
+    run: Run, teachers: Mapping[str, str], progress: Progress, *, fresh: bool = False
+) -> FittedRef:
+    """The one encoder with all heads, trained on all rows, or found where it was trained before.
 
     Args:
         teachers: head → `.npy` file of logits that the head also learns from.
+        fresh: train it in the run's own folder, whatever is kept.
     """
-    fitted = run.folder / "shared" / "fitted"
+    if fresh:
+        folder, cached = run.folder / "shared", False
+        _fit_shared(run, teachers, folder, progress)
+    else:
+        entry = shared_entry(run, teachers)
+        with entry.making(resume=True) as making:
+            if making is not None:
+                _fit_shared(run, teachers, making, progress)
+            else:
+                progress.outcome = "trained before, on the same rows"
+        folder, cached = entry.folder, making is None
+    seconds = read_json(folder / "fitted" / "fit.json")["seconds"]
+    return FittedRef(folder=str(folder), seconds=seconds, cached=cached)
+
+
+def _fit_shared(run: Run, teachers: Mapping[str, str], folder: Path, progress: Progress) -> None:
     job = FitJob(
         heads=dict(run.heads),
         backbone=run.backbone,
         train=run.train,
         rows=str(run.rows),
-        out=str(fitted),
+        out=str(folder / "fitted"),
         teachers=dict(teachers),
         encoder_sha256=run.encoder_sha256,
     )
     fit_job(job, run.logs / "fit-shared.log", progress)
-    return fitted

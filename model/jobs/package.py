@@ -43,6 +43,7 @@ def package_bundle(job: Packaging, progress: Progress) -> BundleRef:
         model.jobs.process.ModelProcessError: the graph differs from the network, or a figure is not finite.
     """
     facts = job.out.parent / "provenance.json"
+    facts.parent.mkdir(parents=True, exist_ok=True)
     write_json(facts, dict(job.provenance))
     arguments = ["package", str(job.fitted), "--out", str(job.out), "--name", job.name]
     arguments += ["--rows", str(job.rows), "--provenance", str(facts)]

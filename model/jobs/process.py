@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import HeadgateError
+from .memory import SIGKILL_CODES, MemoryWatch
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 """Where the package `model` is found, whether installed or run from a checkout."""
@@ -29,11 +30,18 @@ class ModelProcessError(HeadgateError):
 
 
 def run_model(
-    arguments: list[str], *, log: Path, on_event: Callable[[Mapping[str, Any]], None] | None = None
+    arguments: list[str],
+    *,
+    log: Path,
+    on_event: Callable[[Mapping[str, Any]], None] | None = None,
+    if_killed: str = "",
 ) -> dict[str, Any]:
     """Run one command of `model` to its end and return its last event (`{"event": "done", …}`).
 
     Standard error goes to `log`. JSON lines on standard output are given to `on_event`.
+
+    Args:
+        if_killed: advice for whoever reads that the process was killed.
 
     Raises:
         ModelProcessError: it ended with another code than 0, with the end of its log.
@@ -55,7 +63,8 @@ def run_model(
             cwd=elsewhere,  # so that nothing is found by accident
             preexec_fn=_end_with_parent,
         )
-        with process:
+        watch = MemoryWatch(process.pid)
+        with process, watch:
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -68,6 +77,11 @@ def run_model(
             finally:
                 if process.poll() is None:  # we were interrupted: do not leave a training behind
                     process.terminate()
+    if code in SIGKILL_CODES:
+        raise ModelProcessError(
+            f"`python -m model {arguments[0]}` was killed, {watch.said()}. {if_killed or 'Free memory'}, and "
+            f"run again (log: {log})"
+        )
     if code != 0:
         end = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-12:]
         raise ModelProcessError(

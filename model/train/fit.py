@@ -169,9 +169,11 @@ def _check_length(encoder: Any, max_length: int, backbone: ResolvedBackbone) -> 
 
 def _training_key(job: FitJob, rows: RowsFolder, backbone: ResolvedBackbone) -> str:
     """Digest of all that a training depends on: a checkpoint of another training must not be resumed."""
-    job_here = {k: v for k, v in asdict(job).items() if k not in ("out", "rows")}
+    job_here = {k: v for k, v in asdict(job).items() if k not in ("out", "rows", "teachers")}
+    taught = {name: file_sha256(Path(file)) for name, file in sorted(job.teachers.items())}
     targets = [file_sha256(rows.folder / f"train.{name}.npy") for name in sorted(job.heads)]
-    return digest("training", job_here, rows.texts_sha256, targets, backbone.files_sha256, code_digest())
+    made_of = (job_here, taught, rows.texts_sha256, targets, backbone.files_sha256)
+    return digest("training", *made_of, code_digest())
 
 
 def _calibrate(

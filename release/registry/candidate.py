@@ -17,6 +17,9 @@ from model.files import read_json
 from model.references import BundleRef, Measured, Run
 from serving.store.manifest import SEEN_EVIDENCE, SEEN_FILE
 
+INPUTS_EVIDENCE = "inputs"
+"""Entry of the evidence with the digest of the run's inputs (`release.runs.inputs`)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -144,5 +147,6 @@ def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str,
         "http_rate_per_s": rules.http_rate_per_s,
         "resamples": rules.resamples,
         "rows": dict(run.provenance["dataset_rows"]),
+        INPUTS_EVIDENCE: run.provenance.get(INPUTS_EVIDENCE, ""),
         "seeds": {"gates": rules.seed, "train": run.provenance["train"]["seed"]},
     }

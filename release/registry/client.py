@@ -6,6 +6,7 @@ Every call names its store, so nothing global is set. Does not decide which vers
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,20 @@ SEEN_PATH = "seen_texts"
 NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
 """MLflow's word for what was deleted, or was never there."""
 
+LATER = (429, 502, 503, 504)
+"""HTTP status of a server that can't answer now."""
+SILENT = frozenset({"ConnectionError", "Timeout", "TimeoutError", "RetryError", "OperationalError"})
+"""Errors of Python, of the HTTP client and of databases, by name: whoever was asked did not answer."""
+_LATER = re.compile(rf"error code ({'|'.join(map(str, LATER))})\b")
+"""How MLflow words such a reply that is no JSON."""
+
 
 class RegistryProblem(HeadgateError):
     """The registry can't be reached or refused a call; the message names it and what was asked."""
+
+
+class RegistryAway(RegistryProblem):
+    """The registry gave no answer: it may be there again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,10 +358,27 @@ class Registry:
                 "it was deleted there, or belongs to another registry. What serves is in the release folder: "
                 "see `headgate status`"
             )
-        return RegistryProblem(
+        away = not self.uri.startswith("sqlite:") and _no_answer(error)  # a file does not come back
+        kind = RegistryAway if away else RegistryProblem
+        return kind(
             f"registry {self.uri}, model {self.model!r}: could not {what}: {masked(str(error))[:300]}; "
             f"{advice}"
         )
+
+
+def _no_answer(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, says that nobody answered or that who did can't answer now."""
+    from mlflow.exceptions import RestException
+
+    while error is not None:
+        if SILENT & {kind.__name__ for kind in type(error).__mro__} or _LATER.search(str(error)):
+            return True
+        if isinstance(error, RestException):
+            answered: Any = error
+            if answered.get_http_status_code() in LATER:
+                return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def open_registry(home: Home, name: str, spec: RegistrySpec) -> Registry:

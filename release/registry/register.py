@@ -136,6 +136,26 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
     )
 
 
+def registered_before(
+    home: Home, name: str, spec: RegistrySpec, candidate: Candidate, version: int
+) -> RegisteredVersion | None:
+    """The version of project `name` that a run that was cut short had registered, if it holds this candidate.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    registry = open_registry(home, name, spec)
+    if not version or registry.bundle_of(version) != candidate.bundle_sha256:
+        return None
+    return RegisteredVersion(
+        name=registry.model,
+        version=version,
+        run_id=registry.run_of(version),
+        bundle_sha256=candidate.bundle_sha256,
+        tracking_uri=registry.uri,
+    )
+
+
 def _fill_run(
     registry: Registry, home: Home, experiment: str, run_id: str, name: str, candidate: Candidate
 ) -> int:

@@ -32,7 +32,7 @@ PUBLIC_KEY = "release.pub"
 MAX_KEY_BYTES = 2**16
 """Largest key file that is read."""
 
-Purpose = Literal["release", "pointer", "override", "judgement"]
+Purpose = Literal["release", "pointer", "override", "judgement", "inputs"]
 """What a signature is for. Part of what is signed, so that one kind can't be passed off as another."""
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)

@@ -31,17 +31,24 @@ def merge(
         sources.errors.DataError: a file, a column or a label is not what the configuration says; all
             problems that could be found at once.
     """
+    read: set[str] = set()
     with Step("merge sources", unit="rows") as step:
+
+        def follow(what: str, rows: int) -> None:
+            read.add(what)
+            step.to(rows, None, what)
+
         dataset = build_dataset(
             dict(sources),
             dict(heads),
             split,
             base,
             out,
-            on_progress=lambda what, rows: step.to(rows, None, what),
+            on_progress=follow,
         )
         rows = ", ".join(f"{name} {count:,}" for name, count in dataset.rows.items())
         with contextlib.suppress(OSError):  # of a folder that others made
             os.utime(dataset.path)  # those that were used last are kept
-        step.outcome = f"{dataset.observations:,} rows read → {rows}"
+        what = f"{dataset.observations:,} rows read" if read else "the same files as before"
+        step.outcome = f"{what} → {rows}"
     return dataset

@@ -15,12 +15,13 @@ from model.code import code_digest
 from model.faults import fault
 from model.files import file_sha256, read_json, write_json
 from model.jobs.baselines import split_sha256
+from model.jobs.memory import memory_warning
 from model.jobs.prepare import MOST_TEXTS_MEASURED, measure_tokens
 from model.references import Run
 from model.spec import BackboneSpec, TrainSpec
 from release.home import Home
 from release.keep.owner import mark_run
-from report.progress import Step
+from report.progress import Step, print_line
 from sources.dataset import DatasetRef
 from sources.profile.origins import rows_of_sources
 
@@ -47,6 +48,8 @@ def prepare_run(
         sources = rows_of_sources(Path(data.path), MOST_TEXTS_MEASURED)
         encoder, tokens = measure_tokens(backbone, train, rows, sources)
         step.outcome = f"{backbone.name}, sha256 {encoder.files_sha256[:12]}…"
+    if warning := memory_warning(encoder.folder, train, tokens):
+        print_line(f"  {warning}")
     profile = read_json(Path(data.path) / "profile.json")
     write_json(folder / "profile.json", {**profile, "tokens": tokens})
     return Run(

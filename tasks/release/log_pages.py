@@ -11,16 +11,22 @@ from prefect.cache_policies import NO_CACHE
 from release.home import Home
 from release.registry.client import open_registry
 from release.registry.register import RegisteredVersion, attach
+from release.runs.patience import patiently
 from release.spec import RegistrySpec
+from report.progress import print_line
 
 
 @task(name="log-pages", cache_policy=NO_CACHE, persist_result=False)
 def log_pages(
     home: Home, name: str, spec: RegistrySpec, registered: RegisteredVersion, pages: Mapping[str, str]
 ) -> None:
-    """Log the pages (title → file or folder) to the run of a registered version.
+    """Log the pages (title → file or folder) to the run of a registered version. A registry that is away is
+    waited for.
 
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
-    attach(open_registry(home, name, spec), registered.run_id, [Path(page) for page in pages.values()])
+    files = [Path(page) for page in pages.values()]
+    patiently(
+        lambda: attach(open_registry(home, name, spec), registered.run_id, files), spec.wait_s, print_line
+    )

@@ -7,20 +7,33 @@ from prefect.cache_policies import NO_CACHE
 
 from release.home import Home
 from release.registry.candidate import Candidate
-from release.registry.register import RegisteredVersion, register_version
+from release.registry.register import RegisteredVersion, register_version, registered_before
+from release.runs.patience import patiently
 from release.spec import RegistrySpec
-from report.progress import Step
+from report.progress import Step, print_line
 
 
 @task(name="register", cache_policy=NO_CACHE, persist_result=False)
-def register(home: Home, name: str, spec: RegistrySpec, candidate: Candidate) -> RegisteredVersion:
-    """Register a candidate of project `name`.
+def register(
+    home: Home, name: str, spec: RegistrySpec, candidate: Candidate, *, before: int = 0
+) -> RegisteredVersion:
+    """Register a candidate of project `name`. A registry that is away is waited for (`registry.wait_s`).
+
+    Args:
+        before: version that it was registered as by a run that was cut short; 0 for none.
 
     Raises:
         release.registry.register.BundleChanged: the bundle is not the one that was packaged.
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
     with Step("register") as step:
-        registered = register_version(home, name, spec, candidate)
+        registered = patiently(
+            lambda: (
+                registered_before(home, name, spec, candidate, before)
+                or register_version(home, name, spec, candidate)
+            ),
+            spec.wait_s,
+            print_line,
+        )
         step.outcome = f"{registered.name} version {registered.version} ({candidate.verdict.outcome})"
     return registered

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -15,20 +17,23 @@ from report.progress import Step
 
 
 @task(name="fit-shared", cache_policy=NO_CACHE)
-def fit_shared(run: Run, teachers: Mapping[str, str], package: PackageSpec) -> BundleRef:
+def fit_shared(
+    run: Run, teachers: Mapping[str, str], package: PackageSpec, *, fresh: bool = False
+) -> BundleRef:
     """The one encoder with all heads, trained on all rows and packaged.
 
     Args:
         teachers: head → `.npy` file of logits that the head also learns from.
+        fresh: train it whatever is kept.
 
     Raises:
         model.jobs.process.ModelProcessError: the training or the packaging ended badly.
     """
     with Step("shared model", unit="steps") as step:
-        fitted = fit.fit_shared(run, teachers, step)
+        fitted = fit.fit_shared(run, teachers, step, fresh=fresh)
     job = Packaging(
-        fitted=fitted,
-        out=fitted.with_name("bundle"),
+        fitted=Path(fitted.folder) / "fitted",
+        out=run.folder / "shared" / "bundle",
         name=run.name,
         rows=run.rows,
         provenance={**run.provenance, "role": "shared"},
@@ -37,4 +42,4 @@ def fit_shared(run: Run, teachers: Mapping[str, str], package: PackageSpec) -> B
         profile=run.profile,
     )
     with Step("package shared model") as step:
-        return package_bundle(job, step)
+        return replace(package_bundle(job, step), cached=fitted.cached)

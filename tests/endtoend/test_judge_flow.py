@@ -82,7 +82,7 @@ def test_judged_again_it_is_deployed_and_the_former_record_stays(place: Path) ->
 
     home = Home(place / "home")
     registry = open_registry(home, NAME, RegistrySpec())
-    fitted = sorted((home.root / "runs").glob("*/shared/fitted/weights.safetensors"))
+    fitted = sorted(home.cache.glob("shared/*/fitted/weights.safetensors"))
     before = record(place)
 
     # The same gates on the same machine: still not exactly 1, a verdict of its own, nothing moved.
@@ -100,7 +100,7 @@ def test_judged_again_it_is_deployed_and_the_former_record_stays(place: Path) ->
     assert ask(home.root, NAME, ["tea bread soup milk"])["version"] == 1
     assert registry.pointed().aliases == {"champion": 1}  # type: ignore[union-attr]
     assert registry.version_tags(1)[VERDICT_TAG] == "pass" == record(place).verdict.outcome
-    assert sorted((home.root / "runs").glob("*/shared/fitted/weights.safetensors")) == fitted
+    assert sorted(home.cache.glob("shared/*/fitted/weights.safetensors")) == fitted
     events = [(entry.event, entry.version) for entry in Journal(home.journal / f"{NAME}.jsonl").entries()]
     assert events.count(("judged again", 1)) == 2
 

@@ -18,6 +18,8 @@ from model.errors import ErrorKind, HeadgateError, foreseen
 
 CODES = {
     "deployed": 0,
+    "unchanged": 0,
+    "busy": 5,
     "validated": 0,
     "rolled_back": 0,
     "swept": 0,

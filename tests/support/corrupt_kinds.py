@@ -193,6 +193,9 @@ TRAINED: tuple[Kind, ...] = (
         cached_scores="cache/scores/*/scores.npz",
         cheap_answers="cache/references/*/answers.npz",
     ),
+    Kind(name="judged inputs: garbage", file="judged/NAME/*.json", harm=_garbage, heals=True),
+    Kind(name="judged inputs: cut", file="judged/NAME/*.json", harm=_cut, heals=True),
+    Kind(name="remembered merge: garbage", file="data/.merged/*.json", harm=_garbage, heals=True),
     Kind(name="kept evidence: garbage", file="runs/*/evidence/kept.json", harm=_garbage, heals=True),
     Kind(
         name="Prefect's database: garbage",

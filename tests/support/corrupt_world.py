@@ -77,7 +77,7 @@ class Damageable:
         """Run a command of the table.
 
         Args:
-            whole: a retraining to its end; else the data gate stops it.
+            whole: a retraining to its end, also with inputs that did not change; else the data gate stops it.
         """
         config = "project.yaml" if whole or command == "validate" else "rejected.yaml"
         arguments = {
@@ -86,7 +86,8 @@ class Damageable:
             "promote": ["promote", self.name, "2"],
             "predict": ["predict", self.name, "sun rain wind snow"],
         }.get(command, [command, self.name] if command != "status" else ["status"])
-        return self._forked([*arguments, "--home", str(self.home)])
+        force = ["--force"] if whole and command == "retrain" else []
+        return self._forked([*arguments, *force, "--home", str(self.home)])
 
     def run_alone(self, command: str) -> Ran:
         """Run a flow's command in an interpreter of its own, with Prefect's temporary server."""

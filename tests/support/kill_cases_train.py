@@ -219,7 +219,11 @@ def log_of(path: Path) -> Iterator[None]:
 
 
 def _model_here(
-    arguments: list[str], *, log: Path, on_event: Callable[[Mapping[str, Any]], None] | None = None
+    arguments: list[str],
+    *,
+    log: Path,
+    on_event: Callable[[Mapping[str, Any]], None] | None = None,
+    if_killed: str = "",
 ) -> dict[str, Any]:
     """As `model.jobs.process.run_model`, in this process."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -235,7 +239,11 @@ def _model_here(
 
 
 def _forked_model(
-    arguments: list[str], *, log: Path, on_event: Callable[[Mapping[str, Any]], None] | None = None
+    arguments: list[str],
+    *,
+    log: Path,
+    on_event: Callable[[Mapping[str, Any]], None] | None = None,
+    if_killed: str = "",
 ) -> dict[str, Any]:
     """As `model.jobs.process.run_model`, in a fork."""
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,139 @@
+"""Make a candidate and judge it, or take up one whose run was cut short after its verdict. Order only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from expectations.data.suspects import Suspects
+from expectations.verdict import Verdict
+from flows.baselines import fit_baselines, package_baselines
+from flows.label_check import search_labels
+from flows.parts.measure import measure
+from flows.project import OpenProject
+from flows.teachers import teachers
+from model.references import BundleRef, Measured, Run
+from release.champion import ChampionRef
+from release.registry.register import RegisteredVersion
+from release.runs.judged import JudgedInputs, relative_measured, with_pages
+from release.runs.standing import Standing, take_up
+from release.saved_settings import Settings
+from report.quality.pages import Quality
+from tasks.judge.decide import decide
+from tasks.judge.keep_evidence import keep_evidence
+from tasks.judge.keep_judged import keep_judged
+from tasks.train.fit_shared import fit_shared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedCandidate:
+    """A candidate with all that its verdict rests on."""
+
+    run: Run
+    """The run that made it."""
+    dataset: Path
+    """Dataset folder."""
+    bundles: Mapping[str, BundleRef]
+    measured: Measured
+    verdict: Verdict
+    pages: Mapping[str, str]
+    """Title → page on the data."""
+    remarks: tuple[str, ...]
+    """Of the data."""
+    record: JudgedInputs
+    """What is kept of it for runs with equal inputs."""
+    suspects: Suspects | None = None
+
+
+def make_candidate(
+    opened: OpenProject,
+    run: Run,
+    quality: Quality,
+    standing: Standing,
+    *,
+    champion: ChampionRef | None,
+    dataset: Path,
+    fresh: bool,
+) -> JudgedCandidate:
+    """Train, package, measure and judge.
+
+    Args:
+        standing: of the run's inputs.
+        dataset: its folder.
+        fresh: train the shared model even where it is kept.
+    """
+    project, state = opened.project, opened.home
+    seeds = fit_baselines(project, run)
+    baselines = {head: fitted[0] for head, fitted in seeds.items()}
+    suspects = search_labels(project, dataset, run, baselines)
+    shared = fit_shared(run, teachers(project, run, baselines), project.package, fresh=fresh)
+    bundles = {"shared": shared, **package_baselines(seeds, run, shared.precision)}
+    if champion is not None:
+        bundles["champion"] = champion.bundle
+
+    measured = measure(run, bundles, project.gates, project.deploy)
+    settings = Settings(registry=project.registry, deploy=project.deploy)
+    keep_evidence(state, run, bundles, settings, dataset=dataset, pages=quality.pages)
+    verdict = decide(run.heads, measured, project.gates, champion=champion, dataset=dataset)
+    record = JudgedInputs(
+        name=project.name,
+        inputs=standing.inputs.digest,
+        parts={part: dict(names) for part, names in standing.inputs.parts.items()},
+        against="" if champion is None else champion.bundle.sha256,
+        run=run.id,
+        dataset=dataset.name,
+        scored_bundles={label: scores.bundle_sha256 for label, scores in measured.scores.items()},
+        measured=relative_measured(measured, state.root),
+        verdict=verdict.to_json(),
+        remarks=list(quality.warnings),
+    )
+    keep_judged(state, project.name, project.registry, record)
+    return JudgedCandidate(
+        run=run,
+        dataset=dataset,
+        bundles=bundles,
+        measured=measured,
+        verdict=verdict,
+        pages=quality.pages,
+        remarks=quality.warnings,
+        record=record,
+        suspects=suspects,
+    )
+
+
+def taken_up(opened: OpenProject, standing: Standing, champion: ChampionRef | None) -> JudgedCandidate | None:
+    """The candidate of an earlier run with these inputs, which was judged and went no further; None where
+    there is none, or some of it is gone."""
+    record = standing.record
+    if standing.kind != "unfinished" or record is None:
+        return None
+    found = take_up(opened.home, record)
+    if found is None:
+        return None
+    bundles = dict(found.kept.bundles)
+    if champion is not None:
+        bundles["champion"] = champion.bundle
+    return JudgedCandidate(
+        run=found.kept.run,
+        dataset=found.kept.dataset,
+        bundles=bundles,
+        measured=found.measured,
+        verdict=found.verdict,
+        pages=found.kept.pages,
+        remarks=found.remarks,
+        record=record,
+    )
+
+
+def note_version(opened: OpenProject, judged: JudgedCandidate, registered: RegisteredVersion) -> JudgedInputs:
+    """Keep the version that a candidate was registered as."""
+    record = replace(judged.record, version=registered.version, mlflow_run=registered.run_id)
+    keep_judged(opened.home, opened.project.name, opened.project.registry, record)
+    return record
+
+
+def note_pages(opened: OpenProject, record: JudgedInputs, pages: Mapping[str, str]) -> None:
+    """Keep the pages of a candidate, which runs with equal inputs show again."""
+    record = with_pages(record, opened.home, pages)
+    keep_judged(opened.home, opened.project.name, opened.project.registry, record)
