@@ -83,12 +83,8 @@ def deployments(project: Project, config: Path, home: Path | None = None) -> tup
     }
 
     def one(flow: str, description: str, **more: Any) -> Deployment:
-        return Deployment(
-            flow=flow,
-            project=project.name,
-            description=description,
-            **{"parameters": named, "timezone": schedule.timezone, **more},
-        )
+        known: dict[str, Any] = {"parameters": named, "timezone": schedule.timezone, **more}
+        return Deployment(flow=flow, project=project.name, description=description, **known)
 
     return (
         one(

@@ -6,6 +6,7 @@ python -m flows.schedule.prefect_file configs/quickstart.yaml > prefect.yaml
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ HEAD = """\
 class _Named(yaml.SafeDumper):
     """Writes what all deployments share once, under a name."""
 
-    names = iter(())
+    names: Iterator[str] = iter(())
 
     def generate_anchor(self, node: yaml.Node) -> str:
         """The next name."""
@@ -75,8 +76,11 @@ def prefect_file(config: Path) -> str:
         "definitions": {"pool": pool, "one_at_a_time": place},
         "deployments": [entry(one) for one in plan_from_here(load_project(config), config)],
     }
-    dumper = type("_Dumper", (_Named,), {"names": iter(("pool", "one_at_a_time"))})
-    return HEAD + yaml.dump(whole, Dumper=dumper, sort_keys=False, width=110, allow_unicode=True)
+
+    class _Once(_Named):
+        names = iter(("pool", "one_at_a_time"))
+
+    return HEAD + yaml.dump(whole, Dumper=_Once, sort_keys=False, width=110, allow_unicode=True)
 
 
 if __name__ == "__main__":

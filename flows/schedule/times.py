@@ -118,5 +118,6 @@ def _never_in_one_minute(one: str, other: str, timezone: str, after: datetime) -
     if CronSim(one, SOME_DAY).minutes & CronSim(other, SOME_DAY).minutes:
         return False
     zone = ZoneInfo(timezone)
-    offsets = [(after + timedelta(days=days)).astimezone(zone).utcoffset() for days in range(367)]
-    return all(offset is not None and not (offset - (offsets[0] or HOUR)) % HOUR for offset in offsets)
+    days = ((after + timedelta(days=number)).astimezone(zone) for number in range(YEAR.days + 1))
+    # Offsets of one zone from one another, in parts of an hour.
+    return len({(day.utcoffset() or timedelta(0)) % HOUR for day in days}) == 1
