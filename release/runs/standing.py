@@ -104,10 +104,11 @@ def take_up(home: Home, record: JudgedInputs) -> Unfinished | None:
     try:
         kept = read_evidence(folder, record.scored_bundles)
         measured = measured_of(record, home.root)
-        for score in measured.scores.values():
-            unchanged(score.path, score.sha256)
-        for one in (measured.timing, measured.http, *measured.references.values()):
-            unchanged(one.path, one.sha256)
+        files = {one.path: one.sha256 for one in measured.scores.values()}
+        files |= {one.path: one.sha256 for one in measured.references.values()}
+        files |= {one.path: one.sha256 for one in (measured.timing, measured.http)}
+        for path, sha256 in files.items():
+            unchanged(path, sha256)
     except (HeadgateError, OSError, ValueError, KeyError, TypeError):
         return None
     return Unfinished(
