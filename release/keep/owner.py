@@ -33,7 +33,8 @@ class Owner:
 
 
 def mark_run(folder: Path, project: str) -> None:
-    """Say that this process writes to a run folder of `project`."""
+    """Say that this process writes to a run folder of `project`, which is made where it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
     start = process_start(os.getpid())
     owner = {"project": project, "pid": os.getpid(), "start": start, "where": process_space()}
     write_json(folder / OWNER_FILE, owner)

@@ -41,7 +41,6 @@ def prepare_run(
     now, rows = datetime.now(UTC), Path(data.path) / "rows"
     run_id = f"{now:%Y%m%dT%H%M%S%f}-{data.fingerprint[:8]}"
     folder = home.runs / run_id
-    folder.mkdir(parents=True)
     mark_run(folder, name)
     fault("run_folder_made")
     with Step("find the encoder") as step:
@@ -50,8 +49,7 @@ def prepare_run(
         step.outcome = f"{backbone.name}, sha256 {encoder.files_sha256[:12]}…"
     if warning := memory_warning(encoder.folder, train, tokens):
         print_line(f"  {warning}")
-    profile = read_json(Path(data.path) / "profile.json")
-    write_json(folder / "profile.json", {**profile, "tokens": tokens})
+    write_json(folder / "profile.json", {**read_json(rows.with_name("profile.json")), "tokens": tokens})
     return Run(
         id=run_id,
         name=name,
