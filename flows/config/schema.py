@@ -100,7 +100,7 @@ class Project(BaseModel):
         # YAML reads a line with a colon and a blank behind it, `drop marks: cold`, as a mapping of one pair.
         contract = value.get("contract") if isinstance(value, dict) else None
         lines = contract.get("allow") if isinstance(contract, dict) else None
-        if not isinstance(lines, list):
+        if not isinstance(contract, dict) or not isinstance(lines, list):
             return value
         return {**value, "contract": {**contract, "allow": [_as_line(line) for line in lines]}}
 
