@@ -46,7 +46,10 @@ def change_said(contract: Contract, change: Change, profile: Mapping[str, Any] |
 def asks(contract: Contract, profile: Mapping[str, Any] | None = None) -> Iterator[str]:
     """What nobody consented to, one sentence each, with what else it may be."""
     for change in contract.missing:
-        yield change_said(contract, change, profile) + _or_renamed(contract, change)
+        if change.kind == "label renamed":  # without consent it is known from the data alone
+            yield f"{change.said}: most of its texts bear that name now"
+        else:
+            yield change_said(contract, change, profile) + _or_renamed(contract, change)
 
 
 def _or_renamed(contract: Contract, change: Change) -> str:

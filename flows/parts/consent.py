@@ -33,7 +33,7 @@ def consent_yaml(contract: Contract, project: Project) -> str:
     if "gates" not in project.model_fields_set:
         return _yaml({"gates": allow})
     below = "\n".join(f"  {line}" for line in _yaml(allow).splitlines())
-    where = "with this `contract`, not the former" if project.gates.contract.allow else "and what was here"
+    where = "instead of its `contract`" if project.gates.contract.allow else "beside what it holds"
     return f"gates:  # {where}\n{below}"
 
 

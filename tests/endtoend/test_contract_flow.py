@@ -157,12 +157,8 @@ def reason(folder: Path, done: Outcome, subject: str) -> str:
 
 def test_a_renamed_label(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_data(place, called={"weather": "climate"})
-    # Nobody can know from names alone that it is the same label.
-    state, asked = run(configure(place, FIRST))
-    assert state == "NeedsConsent"
-    assert "If it is called `climate` now: `rename topic:weather → climate`" in asked.reasons[0]
-    state, done = run(configure(place, FIRST, "rename topic:weather → climate"))
-    assert state == "Deployed", done.reasons
+    asked, done = asked_then_done(place, FIRST, "rename topic:weather → climate", capsys)
+    assert "`climate`: most of its texts bear that name now" in asked.reasons[0]
     assert "`weather` is compared as `climate`" in reason(place, done, "topic vs champion")
     # The night after it names nothing: a remark, and no reason to end.
     state, again = run(configure(place, FIRST, "rename topic:weather → climate"), "validate")

@@ -141,6 +141,9 @@ def test_a_renaming_is_two_names_of_one_thing_only_by_consent() -> None:
     seen = [Change("label renamed", "topic", "weather", "climate")]
     found = compare_answers(BEFORE, climate, suspected=seen)
     assert [change.line for change in found.missing] == ["rename topic:weather → climate"]
+    assert list(asks(found)) == [
+        "label `weather` of `topic` is called `climate`: most of its texts bear that name now"
+    ]
     dropped = compare_answers(BEFORE, climate, consents_of(["drop topic:weather"]), suspected=seen)
     assert dropped.missing == () and dropped.new_labels == {"topic": ("climate",)}
     subject = {"subject": TOPIC, "marks": MARKS}
