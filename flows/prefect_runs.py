@@ -155,7 +155,8 @@ def close_flow_runs() -> list[str]:
 
     open_states = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=open_states)))
-    done, deployments = [], set()
+    done: list[str] = []
+    deployments: set[UUID | None] = set()
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=wanted, limit=200):
             tag = next((tag for tag in run.tags if tag.startswith(TAG)), None)
