@@ -298,8 +298,9 @@ class _Labels:
                     Renamed(head=name, old=label, new=fate.now, share=fate.share, compared=fate.compared)
                 )
             else:
-                became = {} if fate is None else {"now": fate.now, "share": fate.share}
-                self.gone.append(GoneLabel(head=name, label=label, rows=then.rows(label), **became))
+                label_now, share = ("", 0.0) if fate is None else (fate.now, fate.share)
+                rows = then.rows(label)
+                self.gone.append(GoneLabel(head=name, label=label, rows=rows, now=label_now, share=share))
         renamed = {one.new for one in self.renamed if one.head == name}
         self.new += [
             NewLabel(head=name, label=label, rows=now.rows(label)) for label in new if label not in renamed
