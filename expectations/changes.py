@@ -282,13 +282,14 @@ class _Labels:
     def compare(self, name: str) -> None:
         """Find out about one head, which is there then and now."""
         then, now = self._before.heads[name], self._now.heads[name]
-        gone = [label for label in then.labels if label not in set(now.labels)]
-        new = [label for label in now.labels if label not in set(then.labels)]
+        had, has = set(then.labels), set(now.labels)
+        gone = [label for label in then.labels if label not in has]
+        new = [label for label in now.labels if label not in had]
         fates: dict[str, _Fate] = {}
         if then.texts is None:
             self.undecided |= bool(gone and new)
         elif gone:
-            among = [*new, *(label for label in now.labels if label in set(then.labels))]
+            among = [*new, *(label for label in now.labels if label in had)]
             both = "multilabel" in (then.kind, now.kind)
             fates = self._fates(then, now, gone, new if both else among, exclusive=not both)
         for label in gone:
