@@ -282,13 +282,14 @@ class _Labels:
     def compare(self, name: str) -> None:
         """Find out about one head, which is there then and now."""
         then, now = self._before.heads[name], self._now.heads[name]
-        gone = [label for label in then.labels if label not in set(now.labels)]
-        new = [label for label in now.labels if label not in set(then.labels)]
+        had, has = set(then.labels), set(now.labels)
+        gone = [label for label in then.labels if label not in has]
+        new = [label for label in now.labels if label not in had]
         fates: dict[str, _Fate] = {}
         if then.texts is None:
             self.undecided |= bool(gone and new)
         elif gone:
-            among = [*new, *(label for label in now.labels if label in set(then.labels))]
+            among = [*new, *(label for label in now.labels if label in had)]
             both = "multilabel" in (then.kind, now.kind)
             fates = self._fates(then, now, gone, new if both else among, exclusive=not both)
         for label in gone:
@@ -298,10 +299,9 @@ class _Labels:
                     Renamed(head=name, old=label, new=fate.now, share=fate.share, compared=fate.compared)
                 )
             else:
-                now_called, share = ("", 0.0) if fate is None else (fate.now, fate.share)
-                self.gone.append(
-                    GoneLabel(head=name, label=label, rows=then.rows(label), now=now_called, share=share)
-                )
+                label_now, share = ("", 0.0) if fate is None else (fate.now, fate.share)
+                rows = then.rows(label)
+                self.gone.append(GoneLabel(head=name, label=label, rows=rows, now=label_now, share=share))
         renamed = {one.new for one in self.renamed if one.head == name}
         self.new += [
             NewLabel(head=name, label=label, rows=now.rows(label)) for label in new if label not in renamed
@@ -330,7 +330,7 @@ class _Labels:
         for label in among:
             bears = np.isin(known, now.texts.get(label, _NONE), assume_unique=True)
             counted = np.bincount(which.of[bears[which.at]], minlength=len(gone))
-            for at in np.flatnonzero(counted).tolist():
+            for at in np.flatnonzero(counted):
                 compared, shared = int(samples[at].size), int(counted[at])
                 former = fates.get(gone[at])
                 if shared <= MOSTLY * compared or (former and former.share * compared >= shared):

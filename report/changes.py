@@ -139,9 +139,8 @@ def _said(found: Changes, version: int) -> Iterator[str]:
         yield f"head {_quoted(head)} is gone"
     for kind in found.kinds:
         yield f"head {_quoted(kind.head)} is {kind.now} now, and was {kind.then}"
-    heads = [one.head for one in found.gone_labels]
-    heads += [one.head for one in found.renamed] + [one.head for one in found.new_labels]
-    for head in dict.fromkeys(heads):
+    heads = [gone.head for gone in found.gone_labels] + [one.head for one in found.renamed]
+    for head in dict.fromkeys([*heads, *(new.head for new in found.new_labels)]):
         yield from _of_head(found, head)
     for head in found.reordered:
         yield f"{_quoted(head)}: its labels stand in another order"

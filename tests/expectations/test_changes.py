@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.changes import (
@@ -222,12 +222,14 @@ MADE = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(MADE)
 def test_no_dataset_differs_from_itself(rows: Rows) -> None:
     one = contents(rows, KINDS)
     assert changes(one, one) == Changes()
 
 
+@settings(deadline=None)
 @given(MADE, MADE)
 def test_differences_add_up(before: Rows, now: Rows) -> None:
     found = changes(contents(before, KINDS), contents(now, KINDS))
