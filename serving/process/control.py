@@ -254,8 +254,8 @@ def _spawn(command: list[str], log_file: Path) -> int:
 
 
 def _inheritable() -> list[int]:
-    """Files that a child of this process would have open, because its starter gave them to it: such as the
-    lock of `flock FILE headgate …`, which would be held as long as the endpoint runs."""
+    """Files that a child of this process would have open, because its starter gave them to it: as the lock of
+    `flock FILE headgate …`, which would be held as long as the endpoint runs."""
     found = []
     for file in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # that of this very folder is closed by now
