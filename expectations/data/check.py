@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expectations.spec import Severity
-from expectations.verdict import Finding
+from expectations.verdict import Figures, Finding
 
 TableName = Literal[
     "observations", "labels", "figures", "dataset", "rows", "custom_dataset", "custom_rows", "custom_answers"
@@ -119,8 +119,12 @@ class CheckResult:
 
     def finding(self) -> Finding:
         """A finding fails only where the rule is critical; what came of others stands in its figures."""
-        figures = {"count": self.count, "elements": self.elements, "observed": self.observed}
-        how = {"tolerance": self.check.tolerance, "severity": self.check.severity, "seen": self.outcome}
+        figures: Figures = {"count": self.count, "elements": self.elements, "observed": self.observed}
+        how: Figures = {
+            "tolerance": self.check.tolerance,
+            "severity": self.check.severity,
+            "seen": self.outcome,
+        }
         return Finding(
             subject=self.subject,
             outcome="fail" if self.stops else "pass",

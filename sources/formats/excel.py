@@ -50,7 +50,10 @@ def read_excel(file: Path, name: str, wanted: Wanted, sheet: str | None) -> Tabl
     numbered = frame.with_row_index(LINE, offset=2).filter(~pl.all_horizontal(pl.exclude(LINE).is_null()))
     lines = numbered[LINE].cast(pl.Int64)
     table = from_arrow(numbered.drop(LINE).to_arrow(), name, wanted)
-    return replace(table, frame=table.frame.with_columns(lines.head(table.frame.height).alias(LINE)))
+    # An empty cell is none at all in a sheet; beside a text it means what an empty one of a CSV does.
+    others = [column for column in wanted.columns if column != wanted.text]
+    filled = table.frame.with_columns(pl.col(column).fill_null("") for column in others)
+    return replace(table, frame=filled.with_columns(lines.head(table.frame.height).alias(LINE)))
 
 
 def _chosen(sheets: dict[str, pl.DataFrame], sheet: str | None, name: str) -> pl.DataFrame:

@@ -201,12 +201,12 @@ def _verdicts() -> Iterator[tuple[str, Verdict]]:
     )
     for name, change in HTTP.items():
         late = np.full(200, 90.0) if name == "late" else np.zeros(200)
-        http = HttpTimings(
-            **{
-                "rate_per_s": 25.0, "late_ms": late, "latency_ms": np.linspace(1, 100, 200),
-                "status": np.full(200, 200), "threads": 2, "peak_rss_mb": 4000.0, "cores": 2, **change,
-            }
-        )  # fmt: skip
+        fields: dict[str, Any] = {
+            **{"rate_per_s": 25.0, "late_ms": late, "latency_ms": np.linspace(1, 100, 200)},
+            **{"status": np.full(200, 200), "threads": 2, "peak_rss_mb": 4000.0, "cores": 2},
+            **change,
+        }
+        http = HttpTimings(**fields)
         yield name, judge_http(http, replace(rules, budget_p95_ms=50.0 if "over" in name else 95.0), "b")
 
 

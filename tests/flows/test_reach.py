@@ -3,6 +3,7 @@ ranges of its schema; and each refusal says field, seen, expected and what to do
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_what_is_read_can_pass_the_rule_on_the_p95(
 ) -> None:
     from expectations.gates.latency import _budget, _Ratios
 
-    gates = {
+    gates: dict[str, Any] = {
         "latency_requests": requests, "latency_looks": looks, "confidence": confidence, "http_requests": http
     }  # fmt: skip
     rules = GateRules(**gates)
@@ -112,8 +113,6 @@ def test_some_length_is_allowed(low: int, high: int) -> None:
 def test_the_largest_request_fits_its_body_and_its_batch(
     texts: int, chars: int, body: int, batch: int, queue: int
 ) -> None:
-    import json
-
     deploy = {
         "max_texts": texts, "max_chars": chars, "max_body_bytes": body, "max_batch": batch,
         "queue_limit": queue,

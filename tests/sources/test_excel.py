@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from model.spec import HeadSpec
 from sources.errors import BadTable, DataError, UnreadableSource
 from sources.formats.read import read_source
-from sources.spec import SourceSpec
+from sources.spec import SourceSpec, SplitSpec, TargetSpec
+from tests.sources.conftest import Build
 from tests.support.workbooks import write_xlsx
 
 HEADS = {"topic": "topic"}
@@ -65,3 +67,18 @@ def test_without_the_engine_the_message_names_the_extra(
     monkeypatch.setitem(sys.modules, "fastexcel", None)  # as if it were not installed
     with pytest.raises(UnreadableSource, match=r"headgate\[excel\]"):
         rows(tmp_path)
+
+
+def test_an_empty_cell_means_what_it_does_in_a_csv(build: Build, tmp_path: Path) -> None:
+    pytest.importorskip("fastexcel")
+    write_xlsx(tmp_path / "a.xlsx", {"Sheet1": [["text", "marks"], ["one", "x,y"], ["two", None]]})
+    (tmp_path / "a.csv").write_text('text,marks\none,"x,y"\ntwo,\n')
+    for none, meant in ((True, []), (False, None)):
+        target = TargetSpec(column="marks", encoding="separator", empty_means_none=none)
+        for name in ("a.xlsx", "a.csv"):
+            source = SourceSpec(path=name, heads={"marks": target}, split="train")
+            heads = {"marks": HeadSpec(kind="multilabel")}
+            found = build(
+                {"it": source}, heads, SplitSpec(near_duplicates="off"), filler={"marks": [["x"], ["y"]]}
+            )
+            assert (found.answers("marks")["one"], found.answers("marks")["two"]) == (["x", "y"], meant)

@@ -159,7 +159,7 @@ def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding
         outcome = "inconclusive"
         reason = (
             f"The majority answer is right on all {n:,} test rows of `{beside.name}`, which tell nothing: "
-            f"label rows of others, or set {_OFF}"
+            "label rows of other answers, or raise `split.test`"
         )
     elif same:
         outcome = "fail"
@@ -180,7 +180,6 @@ def _beside_majority(subject: str, beside: _Beside, rules: GateRules) -> Finding
 
 
 _REMEDY = "look at its labels, its texts and the words that the encoder (`backbone.name`) does not know"
-_OFF = "`gates.references.majority: off`"
 
 
 def _more_rows(beside: _Beside, rules: GateRules) -> str:
@@ -196,7 +195,7 @@ def _more_rows(beside: _Beside, rules: GateRules) -> str:
 
 def _other_metric(beside: _Beside) -> str:
     if beside.head.primary_metric == "macro_f1" or beside.compared.baseline.value < COMMON:
-        return f", or set {_OFF}"
+        return ", or raise `train.epochs`"
     return (
         f", or `heads.{beside.name}.metric: macro_f1`, which shows more where one answer is right on "
         "most rows"
