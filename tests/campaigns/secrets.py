@@ -267,7 +267,7 @@ class Planted:
         seen = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
         wanted = ["nothing", "nothing", "unreachable", "unreachable"]
         self.credentials = sum(
-            one["state"] == state and ("401" in one["reason"]) == (state == "unreachable")
+            one["state"] == state and ("UNAUTHENTICATED" in one["reason"]) == (state == "unreachable")
             for one, state in zip(seen, wanted, strict=False)
         )
 
