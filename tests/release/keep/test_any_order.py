@@ -151,7 +151,7 @@ def machine(store: Path, patch: pytest.MonkeyPatch, *, examples: int, steps: int
 
 
 def test_every_kept_version_can_serve_after_a_few_steps(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine(store, monkeypatch, examples=2, steps=8)
+    machine(store, monkeypatch, examples=2, steps=12)
 
 
 @pytest.mark.slow
