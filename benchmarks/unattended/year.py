@@ -72,15 +72,14 @@ def measure(options: argparse.Namespace) -> Report:
         tally = _load(place)
         os.environ["YEAR_HOOK"] = somebody.url
         config = _project(place) if tally.week == 0 else place / "tiny.yaml"
+
+        def titles() -> list[str]:
+            return [str(one["title"]) for one in somebody.messages]
+
         troubles = QUICK_TROUBLES if options.quick else TROUBLES
         with Machine(config, place) as machine:
             while tally.week < options.weeks:
-                _play(
-                    machine,
-                    tally,
-                    troubles.get(tally.week + 1, ""),
-                    lambda: [str(one["title"]) for one in somebody.messages],
-                )
+                _play(machine, tally, troubles.get(tally.week + 1, ""), titles)
                 tally.week += 1
                 (place / "tally.json").write_text(json.dumps({s: getattr(tally, s) for s in Tally.__slots__}))
             gib = machine.home_bytes() / 2**30
@@ -93,7 +92,7 @@ def _play(machine: Machine, tally: Tally, trouble: str, titles: Callable[[], lis
     machine.clock(week * WEEK_S)
     write_rows(machine.config.with_name("rows.csv"), week, trouble)
     before = len(titles())
-    said = [machine.run("validate")]
+    said = [machine.run("validate")] if trouble != "bad data" else []
     match trouble:
         case "full disk":
             with machine.full_disk():
@@ -106,7 +105,7 @@ def _play(machine: Machine, tally: Tally, trouble: str, titles: Callable[[], lis
             expected = [("Accepted", None), ("Deployed", "deployed")]
         case "bad data":
             said.append(machine.run("retrain"))
-            expected = [("Rejected", "rejected"), ("Rejected", None)]  # the second within the hour is folded
+            expected = [("Rejected", "rejected")]
         case "worse model":
             said.append(machine.run("retrain"))
             expected = [("Accepted", None), ("Rejected", "rejected")]
@@ -155,17 +154,16 @@ def _compare(
 def write_rows(path: Path, week: int, trouble: str) -> None:
     """The rows that there are in a week: those of the weeks before, and new ones."""
     dice = random.Random(5)
-    shares = (5, 1) if trouble == "drift" else (1, 1)
+    usual = 1000 + 20 * week
+    more = 800 if trouble == "drift" else 0  # of one topic
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "topic", "split"])
-        for number in range(1000 + 20 * week):
-            topic = dice.choice(sorted(TOPICS))
+        for number in range(usual + more):
+            topic = dice.choice(sorted(TOPICS)) if number < usual else "weather"
             other = next(one for one in TOPICS if one != topic)
             words = dice.choices(TOPICS[topic], k=6) + dice.choices(TOPICS[other], k=2)
             dice.shuffle(words)
-            if topic == "food" and number % shares[0] >= shares[1]:
-                continue
             if trouble == "worse model" and SPLITS[number % 10] != "test":
                 topic = dice.choice(sorted(TOPICS))
             told = f"{topic}?" if trouble == "bad data" and number % 2 else topic
