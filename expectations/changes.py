@@ -330,7 +330,7 @@ class _Labels:
         for label in among:
             bears = np.isin(known, now.texts.get(label, _NONE), assume_unique=True)
             counted = np.bincount(which.of[bears[which.at]], minlength=len(gone))
-            for at in np.flatnonzero(counted):
+            for at in np.flatnonzero(counted).tolist():
                 compared, shared = int(samples[at].size), int(counted[at])
                 former = fates.get(gone[at])
                 if shared <= MOSTLY * compared or (former and former.share * compared >= shared):

@@ -21,6 +21,7 @@ MOST_WHY = 300
 EVENT_OF_STAGE: dict[str, Event] = {
     "deployed": "deployed",
     "data_rejected": "rejected",
+    "needs_consent": "rejected",
     "model_rejected": "rejected",
     "held": "inconclusive",
     "deployment_undone": "endpoint_refused",
