@@ -90,7 +90,9 @@ def newer_run() -> str:
     run = context.flow_run if context is not None else None
     if run is None or not run.auto_scheduled or run.deployment_id is None or run.expected_start_time is None:
         return ""
-    due = FlowRunFilterExpectedStartTime(after_=run.expected_start_time, before_=datetime.now(UTC))
+    due = FlowRunFilterExpectedStartTime.model_validate(
+        {"after_": run.expected_start_time, "before_": datetime.now(UTC)}
+    )
     wanted = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[run.deployment_id]), expected_start_time=due
     )
