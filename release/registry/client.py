@@ -373,10 +373,10 @@ def _no_answer(error: BaseException | None) -> bool:
     while error is not None:
         if SILENT & {kind.__name__ for kind in type(error).__mro__} or _LATER.search(str(error)):
             return True
-        if isinstance(error, RestException):
-            answered: Any = error
-            if answered.get_http_status_code() in LATER:
-                return True
+        asked: Any = error  # MLflow's method has no types
+        status = asked.get_http_status_code() if isinstance(error, RestException) else 0
+        if status in LATER:
+            return True
         error = error.__cause__ or error.__context__
     return False
 

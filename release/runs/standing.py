@@ -104,11 +104,12 @@ def take_up(home: Home, record: JudgedInputs) -> Unfinished | None:
     try:
         kept = read_evidence(folder, record.scored_bundles)
         measured = measured_of(record, home.root)
-        files = {one.path: one.sha256 for one in measured.scores.values()}
-        files |= {one.path: one.sha256 for one in measured.references.values()}
-        files |= {one.path: one.sha256 for one in (measured.timing, measured.http)}
-        for path, sha256 in files.items():
-            unchanged(path, sha256)
+        for scores in measured.scores.values():
+            unchanged(scores.path, scores.sha256)
+        for answers in measured.references.values():
+            unchanged(answers.path, answers.sha256)
+        for timing in (measured.timing, measured.http):
+            unchanged(timing.path, timing.sha256)
     except (HeadgateError, OSError, ValueError, KeyError, TypeError):
         return None
     return Unfinished(
