@@ -16,6 +16,7 @@ import click
 from flows.cli import exit_codes
 from flows.cli.keys import keys
 from flows.cli.options import HOME, NAME, errors_shown, example, fail
+from flows.init.command import init
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from model.bundle.masking import mask_process, masked
 from model.bundle.telemetry import telemetry_off
@@ -297,6 +298,7 @@ def follow(
         raise SystemExit(run_follower(job, once=once))
 
 
+main.add_command(init)
 main.add_command(keys)
 
 
