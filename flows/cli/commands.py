@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.check.command import check
 from flows.cli import exit_codes
 from flows.cli.keys import keys
 from flows.cli.options import HOME, NAME, errors_shown, example, fail
@@ -77,12 +78,14 @@ def sweep(config: Path, home: Path | None, backbone: str | None, points: int) ->
 
 
 def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None, **options: Any) -> None:
+    from flows.check.ready import refuse_unready
     from flows.config.load import load_project
 
     with errors_shown():
-        load_project(config, backbone=backbone)  # cheap: before any server is started
+        project = load_project(config, backbone=backbone)  # cheap: before any server is started
         folder = config_home(config, home)
         prepare(folder, on_console=True)
+        refuse_unready(project, config, folder, deploys=which == "retrain")
         from flows.cli.console import run_and_show
 
         options |= {"config": config, "backbone": backbone}
@@ -298,6 +301,7 @@ def follow(
         raise SystemExit(run_follower(job, once=once))
 
 
+main.add_command(check)
 main.add_command(init)
 main.add_command(keys)
 

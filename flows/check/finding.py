@@ -1,0 +1,51 @@
+"""What was found before a run, and the error that it makes where it stops the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from model.errors import ErrorKind, HeadgateError
+
+State = Literal["ok", "remark", "problem"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    """What was looked at, in a word: a source, `encoder`, `port`."""
+    says: str
+    """What was seen, and what to do."""
+    state: State = "ok"
+    kind: ErrorKind = "usage"
+    """Of a problem: whether the configuration or the data are to be corrected."""
+
+
+class NotReady(HeadgateError):
+    """A run would be stopped later; the message holds every problem."""
+
+    def __init__(self, problems: Sequence[Finding]) -> None:
+        self.problems = tuple(problems)
+        lines = [one.says for one in problems]
+        said = (
+            lines[0]
+            if len(lines) == 1
+            else f"{len(lines)} problems, nothing was started:\n"
+            + "\n".join(f"  {number}. {line}" for number, line in enumerate(lines, start=1))
+        )
+        super().__init__(said)
+        # Schedulers tell a configuration from data by the exit code.
+        self.kind: ErrorKind = "data" if all(one.kind == "data" for one in problems) else "usage"
+
+
+def refuse_problems(found: Sequence[Finding]) -> None:
+    """Return if nothing that was found stops a run.
+
+    Raises:
+        NotReady: something does.
+    """
+    if problems := [one for one in found if one.state == "problem"]:
+        raise NotReady(problems)
