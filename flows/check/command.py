@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.cli import exit_codes
-from flows.cli.options import HOME, errors_shown, example
+from flows.cli.options import HOME, SET, errors_shown, example
 from serving.shown import one_line
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _STYLES = {"ok": "green", "remark": "yellow", "problem": "red"}
 @click.command(**example("headgate check configs/quickstart.yaml"))
 @click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 @HOME
+@SET
 @click.option("--backbone", help="Another encoder: a hub name, a folder, or `offline`.")
 def check(config: Path, home: Path | None, backbone: str | None) -> None:
     """Look whether CONFIG could run: files, columns, encoder, port, registry, disk, memory, time.

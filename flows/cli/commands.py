@@ -16,7 +16,7 @@ import click
 from flows.check.command import check
 from flows.cli import exit_codes
 from flows.cli.keys import keys
-from flows.cli.options import HOME, NAME, errors_shown, example, fail
+from flows.cli.options import HOME, NAME, SET, errors_shown, example, fail
 from flows.init.command import init
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from model.bundle.masking import mask_process, masked
@@ -52,6 +52,7 @@ def main() -> None:
 @main.command(**example("headgate retrain configs/quickstart.yaml"))
 @_CONFIG
 @HOME
+@SET
 @_BACKBONE
 def retrain(config: Path, home: Path | None, backbone: str | None) -> None:
     """Merge, validate, train, gate, register and deploy the project of CONFIG."""
@@ -61,6 +62,7 @@ def retrain(config: Path, home: Path | None, backbone: str | None) -> None:
 @main.command(**example("headgate validate configs/feelings.yaml"))
 @_CONFIG
 @HOME
+@SET
 @_BACKBONE
 def validate(config: Path, home: Path | None, backbone: str | None) -> None:
     """Merge and judge the data of CONFIG and write its report; train nothing."""
@@ -70,6 +72,7 @@ def validate(config: Path, home: Path | None, backbone: str | None) -> None:
 @main.command(**example("headgate sweep configs/two_label_sets.yaml --backbone offline"))
 @_CONFIG
 @HOME
+@SET
 @_BACKBONE
 @click.option("--points", type=click.IntRange(2, 50), default=5, help="Values of π for a head; default 5.")
 def sweep(config: Path, home: Path | None, backbone: str | None, points: int) -> None:
@@ -236,6 +239,7 @@ def promote(name: str, version: int, reason: str | None, expires: str, home: Pat
     help="Take over the registry's champion; what was here before is put aside.",
 )
 @HOME
+@SET
 def adopt(config: Path, whose: str | None, home: Path | None) -> None:
     """Bring the release folder of CONFIG and its registry together, after one was moved, lost or exchanged.
 

@@ -24,6 +24,23 @@ HOME = click.option(
 NAME = click.argument("name")
 
 
+def _keep(context: click.Context, parameter: click.Parameter, options: tuple[str, ...]) -> None:
+    from flows.config.settings import keep_options
+
+    keep_options(options)
+
+
+SET = click.option(
+    "--set",
+    metavar="FIELD=VALUE",
+    multiple=True,
+    expose_value=False,
+    callback=_keep,
+    help="Set a field of the configuration, such as train.epochs=5; may be given several times.",
+)
+"""Of every command that reads a configuration."""
+
+
 def example(text: str) -> dict[str, Any]:
     """Arguments of a command whose help ends with an example."""
     return {"epilog": f"\b\nExample:\n  {text}"}
