@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from flows.config.checks import absent_modules, secrets_in
 from flows.config.messages import ConfigError, problems, seen
@@ -16,7 +17,7 @@ from flows.config.places import keys_twice, tree_of, with_place
 from flows.config.schema import Project
 from flows.config.settings import given_settings, options_of_process, put_in, with_origin
 from flows.config.strict_yaml import LastKeyLoader
-from flows.runner import runner_problems
+from flows.runner import RunnerSpec, runner_problems
 
 ROUNDS = 8
 """How often what is wrong is taken out to see what else is."""
@@ -50,8 +51,7 @@ def read_project(path: Path, backbone: str | None) -> Project:
     held = {line.partition(": ")[0] for line in secrets}
     project, checked = _checked(raw, text)
     others = [line for line in checked if line.partition(": ")[0] not in held]
-    if project is not None:
-        others += [*absent_modules(project, path.resolve().parent), *runner_problems(project.runner)]
+    others += _not_here(raw, path.resolve().parent)
     for line in [*secrets, *others]:
         told = with_origin(line, settings)
         found.append(with_place(line, tree) if told == line else told)
@@ -76,6 +76,16 @@ def _not_yaml(error: yaml.YAMLError) -> str:
     context = " ".join(str(getattr(error, "context", None) or "").split())
     said = f"not valid YAML: {what}" + (f" ({context})" if context else "")
     return said if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {said}"
+
+
+def _not_here(raw: dict[str, Any], base: Path) -> Iterator[str]:
+    """What sections name that this machine does not have; sections that are not sound are passed over."""
+    section = raw.get("expectations")
+    modules = section.get("modules") if isinstance(section, dict) else None
+    if isinstance(modules, list) and all(isinstance(name, str) for name in modules):
+        yield from absent_modules(modules, base)
+    with contextlib.suppress(ValidationError):
+        yield from runner_problems(TypeAdapter(RunnerSpec).validate_python(raw.get("runner") or {}))
 
 
 def _checked(raw: dict[str, Any], text: str) -> tuple[Project | None, list[str]]:

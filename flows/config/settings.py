@@ -24,7 +24,7 @@ ALONE = ("backbone", "label_check")
 """Fields of the top that a variable without `__` may set: those that take a word."""
 
 OPTIONS = "HEADGATE_SET"
-"""Variable that carries the `--set` of a command to its flow and the processes that it starts: a JSON list."""
+"""Variable that carries the `--set` of a command to its flow and to processes that it starts: a JSON list."""
 
 _SHORT = {
     ("backbone",): "name",
