@@ -51,7 +51,8 @@ def read_project(path: Path, backbone: str | None) -> Project:
     held = {line.partition(": ")[0] for line in secrets}
     project, checked = _checked(raw, text)
     others = [line for line in checked if line.partition(": ")[0] not in held]
-    others += _not_here(raw, path.resolve().parent)
+    if not secrets:  # what this machine lacks can wait, a secret in a file can't
+        others += _not_here(raw, path.resolve().parent)
     for line in [*secrets, *others]:
         told = with_origin(line, settings)
         found.append(with_place(line, tree) if told == line else told)
