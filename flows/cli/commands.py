@@ -15,8 +15,9 @@ import click
 
 from flows.check.command import check
 from flows.cli import exit_codes
+from flows.cli.help import WholeSentences
 from flows.cli.keys import keys
-from flows.cli.options import HOME, NAME, SET, errors_shown, example, fail
+from flows.cli.options import HOME, JSON, NAME, SET, errors_shown, example, fail
 from flows.init.command import init
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from model.bundle.masking import mask_process, masked
@@ -36,7 +37,9 @@ _NUMBER = click.IntRange(min=1, max=2**31 - 1)
 """A registered version; no registry holds larger numbers."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=WholeSentences, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="headgate", prog_name="headgate")
 def main() -> None:
     """Retrain one multi-head text encoder; deploy it only if its gates pass.
@@ -53,6 +56,7 @@ def main() -> None:
 @_CONFIG
 @HOME
 @SET
+@JSON
 @_BACKBONE
 def retrain(config: Path, home: Path | None, backbone: str | None) -> None:
     """Merge, validate, train, gate, register and deploy the project of CONFIG."""
@@ -63,6 +67,7 @@ def retrain(config: Path, home: Path | None, backbone: str | None) -> None:
 @_CONFIG
 @HOME
 @SET
+@JSON
 @_BACKBONE
 def validate(config: Path, home: Path | None, backbone: str | None) -> None:
     """Merge and judge the data of CONFIG and write its report; train nothing."""
@@ -116,21 +121,37 @@ def judge(name: str, version: int, home: Path | None) -> None:
 
 @main.command(**example('headgate predict quickstart "The blender broke after a week, I am furious."'))
 @NAME
-@click.argument("texts", nargs=-1, required=True)
+@click.argument("texts", nargs=-1)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with one text a line; may be given several times.",
+)
 @HOME
 @_STATE
-@click.option("--json", "as_json", is_flag=True, help="The endpoint's reply as it is.")
-def predict(name: str, texts: tuple[str, ...], home: Path | None, state: Path | None, as_json: bool) -> None:
-    """Ask the endpoint of NAME about one or more TEXTS."""
+@click.option("--json", "as_json", is_flag=True, help="The endpoint's replies, one a line (docs/json.md).")
+def predict(
+    name: str,
+    texts: tuple[str, ...],
+    files: tuple[Path, ...],
+    home: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask the endpoint of NAME about TEXTS, files of texts or, with `-`, the lines of standard input."""
     from flows.cli.console import show_answers
+    from flows.cli.texts import given_texts, in_batches
     from release.targets.endpoint import ask
 
     with errors_shown():
-        reply = ask(existing_home(home, name), name, list(texts), state=state)
-    if as_json:
-        click.echo(json.dumps(reply, ensure_ascii=False))
-    else:
-        show_answers(texts, reply)
+        for batch in in_batches(given_texts(texts, files)):
+            reply = ask(existing_home(home, name), name, batch, state=state)
+            if as_json:
+                click.echo(json.dumps(reply, ensure_ascii=False))
+            else:
+                show_answers(batch, reply)
 
 
 @main.command(**example("headgate serve quickstart"))

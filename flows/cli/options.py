@@ -62,3 +62,26 @@ def errors_shown() -> Iterator[None]:
         if kind is None:
             raise
         fail(told(error), exit_codes.of_error(kind))
+
+
+_JSON = "headgate.json"
+
+
+def _ask_for_json(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    context.meta[_JSON] = wanted
+
+
+JSON = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_ask_for_json,
+    help="How it ended, as one JSON object (docs/json.md).",
+)
+"""Of commands that run a flow."""
+
+
+def json_wanted() -> bool:
+    """Whether the command that runs was asked for JSON."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_JSON))
