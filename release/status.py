@@ -77,7 +77,13 @@ def _project(home: Home, name: str, where: str) -> dict[str, Any]:
         "endpoint": endpoint,
         "damage": list(dict.fromkeys(damage)),
         "history": [
-            {"at": entry.at, "event": entry.event, "version": entry.version or "", "detail": entry.detail}
+            {
+                "at": entry.at,
+                "event": entry.event,
+                "version": entry.version or "",
+                "detail": entry.detail,
+                "by": entry.by,
+            }
             for entry in entries[-MOST_ENTRIES:]
         ],
     }

@@ -206,7 +206,8 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
 @NAME
 @HOME
 @click.option("--to", "version", type=_NUMBER, help="Version to go back to. Default: the former champion.")
-def rollback(name: str, home: Path | None, version: int | None) -> None:
+@click.option("--reason", default="", help="Why, for the journal, which also notes who did it.")
+def rollback(name: str, home: Path | None, version: int | None, reason: str) -> None:
     """Make the former champion (or --to VERSION) of NAME serve again, through the same verification."""
     with errors_shown():
         folder = existing_home(home, name)
@@ -215,7 +216,7 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
         from release.moves.adopt import remark_of
         from release.moves.rollback import roll_back
 
-        done = roll_back(Home(folder), name, version)
+        done = roll_back(Home(folder), name, version, reason=reason)
         remark = remark_of(Home(folder), name)
     _fail_unless_deployed(name, done)
     click.echo(f"{name}: version {done.serving} serves again" + (f" at {done.url}" if done.url else ""))

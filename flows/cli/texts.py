@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
-
-import click
 
 from model.errors import HeadgateError
 
@@ -30,20 +28,20 @@ def given_texts(arguments: Sequence[str], files: Sequence[Path]) -> list[str]:
     texts: list[str] = []
     for argument in arguments:
         if argument == STANDARD_INPUT:
-            texts += _lines(click.get_text_stream("stdin", encoding="utf-8"), "standard input")
+            texts += _lines(sys.stdin.buffer.read(), "standard input")
         else:
             texts.append(argument)
     for file in files:
-        with file.open(encoding="utf-8-sig") as opened:
-            texts += _lines(opened, str(file))
+        texts += _lines(file.read_bytes(), str(file))
     if not texts:
         raise NoTexts("no text was given: name one or more, `-` for standard input, or --file FILE")
     return texts
 
 
-def _lines(stream: TextIO, name: str) -> list[str]:
+def _lines(data: bytes, name: str) -> list[str]:
     try:
-        return [line for text in stream if (line := text.rstrip("\r\n")).strip()]
+        lines = data.decode("utf-8-sig").split("\n")
+        return [line for text in lines if (line := text.rstrip("\r")).strip()]
     except UnicodeDecodeError as error:
         raise NoTexts(f"{name}: byte {error.start} is not UTF-8; write one text a line, in UTF-8") from error
 

@@ -33,7 +33,7 @@ class RollbackRefused(HeadgateError):
     """There is nothing to go back to, or it may not serve; nothing was moved."""
 
 
-def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcome:
+def roll_back(home: Home, name: str, version: int | None = None, *, reason: str = "") -> DeployOutcome:
     """Make an earlier version of project `name` the champion again.
 
     Where it is not known whether it answers as it was judged, the version that was left is the champion
@@ -44,6 +44,7 @@ def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcom
         name: project.
         version: version to return to; by default the one that served before the present one. Going
             back again goes back further. The champion itself is fetched again where its copy is damaged.
+        reason: why, for the journal.
 
     Raises:
         RollbackRefused: there is nothing to go back to, or it may not serve.
@@ -55,7 +56,7 @@ def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcom
     with releases.locked():
         finish_moves(releases)
         wanted, left = _wanted(releases, version), releases.serving()
-        _move(releases, wanted)
+        _move(releases, wanted, reason)
         wanted = carry_lost(releases)[0] or wanted
     spec, file = settings.deploy, state_file(home, name)
     if spec.target != ENDPOINT:
@@ -87,7 +88,7 @@ def _stay(releases: Releases, spec: DeploySpec, outcome: DeployOutcome, left: in
     return replace(outcome, serving=serving, reason=reason)
 
 
-def _move(releases: Releases, version: int) -> None:
+def _move(releases: Releases, version: int, reason: str = "") -> None:
     def change() -> int:
         try:
             ensure_present(releases.registry, releases.folder, releases.public_key, version)
@@ -96,7 +97,8 @@ def _move(releases: Releases, version: int) -> None:
             raise RollbackRefused(f"{releases.name}: version {version} may not serve: {error}") from error
         return version
 
-    wanted = Move(kind="rollback", version=version, end_detail=lambda former: f"from version {former}")
+    why = f": {reason}" if reason else ""
+    wanted = Move(kind="rollback", version=version, end_detail=lambda former: f"from version {former}{why}")
     move(releases, wanted, change)
 
 
