@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import click
@@ -57,15 +58,19 @@ def init(
         from model.files import write_bytes
 
         write_bytes(target, yaml_text(draft).encode())
-    for line in summary(draft):
-        click.echo(one_line(line))
-    for guess in asker.guesses:
-        click.echo(one_line(f"guessed: {guess}"))
+    for line in [*summary(draft), *(f"guessed: {guess}" for guess in asker.guesses)]:
+        click.echo(_wrapped(line))
     click.echo(f"\nwritten: {target}")
     if problem:
         click.echo(several_lines(f"headgate: the data can't be used yet: {problem}"), err=True)
         raise SystemExit(exit_codes.DATA_REJECTED)
     click.echo(f"look it over, then run:\n  headgate retrain {target}")
+
+
+def _wrapped(line: str) -> str:
+    """A line for a terminal of 80 columns."""
+    begin = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(one_line(line.strip()), 80, initial_indent=begin, subsequent_indent=f"{begin}  ")
 
 
 def _default_name(files: tuple[Path, ...]) -> str:

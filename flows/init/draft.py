@@ -22,6 +22,7 @@ from serving.spec import DeploySpec
 from sources.dataset import DatasetRef, build_dataset
 from sources.errors import DataError, raise_together
 from sources.formats.locate import locate
+from sources.look.file import LookedAt, look_at
 from sources.look.heads import Found, combined
 from sources.look.peek import Peeked, peek
 from sources.spec import SplitSpec
@@ -47,8 +48,11 @@ def drafted(files: Sequence[Path], name: str, target: Path, asker: Asker) -> tup
     """
     peeked = _peeked(files)
     refuse_unknown(asker, peeked)
-    looked = [asker.looked_at(one) for one in peeked]
-    found = combined(looked, target.resolve().parent)
+    looked = _with_known_heads([asker.looked_at(one) for one in peeked])
+    found = combined([one for one in looked if _is_labelled(one)], target.resolve().parent)
+    asker.guesses += [
+        f"{one.peeked.file.name} labels nothing and is left out" for one in looked if not _is_labelled(one)
+    ]
     if not found.heads:
         seen = "; ".join(f"{c.name} ({c.why})" for one in looked for c in one.columns) or "no other column"
         fail(f"no column looks like labels: {seen}. Name it with --head COLUMN", exit_codes.USAGE)
@@ -88,6 +92,21 @@ def _peeked(files: Sequence[Path]) -> list[Peeked]:
                 errors.append(error)
     raise_together(errors)
     return found
+
+
+def _with_known_heads(looked: Sequence[LookedAt]) -> list[LookedAt]:
+    """The files, with what another one shows to be a head: a few rows alone do not."""
+    known = {column.name for one in looked for column in one.columns if column.role == "head"}
+    found = []
+    for one in looked:
+        own = [column.name for column in one.columns if column.role == "head"]
+        more = [c.name for c in one.columns if c.role == "unused" and c.name in known and not c.labels]
+        found.append(look_at(one.peeked, one.text, [*own, *more]) if more else one)
+    return found
+
+
+def _is_labelled(looked: LookedAt) -> bool:
+    return any(column.role == "head" for column in looked.columns)
 
 
 def _point_out_twins(found: Found, asker: Asker) -> None:

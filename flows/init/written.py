@@ -85,9 +85,9 @@ def _sources(found: Found) -> Iterator[str]:
         if isinstance(spec.path, dict):
             yield "    path:"
             for (split, path), file in zip(spec.path.items(), files, strict=True):
-                yield f"      {split}: {_path(path)}  # {file.rows:,} rows"
+                yield f"      {split}: {_path(path)}  # {_rows(file)}"
         else:
-            yield f"    path: {_path(str(spec.path))}  # {files[0].rows:,} rows"
+            yield f"    path: {_path(str(spec.path))}  # {_rows(files[0])}"
         for field in ("format", "sheet", "encoding", "delimiter", "header", "names"):
             if field in files[0].peeked.declared:
                 yield f"    {field}: {flow_yaml(getattr(spec, field))}"
@@ -101,6 +101,10 @@ def _sources(found: Found) -> Iterator[str]:
         for head, target in spec.targets.items():
             yield f"      {head}: {_target(target)}{_why(target)}"
         yield from _others(files[0], spec)
+
+
+def _rows(file: LookedAt) -> str:
+    return f"{file.rows:,} row{'s' if file.rows != 1 else ''}"
 
 
 def _path(path: str) -> str:

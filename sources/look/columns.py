@@ -153,7 +153,7 @@ def _of_lists(cells: pl.Series, name: str, *, known: bool) -> Column:
     if not (known or _repeats(labels)) or set(labels) <= {"0", "1", "0.0", "1.0", "true", "false"}:
         return Column(name=name, role="unused", why="lists that do not repeat, or of numbers by position")
     several = any(len(json.loads(cell)) > 1 for cell in counts)
-    kind: HeadKind = "multilabel" if several or "[]" in counts else "multiclass"
+    kind: HeadKind = "multilabel" if several else "multiclass"
     target = TargetSpec(column=name, missing=_missing(labels))
     return Column(name=name, role="head", why="lists of labels", kind=kind, target=target, labels=labels)
 
@@ -178,7 +178,7 @@ def _of_cells(cells: pl.Series, name: str, *, known: bool) -> Column:
         return Column(name=name, role="group", why=f"{len(counts):,} different ones")
     if not known and ((odd := kind_of_values(counts)) or _IDS.search(low)):
         return Column(name=name, role="unused", why=odd or "numbers the rows")
-    if len(counts) == 1:
+    if not known and len(counts) == 1:
         return Column(name=name, role="unused", why=f"always {next(iter(counts))[:30]!r}")
     several = _several(counts, name, cells.len() - rows)
     if several is not None:
@@ -187,8 +187,10 @@ def _of_cells(cells: pl.Series, name: str, *, known: bool) -> Column:
         return Column(name=name, role="unused", why=f"{len(counts):,} different values in {rows:,} rows")
     meta = not known and bool(_META.search(low))
     named = low in LABEL_NAMES or any(part in LABEL_NAMES for part in re.split(r"[_\W]+", low))
-    target = TargetSpec(column=name, missing=_missing(counts), map=_one_spelling(counts))
-    labels = _read_labels(target, counts, multilabel=False)
+    target = TargetSpec(column=name, encoding="label", missing=_missing(counts))
+    spellings = _one_spelling(_read_labels(target, counts, multilabel=False))
+    labels = _read_labels(replace(target, map=spellings), counts, multilabel=False)
+    target = replace(target, encoding="auto", map=spellings)
     return Column(
         name=name,
         role="unused" if meta else "head",
@@ -201,7 +203,9 @@ def _of_cells(cells: pl.Series, name: str, *, known: bool) -> Column:
 
 def _several(counts: Mapping[str, int], name: str, empty: int) -> Column | None:
     """The column as one whose cells hold several labels; None where they hold one."""
-    target = _array(counts, name) or separated(counts, name) or _letters(counts, name)
+    target = (
+        _choices(counts, name) or _array(counts, name) or separated(counts, name) or _letters(counts, name)
+    )
     if target is None:
         return None
     rows = sum(counts.values())
@@ -209,13 +213,33 @@ def _several(counts: Mapping[str, int], name: str, empty: int) -> Column | None:
     labels = _read_labels(target, counts, multilabel=True)
     words = _missing(labels)
     target = replace(target, missing=words, empty_means_none=none, map=_one_spelling(labels))
-    why = "JSON arrays" if target.encoding == "list" else f"several labels a cell ({_sign(target)})"
+    why = f"several labels a cell ({_sign(target)})"
     labels = _read_labels(target, counts, multilabel=True)
     return Column(name=name, role="head", why=why, kind="multilabel", target=target, labels=labels)
 
 
 def _sign(target: TargetSpec) -> str:
-    return f"separated by {target.separator!r}" if target.encoding == "separator" else target.encoding
+    match target.encoding:
+        case "separator":
+            return f"separated by {target.separator!r}"
+        case "list":
+            return "JSON arrays"
+        case "auto":
+            return "choices of a labelling tool"
+        case other:
+            return other
+
+
+def _choices(counts: Mapping[str, int], name: str) -> TargetSpec | None:
+    """Cells such as `{"choices": ["a", "b"]}`, which a labelling tool writes where there are several."""
+    if not any(cell.startswith('{"choices"') for cell in counts):
+        return None
+    target = TargetSpec(column=name)
+    try:
+        _read_labels(target, counts, multilabel=True)
+    except CellError:
+        return None
+    return target
 
 
 def _array(counts: Mapping[str, int], name: str) -> TargetSpec | None:

@@ -22,6 +22,7 @@ from sources.errors import BadTable, Problem, UnreadableSource
 from sources.formats.delimited import DELIMITERS
 from sources.formats.encodings import guessed_encoding
 from sources.formats.exports.guess import advice_for, guessed_format
+from sources.formats.headers import LABEL_NAMES, TEXT_NAMES
 from sources.formats.locate import format_of
 from sources.formats.text_file import AUTO, open_text
 
@@ -150,6 +151,9 @@ def _is_header(rows: list[list[str]]) -> bool:
     first, below = rows[0], rows[1:]
     if len(set(first)) < len(first) or any(not cell.strip() for cell in first):
         return False
+    words = {cell.strip().casefold() for cell in first}
+    if words & set(TEXT_NAMES) and words & set(LABEL_NAMES):
+        return True  # also where it stands again further below, which the merge refuses
     if any(len(cell.split()) > MOST_WORDS or _is_number(cell) for cell in first):
         return False
     columns = [[row[at] for row in below if at < len(row)] for at in range(len(first))]
