@@ -23,7 +23,7 @@ WIDEST = 30
 _STYLES = {"ok": "green", "remark": "yellow", "problem": "red"}
 
 
-@click.command(**example("headgate check configs/quickstart.yaml"))
+@click.command(epilog=example("headgate check configs/quickstart.yaml")["epilog"])
 @click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 @HOME
 @SET
@@ -36,7 +36,7 @@ def check(config: Path, home: Path | None, backbone: str | None) -> None:
     Exit codes: 0 it could, 2 the configuration or the machine can't, 3 the data can't.
     """
     with errors_shown():
-        from flows.check.finding import Finding, NotReady
+        from flows.check.finding import Finding, not_ready
         from flows.check.ready import look
         from flows.config.load import load_project
         from flows.state_folder import config_home
@@ -48,7 +48,7 @@ def check(config: Path, home: Path | None, backbone: str | None) -> None:
         problems = [one for one in found if one.state == "problem"]
     if problems:
         click.echo(f"\n{len(problems)} {'problems' if len(problems) > 1 else 'problem'}")
-        raise SystemExit(exit_codes.of_error(NotReady(problems).kind))
+        raise SystemExit(exit_codes.of_error(not_ready(problems).kind))
     click.echo("\nready: nothing stands in the way of a run")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from model.errors import ErrorKind, HeadgateError
 
@@ -27,6 +27,8 @@ class Finding:
 class NotReady(HeadgateError):
     """A run would be stopped later; the message holds every problem."""
 
+    kind: ClassVar[ErrorKind] = "usage"
+
     def __init__(self, problems: Sequence[Finding]) -> None:
         self.problems = tuple(problems)
         lines = [one.says for one in problems]
@@ -37,8 +39,18 @@ class NotReady(HeadgateError):
             + "\n".join(f"  {number}. {line}" for number, line in enumerate(lines, start=1))
         )
         super().__init__(said)
-        # Schedulers tell a configuration from data by the exit code.
-        self.kind: ErrorKind = "data" if all(one.kind == "data" for one in problems) else "usage"
+
+
+class DataNotReady(NotReady):
+    """As above, and nothing but data is wrong: schedulers tell the two apart by the exit code."""
+
+    kind = "data"
+
+
+def not_ready(problems: Sequence[Finding]) -> NotReady:
+    """The error that problems make."""
+    only_data = all(one.kind == "data" for one in problems)
+    return DataNotReady(problems) if only_data else NotReady(problems)
 
 
 def refuse_problems(found: Sequence[Finding]) -> None:
@@ -48,4 +60,4 @@ def refuse_problems(found: Sequence[Finding]) -> None:
         NotReady: something does.
     """
     if problems := [one for one in found if one.state == "problem"]:
-        raise NotReady(problems)
+        raise not_ready(problems)

@@ -53,7 +53,9 @@ class Asker:
             return first
         if self.asks:
             choice = click.Choice(list(guess.candidates[:5]))
-            answer: str = click.prompt(f"{peeked.file.name}: which column is the text?", choice, first)
+            answer: str = click.prompt(
+                f"{peeked.file.name}: which column is the text?", type=choice, default=first
+            )
             return answer
         self.guesses.append(
             f"{peeked.file.name}: the text is taken from `{first}`, not from {_named(others)} (--text)"

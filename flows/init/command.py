@@ -16,7 +16,7 @@ from serving.shown import one_line, several_lines
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
-@click.command(**example("headgate init tickets.csv chats.jsonl --name my-shop"))
+@click.command(epilog=example("headgate init tickets.csv chats.jsonl --name my-shop")["epilog"])
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--name", help="Name of the project. Default: of the file, of several the folder's.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: NAME.yaml, here.")

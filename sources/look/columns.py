@@ -19,8 +19,9 @@ from model.spec import HeadKind, SplitName
 from sources.formats.given_split import ALIASES
 from sources.formats.headers import LABEL_NAMES
 from sources.labels.cells import CellError, CellReader
-from sources.labels.doubts import MISSING_WORDS, joined_labels, look_alike_labels
+from sources.labels.doubts import MISSING_WORDS, joined_labels
 from sources.look.values import FURTHER, is_flag, kind_of_values, splits_in
+from sources.merge.identity import look_alike_labels
 from sources.spec import TargetSpec
 
 Role = Literal["head", "split", "group", "unused"]
@@ -325,7 +326,7 @@ def _missing(labels: Iterable[str]) -> tuple[str, ...]:
 
 def _one_spelling(labels: Mapping[str, int]) -> dict[str, str]:
     """Label → the commonest of those that differ from it by case or blanks only."""
-    found = {}
+    found: dict[str, str] = {}
     for group in look_alike_labels(labels):
         if all(not label.strip().lstrip("+-").replace(".", "").isdigit() for label in group):
             commonest = max(group, key=lambda label: labels[label])

@@ -84,7 +84,8 @@ def combined(files: Sequence[LookedAt], base: Path) -> Found:
 
 def _sources(files: Sequence[LookedAt]) -> dict[str, tuple[LookedAt, ...]]:
     """Source → its files: `train.csv` and `test.csv` with the same columns are one source."""
-    left, found = list(files), {}
+    left = list(files)
+    found: dict[str, tuple[LookedAt, ...]] = {}
     for file in files:
         if file not in left:
             continue

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -128,7 +128,9 @@ def _cells(sample: str, usual: str, *, whole: bool) -> tuple[str, list[list[str]
     """(The sign between cells; the rows): the usual one, unless only another gives rows of one width."""
     best: tuple[float, str, list[list[str]]] = (-1.0, usual, [])
     for delimiter in (usual, *(sign for sign in DELIMITERS if sign != usual)):
-        quoting = csv.QUOTE_NONE if delimiter == "\t" and '"' not in sample[:200] else csv.QUOTE_MINIMAL
+        quoting: Literal[0, 3] = (
+            csv.QUOTE_NONE if delimiter == "\t" and '"' not in sample[:200] else csv.QUOTE_MINIMAL
+        )
         reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, quoting=quoting)
         try:
             rows = [row for row in itertools.islice(reader, SAMPLED_ROWS + 2) if row]
@@ -232,7 +234,7 @@ def _read(reader: Any, file: Path, kind: str) -> pl.DataFrame:
 
 def _read_arrow(file: Path, *, n_rows: int) -> pl.DataFrame:
     try:
-        return pl.read_ipc(file, n_rows=n_rows, memory_map=False)
+        return pl.read_ipc(file, n_rows=n_rows)
     except pl.exceptions.ComputeError:
         return pl.read_ipc_stream(file, n_rows=n_rows)
 

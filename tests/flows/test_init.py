@@ -11,8 +11,10 @@ from click.testing import CliRunner, Result
 
 from flows.cli.commands import main
 from flows.config.load import load_project
+from flows.init.asking import Asker
 from flows.init.margins import decidable_margins
 from model.spec import HeadSpec
+from sources.look.peek import peek
 from tests.support.shop_files import write_chats, write_flags, write_lines, write_sheet, write_tickets
 
 
@@ -130,3 +132,15 @@ def test_a_margin_that_the_rows_decide_is_the_default() -> None:
     # Nam (1997): (1.645 + 1.282) · sqrt(0.1 / 500) = 0.0414; 0.015 needs 0.1 · (2.927 / 0.015)² = 3,800.
     assert 0.04 <= few <= 0.05 and needed is not None and 3_400 <= needed <= 5_000
     assert margin(0) == (0.015, None)
+
+
+def test_on_a_terminal_it_asks_where_it_is_not_sure(tmp_path: Path) -> None:
+    rows = [f"this is a text {n},and this is a longer body {n},{'ab'[n % 2]},mail{n % 2}" for n in range(40)]
+    file = tmp_path / "rows.csv"
+    file.write_text("first,second,topic,channel\n" + "\n".join(rows) + "\n")
+    with CliRunner().isolation(input="first\ny\n") as (out, *_):
+        found = Asker(asks=True).looked_at(peek(file))
+        said = out.getvalue().decode()
+    assert found.text == "first"
+    assert [c.name for c in found.columns if c.role == "head"] == ["topic", "channel"]
+    assert "which column is the text?" in said and "shall the model learn `channel`" in said

@@ -194,3 +194,29 @@ def test_what_is_no_table_is_refused_by_name(tmp_path: Path, name: str, content:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=said):
         peek(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "stream"])
+def test_typed_files(tmp_path: Path, kind: str) -> None:
+    rows = range(40)
+    frame = pl.DataFrame(
+        {
+            "body": [f"this is text {n}" for n in rows],
+            "stars": [n % 5 for n in rows],
+            "score": [n / 7 for n in rows],
+            "tags": [["a"], ["a", "b"]] * 20,
+        }
+    )
+    file = tmp_path / ("rows.parquet" if kind == "parquet" else "rows.arrow")
+    match kind:
+        case "parquet":
+            frame.write_parquet(file)
+        case "feather":
+            frame.write_ipc(file)
+        case _:
+            frame.write_ipc_stream(file)
+    found = combined([looked(file)], tmp_path)
+    assert {name: head.kind for name, head in found.heads.items()} == {
+        "stars": "multiclass",
+        "tags": "multilabel",
+    }
