@@ -8,9 +8,9 @@ from pathlib import Path
 from flows.check.finding import Finding
 from flows.config.schema import Project
 from model.errors import BackboneError
+from model.jobs.hub import hub_answers, is_cached
 from model.spec import BackboneSpec
 from model.train.backbone import OFFLINE_NAME, packaged_folder
-from model.train.hub import hub_answers, is_cached
 
 CHOOSE = "name one in `backbone`: `offline`, a folder, or a hub name (or give --backbone)"
 """How an encoder is chosen."""

@@ -19,10 +19,10 @@ import psutil
 
 from flows.check.finding import Finding
 from flows.config.schema import Project
+from model.jobs.hub import cached_config
 from model.measure.machine import cores
 from model.spec import BackboneSpec
 from model.train.backbone import OFFLINE_NAME, packaged_folder
-from model.train.hub import cached_config
 from sources.look.declared import Declared
 
 OPERATIONS_S = 1.0e11

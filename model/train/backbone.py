@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError
 from ..files import file_sha256, read_json
+from ..jobs.hub import hub_answers
 from ..spec import BackboneSpec
-from .hub import hub_answers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -17,8 +17,8 @@ from flows.check.encoder import chosen_encoder
 from flows.check.ready import look
 from flows.cli.commands import main
 from flows.config.load import load_project
+from model.jobs.hub import hub_answers
 from model.spec import BackboneSpec
-from model.train.hub import hub_answers
 from tests.support.shop_files import write_chats, write_tickets
 
 
