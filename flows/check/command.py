@@ -33,7 +33,7 @@ def check(config: Path, home: Path | None, backbone: str | None) -> None:
 
     \b
     Starts nothing and writes nothing.
-    Exit codes: 0 it could, 2 the configuration or the machine can't, 3 the data can't.
+    Exit codes: 0 it could; else those of a run, 2 where there is more than one reason.
     """
     with errors_shown():
         from flows.check.finding import Finding, not_ready

@@ -21,7 +21,7 @@ class Finding:
     """What was seen, and what to do."""
     state: State = "ok"
     kind: ErrorKind = "usage"
-    """Of a problem: whether the configuration or the data are to be corrected."""
+    """Of a problem: whether the configuration, the data or something else is to be corrected."""
 
 
 class NotReady(HeadgateError):
@@ -44,13 +44,24 @@ class NotReady(HeadgateError):
 class DataNotReady(NotReady):
     """As above, and nothing but data is wrong: schedulers tell the two apart by the exit code."""
 
-    kind = "data"
+    kind: ClassVar[ErrorKind] = "data"
+
+
+class OthersNotReady(NotReady):
+    """As above, and nothing but a service elsewhere is down."""
+
+    kind: ClassVar[ErrorKind] = "other"
 
 
 def not_ready(problems: Sequence[Finding]) -> NotReady:
     """The error that problems make."""
-    only_data = all(one.kind == "data" for one in problems)
-    return DataNotReady(problems) if only_data else NotReady(problems)
+    match {one.kind for one in problems}:
+        case kinds if kinds == {"data"}:
+            return DataNotReady(problems)
+        case kinds if kinds == {"other"}:
+            return OthersNotReady(problems)
+        case _:
+            return NotReady(problems)
 
 
 def refuse_problems(found: Sequence[Finding]) -> None:

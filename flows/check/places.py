@@ -73,6 +73,6 @@ def look_at_registry(project: Project) -> Iterator[Finding]:
             f"registry.tracking_uri: {masked(address)} can't be reached ({why}); start it, correct the "
             "address, or leave it out for a store in the state folder"
         )
-        yield Finding(what="registry", says=says, state="problem")
+        yield Finding(what="registry", says=says, state="problem", kind="other")
         return
     yield Finding(what="registry", says=f"{masked(address)} accepts connections")

@@ -111,7 +111,9 @@ def test_all_problems_come_at_once(tmp_path: Path, command: str) -> None:
     assert "Prefect" not in said
 
 
-def test_only_data_that_are_wrong_keep_their_exit_code(tmp_path: Path) -> None:
+def test_a_single_kind_of_problem_keeps_its_exit_code(tmp_path: Path) -> None:
+    down = written(tmp_path, registry={"tracking_uri": "http://127.0.0.1:9"})
+    assert run("check", down).exit_code == 1
     config = written(tmp_path)
     (tmp_path / "tickets.csv").unlink()
     assert run("check", config).exit_code == 3
