@@ -10,6 +10,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 
+from flows.check.encoder import chosen_encoder
 from flows.config.checks import unknown_labels
 from flows.config.load import load_project
 from flows.config.messages import ConfigError
@@ -22,6 +23,7 @@ from flows.prefect_runs import log_to_prefect, mark_flow_run, mask_states
 from flows.state_folder import config_home, existing_home, prepare
 from model.spec import HeadSpec
 from release.home import Home
+from report.progress import print_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,9 @@ def open_project(config: Path, home: Path | None = None, backbone: str | None = 
     prepare(folder, on_console=False)
     log_to_prefect()
     mark_flow_run()
-    opened = OpenProject(project=load_project(config, backbone=backbone), home=Home(folder), config=config)
+    project, said = chosen_encoder(load_project(config, backbone=backbone))
+    if said:
+        print_line(f"  {said}")
+    opened = OpenProject(project=project, home=Home(folder), config=config)
     remember(opened.home, opened.project, config)
     return opened

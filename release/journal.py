@@ -17,6 +17,7 @@ from typing import Any, Literal
 from model.bundle.masking import masked
 from model.errors import HeadgateError
 from model.files import RecordDamaged, append_line, as_record, parse_json, plain_bytes
+from serving.processes import account
 
 Event = Literal[
     "registered",
@@ -65,6 +66,8 @@ class Entry:
     """When: ISO 8601, UTC."""
     pid: int = field(default_factory=os.getpid)
     """Process that wrote it."""
+    by: str = field(default_factory=account)
+    """Account that it ran under; empty in entries of earlier versions."""
 
 
 class Journal:
@@ -105,7 +108,7 @@ class Journal:
         found = []
         for number, line in enumerate(lines, start=1):
             try:
-                found.append(as_record(parse_json(line), Entry))
+                found.append(as_record(_with_by(parse_json(line)), Entry))
             except RecordDamaged as error:
                 raise self._broken(f", line {number}", error) from error
         return found
@@ -119,6 +122,11 @@ class Journal:
     def history(self, most: int = 20) -> list[dict[str, Any]]:
         """The last entries as plain JSON, newest first: `at`, `event`, `version`, `detail`, …"""
         return [_to_json(entry) for entry in reversed(self.entries()[-most:])]
+
+
+def _with_by(raw: Any) -> Any:
+    """An entry of an earlier version says nothing of who wrote it: it was not who reads it now."""
+    return {"by": "", **raw} if isinstance(raw, dict) else raw
 
 
 def new_operation() -> str:

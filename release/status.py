@@ -74,13 +74,20 @@ def _project(home: Home, name: str, where: str) -> dict[str, Any]:
         endpoint = _endpoint(home, name, where)
     return {
         "name": name,
+        "serving": None if champion is None else _fields(folder, champion, public_key),
         "champion": _champion(folder, champion, public_key, before, where) if champion else shown,
         "previous": None if before is None else _release(folder, before, public_key)[0],
         "waiting": _waiting(name, entries, 0 if pointer is None else pointer.approval, where),
         "endpoint": endpoint,
         "damage": list(dict.fromkeys(damage)),
         "history": [
-            {"at": entry.at, "event": entry.event, "version": entry.version or "", "detail": entry.detail}
+            {
+                "at": entry.at,
+                "event": entry.event,
+                "version": entry.version or "",
+                "detail": entry.detail,
+                "by": entry.by,
+            }
             for entry in entries[-MOST_ENTRIES:]
         ],
     }
@@ -110,6 +117,25 @@ def _champion(folder: ReleaseFolder, version: int, public_key: Path, before: int
     if before is not None:
         advice += f"; `headgate rollback {name}{where}` makes version {before} the champion"
     return f"{text} ({advice})"
+
+
+def _fields(folder: ReleaseFolder, version: int, public_key: Path) -> dict[str, Any]:
+    """A version as fields, verified anew, for programs."""
+    try:
+        manifest = verify_release(folder.version_dir(version), public_key, folder.name)
+    except ReleaseRefused as error:
+        return {"version": version, "may_serve": False, "refused": str(error)}
+    override = manifest.override
+    return {
+        "version": version,
+        "may_serve": True,
+        "verdict": manifest.outcome,
+        "approved": manifest.created,
+        "bundle_sha256": manifest.bundle_sha256,
+        "override": None
+        if override is None
+        else {"by": override.by, "reason": override.reason, "expires": override.expires},
+    }
 
 
 def _release(folder: ReleaseFolder, version: int, public_key: Path) -> tuple[str, ReleaseRefused | None]:
@@ -147,7 +173,7 @@ def _waiting(name: str, entries: Sequence[Entry], approval: int, where: str) -> 
 def _endpoint(home: Home, name: str, where: str) -> dict[str, Any]:
     running, target = process.status(state_file(home, name)), load_settings(home, name).deploy.target
     if target != ENDPOINT:
-        return {"running": False, "says": f"none here; deployed to the target {target}"}
+        return {"running": False, "target": target, "says": f"none here; deployed to the target {target}"}
     if running is None:
         return {"running": False, "says": f"not running; start it with: headgate serve {name}{where}"}
     try:
@@ -156,6 +182,9 @@ def _endpoint(home: Home, name: str, where: str) -> dict[str, Any]:
         return {
             "running": True,
             "url": running.url,
+            "pid": running.pid,
+            "ready": False,
+            "version": None,
             "says": f"process {running.pid} does not answer: {error}",
         }
     text = f"serves version {ready.get('version')} at {running.url} (process {running.pid})"
@@ -163,4 +192,5 @@ def _endpoint(home: Home, name: str, where: str) -> dict[str, Any]:
         text = f"not ready at {running.url}: {ready.get('reason', 'no reason given')}"
     elif ready.get("refused"):
         text += f"; refused version {ready['refused'].get('version')}: {ready['refused'].get('reason')}"
-    return {"running": True, "url": running.url, "says": text}
+    known = {"pid": running.pid, "ready": code == 200, "version": ready.get("version")}
+    return {"running": True, "url": running.url, **known, "says": text}

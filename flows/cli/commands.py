@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows.check.command import check
 from flows.cli import exit_codes
+from flows.cli.help import WholeSentences
 from flows.cli.keeping import clean
 from flows.cli.keys import keys
-from flows.cli.options import CONFIG, HOME, NAME, errors_shown, example, fail
+from flows.cli.options import CONFIG, HOME, JSON, NAME, SET, errors_shown, example, fail
 from flows.cli.telling import notify_test
 from flows.cli.unattended import schedule, up
+from flows.init.command import init
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from model.bundle.masking import mask_process, masked
 from model.bundle.telemetry import telemetry_off
@@ -37,7 +40,9 @@ _NUMBER = click.IntRange(min=1, max=2**31 - 1)
 """A registered version; no registry holds larger numbers."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=WholeSentences, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="headgate", prog_name="headgate")
 def main() -> None:
     """Retrain one multi-head text encoder; deploy it only if its gates pass.
@@ -54,6 +59,8 @@ def main() -> None:
 @main.command(**example("headgate retrain configs/quickstart.yaml"))
 @CONFIG
 @HOME
+@SET
+@JSON
 @_BACKBONE
 @click.option("--force", is_flag=True, help="Train also where nothing changed since the champion.")
 def retrain(config: Path, home: Path | None, backbone: str | None, force: bool) -> None:
@@ -68,6 +75,8 @@ def retrain(config: Path, home: Path | None, backbone: str | None, force: bool) 
 @main.command(**example("headgate validate configs/feelings.yaml"))
 @CONFIG
 @HOME
+@SET
+@JSON
 @_BACKBONE
 def validate(config: Path, home: Path | None, backbone: str | None) -> None:
     """Merge and judge the data of CONFIG and write its report; train nothing."""
@@ -77,6 +86,7 @@ def validate(config: Path, home: Path | None, backbone: str | None) -> None:
 @main.command(**example("headgate sweep configs/two_label_sets.yaml --backbone offline"))
 @CONFIG
 @HOME
+@SET
 @_BACKBONE
 @click.option("--points", type=click.IntRange(2, 50), default=5, help="Values of π for a head; default 5.")
 def sweep(config: Path, home: Path | None, backbone: str | None, points: int) -> None:
@@ -85,12 +95,14 @@ def sweep(config: Path, home: Path | None, backbone: str | None, points: int) ->
 
 
 def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None, **options: Any) -> None:
+    from flows.check.ready import refuse_unready
     from flows.config.load import load_project
 
     with errors_shown():
-        load_project(config, backbone=backbone)  # cheap: before any server is started
+        project = load_project(config, backbone=backbone)  # cheap: before any server is started
         folder = config_home(config, home)
         prepare(folder, on_console=True)
+        refuse_unready(project, config, folder, deploys=which == "retrain")
         from flows.cli.console import run_and_show
 
         options |= {"config": config, "backbone": backbone}
@@ -118,21 +130,37 @@ def judge(name: str, version: int, home: Path | None) -> None:
 
 @main.command(**example('headgate predict quickstart "The blender broke after a week, I am furious."'))
 @NAME
-@click.argument("texts", nargs=-1, required=True)
+@click.argument("texts", nargs=-1)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with one text a line; may be given several times.",
+)
 @HOME
 @_STATE
-@click.option("--json", "as_json", is_flag=True, help="The endpoint's reply as it is.")
-def predict(name: str, texts: tuple[str, ...], home: Path | None, state: Path | None, as_json: bool) -> None:
-    """Ask the endpoint of NAME about one or more TEXTS."""
+@click.option("--json", "as_json", is_flag=True, help="The endpoint's replies, one a line (docs/json.md).")
+def predict(
+    name: str,
+    texts: tuple[str, ...],
+    files: tuple[Path, ...],
+    home: Path | None,
+    state: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask the endpoint of NAME about TEXTS, files of texts or, with `-`, the lines of standard input."""
     from flows.cli.console import show_answers
+    from flows.cli.texts import given_texts, in_batches
     from release.targets.endpoint import ask
 
     with errors_shown():
-        reply = ask(existing_home(home, name), name, list(texts), state=state)
-    if as_json:
-        click.echo(json.dumps(reply, ensure_ascii=False))
-    else:
-        show_answers(texts, reply)
+        for batch in in_batches(given_texts(texts, files)):
+            reply = ask(existing_home(home, name), name, batch, state=state)
+            if as_json:
+                click.echo(json.dumps(reply, ensure_ascii=False))
+            else:
+                show_answers(batch, reply)
 
 
 @main.command(**example("headgate serve quickstart"))
@@ -188,7 +216,8 @@ def status(name: str | None, home: Path | None, as_json: bool) -> None:
 @NAME
 @HOME
 @click.option("--to", "version", type=_NUMBER, help="Version to go back to. Default: the former champion.")
-def rollback(name: str, home: Path | None, version: int | None) -> None:
+@click.option("--reason", default="", help="Why, for the journal, which also notes who did it.")
+def rollback(name: str, home: Path | None, version: int | None, reason: str) -> None:
     """Make the former champion (or --to VERSION) of NAME serve again, through the same verification.
 
     Says first what clients lose and gain.
@@ -201,7 +230,7 @@ def rollback(name: str, home: Path | None, version: int | None) -> None:
         from release.moves.adopt import remark_of
         from release.moves.rollback import roll_back
 
-        done = roll_back(Home(folder), name, version, tell=_tell)
+        done = roll_back(Home(folder), name, version, reason=reason, tell=_tell)
         remark = remark_of(Home(folder), name)
         told_rollback(Home(folder), name, done)
     _fail_unless_deployed(name, done)
@@ -254,6 +283,7 @@ def promote(
     help="Take over the registry's champion; what was here before is put aside.",
 )
 @HOME
+@SET
 def adopt(config: Path, whose: str | None, home: Path | None) -> None:
     """Bring the release folder of CONFIG and its registry together, after one was moved, lost or exchanged.
 
@@ -319,6 +349,8 @@ def follow(
         raise SystemExit(run_follower(job, once=once))
 
 
+main.add_command(check)
+main.add_command(init)
 main.add_command(keys)
 main.add_command(schedule)
 main.add_command(up)

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
+import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.cli.options import json_wanted
 from flows.outcome import Outcome, Stage
 from flows.state_folder import home_option, with_home
 from model.bundle.telemetry import quiet_command
@@ -42,6 +44,7 @@ def run_and_show(which: str, what: str, *, home: Path, **arguments: Any) -> int:
 
     Broken configuration or data is shown in a few lines; anything else keeps its traceback.
     """
+    from flows.cli.as_json import json_line, outcome_json
     from flows.cli.running import run_flow
 
     console = Console(stderr=True)
@@ -52,7 +55,12 @@ def run_and_show(which: str, what: str, *, home: Path, **arguments: Any) -> int:
     outcome = run_flow(which, home=home, console=console, **arguments)
     if isinstance(outcome, int):
         return outcome
-    show_outcome(outcome, home=home)
+    if json_wanted():
+        from flows.ending import state_name
+
+        click.echo(json_line(outcome_json(outcome, state_name(outcome.stage))))
+    else:
+        show_outcome(outcome, home=home)
     return outcome.exit_code
 
 

@@ -25,6 +25,23 @@ NAME = click.argument("name")
 CONFIG = click.argument("config", type=click.Path(dir_okay=False, path_type=Path))
 
 
+def _keep(context: click.Context, parameter: click.Parameter, options: tuple[str, ...]) -> None:
+    from flows.config.settings import keep_options
+
+    keep_options(options)
+
+
+SET = click.option(
+    "--set",
+    metavar="FIELD=VALUE",
+    multiple=True,
+    expose_value=False,
+    callback=_keep,
+    help="Set a field of the configuration, such as train.epochs=5; may be given several times.",
+)
+"""Of every command that reads a configuration."""
+
+
 def example(text: str) -> dict[str, Any]:
     """Arguments of a command whose help ends with an example."""
     return {"epilog": f"\b\nExample:\n  {text}"}
@@ -46,3 +63,26 @@ def errors_shown() -> Iterator[None]:
         if kind is None:
             raise
         fail(told(error), exit_codes.of_error(kind))
+
+
+_JSON = "headgate.json"
+
+
+def _ask_for_json(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    context.meta[_JSON] = wanted
+
+
+JSON = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_ask_for_json,
+    help="How it ended, as one JSON object (docs/json.md).",
+)
+"""Of commands that run a flow."""
+
+
+def json_wanted() -> bool:
+    """Whether the command that runs was asked for JSON."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_JSON))

@@ -103,9 +103,9 @@ def _slice_disagreements(project: Project) -> Iterator[str]:
                 yield f"{at}.heads: no head {head!r}{near}; expected one of {listed(heads)}"
 
 
-def absent_modules(project: Project, base: Path) -> Iterator[str]:
+def absent_modules(modules: Iterable[str], base: Path) -> Iterator[str]:
     """Files of `expectations.modules` that are not there."""
-    for at, name in enumerate(project.expectations.modules):
+    for at, name in enumerate(modules):
         if not name.endswith(".py") or not (base / name).is_file():
             yield (
                 f"expectations.modules[{at}]: saw {seen(name)}, expected a Python file (.py), given from "

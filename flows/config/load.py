@@ -7,48 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from expectations.spec import GateRules
-from flows.config.checks import absent_modules, secrets_in
-from flows.config.messages import ConfigError, problems, seen
+from flows.config.messages import ConfigError
+from flows.config.reading import read_project
 from flows.config.schema import Project
-from flows.config.strict_yaml import StrictLoader
-from flows.runner import runner_problems
 from release.registry.store import absolute_address
 
 
 def load_project(path: Path, *, backbone: str | None = None) -> Project:
-    """Read and check a configuration; `backbone` replaces the encoder (a cut to `layers` stays).
+    """Read and check a configuration; `backbone` replaces the encoder (a cut to `layers` stays). Fields may
+    be set from outside (`flows.config.settings`).
 
     Raises:
         ConfigError: unreadable, not YAML, or any field is wrong; all problems at once.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        raw = yaml.load(text, Loader=StrictLoader)
-    except OSError as error:
-        raise ConfigError(path, [f"cannot be read: {error.strerror}; check the path"]) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(path, [f"byte {error.start} is not UTF-8; save the file as UTF-8"]) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(path, [f"not valid YAML: {' '.join(str(error).split())}"]) from None
-    if not isinstance(raw, dict):
-        raise ConfigError(path, [f"expected a mapping with `name`, `heads` and `sources`, saw {seen(raw)}"])
-    if backbone is not None:
-        before = raw.get("backbone")
-        layers = before.get("layers") if isinstance(before, dict) else None
-        raw["backbone"] = {"name": backbone} | ({"layers": layers} if layers is not None else {})
-    if found := list(secrets_in(raw)):
-        raise ConfigError(path, found)
-    try:
-        project = Project.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(path, list(problems(error, Project, text))) from None
-    if found := [*absent_modules(project, path.resolve().parent), *runner_problems(project.runner)]:
-        raise ConfigError(path, found)
-    return _placed(project, path.parent.resolve())
+    return _placed(read_project(path, backbone), path.parent.resolve())
 
 
 def _placed(project: Project, base: Path) -> Project:

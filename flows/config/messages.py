@@ -72,7 +72,10 @@ def problems(error: ValidationError, root: type[BaseModel], text: str = "") -> I
             yield f"{where}: missing; expected {_expectation_at(root, item['loc'])}"
         elif kind == "string_pattern_mismatch":
             pattern = item["ctx"]["pattern"]
-            expected = "lower-case letters, digits and underscores" if "a-z0-9_" in pattern else pattern
+            expected = pattern
+            if "a-z0-9_" in pattern:
+                signs = "digits, hyphens and underscores" if "_-" in pattern else "digits and underscores"
+                expected = f"lower-case letters, {signs}"
             yield f"{where}: saw {seen(item['input'])}, expected {expected}"
         elif kind == "string_type" and text and (read := reading_of(text, place)):
             yield f"{where.removesuffix('.[key]')}: {read}"

@@ -27,6 +27,10 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length
 """A name in lower case letters, digits and underscores: it becomes a folder, a column and a URL."""
 
 
+ProjectName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=63)]
+"""A name in lower case letters, digits, underscores and hyphens: it becomes a folder and part of a URL."""
+
+
 class ScheduleSpec(BaseModel):
     """When the flow runs unattended."""
 
@@ -60,7 +64,7 @@ class Project(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    name: Name
+    name: ProjectName
     """Name of the project, of its registered model and of its endpoint."""
     backbone: BackboneSpec = Field(default_factory=BackboneSpec)
     """The pretrained encoder that all heads share. A plain string is its name."""

@@ -40,6 +40,15 @@ StrictLoader.add_implicit_resolver(
 )
 
 
+class LastKeyLoader(StrictLoader):
+    """As `StrictLoader`, but of a key that stands twice the last counts: for a file whose problems are all
+    collected before any is told."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping."""
+        return yaml.SafeLoader.construct_mapping(self, node, deep)
+
+
 def reading_of(text: str, place: Sequence[int | str]) -> str:
     """What YAML made of a plain word that was meant as text, where it stands, and to quote it; empty where
     there is nothing to say.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BackboneError
 from ..files import file_sha256, read_json
+from ..jobs.hub import hub_answers
 from ..spec import BackboneSpec
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def resolve(spec: BackboneSpec) -> ResolvedBackbone:
     """
     revision = None
     if spec.name == OFFLINE_NAME:
-        folder = _offline_folder()
+        folder = packaged_folder()
     elif Path(spec.name).expanduser().is_dir():
         folder = Path(spec.name).expanduser().resolve()
     elif spec.name.startswith((".", "/", "~")):
@@ -130,7 +131,12 @@ def resolve(spec: BackboneSpec) -> ResolvedBackbone:
     return ResolvedBackbone(spec.name, folder, revision, sha256, files_sha256, spec.layers)
 
 
-def _offline_folder() -> Path:
+def packaged_folder() -> Path:
+    """Where the packaged encoder lies.
+
+    Raises:
+        BackboneError: its package is not installed.
+    """
     # find_spec locates the package without running it.
     found = importlib.util.find_spec(OFFLINE_PACKAGE)
     if found is None or not found.submodule_search_locations:
@@ -153,7 +159,14 @@ def _from_hub(spec: BackboneSpec) -> Path:
 
     where = f"backbone {spec.name!r}" + (f" at revision {spec.revision!r}" if spec.revision else "")
     try:
-        return Path(snapshot_download(spec.name, revision=spec.revision, allow_patterns=_HUB_PATTERNS))
+        found = snapshot_download(
+            spec.name,
+            revision=spec.revision,
+            allow_patterns=_HUB_PATTERNS,
+            # Its client tries for more than a minute where there is no network.
+            local_files_only=not hub_answers(),
+        )
+        return Path(found)
     except HFValidationError as error:
         raise BackboneError(f"{where}: neither a folder nor a valid hub name") from error
     except RevisionNotFoundError as error:

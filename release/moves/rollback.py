@@ -40,6 +40,7 @@ def roll_back(
     name: str,
     version: int | None = None,
     *,
+    reason: str = "",
     tell: Callable[[str], None] = lambda line: None,
 ) -> DeployOutcome:
     """Make an earlier version of project `name` the champion again.
@@ -54,6 +55,7 @@ def roll_back(
             back again goes back further. The champion itself is fetched again where its copy is damaged.
         tell: takes what clients lose and gain, line by line, before anything moves. A rollback needs no
             consent: it undoes something in a hurry.
+        reason: why, for the journal.
 
     Raises:
         RollbackRefused: there is nothing to go back to, or it may not serve.
@@ -65,7 +67,7 @@ def roll_back(
     with releases.locked():
         finish_moves(releases)
         wanted, left = _wanted(releases, version), releases.serving()
-        _move(releases, wanted, tell)
+        _move(releases, wanted, reason, tell)
         wanted = carry_lost(releases)[0] or wanted
     spec, file = settings.deploy, state_file(home, name)
     if spec.target != ENDPOINT:
@@ -97,7 +99,9 @@ def _stay(releases: Releases, spec: DeploySpec, outcome: DeployOutcome, left: in
     return replace(outcome, serving=serving, reason=reason)
 
 
-def _move(releases: Releases, version: int, tell: Callable[[str], None] = lambda line: None) -> None:
+def _move(
+    releases: Releases, version: int, reason: str = "", tell: Callable[[str], None] = lambda line: None
+) -> None:
     def change() -> int:
         try:
             ensure_present(releases.registry, releases.folder, releases.public_key, version)
@@ -108,7 +112,8 @@ def _move(releases: Releases, version: int, tell: Callable[[str], None] = lambda
             raise RollbackRefused(f"{releases.name}: version {version} may not serve: {error}") from error
         return version
 
-    wanted = Move(kind="rollback", version=version, end_detail=lambda former: f"from version {former}")
+    why = f": {reason}" if reason else ""
+    wanted = Move(kind="rollback", version=version, end_detail=lambda former: f"from version {former}{why}")
     move(releases, wanted, change)
 
 

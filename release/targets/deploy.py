@@ -72,7 +72,7 @@ def refuse_taken_port(home: Home, name: str, spec: DeploySpec) -> None:
     Raises:
         PortTaken: something else listens there, or the address is not this machine's.
     """
-    running = process.status(state_file(home, name))
+    running = process.status(state_file(home, name)) if home.root.is_dir() else None
     if spec.port == 0 or (running is not None and running.port == spec.port):
         return
     family = socket.AF_INET6 if ":" in spec.host else socket.AF_INET

@@ -29,7 +29,6 @@ from sources.formats.headers import ANSWER_NAMES, answered_by, refuse_headers, s
 from sources.formats.huggingface import HubDataset, read_hub, read_saved
 from sources.formats.jsonl import read_jsonl
 from sources.formats.locate import InputFile, locate
-from sources.formats.sql import read_sql
 from sources.formats.table import ANNOTATOR, FILE, GIVEN, LINE, Table, Wanted
 from sources.formats.text_file import refuse_if_changed
 from sources.spec import SourceSpec
@@ -82,6 +81,8 @@ def _read(name: str, spec: SourceSpec, base: Path, on_rows: OnRows, heads: Colle
     if spec.hub is not None:
         tables += _hub_tables(spec.hub, spec, wanted)
     elif spec.sql is not None:
+        from sources.formats.sql import read_sql  # most projects ask no database
+
         place = f"sql:{spec.connection}"
         tables.append(_placed(read_sql(spec.sql, str(spec.connection), place, wanted), place, spec.split))
         on_rows(tables[0].frame.height)

@@ -59,13 +59,16 @@ class LabelDoubts:
         return sum(BIT[rule] for rule, doubtful in self.why.items() if any(x in doubtful for x in labels))
 
 
-def doubts_of(rows: Mapping[str, int], listed: Collection[str], *, several: bool) -> LabelDoubts:
+def doubts_of(
+    rows: Mapping[str, int], listed: Collection[str], *, several: bool, declared: Collection[str] = ()
+) -> LabelDoubts:
     """The doubts about labels.
 
     Args:
         rows: label → rows in which it applies.
         listed: labels that the head lists, which are as meant.
         several: whether the head is multilabel.
+        declared: separators that some source of the head declares.
     """
     same = number_spellings(rows, listed)
     merged: Counter[str] = Counter()
@@ -77,7 +80,10 @@ def doubts_of(rows: Mapping[str, int], listed: Collection[str], *, several: bool
         missing["-1"] = ""
     why = {
         "number_spellings": {label: whole for label, whole in same.items()},
-        "joined_labels": joined_labels(merged, listed, several=several),
+        "joined_labels": {
+            **joined_labels(merged, listed, several=several),
+            **_joined_as_elsewhere(merged, listed, declared),
+        },
         "missing_words": missing,
         "clean_labels": {label: dirt for label in others if (dirt := _dirt(label))},
         "look_alike_labels": dict(_look_alikes(merged, listed)),
@@ -135,6 +141,19 @@ def joined_labels(
         for label in joins:
             found.setdefault(label, separator)
     return found
+
+
+def _joined_as_elsewhere(
+    labels: Collection[str], listed: Collection[str], declared: Collection[str]
+) -> dict[str, str]:
+    """Label → separator that another source of the head declares, for labels that hold it: there it would
+    stand between two labels, whether these are known or not."""
+    return {
+        label: separator
+        for separator in sorted(declared)
+        for label in labels
+        if label not in listed and _pieces(label, separator)
+    }
 
 
 def _pieces(label: str, separator: str) -> list[str]:

@@ -4,7 +4,7 @@ labels are doubtful are marked. Costs a count of integers a head; the labels the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import polars as pl
 
@@ -15,13 +15,17 @@ from sources.labels.target_codes import TargetCodes
 
 
 def settle_labels(
-    frame: pl.DataFrame, heads: Mapping[str, HeadSpec], codes: Mapping[str, TargetCodes]
+    frame: pl.DataFrame,
+    heads: Mapping[str, HeadSpec],
+    codes: Mapping[str, TargetCodes],
+    separators: Mapping[str, Collection[str]],
 ) -> tuple[pl.DataFrame, dict[str, LabelDoubts]]:
     """(The rows with settled targets and all their doubts; head → doubts about its labels).
 
     Args:
         frame: `sources.merge.join.source_rows` of all sources.
         codes: head → codes of its targets; new ones are added.
+        separators: head → what stands between labels in sources that declare it.
     """
     found: dict[str, LabelDoubts] = {}
     for head, spec in heads.items():
@@ -31,7 +35,9 @@ def settle_labels(
         rows: Counter[str] = Counter()
         for code, count in counts.items():
             rows.update(dict.fromkeys(targets[code].positives, count))
-        doubts = doubts_of(rows, spec.labels, several=spec.kind == "multilabel")
+        doubts = doubts_of(
+            rows, spec.labels, several=spec.kind == "multilabel", declared=separators.get(head, ())
+        )
         found[head] = doubts
         if not doubts.why:
             continue

@@ -86,11 +86,21 @@ def read_all(
     raise_together(errors)
     if not frames:
         raise BadTable(Problem("every source is optional and absent", "at least one source"))
-    rows, doubts = settle_labels(pl.concat(frames), heads, codes)
+    rows, doubts = settle_labels(pl.concat(frames), heads, codes, _separators(specs))
     if rows["text_id"].null_count() == rows.height:
         raise BadTable(Problem("every text is missing or blank", "texts in the text column"))
     weights = {name: spec.weight for name, spec in sources.items()}
     return AllSources(Rows(frame=rows, codes=codes, weights=weights), figures, doubts, specs)
+
+
+def _separators(sources: Mapping[str, SourceSpec]) -> dict[str, set[str]]:
+    """Head → what stands between labels in the sources that declare it."""
+    found: dict[str, set[str]] = {}
+    for spec in sources.values():
+        for head, target in spec.targets.items():
+            if target.encoding == "separator":
+                found.setdefault(head, set()).add(target.separator)
+    return found
 
 
 def _check_project(

@@ -275,3 +275,44 @@ def test_labels_with_blanks_at_their_ends_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r'heads\.a\.labels: "b " has blanks at its ends'):
         load_project(written(tmp_path, text))
+
+
+def test_problems_come_in_one_round_with_line_and_column(tmp_path: Path) -> None:
+    text = (
+        "name: Support Desk\n"
+        "heads:\n"
+        "  intent: {kind: multiclas}\n"
+        "sources:\n"
+        "  tickets: {path: tickets.csv, txt: body, heads: {intnet: intent}}\n"
+        "train: {epochs: 0}\n"
+        "train: {epochs: 0}\n"
+        "gates: {margin: 2, margins: {intnet: 0.1}}\n"
+        "expectations: {modules: [x.py]}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_project(written(tmp_path, text))
+    assert [line.rpartition(" (line ")[2] for line in caught.value.problems[1:]] == [
+        "1, column 7)",
+        "3, column 18)",
+        "5, column 32)",
+        "6, column 17)",
+        "8, column 17)",
+        "5, column 51)",
+        "8, column 30)",
+        "9, column 26)",
+    ]
+    assert caught.value.problems[0].startswith(
+        "line 7, column 1: the key 'train' stands twice, first in line 6"
+    )
+
+
+def test_broken_yaml_names_line_and_column(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 2, column 9: not valid YAML"):
+        load_project(written(tmp_path, "name: a\nheads: a: b\n"))
+
+
+def test_a_project_s_name_may_hold_hyphens_and_a_head_s_may_not(tmp_path: Path) -> None:
+    text = SMALLEST.replace("support", "my-shop")
+    assert load_project(written(tmp_path, text)).name == "my-shop"
+    with pytest.raises(ConfigError, match="in-tent"):
+        load_project(written(tmp_path, text.replace("intent", "in-tent")))

@@ -1,0 +1,72 @@
+"""The encoder: whether it can be had, and which one is taken where none is named and there is no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flows.check.finding import Finding
+from flows.config.schema import Project
+from model.errors import BackboneError
+from model.jobs.hub import hub_answers, is_cached
+from model.spec import BackboneSpec
+from model.train.backbone import OFFLINE_NAME, packaged_folder
+
+CHOOSE = "name one in `backbone`: `offline`, a folder, or a hub name (or give --backbone)"
+"""How an encoder is chosen."""
+
+
+def chosen_encoder(project: Project) -> tuple[Project, str]:
+    """(The project with the encoder that is taken, what to say of it; empty where it is the one named).
+
+    Where the configuration names no encoder, the default is not cached and the hub does not answer, the
+    packaged one is taken.
+    """
+    spec = project.backbone
+    if "backbone" in project.model_fields_set or is_cached(spec) or not _is_packaged() or hub_answers():
+        return project, ""
+    said = (
+        f"no `backbone` is named, and the hub, which has the default {spec.name}, can't be reached: the "
+        f"packaged encoder `{OFFLINE_NAME}` (English, 22.7 million parameters) is taken. To choose, {CHOOSE}"
+    )
+    return project.model_copy(update={"backbone": BackboneSpec(name=OFFLINE_NAME)}), said
+
+
+def _is_packaged() -> bool:
+    try:
+        return packaged_folder().is_dir()
+    except BackboneError:
+        return False
+
+
+def look_at_encoder(spec: BackboneSpec) -> Iterator[Finding]:
+    """Whether the encoder can be had, without loading it."""
+    if spec.name == OFFLINE_NAME:
+        try:
+            packaged_folder()
+        except BackboneError as error:
+            yield Finding(what="encoder", says=str(error), state="problem")
+            return
+        yield Finding(what="encoder", says="offline, packaged with Headgate")
+        return
+    folder = Path(spec.name).expanduser()
+    if folder.is_dir():
+        lacking = [name for name in ("config.json",) if not (folder / name).is_file()]
+        if lacking:
+            says = f"backbone.name: {spec.name!r} is a folder without {lacking[0]}; name an encoder's folder"
+            yield Finding(what="encoder", says=says, state="problem")
+            return
+        yield Finding(what="encoder", says=f"the folder {spec.name}")
+    elif spec.name.startswith((".", "/", "~")):
+        says = f"backbone.name: {spec.name!r} is not a folder; {CHOOSE}"
+        yield Finding(what="encoder", says=says, state="problem")
+    elif is_cached(spec):
+        yield Finding(what="encoder", says=f"{spec.name}, in the local cache")
+    elif hub_answers():
+        yield Finding(what="encoder", says=f"{spec.name}, to be downloaded from the hub", state="remark")
+    else:
+        says = (
+            f"backbone {spec.name!r}: the hub can't be reached and the encoder is not in the local cache; "
+            f"check the network, or {CHOOSE}"
+        )
+        yield Finding(what="encoder", says=says, state="problem")
