@@ -19,7 +19,7 @@ _CONFIGS = click.argument(
 _PORT = click.IntRange(min=1, max=65535)
 
 
-@click.command(**example("headgate schedule configs/quickstart.yaml"))
+@click.command(epilog=example("headgate schedule configs/quickstart.yaml")["epilog"])
 @_CONFIGS
 @HOME
 @click.option("--show", is_flag=True, help="Change nothing; say what the server has.")
@@ -62,7 +62,7 @@ def schedule(configs: tuple[Path, ...], home: Path | None, show: bool, remove: b
                 click.echo(one_line(line))
 
 
-@click.command(**example("headgate up configs/quickstart.yaml"))
+@click.command(epilog=example("headgate up configs/quickstart.yaml")["epilog"])
 @_CONFIGS
 @HOME
 @click.option("--port", type=_PORT, default=4200, show_default=True, help="Of the Prefect server.")
