@@ -140,7 +140,7 @@ def group(tmp_path: Path) -> Iterator[Up]:
 def test_everything_runs_comes_back_and_ends(group: Up) -> None:
     said = f"it said:\n{group.folder / 'up.log'}"
     until(lambda: len(group.names()) == 4 and group.worker_online(), f"deployments and worker; {said}")
-    assert group.names()[2] == "retrain kitchen"
+    assert group.names()[1] == "retrain kitchen"
     endpoint = until(lambda: control.status(state_file(group.home, NAME)), "endpoint")
     assert httpx.get(f"{endpoint.url}/version").json()["version"] == 1
     until(lambda: "schedule" not in group.parts(), "end of the schedule's command")
