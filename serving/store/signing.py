@@ -42,7 +42,7 @@ class KeyProblem(HeadgateError):
     """A key file is missing, unreadable, of another kind, or open to other users."""
 
     def __str__(self) -> str:
-        return f"{super().__str__()}. A damaged or lost key is restored from a backup"
+        return f"{super().__str__()}. Restore a damaged or lost key from a backup; without one: docs/keys.md"
 
 
 class BadSignature(HeadgateError):
