@@ -25,8 +25,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.parts.year_machine import Machine, Said
 from tests.support.contract import Report, Size, run
+from tests.support.lone_machine import Machine, Said
 from tests.support.measures import Measure, at_most
 from tests.support.tiny_encoder import WORDS
 from tests.support.tiny_project import deployed_config

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.parts.flow_runs import HEADGATE, copy_of, retrain, stop, tiny_config
+from benchmarks.parts.flow_runs import HEADGATE, copy_of, retrain, stop
 from benchmarks.parts.rows import CONFIGS
 from model.files import process_space, remove_folder, write_json
 from release.home import Home
@@ -32,6 +32,7 @@ from release.keep.spec import KeepSpec
 from release.kept_evidence import KEPT_FILE
 from tests.support.contract import Report, Size, run
 from tests.support.measures import Measure, at_most
+from tests.support.tiny_project import tiny_config
 
 GOAL = "a year of the quickstart leaves at most 10 GB"
 QUICK_S, WHOLE_S = 120, 600

@@ -99,4 +99,4 @@ def test_a_sweep_finds_custom_rules_beside_its_configuration(
     monkeypatch.chdir(elsewhere)
     state = sweep(config, home=tmp_path / "home", return_state=True)  # type: ignore[call-overload]
     assert state.name == "Rejected", state.message
-    assert "extra[0]: critical, not met" in state.message
+    assert "are not as `expect_no_tea` expects" in state.message

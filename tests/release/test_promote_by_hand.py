@@ -77,7 +77,7 @@ def test_an_override_ships_shows_and_ends(
     assert url is not None and get(url, "/version")[1]["override"] is None
 
     register(2, "inconclusive")
-    with pytest.raises(PromotionRefused, match=r"verdict is inconclusive\n  • mood: as good as alone") as no:
+    with pytest.raises(PromotionRefused, match=r"verdict is inconclusive\n  • As good as alone") as no:
         promote_by_hand(home, "toy", 2)
     assert "--override" in str(no.value)
     assert champion(home) == 1
@@ -247,7 +247,7 @@ def test_the_command_says_what_happened(home: Home, register: Callable[..., Any]
     where = ["--home", str(home.root)]
     home.releases("toy").mkdir(parents=True, exist_ok=True)
     refused = run(main, ["promote", "toy", "1", *where])
-    assert refused.exit_code == 1 and "mood: as good as alone" in refused.output
+    assert refused.exit_code == 1 and "As good as alone" in refused.output
     malformed = run(main, ["promote", "toy", "1", "--override", "x", "--expires", "soon", *where])
     assert malformed.exit_code == 2 and "expires: seen 'soon'" in malformed.output
     unknown = run(main, ["promote", "toy", "9", *where])

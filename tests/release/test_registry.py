@@ -40,7 +40,7 @@ def test_a_candidate_becomes_a_version_with_its_verdict_and_moves_no_alias(
     tags = registry.version_tags(registered.version)
     assert (registered.version, registered.name) == (1, "toy")
     assert tags[VERDICT_TAG] == "fail"
-    assert tags[REASONS_TAG] == "mood: as good as alone"
+    assert tags[REASONS_TAG] == "As good as alone"
     assert tags[BUNDLE_TAG] == made.bundle_sha256
     pointed = registry.pointed()
     assert pointed is not None and pointed.aliases == {} and pointed.pointer is None

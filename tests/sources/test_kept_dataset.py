@@ -22,13 +22,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _datasets(folder: Path) -> list[str]:
+    """Names of the datasets, without what is remembered of merges."""
+    return [path.name for path in (folder / "data").iterdir() if not path.name.startswith(".")]
+
+
 def test_a_complete_folder_is_used_again(folder: Path) -> None:
     one = make(folder)
     assert one.path.name == one.fingerprint[:16]
     before = (one.path / "dataset.parquet").stat().st_mtime_ns
     assert make(folder) == one == open_dataset(one.path)
     assert (one.path / "dataset.parquet").stat().st_mtime_ns == before
-    assert [p.name for p in (folder / "data").iterdir()] == [one.path.name]
+    assert _datasets(folder) == [one.path.name]
 
 
 def test_the_same_content_from_other_rows_gets_a_folder_of_its_own(folder: Path) -> None:
@@ -74,7 +79,7 @@ def test_a_damaged_folder_is_written_again(folder: Path, name: str, harm: Callab
     harm(one.path / name)
     assert make(folder) == one
     assert {path: path.read_bytes() for path in one.path.rglob("*") if path.is_file()} == before
-    assert [path.name for path in (folder / "data").iterdir()] == [one.path.name]
+    assert _datasets(folder) == [one.path.name]
 
 
 @pytest.mark.parametrize("link", [False, True], ids=["a file", "a link to nothing"])
