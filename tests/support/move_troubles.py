@@ -36,9 +36,9 @@ Direction = Literal["deploy", "rollback"]
 DIRECTIONS: tuple[Direction, ...] = ("deploy", "rollback")
 TROUBLED = replace(DEPLOY, start_timeout_s=60)
 CLIENTS, TEXTS = 16, 64
+"""Of the load: clients, and texts in each request."""
 FOLLOWS_S = 20.0
 """Longest time in which an endpoint follows the release folder, on a busy machine."""
-"""Of the load: clients, and texts in each request."""
 TOKEN, LATER_TOKEN = "a-token-of-a-campaign", "the-token-that-came-later"
 
 
