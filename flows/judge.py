@@ -16,6 +16,7 @@ from flows.config.load import gate_rules
 from flows.ending import noted
 from flows.notify.ending import told_ending
 from flows.outcome import Outcome
+from flows.parts.candidate import note_pages, note_verdict
 from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.end import run_failed
 from flows.parts.measure import measure
@@ -63,10 +64,13 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
         run, bundles["shared"], verdict, dataset=kept.dataset, measured=measured, gates=rules
     )
     record_verdict(state, name, registry, found.registered, candidate)
+    record = note_verdict(state, registry, found, champion=champion, measured=measured, verdict=verdict)
     deployed = ship(state, name, settings, found.registered, candidate)
 
     release = release_of(found.registered, deployed, champion)
     pages, rows = write_report(run, bundles, measured, verdict, release, quality_pages=kept.pages)
+    if record is not None:
+        note_pages(state, registry, record, pages)
     # The folder, not the page: the page of the first judgement stays beside it.
     log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
     publish_artifacts(name, verdict, rows, pages)
