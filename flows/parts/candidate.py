@@ -141,7 +141,7 @@ def note_version(opened: OpenProject, judged: JudgedCandidate, registered: Regis
     return record
 
 
-def note_verdict(
+def rejudged(
     home: Home,
     registry: RegistrySpec,
     found: Judgeable,
@@ -150,13 +150,13 @@ def note_verdict(
     measured: Measured,
     verdict: Verdict,
 ) -> JudgedInputs | None:
-    """Keep what judging a version again came to, for runs with equal inputs; None where nothing is kept of
-    its inputs, or another version was made of them since."""
+    """What is kept of a version's inputs, with what judging it again came to; None where nothing is, or
+    another version was made of them since."""
     name, inputs = found.run.name, str(found.run.provenance.get(INPUTS_EVIDENCE, ""))
     record = find_judged(home, name, inputs, signing_pair(home, name, registry)[1]) if inputs else None
     if record is None or record.version != found.registered.version:
         return None
-    record = replace(
+    return replace(
         record,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         against="" if champion is None else champion.bundle.sha256,
@@ -164,8 +164,6 @@ def note_verdict(
         measured=relative_measured(measured, home.root),
         verdict=verdict.to_json(),
     )
-    keep_judged(home, name, registry, record)
-    return record
 
 
 def note_pages(home: Home, registry: RegistrySpec, record: JudgedInputs, pages: Mapping[str, str]) -> None:

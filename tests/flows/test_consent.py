@@ -110,7 +110,12 @@ LINES = [
 
 @pytest.mark.parametrize(
     "gates",
-    ["", "gates:\n  margin: 0.02\n", "gates:\n  contract: {allow: [drop tone, drop other]}\n"],
+    [
+        "",
+        "gates:\n  margin: 0.02\n",
+        "gates:\n  contract: {}\n",
+        "gates:\n  contract: {allow: [drop tone, drop other]}\n",
+    ],
 )
 def test_the_lines_that_a_run_prints_make_it_go_on(write: Write, gates: str) -> None:
     """Put where they say, beside what the configuration has; what is used already stays."""
