@@ -10,8 +10,8 @@ from flows.parts.candidate import rejudged
 from model.references import Measured, Run, ScoresRef, TimingRef
 from model.spec import BackboneSpec, TrainSpec
 from release.home import Home
-from release.keys import signing_pair
 from release.kept_evidence import KeptEvidence
+from release.keys import signing_pair
 from release.moves.judge_again import Judgeable
 from release.registry.candidate import INPUTS_EVIDENCE
 from release.registry.register import RegisteredVersion
