@@ -79,7 +79,7 @@ class Place:
 
     @property
     def dataset(self) -> Path:
-        [found] = self.home.data.iterdir()
+        [found] = [one.parent for one in self.home.data.glob("*/dataset.json")]
         return found
 
 
