@@ -206,4 +206,4 @@ def test_a_sweep_says_what_changed_too(
 
     page()
     serve(place, candidate(1), listed)
-    assert "nothing in the data changed since version 1" in page()
+    assert "Nothing in the data changed since version 1." in page()
