@@ -24,6 +24,12 @@ Ids = NDArray[np.uint64]
 MOSTLY = 0.5
 """Share of a label's texts above which they count as another label's: no two can have it."""
 
+LEAST_SHARED = 10
+"""Texts of a label that must still be there before it is said to be called otherwise, or all where it had
+fewer: from a single one of many nothing follows."""
+FAIR_SHARE = 0.25
+"""Share of its known texts that must be: the rest may have become anything."""
+
 Part = Literal["rows by source", "test rows", "renamed labels"]
 """What may not be known of a version."""
 
@@ -325,6 +331,7 @@ class _Labels:
         if here is None or now.texts is None:
             return {}
         samples = [_within(then.texts or {}, label, here) for label in gone]
+        kept = [(then.texts or {}).get(label, _NONE).size for label in gone]
         known, which = _positions(samples)
         fates: dict[str, _Fate] = {}
         for label in among:
@@ -332,6 +339,8 @@ class _Labels:
             counted = np.bincount(which.of[bears[which.at]], minlength=len(gone))
             for at in np.flatnonzero(counted).tolist():
                 compared, shared = int(samples[at].size), int(counted[at])
+                if compared < max(min(LEAST_SHARED, kept[at]), FAIR_SHARE * kept[at]):
+                    continue
                 former = fates.get(gone[at])
                 if shared <= MOSTLY * compared or (former and former.share * compared >= shared):
                     continue

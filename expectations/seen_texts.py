@@ -199,6 +199,10 @@ def refuse_own_overlap(rows: Path, scored: Collection[int]) -> None:
             )
 
 
+SEEN = "the champion was trained (or its thresholds were chosen) on "
+"""How the remark on test rows begins that a champion has seen."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenTestRows:
     """How many of a dataset's test rows a model has seen, before anything is scored."""
@@ -214,10 +218,7 @@ class SeenTestRows:
         """What this means for the comparison with the champion, as a sentence; empty if it has seen none."""
         if not self.seen:
             return ""
-        said = (
-            f"the champion was trained (or its thresholds were chosen) on {self.seen:,} of the {self.rows:,} "
-            "test rows; they are left out of its comparison"
-        )
+        said = f"{SEEN}{self.seen:,} of the {self.rows:,} test rows; they are left out of its comparison"
         bare = [head for head, (left, labelled) in self.left.items() if labelled and not left]
         if not bare:
             left_of = (f"{head} {left:,} of {known:,}" for head, (left, known) in self.left.items())

@@ -16,6 +16,7 @@ from flows.config.load import gate_rules
 from flows.ending import noted
 from flows.notify.ending import told_ending
 from flows.outcome import Outcome
+from flows.parts.candidate import note_pages, rejudged
 from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.end import run_failed
 from flows.parts.measure import measure
@@ -27,6 +28,7 @@ from tasks.data.find_changes import find_changes
 from tasks.judge.decide import decide
 from tasks.judge.find_candidate import find_candidate
 from tasks.judge.find_champion import find_champion
+from tasks.judge.keep_judged import keep_judged
 from tasks.release.log_pages import log_pages
 from tasks.release.reconcile import reconcile
 from tasks.release.record_verdict import record_verdict
@@ -63,10 +65,15 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
         run, bundles["shared"], verdict, dataset=kept.dataset, measured=measured, gates=rules
     )
     record_verdict(state, name, registry, found.registered, candidate)
+    record = rejudged(state, registry, found, champion=champion, measured=measured, verdict=verdict)
+    if record is not None:
+        keep_judged(state, name, registry, record)
     deployed = ship(state, name, settings, found.registered, candidate)
 
     release = release_of(found.registered, deployed, champion)
     pages, rows = write_report(run, bundles, measured, verdict, release, quality_pages=kept.pages)
+    if record is not None:
+        note_pages(state, registry, record, pages)
     # The folder, not the page: the page of the first judgement stays beside it.
     log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
     publish_artifacts(name, verdict, rows, pages)

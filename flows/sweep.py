@@ -11,6 +11,7 @@ from expectations.stats.pareto import loss_shares
 from flows.config.messages import ConfigError
 from flows.parts.end import run_failed
 from flows.project import open_project
+from tasks.data.find_changes import find_changes
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.data.validate_data import validate_data
@@ -42,9 +43,16 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
     champion = find_champion(state, project.name)
+    changed = find_changes(data.path, run, champion=champion)
     chances = weigh_chances(data, run, project.gates, champion=champion)
     quality = validate_data(
-        data, run, project.data_rules, chances=chances, champion=champion, base=opened.base
+        data,
+        run,
+        project.data_rules,
+        chances=chances,
+        champion=champion,
+        changed=changed,
+        base=opened.base,
     )
     if quality.verdict.outcome == "fail":
         return opened.ended(

@@ -175,7 +175,11 @@ def _of_head(found: Changes, head: str) -> Iterator[str]:
 
 
 def _renamed(one: Renamed) -> str:
-    return f"{_quoted(one.old)} → {_quoted(one.new)} ({_percent(one.share)} of {one.compared:,} shared texts)"
+    return f"{_quoted(one.old)} → {_quoted(one.new)} ({_shared(one)})"
+
+
+def _shared(one: Renamed) -> str:
+    return f"{round(one.share * one.compared):,} of {one.compared:,} shared texts"
 
 
 def _labels(found: Changes) -> Iterator[tuple[str, str, str]]:
@@ -186,7 +190,7 @@ def _labels(found: Changes) -> Iterator[tuple[str, str, str]]:
         yield (
             one.head,
             one.old,
-            f"called {one.new} now: {_percent(one.share)} of {one.compared:,} shared texts bear it",
+            f"called {one.new} now: {_shared(one)} bear it",
         )
     for new in found.new_labels:
         yield new.head, new.label, f"new, with {_rows(new.rows)}"

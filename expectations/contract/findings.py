@@ -47,9 +47,13 @@ def asks(contract: Contract, profile: Mapping[str, Any] | None = None) -> Iterat
     """What nobody consented to, one sentence each, with what else it may be."""
     for change in contract.missing:
         if change.kind == "label renamed":  # without consent it is known from the data alone
-            yield f"{change.said}: most of its texts bear that name now"
+            yield f"{change.said}: most of its texts bear that name now{_consents(change)}"
         else:
-            yield change_said(contract, change, profile) + _or_renamed(contract, change)
+            yield change_said(contract, change, profile) + _consents(change) + _or_renamed(contract, change)
+
+
+def _consents(change: Change) -> str:
+    return f"; `{change.line}` in `{ALLOW}` consents to it"
 
 
 def _or_renamed(contract: Contract, change: Change) -> str:
@@ -59,12 +63,12 @@ def _or_renamed(contract: Contract, change: Change) -> str:
         come = contract.new_labels.get(change.head, ())
         if len(gone) == 1 and len(come) == 1:
             same = Change("label renamed", change.head, change.before, come[0])
-            return f". If it is called `{come[0]}` now: `{same.line}`"
+            return f". If it is called `{come[0]}` now, put `{same.line}` there instead"
     if change.kind == "head gone":
         gone = [one for one in contract.lost if one.kind == "head gone"]
         if len(gone) == 1 and len(contract.new_heads) == 1:
             same = Change("head renamed", change.head, after=contract.new_heads[0])
-            return f". If it is called `{contract.new_heads[0]}` now: `{same.line}`"
+            return f". If it is called `{contract.new_heads[0]}` now, put `{same.line}` there instead"
     return ""
 
 

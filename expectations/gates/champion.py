@@ -14,7 +14,7 @@ Knows arrays and rules; does not know files or bundles.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from expectations.contract.consent import consents_of
 from expectations.contract.findings import contract_findings
 from expectations.gates.comparison import MOST_NAMED, compared_head
 from expectations.gates.scores import HeadScores
-from expectations.seen_texts import KEEP_THE_SPLIT
+from expectations.seen_texts import KEEP_THE_SPLIT, SEEN
 from expectations.spec import GateRules
 from expectations.verdict import Figures, Finding, Verdict
 from model.spec import HeadSpec
@@ -202,6 +202,12 @@ def _rows_finding(rows: int, seen: NDArray[np.bool_] | None, since: Since) -> Fi
         return Finding(subject=TEST_ROWS, outcome="pass", reason=reason, figures=figures, remark=remark)
     reason = f"{reason}; {KEEP_THE_SPLIT}"
     return Finding(subject=TEST_ROWS, outcome="inconclusive", reason=reason, figures=figures)
+
+
+def without_repeats(remarks: Sequence[str], verdict: Verdict) -> tuple[str, ...]:
+    """The remarks on the data, less what the verdict says of the same test rows."""
+    told = any(one.subject == TEST_ROWS and one.remark for one in verdict.findings)
+    return tuple(one for one in remarks if not (told and SEEN[1:] in one))
 
 
 def _on_unseen_rows(

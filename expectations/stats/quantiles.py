@@ -26,7 +26,7 @@ def requests_needed(confidence: float, quantile: float = QUANTILE, over_share: f
     With none over it is the smallest n with quantile^n <= 1 - confidence: 59 for 0.95 and 0.95.
     None if no number of requests up to a million would do.
     """
-    if over_share >= 1 - quantile:
+    if over_share >= 1 - quantile or confidence >= 1:
         return None
     n = math.ceil(math.log(1 - confidence) / math.log(quantile))
     while n <= MOST_REQUESTS:

@@ -23,6 +23,7 @@ def outcome_json(outcome: Outcome, state: str) -> dict[str, Any]:
         "exit_code": outcome.exit_code,
         "seconds": round(outcome.seconds, 3),
         "reasons": list(outcome.reasons),
+        "paste": outcome.paste,
         "remarks": list(outcome.remarks),
         "verdict": [dict(row) for row in outcome.rows],
         "undecided": outcome.undecided,

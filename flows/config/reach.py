@@ -44,11 +44,12 @@ def least_requests(rules: GateRules) -> tuple[int, int]:
     """(Fewest `latency_requests` with which some look can pass, fewest `http_requests`)."""
     # Late: it brings scipy, which reading a configuration does not need otherwise.
     from expectations.gates.limits import look_confidence
-    from expectations.stats.quantiles import requests_needed
+    from expectations.stats.quantiles import MOST_REQUESTS, requests_needed
 
     looks = range(1, rules.latency_looks + 1)
-    needed = {look: requests_needed(look_confidence(rules, look)) or 0 for look in looks}
-    return min(-(-needed[look] // look) for look in looks), requests_needed(rules.confidence) or 0
+    needed = {look: requests_needed(look_confidence(rules, look)) or MOST_REQUESTS for look in looks}
+    http = requests_needed(rules.confidence) or MOST_REQUESTS
+    return min(-(-needed[look] // look) for look in looks), http
 
 
 def _timings(rules: GateRules) -> Iterator[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from expectations.data.suspects import Suspects
+from expectations.gates.champion import without_repeats
 from expectations.verdict import Verdict
 from flows.baselines import fit_baselines, package_baselines
 from flows.label_check import search_labels
@@ -15,10 +17,15 @@ from flows.project import OpenProject
 from flows.teachers import teachers
 from model.references import BundleRef, Measured, Run
 from release.champion import ChampionRef
+from release.home import Home
+from release.keys import signing_pair
+from release.moves.judge_again import Judgeable
+from release.registry.candidate import INPUTS_EVIDENCE
 from release.registry.register import RegisteredVersion
-from release.runs.judged import JudgedInputs, relative_measured, with_pages
+from release.runs.judged import JudgedInputs, find_judged, relative_measured, with_pages
 from release.runs.standing import Standing, take_up
 from release.saved_settings import Settings
+from release.spec import RegistrySpec
 from report.quality.pages import Quality
 from tasks.judge.decide import decide
 from tasks.judge.keep_evidence import keep_evidence
@@ -76,6 +83,7 @@ def make_candidate(
     settings = Settings(registry=project.registry, deploy=project.deploy)
     keep_evidence(state, run, bundles, settings, dataset=dataset, pages=quality.pages)
     verdict = decide(run.heads, measured, project.gates, champion=champion, dataset=dataset)
+    remarks = without_repeats(quality.warnings, verdict)
     record = JudgedInputs(
         name=project.name,
         inputs=standing.inputs.digest,
@@ -86,7 +94,7 @@ def make_candidate(
         scored_bundles={label: scores.bundle_sha256 for label, scores in measured.scores.items()},
         measured=relative_measured(measured, state.root),
         verdict=verdict.to_json(),
-        remarks=list(quality.warnings),
+        remarks=list(remarks),
     )
     keep_judged(state, project.name, project.registry, record)
     return JudgedCandidate(
@@ -96,7 +104,7 @@ def make_candidate(
         measured=measured,
         verdict=verdict,
         pages=quality.pages,
-        remarks=quality.warnings,
+        remarks=remarks,
         record=record,
         suspects=suspects,
     )
@@ -133,7 +141,31 @@ def note_version(opened: OpenProject, judged: JudgedCandidate, registered: Regis
     return record
 
 
-def note_pages(opened: OpenProject, record: JudgedInputs, pages: Mapping[str, str]) -> None:
+def rejudged(
+    home: Home,
+    registry: RegistrySpec,
+    found: Judgeable,
+    *,
+    champion: ChampionRef | None,
+    measured: Measured,
+    verdict: Verdict,
+) -> JudgedInputs | None:
+    """What is kept of a version's inputs, with what judging it again came to; None where nothing is, or
+    another version was made of them since."""
+    name, inputs = found.run.name, str(found.run.provenance.get(INPUTS_EVIDENCE, ""))
+    record = find_judged(home, name, inputs, signing_pair(home, name, registry)[1]) if inputs else None
+    if record is None or record.version != found.registered.version:
+        return None
+    return replace(
+        record,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        against="" if champion is None else champion.bundle.sha256,
+        scored_bundles={label: scores.bundle_sha256 for label, scores in measured.scores.items()},
+        measured=relative_measured(measured, home.root),
+        verdict=verdict.to_json(),
+    )
+
+
+def note_pages(home: Home, registry: RegistrySpec, record: JudgedInputs, pages: Mapping[str, str]) -> None:
     """Keep the pages of a candidate, which runs with equal inputs show again."""
-    record = with_pages(record, opened.home, pages)
-    keep_judged(opened.home, opened.project.name, opened.project.registry, record)
+    keep_judged(home, record.name, registry, with_pages(record, home, pages))

@@ -33,8 +33,7 @@ def consent_yaml(contract: Contract, project: Project) -> str:
     if "gates" not in project.model_fields_set:
         return _yaml({"gates": allow})
     below = "\n".join(f"  {line}" for line in _yaml(allow).splitlines())
-    where = "instead of its `contract`" if project.gates.contract.allow else "beside what it holds"
-    return f"gates:  # {where}\n{below}"
+    return f"gates:  # beside what it holds; in place of `contract`, if it is there\n{below}"
 
 
 def _yaml(value: Mapping[str, Any]) -> str:

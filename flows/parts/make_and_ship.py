@@ -101,7 +101,7 @@ def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRe
     pages, rows = write_report(
         run, judged.bundles, measured, verdict, release, quality_pages=judged.pages, suspects=judged.suspects
     )
-    note_pages(opened, record, pages)
+    note_pages(state, project.registry, record, pages)
     log_pages(state, name, project.registry, registered, pages)
     publish_artifacts(name, verdict, rows, pages)
     remarks = (*judged.remarks, *verdict.remarks)

@@ -7,7 +7,7 @@ on, because it undoes something in a hurry. Consents are read from what was sign
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,21 +122,29 @@ def answered(bundle: Path) -> dict[str, HeadSpec] | None:
 
 
 def with_dropped_heads(
-    releases: Releases, manifest: ReleaseManifest, contract: Contract | None
+    releases: Releases, manifest: ReleaseManifest, contract: Contract | None, answers: Collection[str]
 ) -> dict[str, Any]:
     """The configuration of a manifest, with the heads that its version, or one before it, does not answer any
-    more: what an endpoint tells whoever asks for one."""
+    more: what an endpoint tells whoever asks for one.
+
+    Args:
+        contract: with what serves; None where that can't be read.
+        answers: heads that the version answers.
+    """
     serving = releases.serving()
     known: dict[str, Any] = {}
     if serving is not None:
         known = dict(_signed(releases, releases.folder.version_dir(serving)).get(DROPPED_HEADS) or {})
-    if contract is not None:
-        for head in (*contract.former, *contract.new_heads):
-            known.pop(head, None)
-        for change in contract.lost:
-            if change.kind in ("head gone", "head renamed"):
-                now = {"now": change.after} if change.after else {}
-                known[change.head] = {"version": manifest.version, "at": manifest.created, **now}
+    lost = () if contract is None else contract.lost
+    gone = {one.head: one.after for one in lost if one.kind in ("head gone", "head renamed")}
+    for head, about in known.items():
+        if about.get("now") in gone:  # what it was renamed to has another name now, or is gone
+            known[head] = {**about, "now": gone[about["now"]]}
+    for head, after in gone.items():
+        known[head] = {"version": manifest.version, "at": manifest.created, "now": after}
+    known = {head: {key: value for key, value in about.items() if value} for head, about in known.items()}
+    for head in answers:
+        known.pop(head, None)
     configuration = {key: value for key, value in manifest.configuration.items() if key != DROPPED_HEADS}
     return {**configuration, DROPPED_HEADS: known} if known else configuration
 

@@ -21,7 +21,7 @@ from model.files import unfinished_prefix
 from release.home import Home
 from release.journal import Entry
 from release.moves.compared import uncompared
-from release.moves.contract import beside_serving, refuse_losses, with_dropped_heads
+from release.moves.contract import answered, beside_serving, refuse_losses, with_dropped_heads
 from release.moves.move import Move, move
 from release.moves.unfinished import finish_moves
 from release.registry.client import BUNDLE_TAG, CODE_TAG, DATASET_TAG, VERDICT_TAG
@@ -222,7 +222,9 @@ def _remembering(
 ) -> ReleaseManifest:
     """The manifest with the heads that clients knew and that the version does not answer."""
     contract = beside_serving(releases, bundle, manifest.configuration, allow)
-    return replace(manifest, configuration=with_dropped_heads(releases, manifest, contract))
+    return replace(
+        manifest, configuration=with_dropped_heads(releases, manifest, contract, answered(bundle) or ())
+    )
 
 
 def _stage(releases: Releases, manifest: ReleaseManifest, bundle: Path, override: Override | None) -> None:

@@ -114,7 +114,7 @@ def promote_by_hand(
     releases.refuse_other_registry()
     try:
         judged = read_judgement(releases.registry, releases.public_key, version)
-        _check_reason(judged, reason)
+        _check_reason(judged, reason, consents)
         _check_consents(judged, consents, reason)
         override = None if reason is None else _override(releases, judged, _with(reason, consents), span)
         with tempfile.TemporaryDirectory(dir=home.cache) as temporary:
@@ -139,6 +139,8 @@ def _told(releases: Releases, judged: Judgement, bundle: Path, consents: Sequenc
     contract = beside_serving(releases, bundle, judged.configuration, consents)
     if contract is None:
         return unknown_told(judged.version, serving)
+    if contract.missing:  # the refusal says it
+        return []
     return contract_told(contract, judged.version, serving)
 
 
@@ -172,7 +174,7 @@ def _promote(
     )
 
 
-def _check_reason(judged: Judgement, reason: str | None) -> None:
+def _check_reason(judged: Judgement, reason: str | None, consents: Sequence[Change]) -> None:
     outcome, what = judged.verdict.outcome, f"version {judged.version} of {judged.name!r}"
     if outcome != "pass" and reason is None:
         reasons = "".join(f"\n  • {one}" for one in judged.verdict.reasons)
@@ -180,7 +182,7 @@ def _check_reason(judged: Judgement, reason: str | None) -> None:
             f"{what} may not serve: its verdict is {outcome}{reasons}\n  To let it serve for a while "
             'nevertheless, say why: --override "reason" --expires 7d'
         )
-    if outcome == "pass" and reason is not None:
+    if outcome == "pass" and reason is not None and not consents:
         raise PromotionRefused(f"{what} passed its gates; promote it without an override")
     if reason is not None and not reason.strip():
         raise PromotionRefused(f"{what}: an override needs a reason, in words")

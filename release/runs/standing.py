@@ -26,6 +26,9 @@ from release.served import SERVES_AGAIN
 from release.spec import RegistrySpec
 from sources.changed_rows import count_changed_rows
 
+CONSENTS = {"configuration": ["gates.contract.allow"]}
+"""Differences that need no training: where the data are the same, clients lose nothing."""
+
 StandingKind = Literal["new", "unchanged", "withdrawn", "decided", "unfinished"]
 """`new`: to be trained. `unchanged`: those of the champion, or nearly. `withdrawn`: those of a version that
 was taken out of service. `decided`: those of a candidate that did not pass. `unfinished`: judged, and what
@@ -82,7 +85,8 @@ def standing_of(
             "and dependencies are the same"
         )
         return Standing(kind="unchanged", inputs=inputs, said=said, record=before)
-    if record is not None and (gone := _withdrawn(Journal(home.journal / f"{name}.jsonl").entries(), record)):
+    entries = () if record is None else Journal(home.journal / f"{name}.jsonl").entries()
+    if record is not None and (gone := _withdrawn(entries, record)):
         said = f"version {record.version} was withdrawn on {gone.at[:10]}, and was made of the same inputs"
         return Standing(kind="withdrawn", inputs=inputs, said=said, record=record)
     said, few = _changes(home, champion, before, inputs, least_rows)
@@ -94,6 +98,8 @@ def standing_of(
     if record.judged().outcome != "pass" and record.version:
         said = f"version {record.version}, judged on {record.at[:10]}, had the same inputs and champion"
         return Standing(kind="decided", inputs=inputs, said=said, record=record)
+    if record.version and any(_later(entry, record.version) for entry in entries):
+        return Standing(kind="new", inputs=inputs, said=said)  # it could not be promoted any more
     said = f"judged on {record.at[:16]}, and cut short before it could be shipped: run {record.run}"
     return Standing(kind="unfinished", inputs=inputs, said=said, record=record)
 
@@ -130,6 +136,8 @@ def _changes(
     if before is None:
         return f"what version {champion.version} was made of is not known, which counts as changed", False
     found, rows = differences(before.gathered(), inputs), None
+    if found == CONSENTS:
+        return f"compared with version {champion.version}: consents alone differ, and nothing is lost", True
     if DATA in found:
         rows = count_changed_rows(
             home.data / Path(before.dataset).name, _dataset(home, inputs), _heads(inputs)
@@ -140,6 +148,11 @@ def _changes(
     most = max((count for head, count in rows.items() if head), default=0) or rows[""]
     few = most < least_rows
     return (f"{said}; fewer than schedule.min_change, {least_rows:,}" if few else said), few
+
+
+def _later(entry: Entry, version: int) -> bool:
+    """Whether a newer version than this one was promoted."""
+    return entry.event == "promoted" and (entry.version or 0) > version
 
 
 def _dataset(home: Home, inputs: Inputs) -> Path:

@@ -17,7 +17,7 @@ from expectations.spec import DataRules
 from model.files import read_json
 from model.references import Run
 from release.champion import ChampionRef
-from report.progress import Step, print_line
+from report.progress import Step
 from report.quality.pages import Quality, write_quality
 from sources.dataset import DatasetRef
 
@@ -63,6 +63,4 @@ def validate_data(
         quality = write_quality(Path(data.path), judged, run.reports, name=run.name, known=known)
         remarks = len(quality.warnings)
         step.outcome = f"{quality.verdict.outcome}: {quality.looked_at} expectations, {remarks} with remarks"
-    if rows:
-        print_line(f"  {rows}")
     return quality

@@ -6,6 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from release.home import Home
+from release.moves.contract import ContractBroken
 from release.moves.promote import Overtaken, Promotion, promote_version
 from release.registry.candidate import Candidate
 from release.registry.register import RegisteredVersion, approve
@@ -37,8 +38,8 @@ def promote(
                 evidence=candidate.evidence,
                 configuration=candidate.configuration,
             )
-        except Overtaken as overtaken:
+        except (Overtaken, ContractBroken) as held:
             step.outcome = "held: what serves changed since it was judged"
-            return str(overtaken)
+            return str(held)
         step.outcome = f"version {done.version}, before: {done.former or 'none'}"
     return done

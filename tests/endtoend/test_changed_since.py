@@ -79,7 +79,7 @@ class Place:
 
     @property
     def dataset(self) -> Path:
-        [found] = self.home.data.iterdir()
+        [found] = [one.parent for one in self.home.data.glob("*/dataset.json")]
         return found
 
 
@@ -167,7 +167,7 @@ def test_a_label_that_vanishes_or_is_renamed_is_said_before_training(
     names = {"weather": "climate"}
     place.write({text: (names.get(topic, topic), split) for text, (topic, split) in place.rows.items()})
     _, said = place.validate()
-    assert "`topic`: 1 label has a new name: `weather` → `climate` (100% of 200 shared" in said
+    assert "`topic`: 1 label has a new name: `weather` → `climate` (200 of 200 shared" in said
     assert "then        now" not in said, "no number of rows is another one"
     assert max(len(line) for line in said.splitlines() if line.startswith("    ")) <= 80
 
@@ -182,3 +182,28 @@ def test_of_a_version_that_was_trained_before_this_was_kept_it_says_so(
     _, said = place.validate()
     assert "`topic`: 1 label is gone: `defect` (200 rows then)" in said
     assert "not known for version 1: rows by source, test rows" in said
+
+
+def test_a_sweep_says_what_changed_too(
+    place: Place,
+    candidate: Callable[..., Candidate],  # noqa: F811
+) -> None:
+    """It ends before it trains: there are too few rows."""
+    from flows.sweep import sweep
+
+    config = place.folder / "project.yaml"
+    project = yaml.safe_load(config.read_text(encoding="utf-8"))
+    project["heads"]["tone"] = "multiclass"
+    project["sources"]["shop"]["heads"]["tone"] = "topic"
+    project["expectations"] = {"min_rows_per_split": 5000}
+    config.write_text(yaml.safe_dump(project), encoding="utf-8")
+
+    def page() -> str:
+        state = sweep(config, home=place.home.root, return_state=True)  # type: ignore[call-overload]
+        outcome = state.result(raise_on_failure=False)
+        assert isinstance(outcome, Outcome) and outcome.stage == "data_rejected", outcome
+        return Path(outcome.pages["Data quality"]).read_text(encoding="utf-8")
+
+    page()
+    serve(place, candidate(1), listed)
+    assert "Nothing in the data changed since version 1." in page()

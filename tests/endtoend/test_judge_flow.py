@@ -13,10 +13,12 @@ from flows.outcome import Outcome
 from release.home import Home
 from release.journal import Journal
 from release.kept_evidence import EvidenceGone
+from release.keys import signing_pair
 from release.moves.judge_again import NotJudgedAgain
 from release.registry.client import VERDICT_TAG, open_registry
 from release.registry.judgement import JUDGEMENT_FILE, JUDGEMENT_PATH, Judgement, read_judgement
 from release.releases import open_releases
+from release.runs.judged import find_judged
 from release.spec import RegistrySpec
 from tests.endtoend.test_retrain_flow import NAME, _project, _write_data, run
 from tests.support.rough_timing import ROUGH_TIMING
@@ -100,6 +102,10 @@ def test_judged_again_it_is_deployed_and_the_former_record_stays(place: Path) ->
     assert ask(home.root, NAME, ["tea bread soup milk"])["version"] == 1
     assert registry.pointed().aliases == {"champion": 1}  # type: ignore[union-attr]
     assert registry.version_tags(1)[VERDICT_TAG] == "pass" == record(place).verdict.outcome
+    [kept_inputs] = (home.judged / NAME).glob("*.json")
+    known = find_judged(home, NAME, kept_inputs.stem, signing_pair(home, NAME, RegistrySpec())[1])
+    assert known is not None and known.judged().outcome == "pass"
+    assert set(known.pages) == set(outcome.pages), "of this judgement"
     assert sorted(home.cache.glob("shared/*/fitted/weights.safetensors")) == fitted
     events = [(entry.event, entry.version) for entry in Journal(home.journal / f"{NAME}.jsonl").entries()]
     assert events.count(("judged again", 1)) == 2

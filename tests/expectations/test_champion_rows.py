@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from expectations.gates.champion import TEST_ROWS, judge_champion
+from expectations.gates.champion import TEST_ROWS, judge_champion, without_repeats
 from expectations.gates.figures import figures_of
 from expectations.gates.release import judge_release
 from expectations.gates.scores import HeadScores
-from expectations.seen_texts import write_seen
+from expectations.seen_texts import SeenTestRows, write_seen
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict
 from model.files import file_sha256
@@ -175,6 +175,16 @@ def test_terminal_page_and_mlflow_show_how_many_rows_were_compared() -> None:
     assert figures_of(finding).numbers() == {"rows": 600.0, "left_out": 400.0}
     [row] = verdict_rows(Verdict(gate="champion", findings=(finding,)))
     assert (row["subject"], row["metric"]) == (TEST_ROWS, "600 of 1,000 rows")
+
+
+def test_an_ending_says_once_that_the_champion_has_seen_test_rows() -> None:
+    same, other = answers(first(0)), "a source is absent"
+    remark = SeenTestRows(rows=1000, seen=400, left={"topic": (600, 1000)}).remark()
+    of_data = (other, f"T{remark[1:]}")
+    told = Verdict(gate="champion", findings=(judged(same, same, first(400))[TEST_ROWS],))
+    assert without_repeats(of_data, told) == (other,)
+    silent = Verdict(gate="champion", findings=(judged(same, same, first(1000))[TEST_ROWS],))
+    assert without_repeats(of_data, silent) == of_data, "the verdict has no remark on them"
 
 
 TOPICS = {"topic": HeadSpec(kind="multiclass")}

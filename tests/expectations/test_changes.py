@@ -127,6 +127,22 @@ def test_a_label_with_a_new_name_is_a_rename_with_the_share_of_its_texts() -> No
     assert (renamed.share, renamed.compared) == (0.8, 10)
 
 
+def test_few_texts_that_are_still_there_make_no_rename() -> None:
+    """One text of many says nothing; nor do some that are a small part of those that are known."""
+    first = topics(["rain"] * 60 + ["sun"] * 5)
+    for left, renamed in ((1, False), (9, False), (14, False), (15, True)):
+        rows = {at: row for at, row in first.items() if at < left or at >= 60}
+        now = relabelled(dict.fromkeys(range(left), "climate"), rows)
+        found = changes(contents(first, TOPIC), contents(now, TOPIC))
+        assert bool(found.renamed) == renamed, left
+        assert bool(found.gone_labels) != renamed
+    few = topics(["rain"] * 3 + ["sun"] * 5)
+    [renamed_all] = changes(
+        contents(few, TOPIC), contents(relabelled(dict.fromkeys(range(3), "wet"), few), TOPIC)
+    ).renamed
+    assert renamed_all.compared == 3, "all that there were"
+
+
 def test_a_label_that_is_divided_evenly_is_gone_and_two_are_new() -> None:
     rain = with_label("rain")[:10]
     first = {at: row for at, row in FIRST.items() if at in rain}

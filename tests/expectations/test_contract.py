@@ -142,7 +142,8 @@ def test_a_renaming_is_two_names_of_one_thing_only_by_consent() -> None:
     found = compare_answers(BEFORE, climate, suspected=seen)
     assert [change.line for change in found.missing] == ["rename topic:weather → climate"]
     assert list(asks(found)) == [
-        "label `weather` of `topic` is called `climate`: most of its texts bear that name now"
+        "label `weather` of `topic` is called `climate`: most of its texts bear that name now; "
+        "`rename topic:weather → climate` in `gates.contract.allow` consents to it"
     ]
     dropped = compare_answers(BEFORE, climate, consents_of(["drop topic:weather"]), suspected=seen)
     assert dropped.missing == () and dropped.new_labels == {"topic": ("climate",)}
@@ -174,10 +175,11 @@ def test_what_is_asked_says_how_many_rows_had_the_label_and_what_else_it_may_be(
     [asked] = asks(compare_answers(BEFORE, now), profile)
     assert asked == (
         "label `weather` of `topic` is not answered any more (it had 240 of 1,000 test rows when the "
-        "champion was trained). If it is called `climate` now: `rename topic:weather → climate`"
+        "champion was trained); `drop topic:weather` in `gates.contract.allow` consents to it. If it is "
+        "called `climate` now, put `rename topic:weather → climate` there instead"
     )
     [asked] = asks(compare_answers(BEFORE, {"subject": TOPIC, "marks": MARKS}))
-    assert asked.endswith("If it is called `subject` now: `rename topic → subject`")
+    assert asked.endswith("If it is called `subject` now, put `rename topic → subject` there instead")
 
 
 def test_clients_are_told_what_they_lose_must_follow_and_gain() -> None:

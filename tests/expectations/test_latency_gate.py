@@ -139,6 +139,7 @@ def test_requests_needed_by_hand() -> None:
     assert requests_needed(0.95) == 59
     assert requests_needed(0.99) == 90
     assert requests_needed(0.95, over_share=0.05) is None
+    assert requests_needed(1.0) is None, "certainty takes more than any number"
     more = requests_needed(0.95, over_share=0.02)
     assert more is not None and more > 59
 

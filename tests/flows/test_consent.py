@@ -74,7 +74,7 @@ def test_the_general_consent_is_gone_and_says_what_replaces_it(write: Write) -> 
     [line] = problems(write("gates: {allow_dropped_heads: true}\n"))
     assert line == (
         "gates.allow_dropped_heads: there is no general consent any more; name each head that is meant to "
-        "go: `gates.contract.allow: [drop HEAD]`"
+        "go: `gates.contract.allow: [drop HEAD]` (line 4, column 9)"
     )
 
 
@@ -110,7 +110,12 @@ LINES = [
 
 @pytest.mark.parametrize(
     "gates",
-    ["", "gates:\n  margin: 0.02\n", "gates:\n  contract: {allow: [drop tone, drop other]}\n"],
+    [
+        "",
+        "gates:\n  margin: 0.02\n",
+        "gates:\n  contract: {}\n",
+        "gates:\n  contract: {allow: [drop tone, drop other]}\n",
+    ],
 )
 def test_the_lines_that_a_run_prints_make_it_go_on(write: Write, gates: str) -> None:
     """Put where they say, beside what the configuration has; what is used already stays."""
@@ -118,6 +123,7 @@ def test_the_lines_that_a_run_prints_make_it_go_on(write: Write, gates: str) -> 
     pasted = consent_yaml(contract(project), project)
     assert yaml.safe_load(pasted) == {"gates": {"contract": {"allow": LINES}}}
     if gates.startswith("gates:\n  margin"):
+        assert "in place of `contract`, if it is there" in pasted
         pasted = gates + pasted.partition("\n")[2]
     again = load_project(write(pasted + "\n"))
     assert contract(again).missing == ()

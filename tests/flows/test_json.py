@@ -26,11 +26,13 @@ def test_an_outcome_is_one_object_whose_fields_are_documented() -> None:
         rows=({"subject": "topic", "verdict": "inconclusive"},),
         registered={"version": 3, "run_id": "a", "tracking_uri": "sqlite:///x"},
         undecided=True,
+        paste="gates:",
     )
     line = json_line(outcome_json(outcome, "Rejected"))
     found = json.loads(line)
     assert "n0b0dys" not in line and "\n" not in line
     assert (found["stage"], found["state"], found["exit_code"]) == ("model_rejected", "Rejected", 4)
+    assert found["paste"] == "gates:"
     assert found["registered"]["version"] == 3 and found["deployed"] is None
     for field in found:
         assert f"| `{field}` |" in DOCS, field

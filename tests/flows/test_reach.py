@@ -198,3 +198,18 @@ def test_a_lowered_tolerance_needs_no_other_warning_level() -> None:
 def test_defaults_can_be_reached() -> None:
     assert refused() == []
     assert replace(GateRules()).latency_requests == 200
+
+
+def test_a_confidence_beside_certainty_is_refused_in_words() -> None:
+    """Nearer to 1 than a look's share of the error can be told from none."""
+    with pytest.raises(ValidationError) as error:
+        Project.model_validate(
+            {
+                "name": "p",
+                "heads": {"topic": "multiclass"},
+                "sources": FILE,
+                "gates": {"confidence": 0.9999999999999999},
+            }
+        )
+    [found] = error.value.errors()
+    assert found["loc"] == ("gates", "confidence") and found["type"] == "less_than_equal"

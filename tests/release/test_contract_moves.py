@@ -26,7 +26,7 @@ from release.moves.promote_by_hand import promote_by_hand
 from release.moves.rollback import roll_back
 from release.registry.candidate import Candidate
 from release.registry.judgement import read_judgement
-from release.registry.register import register_version
+from release.registry.register import RegisteredVersion, register_version
 from release.releases import open_releases
 from release.saved_settings import Settings, save_settings
 from release.spec import RegistrySpec
@@ -193,6 +193,53 @@ def test_a_released_version_knows_who_dropped_which_head(
     with releases.locked():
         assert carry(releases, 2) == 5
     assert dropped(home) == {"tone": (5, None)}
+
+
+def test_a_head_that_went_is_followed_to_what_it_is_called_last(
+    home: Home, register: Callable[..., Candidate]
+) -> None:
+    ship(home, 1, register(1, {"a": MOOD, "topics": TOPICS}))
+    ship(home, 2, register(2, {"b": MOOD, "topics": TOPICS}, "rename a → b"))
+    ship(home, 3, register(3, {"c": MOOD, "topics": TOPICS}, "rename b → c"))
+    assert dropped(home) == {"a": (2, "c"), "b": (3, "c")}
+    ship(home, 4, register(4, {"topics": TOPICS}, "drop c"))
+    assert dropped(home) == {"a": (2, None), "b": (3, None), "c": (4, None)}
+    # Beside a version whose card can't be read, what is answered is not dropped either.
+    releases = open_releases(home, "toy", SPEC)
+    card = releases.folder.version_dir(4) / "bundle" / "card.json"
+    card.chmod(0o600)
+    card.write_text("{", encoding="utf-8")
+    ship(home, 5, register(5, {"b": MOOD, "topics": TOPICS}))
+    assert dropped(home) == {"a": (2, None), "c": (4, None)}
+
+
+def test_a_version_that_passed_and_takes_away_can_be_let_through_as_its_refusal_says(
+    home: Home, register: Callable[..., Candidate]
+) -> None:
+    ship(home, 1, register(1, HEADS))
+    register(2, {"mood": MOOD})
+    heard: list[str] = []
+    with pytest.raises(ContractBroken, match=r"--override .* --allow 'drop topics'"):
+        promote_by_hand(home, "toy", 2, tell=heard.append)
+    assert not heard, "the refusal says what is lost"
+    with pytest.raises(PromotionRefused, match="promote it without an override"):
+        promote_by_hand(home, "toy", 2, reason="needless")
+    done = promote_by_hand(home, "toy", 2, reason="agreed", allow=["drop topics"])
+    assert done.outcome.serving == 2 and done.override is not None
+
+
+def test_a_run_whose_version_takes_away_beside_what_serves_now_is_held(
+    home: Home, register: Callable[..., Candidate]
+) -> None:
+    from tasks.release.promote import promote
+
+    ship(home, 1, register(1, HEADS))
+    made = register(2, {"mood": MOOD})
+    registered = RegisteredVersion(
+        name="toy", version=2, run_id="", bundle_sha256=made.bundle_sha256, tracking_uri=""
+    )
+    held = promote.fn(home, "toy", SPEC, registered, made)
+    assert isinstance(held, str) and "head `topics`" in held and serving(home) == 1
 
 
 def test_a_record_of_before_that_allowed_dropped_heads_still_does(

@@ -120,6 +120,25 @@ def test_what_a_rollback_withdrew_is_not_made_again_and_what_was_followed_may_be
     assert standing(home, second).kind == "unchanged", "it serves again"
 
 
+def test_what_a_rollback_went_behind_is_made_anew_instead_of_promoted(home: Home, candidate: Make) -> None:
+    """An older version can't be promoted: taken up, it would be held in every run."""
+    first, second, third = (inputs(configuration__train_epochs=text) for text in "123")
+    for seed, of in enumerate((first, second, third), start=1):
+        serve(home, candidate(seed), of)
+    roll_back(home, "toy", 1)
+    assert standing(home, second).kind == "new"
+
+
+def test_a_consent_that_is_used_up_may_go_without_a_training(home: Home, candidate: Make) -> None:
+    allowed = "configuration__gates_contract_allow"
+    serve(home, candidate(1), inputs(**{allowed: "drop tone"}))
+    found = standing(home, inputs(**{allowed: ""}))
+    assert found.kind == "unchanged" and found.said == (
+        "compared with version 1: consents alone differ, and nothing is lost"
+    )
+    assert standing(home, inputs(**{allowed: "", "data__rows": "x"})).kind == "new"
+
+
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_what_did_not_pass_is_decided_beside_the_same_champion_alone(
     home: Home, candidate: Make, outcome: Outcome
