@@ -32,10 +32,9 @@ def chosen_encoder(project: Project, folder: Path | None = None) -> tuple[Projec
         folder: the state folder.
     """
     spec = project.backbone
-    if "backbone" not in project.model_fields_set and (name := _of_champion(project.name, folder)):
-        said = f"no `backbone` is named: the champion's, {name}, is taken. To choose, {CHOOSE}"
-        spec = BackboneSpec(name=name)
-        return project.model_copy(update={"backbone": spec}), "" if project.backbone == spec else said
+    if "backbone" not in project.model_fields_set and (of := _of_champion(project.name, folder)):
+        said = f"no `backbone` is named: the champion's, {of.name}, is taken. To choose, {CHOOSE}"
+        return project.model_copy(update={"backbone": of}), "" if of == spec else said
     if "backbone" in project.model_fields_set or is_cached(spec) or not _is_packaged() or hub_answers():
         return project, ""
     said = (
@@ -45,17 +44,18 @@ def chosen_encoder(project: Project, folder: Path | None = None) -> tuple[Projec
     return project.model_copy(update={"backbone": BackboneSpec(name=OFFLINE_NAME)}), said
 
 
-def _of_champion(name: str, folder: Path | None) -> str:
-    """Name of the encoder that the champion was made from; empty where that is not known."""
+def _of_champion(name: str, folder: Path | None) -> BackboneSpec | None:
+    """The encoder that the champion was made from; None where that is not known."""
     if folder is None or not (folder / "releases" / name).is_dir():
-        return ""
+        return None
     home = Home(folder)
     with contextlib.suppress(HeadgateError, OSError, ValueError, KeyError, TypeError):
         releases = ReleaseFolder(home.releases(name), name)
         if (pointer := last_pointer(home, releases, public_key(home, name))) is not None:
             card = read_json(releases.version_dir(pointer.version) / "bundle" / "card.json")
-            return str(card["provenance"]["backbone"]["name"])
-    return ""
+            made_from = card["provenance"]["backbone"]
+            return BackboneSpec(name=str(made_from["name"]), layers=made_from.get("layers"))
+    return None
 
 
 def _is_packaged() -> bool:

@@ -316,3 +316,10 @@ def test_a_project_s_name_may_hold_hyphens_and_a_head_s_may_not(tmp_path: Path) 
     assert load_project(written(tmp_path, text)).name == "my-shop"
     with pytest.raises(ConfigError, match="in-tent"):
         load_project(written(tmp_path, text.replace("intent", "in-tent")))
+
+
+def test_the_older_name_of_what_is_kept_does_not_count_as_a_change(tmp_path: Path) -> None:
+    config = scheduled_config(tmp_path)
+    before = effective(load_project(config))
+    config.write_text(config.read_text() + "keep: {versions: 7}\n")
+    assert effective(load_project(config)) == before
