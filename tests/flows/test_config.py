@@ -10,9 +10,11 @@ import yaml
 
 from flows.config.load import json_schema, load_project
 from flows.config.messages import ConfigError
+from flows.parts.nothing_to_do import effective
 from flows.project import OpenProject
 from model.spec import HeadSpec
 from release.home import Home
+from tests.support.scheduled_project import scheduled_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALLEST = """

@@ -85,7 +85,9 @@ def test_the_name_of_a_project_may_have_a_hyphen(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.endings.mkdir(exist_ok=True)
     note_end("retrain", {"config": str(config), "home": str(home.root)}, "Failed", "because")
-    assert [(one.end, one.detail) for one in last_endings(home, "the-kitchen_2", 5)] == [("Failed", "because")]
+    assert [(one.end, one.detail) for one in last_endings(home, "the-kitchen_2", 5)] == [
+        ("Failed", "because")
+    ]
     config.write_text(config.read_text().replace("the-kitchen_2", "../kitchen"))
     note_end("retrain", {"config": str(config), "home": str(home.root)}, "Failed", "because")
     assert len(list(home.endings.iterdir())) == 1

@@ -145,9 +145,7 @@ def test_the_group_notices_what_no_run_can(tmp_path: Path, monkeypatch: pytest.M
     home = Home(tmp_path / "home")
     project = ProjectAt(name="kitchen", config=tmp_path / "project.yaml", home=home, tracking_uri=None)
     targets = [{"on": ["not_run"], "url_env": "HOOK"}]
-    write_json(
-        record_file(home, "kitchen"), {"targets": targets, "periods": {"retrain": 60.0}, "since": 1e9}
-    )
+    write_json(record_file(home, "kitchen"), {"targets": targets, "periods": {"retrain": 60.0}, "since": 1e9})
     monkeypatch.setattr("flows.notify.watch.EVERY_S", 0.05)
     nowhere = "http://127.0.0.1:9/api"
     with by_http() as somebody:

@@ -226,9 +226,7 @@ def test_the_record_holds_no_address(home: Home, monkeypatch: pytest.MonkeyPatch
     assert json.loads(record_file(home, "kitchen").read_text())["told"]["failed 16"]["folded"] == 0
 
 
-def test_what_is_told_once_and_got_nowhere_is_told_again(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_told_once_and_got_nowhere_is_told_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     lasting = notice("not_run", once="not_run retrain 5")
     told_by(home, {"on": ["not_run"], "url_env": "HOOK"})
     monkeypatch.delenv("HOOK", raising=False)
