@@ -25,6 +25,9 @@ Stage = Literal[
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """Every ending of a flow."""
 
+LEFT = "left to a newer run of this schedule: "
+"""Beginning of the reason of a run that did nothing because a newer one is due."""
+
 
 def exit_code(stage: Stage) -> int:
     """Exit code of a command whose flow came so far."""

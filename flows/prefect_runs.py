@@ -11,7 +11,7 @@ import functools
 import logging
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -142,8 +142,12 @@ def newer_run() -> str:
     return f"{newer[max(newer)]}, due at {max(newer):%Y-%m-%d %H:%M} UTC" if newer else ""
 
 
-def close_flow_runs() -> list[str]:
-    """Set runs that a dead process of this machine left open to `Crashed`; one sentence each."""
+def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None = None) -> list[str]:
+    """Set runs that a dead process of this machine left open to `Crashed`; one sentence each.
+
+    Args:
+        ended: called with flow, parameters and reason of each: Prefect calls no hook of theirs.
+    """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
         FlowRunFilter,
@@ -162,9 +166,10 @@ def close_flow_runs() -> list[str]:
             tag = next((tag for tag in run.tags if tag.startswith(TAG)), None)
             if tag is None or not _left_behind(tag.removeprefix(TAG)):
                 continue
-            client.set_flow_run_state(
-                run.id, Crashed(message="its process ended before it could close the run"), force=True
-            )
+            why = "its process ended before it could close the run"
+            client.set_flow_run_state(run.id, Crashed(message=why), force=True)
+            if ended is not None:
+                ended(client.read_flow(run.flow_id).name, run.parameters, why)
             deployments.add(run.deployment_id)
             done.append(f"closed the flow run {run.name}, which its process left open")
         _keep_own_slot(client, deployments)

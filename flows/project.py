@@ -94,7 +94,7 @@ def open_project(config: Path, home: Path | None = None, backbone: str | None = 
     prepare(folder, on_console=False)
     log_to_prefect()
     mark_flow_run()
-    project, said = chosen_encoder(load_project(config, backbone=backbone))
+    project, said = chosen_encoder(load_project(config, backbone=backbone), folder)
     if said:
         print_line(f"  {said}")
     opened = OpenProject(project=project, home=Home(folder), config=config)

@@ -11,8 +11,8 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.outcome import Outcome
-from flows.parts.end import run_failed
+from flows.outcome import LEFT, Outcome
+from flows.parts.end import run_failed, run_lost
 from flows.parts.nothing_to_do import ending_without_work, look_back
 from flows.prefect_runs import close_flow_runs, newer_run, run_name
 from flows.project import OpenProject, open_project
@@ -39,9 +39,9 @@ def retrain(
     """
     opened = open_project(config, home, backbone)
     refuse_impossible(opened.home, opened.project.name, opened.project.deploy)
-    close_flow_runs()
+    close_flow_runs(run_lost)
     if newer := newer_run():
-        return opened.ended("unchanged", reasons=(f"left to a newer run of this schedule: {newer}",))
+        return opened.ended("unchanged", reasons=(f"{LEFT}{newer}",))
     with alone(opened.home, opened.project.name, run_name()) as busy:
         return opened.ended("busy", reasons=(busy,)) if busy else _retrain(opened, force=force)
 

@@ -11,6 +11,8 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 PROGRAM = "headgate"
+TRAINING = ("torch", "transformers", "tokenizers", "accelerate")
+"""Libraries that decide what weights a training makes, beside this package."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -45,6 +47,12 @@ def dependencies() -> Mapping[str, str]:
             waiting += _required(found[name])
     versions = {name: found[name].version for name in sorted(names) if name != PROGRAM}
     return {"python": platform.python_version(), **versions}
+
+
+def training_code() -> str:
+    """Everything but its input that a training depends on, for cache keys: this package and the versions of
+    the libraries that train."""
+    return " ".join((code_digest(), *(f"{name} {dependencies().get(name)}" for name in TRAINING)))
 
 
 def _required(one: Distribution) -> list[str]:

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+from release.home import Home
 from release.journal import Entry, Event
 from release.registry.bond import released_bundle
+from serving.store.manifest import RELEASE_FILE
 from serving.store.release_folder import ReleaseFolder
 
 SERVES_AGAIN: tuple[Event, ...] = ("promoted", "rolled back", "restored", "renumbered", "adopted")
@@ -31,6 +36,15 @@ def served_versions(folder: ReleaseFolder, public_key: Path, entries: Sequence[E
         if version not in gone:
             kept.setdefault(released_bundle(folder, version) or str(version), version)
     return list(reversed(kept.values()))
+
+
+def signed_manifests(home: Home, name: str = "*") -> Iterator[dict[str, Any]]:
+    """What the release folders of a state folder say of their versions, verified or not: what they name must
+    stay, also where a version may not serve at the moment."""
+    for file in sorted((home.root / "releases").glob(f"{name}/versions/*/{RELEASE_FILE}")):
+        with contextlib.suppress(OSError, ValueError):
+            if isinstance(raw := json.loads(file.read_bytes()), dict):
+                yield raw
 
 
 def withdrawn_versions(entries: Sequence[Entry]) -> set[int | None]:

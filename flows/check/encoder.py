@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from flows.check.finding import Finding
 from flows.config.schema import Project
-from model.errors import BackboneError
+from model.errors import BackboneError, HeadgateError
+from model.files import read_json
 from model.jobs.hub import hub_answers, is_cached
 from model.spec import BackboneSpec
 from model.train.backbone import OFFLINE_NAME, packaged_folder
+from release.home import Home
+from release.keys import public_key
+from release.pointed import last_pointer
+from serving.store.release_folder import ReleaseFolder
 
 CHOOSE = "name one in `backbone`: `offline`, a folder, or a hub name (or give --backbone)"
 """How an encoder is chosen."""
 
 
-def chosen_encoder(project: Project) -> tuple[Project, str]:
+def chosen_encoder(project: Project, folder: Path | None = None) -> tuple[Project, str]:
     """(The project with the encoder that is taken, what to say of it; empty where it is the one named).
 
-    Where the configuration names no encoder, the default is not cached and the hub does not answer, the
-    packaged one is taken.
+    Where the configuration names no encoder it is the champion's; before there is one, and where the default
+    is not cached and the hub does not answer, the packaged one is taken.
+
+    Args:
+        folder: the state folder.
     """
     spec = project.backbone
+    if "backbone" not in project.model_fields_set and (of := _of_champion(project.name, folder)):
+        said = f"no `backbone` is named: the champion's, {of.name}, is taken. To choose, {CHOOSE}"
+        return project.model_copy(update={"backbone": of}), "" if of == spec else said
     if "backbone" in project.model_fields_set or is_cached(spec) or not _is_packaged() or hub_answers():
         return project, ""
     said = (
@@ -30,6 +42,20 @@ def chosen_encoder(project: Project) -> tuple[Project, str]:
         f"packaged encoder `{OFFLINE_NAME}` (English, 22.7 million parameters) is taken. To choose, {CHOOSE}"
     )
     return project.model_copy(update={"backbone": BackboneSpec(name=OFFLINE_NAME)}), said
+
+
+def _of_champion(name: str, folder: Path | None) -> BackboneSpec | None:
+    """The encoder that the champion was made from; None where that is not known."""
+    if folder is None or not (folder / "releases" / name).is_dir():
+        return None
+    home = Home(folder)
+    with contextlib.suppress(HeadgateError, OSError, ValueError, KeyError, TypeError):
+        releases = ReleaseFolder(home.releases(name), name)
+        if (pointer := last_pointer(home, releases, public_key(home, name))) is not None:
+            card = read_json(releases.version_dir(pointer.version) / "bundle" / "card.json")
+            made_from = card["provenance"]["backbone"]
+            return BackboneSpec(name=str(made_from["name"]), layers=made_from.get("layers"))
+    return None
 
 
 def _is_packaged() -> bool:

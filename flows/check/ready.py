@@ -12,6 +12,9 @@ from flows.check.places import look_at_home, look_at_port, look_at_registry
 from flows.config.schema import Project
 from report.progress import print_line
 
+LATER = ("registry", "disk")
+"""What stops no run that finds nothing to do; others wait for it (`registry.wait_s`), or fail with it."""
+
 
 def look(project: Project, base: Path, folder: Path, *, deploys: bool = True) -> list[Finding]:
     """What was found, in the order in which a run needs it.
@@ -21,12 +24,11 @@ def look(project: Project, base: Path, folder: Path, *, deploys: bool = True) ->
         folder: the state folder.
         deploys: whether the run registers and deploys; a validation does neither.
     """
-    project, said = chosen_encoder(project)
+    project, said = chosen_encoder(project, folder)
     data = look_at_sources(project, base)
     found = [*data.findings]
-    found += (
-        [Finding(what="encoder", says=said, state="remark")] if said else look_at_encoder(project.backbone)
-    )
+    found += [Finding(what="encoder", says=said, state="remark")] if said else []
+    found += look_at_encoder(project.backbone)
     found.append(look_at_home(folder))
     if deploys:
         found += [look_at_port(project, folder), *look_at_registry(project)]
@@ -35,7 +37,7 @@ def look(project: Project, base: Path, folder: Path, *, deploys: bool = True) ->
 
 
 def refuse_unready(project: Project, config: Path, folder: Path, *, deploys: bool) -> None:
-    """Return if nothing that is seen now would stop the run later; say how long it may take.
+    """Return if nothing that is seen now would stop every such run later; say how long it may take.
 
     Args:
         config: the configuration file.
@@ -44,7 +46,8 @@ def refuse_unready(project: Project, config: Path, folder: Path, *, deploys: boo
         flows.check.finding.NotReady: something would; all problems at once.
     """
     found = look(project, config.resolve().parent, folder, deploys=deploys)
-    refuse_problems(found)
+    if any(one.state == "problem" and one.what not in LATER for one in found):
+        refuse_problems(found)
     for one in found:
-        if one.what in ("time", "memory", "disk") and (one.what == "time" or one.state == "remark"):
+        if one.what == "time" or (one.what in ("memory", *LATER) and one.state != "ok"):
             print_line(f"  {one.what}: {one.says}")

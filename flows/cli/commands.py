@@ -7,6 +7,7 @@ needs them, so that `--help` and `predict` answer at once.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from flows.state_folder import config_home, existing_home, home_option, prepare
 from flows.up.commands import schedule, up
 from model.bundle.masking import mask_process, masked
 from model.bundle.telemetry import telemetry_off
+from model.errors import HeadgateError, told
 from serving.shown import several_lines
 
 if TYPE_CHECKING:
@@ -99,14 +101,29 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
     from flows.config.load import load_project
 
     with errors_shown():
-        project = load_project(config, backbone=backbone)  # cheap: before any server is started
         folder = config_home(config, home)
-        prepare(folder, on_console=True)
-        refuse_unready(project, config, folder, deploys=which == "retrain")
+        try:
+            project = load_project(config, backbone=backbone)  # cheap: before any server is started
+            prepare(folder, on_console=True)
+            refuse_unready(project, config, folder, deploys=which == "retrain")
+        except HeadgateError as error:
+            _not_begun(which, config, folder, error)
+            raise
         from flows.cli.console import run_and_show
 
         options |= {"config": config, "backbone": backbone}
         raise SystemExit(run_and_show(which, config.name, home=folder, **options))
+
+
+def _not_begun(which: str, config: Path, folder: Path, error: HeadgateError) -> None:
+    """Note and tell of a run that was refused before it had a flow: nobody may be watching."""
+    if not folder.is_dir():
+        return  # nothing ran here before, so nobody is known who is to be told
+    with contextlib.suppress(HeadgateError, OSError):
+        prepare(folder, on_console=True)
+        from flows.parts.end import run_lost
+
+        run_lost(which, {"config": config, "home": folder}, " ".join(told(error).split()), "Failed")
 
 
 @main.command(**example("headgate judge quickstart 7"))

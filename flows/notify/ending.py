@@ -20,7 +20,7 @@ from flows.notify import record as records
 from flows.notify.notices import drifted, failure, notice_of
 from flows.notify.periods import longest_pause
 from flows.notify.tell import tell
-from flows.outcome import Outcome, Stage
+from flows.outcome import LEFT, Outcome, Stage
 from flows.state_folder import config_home, existing_home, home_option
 from model.errors import HeadgateError, foreseen, told
 from release.home import Home
@@ -50,6 +50,8 @@ def told_ending(home: Home, outcome: Outcome) -> None:
     """Note that a run ended, and tell of it."""
     context = FlowRunContext.get()
     flow = context.flow.name if context is not None and context.flow is not None else ""
+    if outcome.stage == "busy" or (outcome.reasons[:1] and outcome.reasons[0].startswith(LEFT)):
+        flow = ""  # another run is to do the work: this one must not count as that
     config = _ended(home, outcome.name, flow)
     notice = notice_of(outcome, config, home_option(home.root, outcome.name))
     tell(home, outcome.name, [] if notice is None else [notice])
@@ -57,13 +59,19 @@ def told_ending(home: Home, outcome: Outcome) -> None:
 
 def told_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """Prefect's hook of a run that failed or crashed: tell of it, unless its outcome was told already."""
+    told_already = state.name not in ("Failed", "Crashed", "TimedOut")  # another name has an outcome
+    told_end(flow.name, run.parameters, None if told_already else _why(state))
+
+
+def told_end(flow: str, parameters: Mapping[str, Any], why: str | None) -> None:
+    """Note that a run of `flow` with these parameters ended without an outcome, and tell why, if it is
+    given."""
     with contextlib.suppress(HeadgateError, OSError):
-        home, name, config = _whose(run.parameters)
-        _ended(home, name, flow.name)
-        if state.name not in ("Failed", "Crashed", "TimedOut"):  # another name has an outcome, told already
-            return
-        where = home_option(home.root, name)
-        tell(home, name, [failure(name, _why(state), what=flow.name, config=config, where=where)])
+        home, name, config = _whose(parameters)
+        _ended(home, name, flow)
+        if why is not None:
+            where = home_option(home.root, name)
+            tell(home, name, [failure(name, why, what=flow, config=config, where=where)])
 
 
 def _why(state: State[Any]) -> str:

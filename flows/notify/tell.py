@@ -52,13 +52,20 @@ class Delivered:
     ok: bool | None
     """None: nobody has answered yet."""
     why: str = ""
+    key: str = ""
+    """`Notice.key` of the message."""
 
 
-def tell(home: Home, name: str, notices: Sequence[Notice], *, now: float | None = None) -> None:
+def tell(
+    home: Home, name: str, notices: Sequence[Notice], *, now: float | None = None, wait_s: float = GRACE_S
+) -> None:
     """Tell of `notices`, and of what was folded and is due; what goes wrong is logged, never raised.
+
+    What is told only once is told again later where nobody was known to have got it.
 
     Args:
         now: the time, in seconds since 1970.
+        wait_s: longest wait for the process that delivers, in seconds.
     """
     try:
         known = records.read(home, name)
@@ -67,7 +74,13 @@ def tell(home: Home, name: str, notices: Sequence[Notice], *, now: float | None 
         with records.changing(home, name) as record:
             due = _due(record, notices, time.time() if now is None else now)
         if due:
-            _say(deliver(home, record, due))
+            found = deliver(home, record, due, wait_s=wait_s)
+            got = {one.key for one in found if one.ok}
+            if lost := {notice.key for notice, _ in due if notice.once} - got:
+                with records.changing(home, name) as record:
+                    for key in lost & set(record.told):
+                        record.told[key] = {**record.told[key], "failed": True}
+            _say(found)
     except Exception as error:  # whoever is told of a run must not be able to end it
         print_line(f"notify: nobody was told ({type(error).__name__}: {short(str(error))})")
 
@@ -92,6 +105,7 @@ def deliver(
             continue
         for notice, folded in mine:
             message = {"title": notice.title, "body": notice.body(folded), "event": notice.event}
+            message["key"] = notice.key
             jobs.append({"place": spec.place, "url": url, **message})
     return found + (_send(home, jobs, wait_s) if jobs else [])
 
@@ -127,7 +141,8 @@ def _due(record: Record, notices: Sequence[Notice], now: float) -> list[tuple[No
         if notice.event not in wanted:
             continue
         before: Mapping[str, Any] = record.told.get(notice.key, {})
-        if before and (notice.once or now - before["at"] < FOLDED_S):
+        told = notice.once and not before.get("failed")
+        if before and (told or now - before["at"] < FOLDED_S):
             folded = before["folded"] + (not notice.once)
             record.told[notice.key] = {**before, "folded": folded, "notice": notice.to_json()}
             continue
@@ -167,12 +182,13 @@ def _send(home: Home, jobs: list[dict[str, str]], wait_s: float) -> list[Deliver
         assert process.stdout is not None
         process.stdout.close()
         threading.Thread(target=process.wait, daemon=True).start()
-        return [Delivered(job["place"], None) for job in jobs]
+        return [Delivered(job["place"], None, key=job["key"]) for job in jobs]
     try:
-        return [Delivered(one["place"], one["ok"], one["why"]) for one in json.loads(out)]
+        answers = zip(jobs, json.loads(out), strict=True)
+        return [Delivered(job["place"], one["ok"], one["why"], job["key"]) for job, one in answers]
     except (ValueError, KeyError, TypeError):
         why = f"the process that delivers ended with code {process.returncode}"
-        return [Delivered(job["place"], False, why) for job in jobs]
+        return [Delivered(job["place"], False, why, job["key"]) for job in jobs]
 
 
 def _say(found: Sequence[Delivered]) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from flows.notify import record as records
+from flows.notify.deliver import MOST_S
 from flows.notify.notices import Notice
 from flows.notify.record import Record
-from flows.notify.tell import tell
+from flows.notify.tell import GRACE_S, tell
 from model.errors import HeadgateError
 from release.home import Home
 from release.keys import public_key
@@ -57,7 +58,7 @@ def due(home: Home, name: str, now: float | None = None) -> list[Notice]:
 def watch_once(home: Home, name: str, now: float | None = None) -> None:
     """Look once, and tell."""
     if records.record_file(home, name).exists():
-        tell(home, name, due(home, name, now), now=now)
+        tell(home, name, due(home, name, now), now=now, wait_s=MOST_S + GRACE_S)
 
 
 @contextlib.contextmanager

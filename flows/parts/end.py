@@ -6,6 +6,7 @@ A run never fails by it: what could not be removed is a line of its log, and the
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from prefect.flows import Flow
 
 from flows.config.load import load_project
 from flows.config.schema import Project
-from flows.notify.ending import told_failure
-from flows.schedule.failures import note_failure
+from flows.notify.ending import told_end, told_failure
+from flows.schedule.failures import note_end, note_failure
 from flows.state_folder import config_home
 from model.errors import HeadgateError
 from release.home import Home
@@ -52,6 +53,12 @@ def run_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
             project = load_project(config)
             place = Home(config_home(config, None if home is None else Path(str(home))))
             remove(place, project.name, project.registry, project.keep)
+
+
+def run_lost(flow: str, parameters: Mapping[str, Any], why: str, end: str = "Crashed") -> None:
+    """Note and tell of a run that Prefect calls no hook of: its process was killed, or it never began."""
+    note_end(flow, parameters, end, why)
+    told_end(flow, parameters, why)
 
 
 def remove_flow_runs(home: Home, config: Path, days: int, now: datetime | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,15 @@ def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     """Note how the run ended, unless the flow named its end itself: that is noted already."""
     if state.name in {state_name(stage) for stage in STAGES}:
         return
+    first = "".join((state.message or "").strip().splitlines()[:1])
+    note_end(flow.name, flow_run.parameters, state.name or "Failed", first)
+
+
+def note_end(flow: str, parameters: Mapping[str, Any], end: str, why: str) -> None:
+    """Note that a run of `flow` with these parameters ended so, where it can be known whose it was."""
     with contextlib.suppress(HeadgateError, OSError, ValueError):  # the error itself must stay the one shown
-        where = _project_of(flow_run.parameters)
-        if where is None:
-            return
-        home, name = where
-        first = "".join((state.message or "").strip().splitlines()[:1])
-        note_ending(home, name, Ending(flow=flow.name, end=state.name or "Failed", detail=first))
+        if (where := _project_of(parameters)) is not None:
+            note_ending(*where, Ending(flow=flow, end=end, detail=why))
 
 
 def _project_of(parameters: Mapping[str, Any]) -> tuple[Home, str] | None:
@@ -47,4 +50,4 @@ def _project_of(parameters: Mapping[str, Any]) -> tuple[Home, str] | None:
         name = str(yaml.safe_load(config.read_text(encoding="utf-8"))["name"])
     except (yaml.YAMLError, KeyError, TypeError):
         return None
-    return (Home(folder), name) if name.replace("_", "").isalnum() else None
+    return (Home(folder), name) if re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name) else None

@@ -14,6 +14,7 @@ from datetime import datetime
 
 import psutil
 
+from flows.notify.watch import watching
 from flows.up.group import END_S, Group
 from flows.up.parts import (
     LOOPBACK,
@@ -102,6 +103,8 @@ def run_up(wanted: Wanted) -> None:
                 write_json(wanted.home.locks / RECORD, asdict(record))
 
         note({}, [part.name for part in everything if part.once])
+        for project in wanted.projects:
+            stack.enter_context(watching(project.home, project.name))
         Group(everything, _say, note).run(stop)
         for project in wanted.projects:
             try:

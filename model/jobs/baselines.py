@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..cache import Cache, CacheEntry
-from ..code import code_digest
+from ..code import code_digest, training_code
 from ..digest import digest
 from ..errors import HeadgateError
 from ..faults import fault
@@ -58,7 +58,7 @@ def baseline_key(head: HeadSpec, fingerprint: str, run: Run, seed: int | None = 
     """
     recipe = without_teachers(run.train, seed)
     alone = replace(head, weight=1.0)
-    return digest("baseline", alone, fingerprint, run.backbone, run.encoder_sha256, recipe, code_digest())
+    return digest("baseline", alone, fingerprint, run.backbone, run.encoder_sha256, recipe, training_code())
 
 
 def without_teachers(train: TrainSpec, seed: int | None = None) -> TrainSpec:

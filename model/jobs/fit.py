@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..cache import Cache, CacheEntry
-from ..code import code_digest
+from ..code import training_code
 from ..digest import digest
 from ..files import file_sha256, read_json, write_json
 from ..references import FittedRef, Run
@@ -47,7 +47,7 @@ def shared_entry(run: Run, teachers: Mapping[str, str]) -> CacheEntry:
     depends on."""
     rows = (dict(run.heads), dict(run.head_fingerprints), run.texts_sha256)
     taught = {head: file_sha256(Path(file)) for head, file in teachers.items()}
-    made_of = (*rows, run.backbone, run.encoder_sha256, run.train, taught, code_digest())
+    made_of = (*rows, run.backbone, run.encoder_sha256, run.train, taught, training_code())
     return Cache(run.cache).entry("shared", digest("shared", *made_of))
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..cache import Cache, CacheEntry
-from ..code import code_digest
+from ..code import training_code
 from ..digest import digest
 from ..files import read_json, write_json
 from ..references import Run, SweepPoint
@@ -24,7 +24,7 @@ from .progress import Progress
 def point_entry(heads: Mapping[str, HeadSpec], run: Run) -> CacheEntry:
     """Where the point with these heads' weights is kept."""
     made_of = (dict(heads), dict(run.head_fingerprints), run.backbone, run.encoder_sha256, _recipe(run))
-    return Cache(run.cache).entry("sweep", digest("sweep", *made_of, code_digest()))
+    return Cache(run.cache).entry("sweep", digest("sweep", *made_of, training_code()))
 
 
 def _recipe(run: Run) -> TrainSpec:

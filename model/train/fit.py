@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from ..code import code_digest
+from ..code import code_digest, training_code
 from ..digest import digest
 from ..errors import BackboneError, BadInput
 from ..events import OnEvent, ignore_event, print_event
@@ -173,7 +173,7 @@ def _training_key(job: FitJob, rows: RowsFolder, backbone: ResolvedBackbone) -> 
     taught = {name: file_sha256(Path(file)) for name, file in sorted(job.teachers.items())}
     targets = [file_sha256(rows.folder / f"train.{name}.npy") for name in sorted(job.heads)]
     made_of = (job_here, taught, rows.texts_sha256, targets, backbone.files_sha256)
-    return digest("training", *made_of, code_digest())
+    return digest("training", *made_of, training_code())
 
 
 def _calibrate(

@@ -18,12 +18,13 @@ from model.faults import fault
 from model.files import RecordDamaged, locked, read_json, read_record, remove_folder, write_json
 from release.home import Home
 from release.journal import Journal
-from release.keep.models import as_going, models_to_remove
+from release.keep.models import as_going, is_own, models_to_remove
 from release.keep.plan import DAY_S, Going, Kept, plan, size_of
 from release.keep.spec import KeepSpec
 from release.leftovers import remove_leftovers
 from release.registry.files.stored import remove_model, remove_run, runs_without_version
 from release.releases import Releases, open_releases
+from release.served import signed_manifests
 from release.spec import RegistrySpec
 from serving.store.manifest import ReleaseRefused, verify_release
 
@@ -71,9 +72,9 @@ def clean(
         done = Cleaned()
         with _noted(done.said, "nothing was removed, because it is not known what must stay"):
             releases = _opened(home, name, registry)
-            kept = Kept() if releases is None else _kept(releases)
+            kept = _kept(home, releases)
             # What goes from the registry is known by what is in the release folder, before that changes.
-            mark = _mark(spec, releases)
+            mark = _mark(spec, releases, moment)
             if releases is not None:
                 if dry_run or mark != _last_mark(home, name):  # to ask a registry takes seconds
                     with _noted(done.said, "nothing was removed from the registry"):
@@ -86,10 +87,10 @@ def clean(
         return done
 
 
-def _mark(spec: KeepSpec, releases: Releases | None) -> dict[str, Any]:
-    """What decides what goes from the registry: the rules, and what happened to its versions."""
+def _mark(spec: KeepSpec, releases: Releases | None, now: float) -> dict[str, Any]:
+    """What decides what goes from the registry: the rules, what happened to its versions, and the day."""
     entries = [] if releases is None else releases.journal.entries()
-    return {**asdict(spec), "entries": len(entries)}
+    return {**asdict(spec), "entries": len(entries), "day": int(now // DAY_S)}
 
 
 def _last_mark(home: Home, name: str) -> Any:
@@ -137,9 +138,13 @@ def _noted(said: list[str], what: str) -> Iterator[None]:
         said.append(f"{what}: {error}")
 
 
-def _kept(releases: Releases) -> Kept:
-    """What the versions in the release folder point to."""
-    pointer, runs, fingerprints = releases.pointer(), [], []
+def _kept(home: Home, releases: Releases | None) -> Kept:
+    """What the versions in the release folder point to, and the datasets of other projects' versions."""
+    fingerprints = [str(one.get("dataset_fingerprint", "")) for one in signed_manifests(home)]
+    if releases is None:
+        return Kept(fingerprints=fingerprints)
+    releases.pointer()  # raises where it is not known what serves
+    runs = []
     for version in releases.folder.versions():
         try:
             manifest = verify_release(
@@ -148,8 +153,6 @@ def _kept(releases: Releases) -> Kept:
         except ReleaseRefused:
             continue  # damaged or no longer allowed to serve: fetched again where it is needed
         runs.append(str(manifest.configuration.get("run", "")))
-        if pointer is not None and version == pointer.version:
-            fingerprints.append(manifest.dataset_fingerprint)
     return Kept(runs=runs, fingerprints=fingerprints)
 
 
@@ -162,7 +165,7 @@ def _clean_models(releases: Releases, spec: KeepSpec, done: Cleaned, *, dry_run:
 
 
 def _clean_runs(releases: Releases, spec: KeepSpec, done: Cleaned, now: float, *, dry_run: bool) -> None:
-    if releases.standing() != "same":
+    if not is_own(releases):
         return
     days, why = spec.registry_run_days, f"older than {spec.registry_run_days} days (keep.registry_run_days)"
     for stored in runs_without_version(releases.registry, releases.experiment, now - days * DAY_S):

@@ -22,7 +22,7 @@ def models_to_remove(releases: Releases, spec: KeepSpec) -> list[tuple[StoredMod
         release.pointed.ChampionUnverified: it can't be verified what serves.
         release.journal.JournalBroken: what served is not known.
     """
-    if releases.standing() != "same":
+    if not is_own(releases):
         return []
     stored, pointer = stored_models(releases.registry), releases.pointer()
     ever = {entry.version for entry in releases.journal.entries() if entry.event in SERVES_AGAIN}
@@ -37,6 +37,12 @@ def models_to_remove(releases: Releases, spec: KeepSpec) -> list[tuple[StoredMod
     why = f"{spec.versions} that served later are kept (keep.versions)"
     found += [(one, why) for one in stored if one.version in ever - back]
     return sorted(found, key=lambda one: one[0].version)
+
+
+def is_own(releases: Releases) -> bool:
+    """Whether the registry is this release folder's own: before the first champion, the state folder's."""
+    standing = releases.standing()
+    return standing == "same" or (standing == "new" and releases.registry.spec.tracking_uri is None)
 
 
 def as_going(found: Sequence[tuple[StoredModel, str]], releases: Releases) -> list[Going]:

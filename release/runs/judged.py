@@ -19,7 +19,9 @@ from model.errors import HeadgateError
 from model.files import RecordDamaged, plain_bytes, write_bytes
 from model.references import AnswersRef, Measured, ScoresRef, TimingRef
 from release.home import Home
+from release.registry.candidate import INPUTS_EVIDENCE
 from release.runs.inputs import Inputs
+from release.served import signed_manifests
 from serving.store.signed import SignedFormat
 from serving.store.signing import KeySource
 
@@ -96,7 +98,14 @@ def keep_judged(home: Home, record: JudgedInputs, private_key: Path) -> None:
     place.parent.mkdir(exist_ok=True)
     write_bytes(place, _FORMAT.seal(record, private_key), mode=0o600)
     for old in sorted(place.parent.glob("*.json"), key=_written, reverse=True)[MOST_RECORDS:]:
-        old.unlink(missing_ok=True)
+        if old.stem not in _released(home, record.name):
+            old.unlink(missing_ok=True)
+
+
+def _released(home: Home, name: str) -> set[str]:
+    """Digests of the inputs of released versions: their records say what changed since."""
+    found = (one.get("evidence") for one in signed_manifests(home, name))
+    return {str(one.get(INPUTS_EVIDENCE)) for one in found if isinstance(one, dict)}
 
 
 def find_judged(home: Home, name: str, inputs: str, keys: KeySource) -> JudgedInputs | None:

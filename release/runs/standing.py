@@ -165,7 +165,11 @@ def _heads(inputs: Inputs) -> list[str]:
 
 def _withdrawn(entries: Sequence[Entry], record: JudgedInputs) -> Entry | None:
     """The entry by which a version was taken out of service, where it did not serve since. That another one
-    was promoted after it does not withdraw it."""
+    was promoted after it does not withdraw it. Where nothing serves, none was: a first deployment that a
+    machine's fault undid is to be tried again."""
+    words = [entry.event for entry in entries if entry.event in (*SERVES_AGAIN, "withdrawn")]
+    if words[-1:] == ["withdrawn"]:
+        return None
     gone: Entry | None = None
     for entry in entries if record.version else ():
         left = entry.former if entry.event in ("rolled back", "restored") else None

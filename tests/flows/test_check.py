@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,19 @@ import yaml
 from click.testing import CliRunner, Result
 
 from flows.check.encoder import chosen_encoder
-from flows.check.ready import look
+from flows.check.finding import NotReady
+from flows.check.ready import look, refuse_unready
 from flows.cli.commands import main
 from flows.config.load import load_project
 from model.jobs.hub import hub_answers
 from model.spec import BackboneSpec
+from release.home import Home
+from tests.release.test_crashes import ship
+from tests.support.projects import candidate, home, store
 from tests.support.shop_files import write_chats, write_tickets
+from tests.support.toy_bundle import write_bundle_manifest
+
+__all__ = ["candidate", "home", "store"]
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +177,37 @@ def test_an_optional_source_that_is_absent_is_a_remark(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump(raw))
     done = run("check", config)
     assert done.exit_code == 0 and "left out" in done.output
+
+
+def test_what_a_retraining_may_not_need_does_not_refuse_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = written(tmp_path, registry={"tracking_uri": "http://127.0.0.1:9"})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: _Full())
+    found = look(load_project(config), tmp_path, tmp_path / "home")
+    assert {one.what for one in found if one.state == "problem"} == {"registry", "disk"}
+    refuse_unready(load_project(config), config, tmp_path / "home", deploys=True)
+    (tmp_path / "tickets.csv").unlink()
+    with pytest.raises(NotReady, match="3 problems"):
+        refuse_unready(load_project(config), config, tmp_path / "home", deploys=True)
+
+
+class _Full:
+    free = 0
+
+
+@pytest.mark.usefixtures("no_network")
+def test_where_none_is_named_the_encoder_is_the_champions_whatever_the_network(
+    home: Home, candidate: Any, tmp_path: Path
+) -> None:
+    made = candidate(1)
+    card = made.bundle / "card.json"
+    raw = json.loads(card.read_text())
+    raw["provenance"] = {**raw.get("provenance", {}), "backbone": {"name": "someone/small", "layers": 3}}
+    card.write_text(json.dumps(raw))
+    ship(home, replace(made, bundle_sha256=write_bundle_manifest(made.bundle)))
+    config = written(tmp_path, name="toy", backbone=None)
+    project, said = chosen_encoder(load_project(config), home.root)
+    assert project.backbone == BackboneSpec(name="someone/small", layers=3)
+    assert "the champion's, someone/small, is taken" in said
+    assert chosen_encoder(load_project(config), tmp_path / "another")[0].backbone.name == "offline"

@@ -10,9 +10,11 @@ import yaml
 
 from flows.config.load import json_schema, load_project
 from flows.config.messages import ConfigError
+from flows.parts.nothing_to_do import effective
 from flows.project import OpenProject
 from model.spec import HeadSpec
 from release.home import Home
+from tests.support.scheduled_project import scheduled_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALLEST = """
@@ -316,3 +318,10 @@ def test_a_project_s_name_may_hold_hyphens_and_a_head_s_may_not(tmp_path: Path) 
     assert load_project(written(tmp_path, text)).name == "my-shop"
     with pytest.raises(ConfigError, match="in-tent"):
         load_project(written(tmp_path, text.replace("intent", "in-tent")))
+
+
+def test_the_older_name_of_what_is_kept_does_not_count_as_a_change(tmp_path: Path) -> None:
+    config = scheduled_config(tmp_path)
+    before = effective(load_project(config))
+    config.write_text(config.read_text() + "keep: {versions: 7}\n")
+    assert effective(load_project(config)) == before

@@ -21,6 +21,10 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Running
 
 import tasks
+from flows.notify.ending import told_ending
+from flows.notify.record import read, record_file
+from flows.outcome import LEFT, Outcome, Stage
+from flows.parts.end import run_lost
 from flows.prefect_runs import (
     OWNER_VARIABLE,
     close_flow_runs,
@@ -29,7 +33,11 @@ from flows.prefect_runs import (
     own_temporary_server,
     process_tag,
 )
+from flows.schedule.endings import last_endings
+from model.files import write_json
 from release.home import Home
+from tests.support.scheduled_project import scheduled_config
+from tests.support.told import by_http
 
 DEAD = process_tag().rsplit(":", 1)[0] + ":1"
 """This process's number, but started at another time: a process that is gone."""
@@ -146,3 +154,38 @@ def test_no_task_is_cached_by_prefect() -> None:
                 found[value.name] = value.cache_policy
     assert {"deploy", "promote", "validate", "decide", "register"} <= set(found)
     assert {name for name, policy in found.items() if policy != NO_CACHE} == set()
+
+
+def test_a_run_that_was_killed_is_noted_and_told(
+    prefect_harness: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, config = Home(tmp_path / "home"), scheduled_config(tmp_path)
+    given = {"config": str(config), "home": str(home.root)}
+    with by_http() as somebody:
+        monkeypatch.setenv("HOOK", somebody.url)
+        targets = [{"on": ["failed"], "url_env": "HOOK"}]
+        write_json(record_file(home, "kitchen"), {"config": str(config), "targets": targets, "since": 1.0})
+        with get_client(sync_client=True) as client:
+            client.create_flow_run(open_ended, parameters=given, tags=[DEAD], state=Running())
+        close_flow_runs(run_lost)
+        (message,) = somebody.heard(1)
+    assert "open-ended: its process ended before it could close the run" in message["message"]
+    assert [(one.flow, one.end) for one in last_endings(home, "kitchen", 5)] == [("open-ended", "Crashed")]
+
+
+@flow(name="idle")
+def idle(home: Path, stage: Stage, reason: str) -> None:
+    """A run that ends so."""
+    told_ending(Home(home), Outcome(stage=stage, name="kitchen", reasons=(reason,)))
+
+
+def test_a_run_that_left_the_work_to_another_does_not_count_as_ended(
+    prefect_harness: None, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    write_json(record_file(home, "kitchen"), {"targets": [{"on": ["not_run"], "url_env": "HOOK"}]})
+    idle(home.root, "busy", "another run is at it")
+    idle(home.root, "unchanged", f"{LEFT}a run")
+    assert read(home, "kitchen").ended == {}
+    idle(home.root, "unchanged", "nothing changed")
+    assert list(read(home, "kitchen").ended) == ["idle"]

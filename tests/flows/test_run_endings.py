@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli.commands import main
+from flows.notify.record import record_file
 from flows.schedule.endings import MOST, Ending, last_endings, note_ending
+from flows.schedule.failures import note_end
 from flows.schedule.record import Scheduled, keep_schedule, next_starts
+from model.files import write_json
 from release.home import Home
 from tests.support.scheduled_project import scheduled_config
+from tests.support.told import by_http
 
 
 def test_the_last_endings_are_kept_and_no_more(tmp_path: Path) -> None:
@@ -72,3 +77,39 @@ def test_every_end_of_a_flow_is_noted_also_an_error(tmp_path: Path) -> None:
     assert [one["end"] for one in project["endings"]][-1] == "Failed" and project["next"] == []
     shown = CliRunner().invoke(main, ["status", "--home", str(home.root)])
     assert "ended" in shown.stdout and "validate Failed" in shown.stdout
+
+
+def test_the_name_of_a_project_may_have_a_hyphen(tmp_path: Path) -> None:
+    config = scheduled_config(tmp_path)
+    config.write_text(config.read_text().replace("name: kitchen", "name: the-kitchen_2"))
+    home = Home(tmp_path / "home")
+    home.endings.mkdir(exist_ok=True)
+    note_end("retrain", {"config": str(config), "home": str(home.root)}, "Failed", "because")
+    assert [(one.end, one.detail) for one in last_endings(home, "the-kitchen_2", 5)] == [
+        ("Failed", "because")
+    ]
+    config.write_text(config.read_text().replace("the-kitchen_2", "../kitchen"))
+    note_end("retrain", {"config": str(config), "home": str(home.root)}, "Failed", "because")
+    assert len(list(home.endings.iterdir())) == 1
+
+
+def test_a_run_that_was_refused_before_its_flow_is_noted_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in (*os.environ, "PREFECT_HOME"):
+        monkeypatch.setenv(variable, os.environ.get(variable, ""))  # what the command sets ends with the test
+    config, home = scheduled_config(tmp_path), Home(tmp_path / "home")
+    with by_http() as somebody:
+        monkeypatch.setenv("HOOK", somebody.url)
+        targets = [{"on": ["failed"], "url_env": "HOOK"}]
+        write_json(record_file(home, "kitchen"), {"config": str(config), "targets": targets, "since": 1.0})
+        (tmp_path / "rows.csv").unlink()
+        arguments = ["retrain", str(config), "--home", str(home.root)]
+        assert CliRunner().invoke(main, arguments).exit_code == 3
+        config.write_text(config.read_text() + "nonsense: 3\n")
+        assert CliRunner().invoke(main, arguments).exit_code == 2
+        (message,) = somebody.heard(1)
+    assert message["title"] == "headgate kitchen: FAILED" and "rows.csv" in message["message"]
+    first, second = last_endings(home, "kitchen", 5)
+    assert (first.flow, first.end) == ("retrain", "Failed") and "rows.csv" in first.detail
+    assert "nonsense" in second.detail

@@ -14,9 +14,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.notify.record import record_file
 from flows.up.group import Group, Part
+from flows.up.parts import ProjectAt, Wanted
+from flows.up.run import run_up
+from model.files import write_json
+from release.home import Home
 from serving.process.control import process_start
 from serving.waiting import wait_until
+from tests.support.told import by_http
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 WITH_CHILD = [
@@ -133,3 +139,24 @@ def test_it_runs_until_it_is_asked_to_end(tmp_path: Path) -> None:
     began = time.monotonic()
     Group([part(tmp_path)], said.append).run(stop)
     assert time.monotonic() - began < 10 and said[-1] == "one: ended"
+
+
+def test_the_group_notices_what_no_run_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home")
+    project = ProjectAt(name="kitchen", config=tmp_path / "project.yaml", home=home, tracking_uri=None)
+    targets = [{"on": ["not_run"], "url_env": "HOOK"}]
+    write_json(record_file(home, "kitchen"), {"targets": targets, "periods": {"retrain": 60.0}, "since": 1e9})
+    monkeypatch.setattr("flows.notify.watch.EVERY_S", 0.05)
+    nowhere = "http://127.0.0.1:9/api"
+    with by_http() as somebody:
+        monkeypatch.setenv("HOOK", somebody.url)
+
+        def end() -> None:
+            somebody.heard(1)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        run_up(Wanted(projects=[project], home=home, given_home=None, server=nowhere, port=4200))
+        ending.join()
+        assert somebody.titles(1) == ["headgate kitchen: NOT RUN"]

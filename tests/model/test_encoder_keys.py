@@ -179,3 +179,11 @@ def test_the_packaged_encoder_is_pinned_with_its_tokenizer(
     (package / "model" / "tokenizer.json").write_text("{}")
     with pytest.raises(BackboneError, match="its configuration and tokenizer have the digest"):
         resolve(BackboneSpec(name=OFFLINE_NAME))
+
+
+def test_another_version_of_a_library_that_trains_changes_the_key(
+    encoder: Path, tiny_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys(encoder, tiny_rows, tmp_path)
+    monkeypatch.setattr("model.code.dependencies", lambda: {"torch": "99.1"})
+    assert not set(before.values()) & set(keys(encoder, tiny_rows, tmp_path).values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from expectations.verdict import ApprovedVersion, Outcome
 from release.champion import ChampionRef, current_champion
 from release.home import Home
+from release.journal import Entry, Journal
 from release.keys import signing_pair
 from release.moves.promote import promote_version
 from release.moves.rollback import roll_back
@@ -213,3 +215,23 @@ def test_records_do_not_grow_for_ever(home: Home, monkeypatch: pytest.MonkeyPatc
     for number in range(6):
         judge(home, inputs(code__model=str(number)), "fail", None, version=1)
     assert len(list(Path(home.judged / "toy").iterdir())) == 3
+
+
+def test_a_first_deployment_that_a_fault_undid_is_tried_again(home: Home, candidate: Make) -> None:
+    made, of = candidate(1), inputs()
+    version = register_version(home, "toy", SPEC, made).version
+    judge(home, of, "pass", None, version=version)
+    Journal(home.journal / "toy.jsonl").append(Entry(event="withdrawn", version=version))
+    assert standing(home, of).kind == "unfinished"
+
+
+def test_the_champions_record_stays_however_many_follow(
+    home: Home, candidate: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("release.runs.judged.MOST_RECORDS", 3)
+    serve(home, candidate(1), inputs())
+    os.utime(judged_file(home, "toy", inputs().digest), (0, 0))
+    for number in range(6):
+        judge(home, inputs(code__model=str(number)), "fail", None, version=1)
+    assert len(list(Path(home.judged / "toy").iterdir())) == 4
+    assert standing(home, inputs()).record is not None

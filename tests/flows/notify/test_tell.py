@@ -224,3 +224,17 @@ def test_the_record_holds_no_address(home: Home, monkeypatch: pytest.MonkeyPatch
     for file in home.root.rglob("*"):
         assert not file.is_file() or "t0ken" not in file.read_text(errors="replace"), file
     assert json.loads(record_file(home, "kitchen").read_text())["told"]["failed 16"]["folded"] == 0
+
+
+def test_what_is_told_once_and_got_nowhere_is_told_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    lasting = notice("not_run", once="not_run retrain 5")
+    told_by(home, {"on": ["not_run"], "url_env": "HOOK"})
+    monkeypatch.delenv("HOOK", raising=False)
+    tell(home, "kitchen", [lasting], now=1e9)
+    with by_http() as somebody:
+        monkeypatch.setenv("HOOK", somebody.url)
+        tell(home, "kitchen", [lasting], now=1e9 + 60)
+        assert somebody.messages == []
+        for hour in (1, 2, 3):
+            tell(home, "kitchen", [lasting], now=1e9 + hour * HOUR_S, wait_s=MOST_S)
+        assert len(somebody.heard(1)) == 1

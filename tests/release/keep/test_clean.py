@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,3 +174,32 @@ def test_with_the_registry_away_the_folders_are_cleaned_and_the_rest_later(
     assert stored(home) == [1, 2, 3]
     done = clean(home, "toy", SPEC, FEW)
     assert not done.said and stored(home) == [2, 3], "what was not known then is cleaned now"
+
+
+def test_before_the_first_champion_candidates_go_too(home: Home, candidate: Make) -> None:
+    for seed in (1, 2, 3):
+        register_version(home, "toy", SPEC, candidate(seed, "fail"))
+    clean(home, "toy", SPEC, FEW)
+    assert stored(home) == [3]
+
+
+def test_what_goes_by_age_goes_although_nothing_was_registered_since(home: Home, candidate: Make) -> None:
+    ship(home, candidate(1))
+    client = open_registry(home, "toy", SPEC).client
+    sweep = client.create_run(client.get_experiment_by_name("toy").experiment_id, run_name="sweep").info
+    client.set_terminated(sweep.run_id)
+    assert clean(home, "toy", SPEC, FEW).going == []
+    later = time.time() + (FEW.registry_run_days + 1) * 86_400
+    assert "runs without a version" in [one.kind for one in clean(home, "toy", SPEC, FEW, now=later).going]
+
+
+@pytest.mark.parametrize("name", ["toy", "another"])
+def test_the_dataset_of_a_champion_stays_whoever_cleans(home: Home, candidate: Make, name: str) -> None:
+    ship(home, candidate(1))
+    folder = open_releases(home, "toy", SPEC).folder
+    (folder.version_dir(1) / "release.sig").write_text("it may not serve now")
+    for number, dataset in enumerate(("f" * 16, "a" * 16, "b" * 16)):
+        (home.data / dataset).mkdir()
+        os.utime(home.data / dataset, (number, number))
+    clean(home, name, SPEC, KeepSpec(datasets=1))
+    assert sorted(path.name for path in home.data.iterdir()) == ["b" * 16, "f" * 16]
