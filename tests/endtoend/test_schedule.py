@@ -337,7 +337,7 @@ def test_drift_leads_to_a_retraining_of_this_project_and_of_no_other(server: Ser
     log = (server.folder / "worker.log").read_text(encoding="utf-8", errors="replace")[-3000:]
     assert retrained["state"]["name"] == "Rejected", log
     assert retrained["created_by"]["type"] == "AUTOMATION"
-    assert retrained["parameters"]["config"] == str(server.folder / "project.yaml")
+    assert server.folder / retrained["parameters"]["config"] == server.folder / "project.yaml"
     told = server.ask("/events/filter", filter={"event": {"name": [DRIFT_EVENT]}})["events"]
     by_project = {one["resource"]["prefect.resource.id"]: one["payload"]["drifted"] for one in told}
     assert by_project == {
