@@ -18,6 +18,8 @@ def _contained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.update(environment(home, given={}))
     os.environ.pop("HEADGATE_HOME", None)
+    # A logger that a flow has connected to Prefect stays so in this process, where no flow runs any more.
+    os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
     home.prefect.mkdir(exist_ok=True)
     yield
     os.environ.clear()
