@@ -32,7 +32,7 @@ from tests.support.corrupt_world import (
 from tests.support.measures import Measure, aligned, at_least, at_most, measure_table
 
 GOAL = "no traceback; every cell heals, works, or says what is damaged, where, and what to run"
-QUICK_S, WHOLE_S = 50, 2400
+QUICK_S, WHOLE_S = 50, 3000
 SIZES = {"every": Size(1, 9, "try one corruption in so many")}
 COMMANDS = ("retrain", "validate", "status", "rollback", "promote", "serve", "predict")
 """`predict` is followed by `stop`."""

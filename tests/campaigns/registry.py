@@ -23,7 +23,7 @@ from tests.support.registry_worlds import ACTIONS, LOSSES, PLACES, STRANGERS, WO
 from tests.support.toy_release import warm_up
 
 GOAL = "every command comes to what is right in every world"
-QUICK_S, WHOLE_S = 45, 150
+QUICK_S, WHOLE_S = 45, 200
 SIZES = {"cases": Size(len(WORLDS) * len(ACTIONS), len(WORLDS), "pairs of a world and a command")}
 
 
