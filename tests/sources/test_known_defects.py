@@ -43,7 +43,7 @@ def test_a_tag_on_every_row_is_reported_as_useless(corpus: tuple[str, Seen]) -> 
         pytest.skip("the tag is bitext's")
     result = seen.rule("informative_labels", "tags")
     assert (result.outcome, result.count) == ("not met", 1)
-    assert "'B'" in result.reason
+    assert "`B`" in result.reason
 
 
 def test_a_figure_that_differs_without_a_reason_is_not_explained() -> None:
