@@ -18,7 +18,7 @@ from flows.notify.ending import told_ending
 from flows.outcome import Outcome
 from flows.parts.candidate import note_pages, rejudged
 from flows.parts.conclude import ending_of, release_of, ship
-from flows.parts.end import run_failed
+from flows.parts.end import run_failed, run_lost
 from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
@@ -49,7 +49,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     began_s, state = time.monotonic(), open_home(home, name)
     settings = load_settings(state, name)
     registry, how = settings.registry, settings.deploy
-    close_flow_runs()
+    close_flow_runs(run_lost)
     reconcile(state, name, registry, how)
     found = find_candidate(state, name, registry, version)
     champion, bundles = find_champion(state, name), found.bundles
