@@ -10,12 +10,10 @@ from prefect.client.schemas.objects import State
 from expectations.stats.pareto import loss_shares
 from flows.config.messages import ConfigError
 from flows.parts.end import run_failed
+from flows.parts.look_at_data import look_at_data
 from flows.project import open_project
-from tasks.data.find_changes import find_changes
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
-from tasks.data.validate_data import validate_data
-from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.find_champion import find_champion
 from tasks.release.log_sweep import log_sweep
 from tasks.report.write_sweep_page import write_sweep_page
@@ -43,17 +41,7 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
     champion = find_champion(state, project.name)
-    changed = find_changes(data.path, run, champion=champion)
-    chances = weigh_chances(data, run, project.gates, champion=champion)
-    quality = validate_data(
-        data,
-        run,
-        project.data_rules,
-        chances=chances,
-        champion=champion,
-        changed=changed,
-        base=opened.base,
-    )
+    quality, _ = look_at_data(opened, data, run, champion)
     if quality.verdict.outcome == "fail":
         return opened.ended(
             "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages

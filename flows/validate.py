@@ -15,14 +15,12 @@ from expectations.contract.findings import unused_remarks
 from flows.notify.ending import told_drift
 from flows.parts.consent import needs_remarks
 from flows.parts.end import run_failed
+from flows.parts.look_at_data import look_at_data
 from flows.prefect_runs import newer_run
 from flows.project import open_project
 from flows.schedule.drift import tell_drift
-from tasks.data.find_changes import find_changes
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
-from tasks.data.validate_data import validate_data
-from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.check_contract import check_contract
 from tasks.judge.find_champion import find_champion
 
@@ -43,17 +41,7 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     opened.check_labels(data.heads)
     champion = find_champion(state, project.name)
     run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
-    changed = find_changes(data.path, run, champion=champion)
-    chances = weigh_chances(data, run, project.gates, champion=champion)
-    quality = validate_data(
-        data,
-        run,
-        project.data_rules,
-        chances=chances,
-        champion=champion,
-        changed=changed,
-        base=opened.base,
-    )
+    quality, changed = look_at_data(opened, data, run, champion)
     renamed = () if changed is None else changed.renamed
     contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
     remarks = (*quality.warnings, *unused_remarks(contract), *needs_remarks(contract, champion))

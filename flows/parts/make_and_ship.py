@@ -16,16 +16,14 @@ from flows.outcome import Outcome
 from flows.parts.candidate import JudgedCandidate, make_candidate, note_pages, note_version, taken_up
 from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.consent import consent_wanted, needs_remarks
+from flows.parts.look_at_data import look_at_data
 from flows.project import OpenProject
 from release.champion import ChampionRef
 from release.registry.candidate import INPUTS_EVIDENCE, candidate_of
 from release.runs.standing import Standing
 from release.saved_settings import Settings
 from sources.dataset import DatasetRef
-from tasks.data.find_changes import find_changes
 from tasks.data.prepare_run import prepare_run
-from tasks.data.validate_data import validate_data
-from tasks.data.weigh_chances import weigh_chances
 from tasks.judge.check_contract import check_contract
 from tasks.release.log_pages import log_pages
 from tasks.release.register import register
@@ -45,17 +43,7 @@ def make_and_ship(
     project, state = opened.project, opened.home
     run = prepare_run(project.name, data, project.backbone, project.train, config=opened.config, home=state)
     run = replace(run, provenance={**run.provenance, INPUTS_EVIDENCE: standing.inputs.digest})
-    changed = find_changes(data.path, run, champion=champion)
-    chances = weigh_chances(data, run, project.gates, champion=champion)
-    quality = validate_data(
-        data,
-        run,
-        project.data_rules,
-        chances=chances,
-        champion=champion,
-        changed=changed,
-        base=opened.base,
-    )
+    quality, changed = look_at_data(opened, data, run, champion)
     renamed = () if changed is None else changed.renamed
     contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
     quality = replace(quality, warnings=(*quality.warnings, *unused_remarks(contract)))

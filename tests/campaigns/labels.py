@@ -14,10 +14,11 @@ from collections import Counter
 from pathlib import Path
 
 from tests.support.contract import Report, Size, run
-from tests.support.label_defects import planted, sound
+from tests.support.label_file_defects import planted
 from tests.support.label_files import FORMATS, Make, Read, read
 from tests.support.label_scan import scan_share
 from tests.support.measures import Measure, at_least, at_most
+from tests.support.sound_labels import sound
 
 GOAL = "no label is read in silence as something else, and no sound file is refused or remarked on"
 QUICK_S, WHOLE_S = 45, 800

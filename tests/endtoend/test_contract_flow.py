@@ -174,7 +174,8 @@ def test_a_renamed_label(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_another_order(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_data(place, called={"weather": "climate"})
     turned = {**FIRST, "topic": {"kind": "multiclass", "labels": ["pets", "food", "climate"]}}
-    asked_then_done(place, turned, "reorder topic", capsys)
+    asked, _ = asked_then_done(place, turned, "reorder topic", capsys)
+    assert "`topic`" in asked.reasons[0]
 
 
 def test_a_label_that_goes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,8 @@ def test_a_schedule_that_cannot_be_used_is_refused(
     ],
 )
 def test_a_schedule_that_can_be_used_is_taken(schedule: dict[str, object], tmp_path: Path) -> None:
-    load_project(scheduled_config(tmp_path, **schedule))
+    taken = load_project(scheduled_config(tmp_path, **schedule)).schedule
+    assert {field: getattr(taken, field) for field in schedule} == schedule
 
 
 def told(hours_ago: float, fingerprint: str = "one") -> Told:

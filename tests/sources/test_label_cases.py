@@ -14,7 +14,7 @@ from model.spec import HeadSpec
 from sources.errors import BadCell, BadLabels, BadTable, DataError, UnreadableSource
 from sources.spec import SourceSpec, SplitSpec, TargetSpec, source_problems
 from tests.sources.conftest import Build, Built
-from tests.support.label_defects import DELIMITED, IN_BYTES, planted
+from tests.support.label_file_defects import DELIMITED, IN_BYTES, planted
 from tests.support.label_files import FORMATS, Project
 
 QUIET = SplitSpec(near_duplicates="off")

@@ -1,5 +1,4 @@
-"""What can be wrong with the labels of a file, planted one by one in otherwise good files of every format,
-and sound files that hold nothing of the kind.
+"""What can be wrong with the labels of a file, planted one by one in otherwise good files of every format.
 
 Each defect is a function of the format, a folder and a seed that writes the files and tells what was meant.
 """
@@ -19,7 +18,6 @@ from sources.spec import SourceSpec, SplitSpec, TargetSpec
 from tests.support.label_files import (
     MARKS,
     PLAIN_CELLS,
-    TEXT_FORMATS,
     Make,
     Project,
     Row,
@@ -48,7 +46,7 @@ def topics(
         meant: dict[str, Any] = {row["text"]: row[TOPIC] for row in rows}
         change(rows, random.Random(seed))
         meant = {row["text"]: row.pop("meant", meant.get(row["text"])) for row in rows}
-        return _project(rows, meant, TOPIC, head, format, folder, spec)
+        return project_of(rows, meant, TOPIC, head, format, folder, spec)
 
     return make
 
@@ -66,12 +64,12 @@ def marks(change: Change, head: HeadSpec = MULTILABEL, **spec: Any) -> Make:
         lists = any(isinstance(row.get(MARKED), list) for row in rows)
         if lists and format in PLAIN_CELLS and "encoding" not in fields:
             fields["encoding"] = "list"
-        return _project(rows, meant, MARKED, head, format, folder, fields)
+        return project_of(rows, meant, MARKED, head, format, folder, fields)
 
     return make
 
 
-def _project(
+def project_of(
     rows: list[Row],
     meant: dict[str, Any],
     name: str,
@@ -382,133 +380,3 @@ DEFECTS: dict[str, Make] = {
     ),
 }
 """Name → how it is planted, in any format."""
-
-
-def in_bytes(how: Callable[[str], bytes], **spec: Any) -> Make:
-    """A good text file, written in another way."""
-
-    def make(format: str, folder: Path, seed: int) -> Project:
-        rows = topic_rows(ROWS, seed)
-        for row in rows[::5]:
-            row["text"] += " café à la crème"
-        meant = {row["text"]: row[TOPIC] for row in rows}
-        path = folder / f"rows.{format}"
-        write(rows, path)
-        path.write_bytes(how(path.read_text()))
-        source = SourceSpec(path=path.name, heads={TOPIC: TOPIC}, **spec)
-        return Project(sources={"rows": source}, heads={TOPIC: MULTICLASS}, meant=meant, split=SPLIT)
-
-    return make
-
-
-IN_BYTES: dict[str, Make] = {
-    "cp1252": in_bytes(lambda text: text.encode("cp1252")),
-    "cp1252, named": in_bytes(lambda text: text.encode("cp1252"), encoding="cp1252"),
-    "mac_roman": in_bytes(lambda text: text.encode("mac_roman")),
-    "UTF-16 with a mark": in_bytes(lambda text: text.encode("utf-16")),
-    "UTF-16 without a mark": in_bytes(lambda text: text.encode("utf-16-le")),
-    "UTF-8 with a mark": in_bytes(lambda text: text.encode("utf-8-sig")),
-    "lone carriage returns": in_bytes(lambda text: text.replace("\n", "\r").encode()),
-    "mixed line ends": in_bytes(
-        lambda text: text.replace("\n", "\r\n", 40).replace("\r\n", "\r", 20).encode()
-    ),
-}
-"""What only text files can have."""
-
-
-def _delimited(sign: str, before: str = "", headed: bool = True, **spec: Any) -> Make:
-    def make(format: str, folder: Path, seed: int) -> Project:
-        rows = topic_rows(ROWS, seed)
-        meant = {row["text"]: row[TOPIC] for row in rows}
-        lines = [f"text{sign}topic"] * headed + [f"{row['text']}{sign}{row[TOPIC]}" for row in rows]
-        (folder / f"rows.{format}").write_bytes((before + "\n".join(lines) + "\n").encode())
-        source = SourceSpec(path=f"rows.{format}", heads={TOPIC: TOPIC}, **spec)
-        return Project(sources={"rows": source}, heads={TOPIC: MULTICLASS}, meant=meant, split=SPLIT)
-
-    return make
-
-
-DELIMITED: dict[str, Make] = {
-    "semicolons": _delimited(";"),
-    "semicolons, announced": _delimited(";", "sep=;\n"),
-    "semicolons, announced after a mark": _delimited(";", "\ufeffsep=;\r\n"),
-    "bars": _delimited("|"),
-    "carets": _delimited("^"),
-    "carets, named": _delimited("^", delimiter="^"),
-    "no header": _delimited(";", headed=False),
-    "no header, named": _delimited(";", headed=False, header=False, names=("text", TOPIC)),
-}
-"""What only delimited files can have."""
-
-
-def planted(format: str) -> dict[str, Make]:
-    """All defects that a format can have."""
-    more = IN_BYTES if format in TEXT_FORMATS else {}
-    return DEFECTS | more | (DELIMITED if format in ("csv", "tsv") else {})
-
-
-LABEL_SETS: tuple[dict[str, str], ...] = (
-    {},
-    {"weather": "Bad weather", "food": "Food & drink", "animal": "Animals, wild"},
-    {"weather": "0", "food": "1", "animal": "2"},
-    {"weather": "1.5", "food": "2.5", "animal": "3.0"},
-    {"weather": "C++", "food": "C#", "animal": "F#"},
-    {"weather": "news/weather", "food": "news/food", "animal": "sport/animal"},
-    {"weather": "météo", "food": "食べ物", "animal": "животное"},
-    {"weather": "☀️", "food": "🍞", "animal": "🐈"},
-    {"weather": "no", "food": "yes", "animal": "maybe"},
-    {"weather": "other", "food": "unknown", "animal": "none of these"},
-    {"weather": "007", "food": "1e3", "animal": "0x1F"},
-    {"weather": "rock-n-roll", "food": "don't know", "animal": "AT&T"},
-    {"weather": "2024-01-01", "food": "2024-02-01", "animal": "2024-03-01"},
-    {"weather": "[A]", "food": "(b)", "animal": "c."},
-)
-"""Names of labels that are as meant."""
-
-
-def sound(format: str, folder: Path, seed: int) -> Project:
-    """A good file of one of many kinds, drawn by the seed."""
-    rng = random.Random(seed)
-    line_end = rng.choice(("\n", "\r\n"))
-    if rng.random() < 0.5:
-        names = LABEL_SETS[seed % len(LABEL_SETS)]
-        rows = topic_rows(ROWS, seed, names)
-        if rng.random() < 0.5:
-            for row in rows[::17]:
-                row[TOPIC] = None
-        meant: dict[str, Any] = {row["text"]: row[TOPIC] for row in rows}
-        project = _project(rows, meant, TOPIC, MULTICLASS, format, folder, {})
-    else:
-        how, spec = rng.choice(SOUND_MARKS)
-        rows = mark_rows(ROWS, seed)
-        meant = {row["text"]: list(row[MARKED]) for row in rows}
-        if how is not None:
-            how(rows, rng)
-        meant = {row["text"]: row.pop("meant", meant[row["text"]]) for row in rows}
-        fields = dict(spec)
-        if not fields and format in PLAIN_CELLS:
-            fields = {"encoding": "list"}
-        project = _project(rows, meant, MARKED, MULTILABEL, format, folder, fields)
-    write(rows, folder / f"rows.{format}", line_end=line_end)
-    if format in TEXT_FORMATS and rng.random() < 0.3:
-        path = folder / f"rows.{format}"
-        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    return project
-
-
-def _separated(by: str) -> tuple[Change, dict[str, Any]]:
-    how = all_cells(lambda given: by.join(given), MARKED)
-    return how, {"encoding": "separator", "separator": by.strip(), "empty_means_none": True}
-
-
-SOUND_MARKS: tuple[tuple[Change | None, dict[str, Any]], ...] = (
-    (None, {}),
-    _separated(","),
-    _separated(", "),
-    _separated(";"),
-    _separated("#"),
-    (flags(int), {"names": NAMES}),
-    (flags(float), {"names": NAMES}),
-    (flag_columns({True: "1", False: "0", None: None}), {"columns": NAMES}),
-)
-"""Ways to write several labels, and how each is declared."""
