@@ -26,6 +26,15 @@ def _contained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ.update(before)
 
 
+@pytest.fixture(autouse=True)
+def _settings_of_its_own(_contained: None) -> Iterator[None]:
+    """What a command that ran in this process set for itself is not left to the next test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def prefect_harness(_contained: None) -> Iterator[None]:
     """A real Prefect server on a database of its own, for the whole session."""

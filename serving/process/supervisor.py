@@ -28,7 +28,7 @@ YOUNG_S = 5.0
 HUNG_LOOK_S = 0.5
 """How often it looks whether the loops of its workers still turn, in seconds."""
 STARTING_S = 600.0
-"""A worker that does not listen after so long counts as hanging, in seconds: it may be loading from afar."""
+"""A worker that has loaded nothing after so long counts as hanging, in seconds: it may load from afar."""
 WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Waits before the first, second, … restart of a worker that dies young, in seconds."""
 
@@ -154,11 +154,14 @@ class _Hung:
         passed_s, self._looked = min(now - self._looked, 2 * HUNG_LOOK_S), now
         hung = []
         for worker, pid in running.items():
-            seen = (pid, self._board.turned_s(worker, pid))
+            state = self._board.of(worker, pid)
+            seen = (pid, state.turned_s if state is not None else None)
             if self._seen.get(worker) != seen:
                 self._seen[worker], self._silent_s[worker] = seen, 0.0
                 continue
-            allowed_s = STARTING_S if seen[1] is None else self._allowed_s
+            # One that has loaded a version listens within moments, whether a turn was seen yet or not.
+            starting = state is None or (state.turned_s is None and state.version is None)
+            allowed_s = STARTING_S if starting else self._allowed_s
             before = self._silent_s[worker]
             self._silent_s[worker] += passed_s
             if before < allowed_s <= self._silent_s[worker]:

@@ -91,11 +91,11 @@ class Board:
         counted = self._newest(worker)[2]
         return json.loads(counted) if counted else {}
 
-    def turned_s(self, worker: int, pid: int) -> float | None:
-        """`turned_s` of a worker, if its record is that of this process; None otherwise."""
+    def of(self, worker: int, pid: int) -> WorkerState | None:
+        """What a worker wrote last, if the process `pid` did; None otherwise."""
         about = self._newest(worker)[1]
-        found = json.loads(about) if about else {}
-        return found["turned_s"] if found.get("pid") == pid else None
+        found = WorkerState(**json.loads(about)) if about else None
+        return found if found is not None and found.pid == pid else None
 
     def _state(self, worker: int) -> WorkerState:
         about = self._newest(worker)[1]
