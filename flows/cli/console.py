@@ -23,7 +23,7 @@ from flows.cli.options import json_wanted
 from flows.outcome import Outcome, Stage
 from flows.state_folder import home_option, with_home
 from model.bundle.telemetry import quiet_command
-from report.verdict_table import ABSENT
+from report.verdict_table import ABSENT, table_and_line
 from serving.shown import one_line, several_lines
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -70,7 +70,11 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     if outcome.rows:
         console.print()
         columns = console.width if console.is_terminal else PLAIN_COLUMNS
-        console.print(verdict_table(outcome.rows, columns), width=columns)
+        rows, line = table_and_line(outcome.rows)
+        if rows:
+            console.print(verdict_table(rows, columns), width=columns)
+        if line:
+            console.print(Text(one_line(line)), width=columns)
     console.print()
     console.print(_headline(outcome))
     _listed(console, [with_home(reason, home) for reason in outcome.reasons])
@@ -196,7 +200,13 @@ def _two_lines(row: Mapping[str, Any]) -> list[str]:
     """A row in five cells of one or two lines."""
     subject = row["subject"] if row["metric"] == ABSENT else f"{row['subject']}\n  {row['metric']}"
     models = row["shared"] if row["baseline"] == ABSENT else f"{row['shared']}\n{row['baseline']}"
-    return [subject, models, row["difference"].replace(" [", "\n["), row["margin"], row["verdict"]]
+    return [
+        subject,
+        models,
+        row["difference"].replace(" [", "\n["),
+        row["margin"].replace(" (", "\n("),
+        row["verdict"],
+    ]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -27,7 +27,7 @@ from report.release.heads_section import head_sections
 from report.release.latency_section import latency_section
 from report.release.training_section import training_section
 from report.release.why_section import Ending, why_section
-from report.verdict_table import COLUMNS, TEXT_COLUMNS, verdict_rows
+from report.verdict_table import COLUMNS, TEXT_COLUMNS, table_and_line, verdict_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,19 +149,18 @@ def _how_to_read(verdict: Verdict) -> str:
     return (
         "All checks must pass. The bounds in brackets decide, not the figure before them: each bound is "
         f"one-sided at {confidence:.0%} confidence. Since all checks must pass, several tests need no "
-        "correction (intersection–union test: Berger 1982)."
+        "correction (intersection–union test: Berger 1982). The interval of the A/A control, the same model "
+        "timed twice, must reach its first margin and lie within the one in brackets."
     )
 
 
 def _verdict(verdict: Verdict) -> Markup:
-    rows = [
-        [badge(row[key]) if key == "verdict" else row[key] for key in COLUMNS]
-        for row in verdict_rows(verdict)
-    ]
+    with_figures, line = table_and_line(verdict_rows(verdict))
+    rows = [[badge(row[key]) if key == "verdict" else row[key] for key in COLUMNS] for row in with_figures]
     numeric = [at for at, key in enumerate(COLUMNS) if key not in TEXT_COLUMNS]
     shown = table(list(COLUMNS.values()), rows, numeric, empty="No gate checked anything.")
     passed = [finding for finding in verdict.findings if finding.outcome == "pass"]
-    parts: list[object] = [shown]
+    parts: list[object] = [shown, *([paragraph(line)] if line else [])]
     if passed:
         listed = table(["Verdict", "What", "Why"], map(_reason, passed), wide=[2])
         parts.append(folded(f"Why {len(passed)} checks passed", listed))
