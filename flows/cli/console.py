@@ -157,7 +157,7 @@ def for_shell(what: object) -> str:
 
 def _headline(outcome: Outcome) -> Text:
     word, why, style = headline(outcome.stage)
-    return Text.assemble((word, style), f"  {outcome.name}: {why}")
+    return Text.assemble((word, style), one_line(f"  {outcome.name}: {outcome.sentence or why}"))
 
 
 def headline(stage: Stage) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ lists the rules; it does not judge (`expectations.data.gate`).
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +82,10 @@ def write_quality_page(
             ("Sources", len(profile["sources"])),
             ("Heads", len(profile["heads"])),
         ],
+        links=[("Data Docs", Path(os.path.relpath(judged.data_docs, out.parent)).as_posix())],
+        next_step=""
+        if outcome == "pass"
+        else "mend the data, or the setting that each rule names, and retrain.",
         footer=f"Headgate made this page from the merged dataset {dataset.name}.",
     )
     write_bytes(out, html.encode("utf-8"))
