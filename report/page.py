@@ -53,6 +53,16 @@ class Section:
         return str(self.html)
 
 
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where a reader goes from a page."""
+
+    links: Sequence[tuple[str, str]] = ()
+    """Title and relative path of each other page of the run."""
+    next_step: object = ""
+    """What the reader can do now."""
+
+
 def badge(outcome: object, label: object = None) -> Markup:
     """A small pill: `outcome` sets the tone (see `TONES`), `label` the text where it is another one."""
     tone = TONES.get(str(outcome).lower(), "neutral")
@@ -176,8 +186,7 @@ def page(
     *,
     outcome: object = None,
     facts: Sequence[tuple[object, object]] = (),
-    links: Sequence[tuple[str, str]] = (),
-    next_step: object = "",
+    onward: Onward | None = None,
     footer: object = "",
 ) -> str:
     """The whole page as text, to be written as UTF-8.
@@ -185,8 +194,7 @@ def page(
     Args:
         outcome: the verdict, as a badge beside the title; another badge as `Markup`.
         facts: pairs (what, value) shown as tiles under the title.
-        links: pairs (title, relative path) of the other pages of the run, above the title.
-        next_step: what the reader can do, under the subtitle.
+        onward: the other pages of the run, above the title, and what the reader can do, under the subtitle.
         footer: last line, such as when and from what the page was made.
     """
     mark = outcome if outcome is None or isinstance(outcome, Markup) else badge(outcome)
@@ -196,8 +204,8 @@ def page(
         sections=sections,
         outcome=mark,
         facts=[(what, cell_text(value)) for what, value in facts],
-        links=links,
-        next=next_step,
+        links=() if onward is None else onward.links,
+        next="" if onward is None else onward.next_step,
         footer=footer,
         script=Markup(script()),
         script_hash=Markup("'sha256-{}'").format(_sha256(script())),

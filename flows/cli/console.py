@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.cli import status_shown
 from flows.cli.options import json_wanted
+from flows.cli.shown import status as shown_status
 from flows.outcome import Outcome, Stage
 from flows.state_folder import home_option, with_home
 from model.bundle.telemetry import quiet_command
@@ -275,4 +275,4 @@ def show_answers(texts: Sequence[str], reply: Mapping[str, Any]) -> None:
 
 def show_status(report: Mapping[str, Any]) -> None:
     """What serves and how it came about, one block a project."""
-    status_shown.show_status(report, _output())
+    shown_status.show_status(report, _output())

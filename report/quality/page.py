@@ -23,7 +23,18 @@ from model.files import write_bytes
 from model.spec import SPLITS
 from report.chances import chances_section
 from report.changes import change_table, changes_section
-from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
+from report.page import (
+    Section,
+    badge,
+    breakable,
+    folded,
+    join,
+    page,
+    paragraph,
+    section,
+    subheading,
+    table,
+)
 from report.quality.agreement import agreement_section
 from report.quality.drift import drift_section
 from report.quality.offenders import offenders_section

@@ -21,7 +21,7 @@ from model.spec import HeadSpec
 from report.chances import chances_section
 from report.changes import ChangeTable, changes_section
 from report.charts.intervals import has_intervals, interval_chart
-from report.page import Section, badge, folded, join, page, paragraph, section, table
+from report.page import Onward, Section, badge, folded, join, page, paragraph, section, table
 from report.release.data_section import data_section
 from report.release.heads_section import head_sections
 from report.release.latency_section import latency_section
@@ -104,8 +104,10 @@ def render_release(report: ReleaseReport) -> str:
         sections,
         outcome=report.verdict.outcome,
         facts=list(_facts(report)),
-        links=[(title, path) for title, path in report.pages.items() if _is_beside(path)],
-        next_step=ending.next_step(),
+        onward=Onward(
+            links=[(title, path) for title, path in report.pages.items() if _is_beside(path)],
+            next_step=ending.next_step(),
+        ),
         footer=f"Run {report.run}, {report.created}. Headgate made this page from this run's evidence alone.",
     )
 

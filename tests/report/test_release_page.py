@@ -21,7 +21,7 @@ from expectations.spec import GateRules
 from expectations.verdict import Finding, Outcome, Verdict, combine
 from model.spec import HeadSpec
 from report.changes import ChangeTable
-from report.page import add_link, badge, table
+from report.page import Onward, add_link, badge, table
 from report.page import page as render_page
 from report.release.page import ReleaseReport, render_release
 from tests.support.html import without_own_script
@@ -439,7 +439,9 @@ def test_long_tables_sort_and_those_of_many_columns_become_cards_on_a_phone() ->
 
 def test_a_page_gets_a_link_to_one_that_was_made_later_once(tmp_path: Path) -> None:
     file = tmp_path / "quality.html"
-    file.write_text(render_page("Data", "said", [], links=[("Data Docs", "docs.html")]), encoding="utf-8")
+    file.write_text(
+        render_page("Data", "said", [], onward=Onward([("Data Docs", "docs.html")])), encoding="utf-8"
+    )
     for _ in range(2):
         add_link(file, "Report", "report.html")
     assert file.read_text(encoding="utf-8").count('<a href="report.html">Report</a>') == 1
