@@ -11,9 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from expectations.gates.scores import HeadScores
 from expectations.stats.quantiles import QUANTILE
 from expectations.stats.shares import apart_lower, quantile_upper, share_lower, spent
 
@@ -108,24 +105,8 @@ def compared_time(former: Durations | None, least: int) -> bool:
     return former is not None and former.answers >= least and bool(former.edges)
 
 
-def answered_labels(scores: Mapping[str, HeadScores]) -> dict[str, Any]:
-    """Head → `rows` and `labels` (label → rows that it was answered for), of the test rows that were
-    answered: those with a label for any head."""
-    asked = np.logical_or.reduce([head.labelled for head in scores.values()]) if scores else np.zeros(0, bool)
-    found = {}
-    for name, head in scores.items():
-        decisions = head.decisions[asked]
-        if head.kind == "multiclass":
-            counts = np.bincount(decisions[decisions >= 0], minlength=len(head.labels))
-        else:
-            counts = decisions.sum(axis=0)
-        labels = dict(zip(head.labels, map(int, counts), strict=True))
-        found[name] = {"rows": int(asked.sum()), "labels": labels}
-    return found
-
-
 def evident_answers(evidence: Mapping[str, Any]) -> dict[str, HeadAnswers]:
-    """What `answered_labels` found, out of signed evidence; without heads where it says otherwise."""
+    """What `answered_labels` found, out of signed evidence (`expectations.gates.scores`); without heads where it says otherwise."""
     found = {}
     for name, head in evidence.items():
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import HeadgateError
+from release.bake.record import read_bake, said_bake
 from release.home import Home
 from release.journal import Entry, Journal
 from release.keys import public_key as public_key_of
@@ -72,12 +73,16 @@ def _project(home: Home, name: str, where: str) -> dict[str, Any]:
     endpoint: dict[str, Any] = {"running": False, "says": "not known"}
     with _noted(damage):
         endpoint = _endpoint(home, name, where)
+    watch = None
+    with _noted(damage):
+        watch = None if (kept := read_bake(home, name)) is None else said_bake(kept)
     return {
         "name": name,
         "serving": None if champion is None else _fields(folder, champion, public_key),
         "champion": _champion(folder, champion, public_key, before, where) if champion else shown,
         "previous": None if before is None else _release(folder, before, public_key)[0],
         "waiting": _waiting(name, entries, 0 if pointer is None else pointer.approval, where),
+        "watch": watch,
         "endpoint": endpoint,
         "damage": list(dict.fromkeys(damage)),
         "history": [

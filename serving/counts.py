@@ -67,3 +67,8 @@ def grown(before: VersionCounts, now: VersionCounts) -> dict[str, float]:
 def added(one: VersionCounts, other: VersionCounts) -> dict[str, float]:
     """Sums of two counts."""
     return {name: one.get(name, 0.0) + other.get(name, 0.0) for name in {**one, **other}}
+
+
+def heads_of(counts: VersionCounts) -> list[str]:
+    """Heads that were counted."""
+    return [name.removeprefix("requests ") for name in counts if name.startswith("requests ")]

@@ -31,6 +31,10 @@ class Ending:
     """Why it was not promoted although it passed; empty where it was."""
     unconfirmed: str = ""
     """Why it is not known whether it answers as judged; empty where it is."""
+    watched: str = ""
+    """What was seen of it while it was watched; empty where it was not."""
+    taken_back: str = ""
+    """Why it was taken back while it was watched; empty where it was not."""
 
     @property
     def open_ones(self) -> list[Finding]:
@@ -50,12 +54,14 @@ class Ending:
         stays = stays or "Nothing serves."
         if self.undone:
             return f"{version} passed every check, but its deployment was taken back: {self.undone} {stays}"
+        if self.taken_back:
+            return f"{version} passed every check, was deployed and taken back: {self.taken_back}. {stays}"
         if self.held:
             return f"{version} passed every check and stays a candidate: {self.held}."
         if self.unconfirmed:
             return f"{version} passed every check and is the champion, but {self.unconfirmed}."
         if self.serves:
-            return f"{version} serves: it passed {every}."
+            return f"{version} serves: it passed {every}." + (f" {self.watched}." if self.watched else "")
         if self.verdict.outcome == "pass":
             return f"{version} passed {every} and may serve."
         if not checks:
@@ -69,7 +75,7 @@ class Ending:
 
 def why_section(ending: Ending) -> Section:
     """Why it ships, or why not and what to do about it; then what to know besides."""
-    if aside := ending.undone or ending.held or ending.unconfirmed:
+    if aside := ending.undone or ending.taken_back or ending.held or ending.unconfirmed:
         body: object = paragraph(aside)
     elif not ending.verdict.findings:
         body = join(*map(paragraph, ending.verdict.reasons))
@@ -83,7 +89,7 @@ def why_section(ending: Ending) -> Section:
         parts.append(subheading("Remarks"))
         said = ([finding.subject, finding.remark] for finding in remarked)
         parts.append(table(["What", "What to know although it does not decide"], said, wide=[1]))
-    ships = ending.verdict.outcome == "pass" and not (ending.undone or ending.held)
+    ships = ending.verdict.outcome == "pass" and not (ending.undone or ending.taken_back or ending.held)
     return section("Why it ships" if ships else "Why it does not ship", join(*parts))
 
 

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from expectations.gates.scores import HeadScores
+from expectations.gates.scores import HeadScores, answered_labels
 from expectations.live import (
     Allowed,
     Durations,
     HeadAnswers,
     Traffic,
-    answered_labels,
     broken,
     evident_answers,
 )
