@@ -106,7 +106,8 @@ def compared_time(former: Durations | None, least: int) -> bool:
 
 
 def evident_answers(evidence: Mapping[str, Any]) -> dict[str, HeadAnswers]:
-    """What `answered_labels` found, out of signed evidence (`expectations.gates.scores`); without heads where it says otherwise."""
+    """What `expectations.gates.scores.answered_labels` found, out of signed evidence; without the heads of
+    which that says something else."""
     found = {}
     for name, head in evidence.items():
         try:

@@ -28,8 +28,8 @@ class BakeSpec:
     """Largest share of requests at which the version fails (status 500). What the endpoint refuses (503 when
     it is busy, 4xx for what a client got wrong) counts neither way."""
     max_p95_ratio: Annotated[float, Range(ge=1)] = 1.5
-    """Largest p95 of the time from a request's texts to its answer, over that of the former version at the same
-    endpoint; not judged where that had answered fewer than `min_requests`."""
+    """Largest p95 of the time from a request's texts to its answer, over that of the former version at the
+    same endpoint; not judged where that had answered fewer than `min_requests`."""
     max_label_shift: Annotated[float, Range(gt=0, lt=1)] = 0.1
     """Largest distance of a label's share among a head's answers from its share among the answers to the test
     rows: 0.1 allows 30% where 20% were seen."""

@@ -83,7 +83,7 @@ def release_of(
         taken = outcome.end == "taken back"
         return Release(
             registered=registered.facts,
-            deployed=serving_after(outcome),
+            deployed=serving_after(outcome) if taken else {},
             champion=_named(champion),
             taken_back=outcome.why if taken else "",
             unconfirmed="" if taken else f"should be taken back: {outcome.why}",

@@ -22,7 +22,7 @@ from expectations.live import (
 )
 from model.errors import HeadgateError
 from model.faults import fault
-from model.files import locked
+from model.files import locked, remove_folder
 from release.bake.record import (
     Bake,
     BakeBroken,
@@ -52,6 +52,8 @@ from serving.store.release_folder import ReleaseFolder
 
 POLL_S = 1.0
 """Pause between two looks at the counts, in seconds."""
+LEAST_LOOKS = 20
+"""Looks at the counts in even the shortest watch."""
 KEEP_S = 10.0
 """How much of what was counted a killed watch may have to count again, in seconds."""
 GROWTH = 1.25
@@ -107,7 +109,7 @@ def _bake(home: Home, name: str, begun_only: bool, tell: Callable[[str], None]) 
     try:
         found = read_bake(home, name)
     except BakeBroken:
-        drop_bake(home, name)
+        remove_folder(bake_file(home, name))  # whatever stands there
         return None
     if found is None or (begun_only and not found.began):
         return None
@@ -136,6 +138,7 @@ class _Watch:
         self._home, self._name, self._record, self._tell = home, name, record, tell
         self._deploy = load_settings(home, name).deploy
         self._kept_at = 0.0
+        self._looked_s = time.monotonic()
         self._seen = False
 
     def run(self) -> BakeOutcome | None:
@@ -156,7 +159,7 @@ class _Watch:
                 break
             if over:
                 return self._passed()
-            time.sleep(min(POLL_S, max(0.05, self._record.ends - time.time())))
+            time.sleep(min(POLL_S, 60 * self._record.rule.minutes / LEAST_LOOKS))
         return self._take_back()
 
     def _serving(self) -> int | None:
@@ -191,12 +194,12 @@ class _Watch:
 
     def _count(self) -> None:
         """Add what was counted since the last look."""
-        began = time.monotonic()
-        looked = self._look()
+        looked, now_s = self._look(), time.monotonic()
         if looked is None:
-            away_s = self._record.unseen_s + POLL_S + time.monotonic() - began
-            self._record = replace(self._record, unseen_s=away_s)
+            self._record = replace(self._record, unseen_s=self._record.unseen_s + now_s - self._looked_s)
+            self._looked_s = now_s
             return
+        self._looked_s = now_s
         endpoint, counts = looked
         now = counts.get(self._record.version, {})
         if not self._record.endpoint:

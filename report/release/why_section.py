@@ -46,6 +46,10 @@ class Ending:
             if finding.outcome == outcome
         ]
 
+    @property
+    def _seen(self) -> str:
+        return f" {self.watched[:1].upper()}{self.watched[1:]}." if self.watched else ""
+
     def sentence(self) -> str:
         """What became of the version, in one sentence or two."""
         version, checks = self.version[:1].upper() + self.version[1:], len(self.verdict.findings)
@@ -61,7 +65,7 @@ class Ending:
         if self.unconfirmed:
             return f"{version} passed every check and is the champion, but {self.unconfirmed}."
         if self.serves:
-            return f"{version} serves: it passed {every}." + (f" {self.watched}." if self.watched else "")
+            return f"{version} serves: it passed {every}." + self._seen
         if self.verdict.outcome == "pass":
             return f"{version} passed {every} and may serve."
         if not checks:

@@ -22,6 +22,7 @@ CODES = {
     "busy": 5,
     "validated": 0,
     "rolled_back": 0,
+    "taken_back": 6,
     "swept": 0,
     "data_rejected": 3,
     "needs_consent": 4,
@@ -41,7 +42,7 @@ def test_an_ending_goes_through_state_exit_code_and_terminal(
     assert outcome.exit_code == CODES[stage]
     state = final_state(outcome)
     assert state.name == state_name(stage) and state.message == "because"
-    assert state.is_failed() == (stage in ("deployment_undone", "unconfirmed")), (
+    assert state.is_failed() == (stage in ("deployment_undone", "taken_back", "unconfirmed")), (
         "a rejection is a completed run"
     )
     word, sentence, style = headline(stage)
