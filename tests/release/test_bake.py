@@ -49,11 +49,11 @@ def last(shop: Baked) -> tuple[str, int | None, str]:
 
 
 def test_a_sound_version_stays_and_it_is_said_what_was_seen(shop: Baked) -> None:
-    with asking(shop.world) as before:
+    with asking(shop.world.state_file) as before:
         while before.statuses[200] < 400:
             time.sleep(0.05)
     assert shop.ship(shop.candidate()).deployed
-    with asking(shop.world):
+    with asking(shop.world.state_file):
         outcome = shop.bake()
     assert outcome is not None and outcome.end == "passed", outcome
     assert outcome.why.startswith("watched for 3 s: ")
@@ -65,7 +65,7 @@ def test_a_sound_version_stays_and_it_is_said_what_was_seen(shop: Baked) -> None
 
 def test_a_version_that_fails_is_taken_back(shop: Baked) -> None:
     assert shop.ship(shop.candidate(breaks=True)).deployed
-    with asking(shop.world, (*TEXTS, FAILS)):
+    with asking(shop.world.state_file, (*TEXTS, FAILS)):
         outcome = shop.bake()
     assert outcome is not None and outcome.end == "taken back", outcome
     assert "requests failed" in outcome.why and "max_error_share is 1.0%" in outcome.why
@@ -78,12 +78,12 @@ def test_a_version_that_fails_is_taken_back(shop: Baked) -> None:
 
 
 def test_a_version_that_is_slower_than_the_former_is_taken_back(shop: Baked) -> None:
-    with asking(shop.world) as before:
+    with asking(shop.world.state_file) as before:
         while before.statuses[200] < 400:
             time.sleep(0.05)
-    shop.spec = replace(BAKED, bake=BakeSpec(minutes=0.5, min_requests=60))
-    assert shop.ship(shop.candidate(text_work=500)).deployed
-    with asking(shop.world):
+    shop.spec = replace(BAKED, bake=BakeSpec(minutes=0.5, min_requests=20))
+    assert shop.ship(shop.candidate(text_work=1500)).deployed
+    with asking(shop.world.state_file):
         outcome = shop.bake()
     assert outcome is not None and outcome.end == "taken back", outcome
     assert "of its answers took longer than" in outcome.why and serving(shop) == 1
@@ -91,7 +91,7 @@ def test_a_version_that_is_slower_than_the_former_is_taken_back(shop: Baked) -> 
 
 def test_a_version_whose_labels_are_not_those_of_its_test_rows_is_taken_back(shop: Baked) -> None:
     assert shop.ship(shop.candidate(answered={"low": 0.98, "mid": 0.01, "high": 0.01})).deployed
-    with asking(shop.world):
+    with asking(shop.world.state_file):
         outcome = shop.bake()
     assert outcome is not None and outcome.end == "taken back", outcome
     assert "head mood: label " in outcome.why and "max_label_shift is 10%" in outcome.why
@@ -100,7 +100,7 @@ def test_a_version_whose_labels_are_not_those_of_its_test_rows_is_taken_back(sho
 
 def test_too_little_traffic_is_no_verdict(shop: Baked) -> None:
     assert shop.ship(shop.candidate(answered={"low": 0.98, "mid": 0.01, "high": 0.01})).deployed
-    with asking(shop.world, most=7):
+    with asking(shop.world.state_file, most=7):
         outcome = shop.bake()
     assert outcome is not None and outcome.end == "too little", outcome
     assert outcome.why == "too little traffic to tell: 7 of 60; watched for 3 s"
@@ -125,7 +125,7 @@ def test_an_endpoint_that_is_started_again_is_watched_on_and_nobody_is_blamed(sh
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with asking(shop.world) as met:
+    with asking(shop.world.state_file) as met:
         outcome = shop.bake()
     thread.join(30)
     assert counted == [True] and outcome is not None and outcome.end == "passed", outcome
@@ -144,7 +144,7 @@ def test_an_endpoint_that_is_away_all_the_time_says_nothing(shop: Baked) -> None
 def test_a_busy_endpoint_is_no_failing_version(shop: Baked) -> None:
     shop.spec = replace(BAKED, queue_limit=1, max_batch=1)
     assert shop.ship(shop.candidate(text_work=150)).deployed
-    with asking(shop.world, clients=12) as met:
+    with asking(shop.world.state_file, clients=12) as met:
         outcome = shop.bake()
     assert met.statuses[503] > 20, met
     assert outcome is not None and outcome.end in ("passed", "too little"), outcome
@@ -176,7 +176,7 @@ def test_a_watch_that_is_killed_is_taken_up_by_the_next_start(
     point: str, shop: Baked, child: Callable[..., int]
 ) -> None:
     home, made = shop.world.home, shop.candidate(breaks=True)
-    with asking(shop.world, (*TEXTS, FAILS)):
+    with asking(shop.world.state_file, (*TEXTS, FAILS)):
 
         def work() -> None:
             shop.ship(made)
@@ -205,7 +205,7 @@ def test_a_watch_whose_time_is_over_is_judged_by_what_was_counted_meanwhile(shop
     done.join(20)
     assert not file.exists() and kept != begun
     file.write_bytes(begun)  # as a process leaves it that is killed after half a second
-    with asking(shop.world, (*TEXTS, FAILS), most=60):
+    with asking(shop.world.state_file, (*TEXTS, FAILS), most=60):
         time.sleep(1.5)
     outcome = shop.bake()
     assert outcome is not None and outcome.end == "taken back" and serving(shop) == 1

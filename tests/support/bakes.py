@@ -17,9 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model.bundle.reader import Bundle
-from release.bake.watch import BakeOutcome, bake, plan
+from release.bake.watch import BakeOutcome, bake
 from release.registry.candidate import ANSWERED_EVIDENCE, Candidate
-from release.releases import open_releases
 from release.targets.deploy import DeployOutcome, deploy_version
 from serving.client import request
 from serving.errors import NoAnswer
@@ -74,9 +73,8 @@ class Baked:
 
     def ship(self, made: Candidate) -> DeployOutcome:
         """Register, plan the watch, promote and deploy."""
-        versions = open_releases(self.world.home, NAME, self.world.spec).folder.versions()
-        plan(self.world.home, NAME, self.spec, max(versions, default=0) + 1)
-        return deploy_version(self.world.home, NAME, self.world.spec, self.spec, promoted(self.world, made))
+        version = promoted(self.world, made, self.spec)
+        return deploy_version(self.world.home, NAME, self.world.spec, self.spec, version)
 
     def bake(self) -> BakeOutcome | None:
         """Watch what was shipped last."""
@@ -112,16 +110,21 @@ class Clients:
 
 @contextlib.contextmanager
 def asking(
-    world: World, texts: Sequence[str] = TEXTS, *, clients: int = 2, pause_s: float = 0.0, most: int = 10**6
+    state_file: Path,
+    texts: Sequence[str] = TEXTS,
+    *,
+    clients: int = 2,
+    pause_s: float = 0.0,
+    most: int = 10**6,
 ) -> Iterator[Clients]:
-    """Clients that ask the endpoint about one text after another, wherever it is, until the block ends."""
+    """Clients that ask the endpoint of a state file about one text after another, until the block ends."""
     met, over, left = Clients(), threading.Event(), itertools.count()
 
     def run(number: int) -> None:
         for text in itertools.islice(itertools.cycle(texts), number, None):
             if over.is_set() or next(left) >= most:
                 return
-            running = process.status(world.state_file)
+            running = process.status(state_file)
             try:
                 assert running is not None
                 status = request(running.url, "POST", "/predict", {"texts": text}, timeout_s=5)[0]
