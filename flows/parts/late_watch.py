@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from release.bake.record import bake_file
@@ -15,7 +16,7 @@ def late_ending(home: Home, name: str, *, begun_only: bool = False) -> dict[str,
     Args:
         begun_only: leave a watch that has not begun to whoever deploys.
     """
-    if not bake_file(home, name).exists():
+    if not os.path.lexists(bake_file(home, name)):
         return None
     from flows.parts.conclude import serving_after  # late: most runs find nothing, and need no statistics
     from tasks.release.bake import bake

@@ -6,6 +6,7 @@ nothing of the version. Whoever rolls back or promotes meanwhile ends the watch.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -80,8 +81,18 @@ class BakeOutcome:
     """How the former version came to serve again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BakeEvents:
+    """What to call while a version is watched."""
+
+    on_change: Callable[[str], None] = lambda line: None
+    """With what clients lose and gain when the former version returns, line by line."""
+    on_look: Callable[[float, float, float], None] = lambda spent_s, of_s, requests: None
+    """After every look: seconds that were watched, of how many, and requests so far."""
+
+
 def bake(
-    home: Home, name: str, *, begun_only: bool = False, tell: Callable[[str], None] = lambda line: None
+    home: Home, name: str, *, begun_only: bool = False, events: BakeEvents | None = None
 ) -> BakeOutcome | None:
     """Watch the version of project `name` whose watch was planned, or go on where a watch was cut short.
 
@@ -90,22 +101,22 @@ def bake(
 
     Args:
         begun_only: leave a watch that has not begun to whoever deploys.
-        tell: takes what clients lose and gain when the former version returns.
+        events: what to call meanwhile.
 
     Raises:
         release.pointed.ChampionUnverified: it can't be verified which version serves.
         release.registry.client.RegistryProblem: the registry can't be reached, and nothing went back.
     """
-    if not bake_file(home, name).exists():
+    if not os.path.lexists(bake_file(home, name)):
         return None
     try:
         with locked(home.bake_lock(name), timeout_s=0):
-            return _bake(home, name, begun_only, tell)
+            return _bake(home, name, begun_only, events or BakeEvents())
     except TimeoutError:
         return None
 
 
-def _bake(home: Home, name: str, begun_only: bool, tell: Callable[[str], None]) -> BakeOutcome | None:
+def _bake(home: Home, name: str, begun_only: bool, events: BakeEvents) -> BakeOutcome | None:
     try:
         found = read_bake(home, name)
     except BakeBroken:
@@ -113,7 +124,7 @@ def _bake(home: Home, name: str, begun_only: bool, tell: Callable[[str], None]) 
         return None
     if found is None or (begun_only and not found.began):
         return None
-    outcome = _Watch(home, name, found, tell).run()
+    outcome = _Watch(home, name, found, events).run()
     if outcome is not None:
         _note(home, name, outcome)
         fault("bake_journalled")
@@ -131,11 +142,11 @@ class _Watch:
 
     Args:
         record: what is known of it.
-        tell: takes what clients lose and gain.
+        events: what to call meanwhile.
     """
 
-    def __init__(self, home: Home, name: str, record: Bake, tell: Callable[[str], None]) -> None:
-        self._home, self._name, self._record, self._tell = home, name, record, tell
+    def __init__(self, home: Home, name: str, record: Bake, events: BakeEvents) -> None:
+        self._home, self._name, self._record, self._events = home, name, record, events
         self._deploy = load_settings(home, name).deploy
         self._kept_at = 0.0
         self._looked_s = time.monotonic()
@@ -153,6 +164,8 @@ class _Watch:
             if (serving := self._serving()) != self._record.version:
                 return self._overtaken(serving)
             self._count()
+            spent_s = time.time() - self._record.began
+            self._events.on_look(spent_s, 60 * self._record.rule.minutes, self._record.requests)
             over = time.time() >= self._record.ends
             self._judge(last=over)
             if self._record.broken:
@@ -291,7 +304,7 @@ class _Watch:
             return self._overtaken(serving)
         try:
             reason = f"taken back while it was watched: {why}"
-            done = roll_back(self._home, self._name, former, reason=reason, tell=self._tell)
+            done = roll_back(self._home, self._name, former, reason=reason, tell=self._events.on_change)
         except RegistryProblem:
             # The pointer moves first; the aliases follow at the next start.
             if self._serving() != former:

@@ -6,7 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from release.bake import watch
-from release.bake.watch import BakeOutcome
+from release.bake.watch import BakeEvents, BakeOutcome
 from release.home import Home
 from report.progress import Step, print_line
 
@@ -22,7 +22,13 @@ def bake(home: Home, name: str, *, begun_only: bool = False) -> BakeOutcome | No
         release.pointed.ChampionUnverified: it can't be verified which version serves.
         release.registry.client.RegistryProblem: the registry can't be reached, and nothing went back.
     """
-    with Step("watch what serves") as step:
-        outcome = watch.bake(home, name, begun_only=begun_only, tell=print_line)
+    with Step("watch what serves", unit="s") as step:
+        events = BakeEvents(
+            on_change=print_line,
+            on_look=lambda spent_s, of_s, requests: step.to(
+                round(min(spent_s, of_s)), round(of_s), f"{requests:.0f} requests"
+            ),
+        )
+        outcome = watch.bake(home, name, begun_only=begun_only, events=events)
         step.outcome = "nothing to watch" if outcome is None else f"{outcome.end}: {outcome.why}"
     return outcome
