@@ -132,7 +132,7 @@ class AnswerCounts(Collector):
         return found
 
 
-def of_versions(counts: Counts, versions: frozenset[str]) -> dict[str, list[Sequence[Any]]]:
+def of_versions(counts: Counts, versions: frozenset[str]) -> dict[str, Sequence[Sequence[Any]]]:
     """Counts without those of other versions: what a dead worker had counted of them goes, too."""
     return {
         name: [one for one in samples if "version" not in one[1] or one[1]["version"] in versions]
@@ -150,8 +150,8 @@ def _heads(card: Mapping[str, HeadCard]) -> dict[str, _Head]:
     return made
 
 
-def _cumulative(cells: Sequence[int]) -> list[Sequence[Any]]:
+def _cumulative(cells: Sequence[int]) -> list[tuple[str, float]]:
     """Cells as Prometheus has them: each edge with all that lies below it."""
     edges = [*map(str, EDGES_S), "+Inf"]
     totals = np.cumsum(cells).tolist()
-    return [[edge, total] for edge, total in zip(edges, totals, strict=True)]
+    return list(zip(edges, totals, strict=True))
