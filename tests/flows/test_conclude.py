@@ -87,7 +87,7 @@ def test_how_a_watch_ended_is_how_the_run_ends(
 ) -> None:
     outcome = BakeOutcome(end=end, version=3, why="so many requests", done=done)
     release = release_of(REGISTERED, DEPLOYED, None, Watched(said=outcome.why, outcome=outcome))
-    ending = ending_of(verdict("pass"), release)
+    ending = ending_of("shop", verdict("pass"), release)
     assert ending["stage"] == stage and ending["deployed"].get("version") == serves
     assert "so many requests" in ending["reasons"][0]
 
@@ -96,7 +96,7 @@ def test_a_first_version_is_not_watched_and_it_is_said(tmp_path: Path) -> None:
     settings = Settings(deploy=DeploySpec(bake=BakeSpec()))
     begun = being_watched(Home(tmp_path), "kitchen", settings, DEPLOYED)
     assert watched_through(Home(tmp_path), "kitchen", begun) is begun
-    ending = ending_of(verdict("pass"), release_of(REGISTERED, DEPLOYED, None, begun))
+    ending = ending_of("shop", verdict("pass"), release_of(REGISTERED, DEPLOYED, None, begun))
     assert (ending["stage"], ending["reasons"]) == ("deployed", (NO_WAY_BACK,))
     assert being_watched(Home(tmp_path), "kitchen", Settings(), DEPLOYED) is None
 
