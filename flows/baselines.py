@@ -39,9 +39,9 @@ def fit_baselines(project: Project, run: Run) -> dict[str, tuple[FittedRef, ...]
 def package_baselines(
     seeds: Mapping[str, Sequence[FittedRef]], run: Run, precision: str
 ) -> dict[str, BundleRef]:
-    """Every baseline by its label in the evidence. One is packaged, in the shared model's precision, and stands for
-    all of their architecture where latency and memory are measured: that of the head with the fewest labels,
-    which is the smallest (decision 60)."""
+    """Every baseline by its label in the evidence. One is packaged, in the shared model's precision, and
+    stands for all of their architecture where latency and memory are measured: that of the head with the
+    fewest labels, which is the smallest (decision 60)."""
     smallest = min(seeds, key=lambda head: (len(run.heads[head].labels), head))
     bundle = package_baseline(smallest, seeds[smallest][0], run, precision)
     return {

@@ -19,7 +19,7 @@ from flows.outcome import Outcome
 from flows.parts.candidate import note_pages, rejudged
 from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.end import run_failed, run_lost
-from flows.parts.measure import measure
+from flows.parts.measure import answer, measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
 from release.registry.candidate import candidate_of
@@ -59,7 +59,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
         bundles["champion"] = champion.bundle
 
     find_changes(kept.dataset, run, champion=champion)
-    measured = measure(run, bundles, rules, how)
+    measured = measure(run, bundles, rules, how, answer(run, bundles, rules))
     verdict = decide(run.heads, measured, rules, champion=champion, dataset=kept.dataset)
     candidate = candidate_of(
         run, bundles["shared"], verdict, dataset=kept.dataset, measured=measured, gates=rules

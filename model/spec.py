@@ -268,8 +268,8 @@ class PackageJob:
     name: str
     """Name of the model, as its card says it."""
     rows: Path | None
-    """Rows folder: its validation rows decide about the precision, and are measured. None: a precision is asked
-    for, and nothing is measured."""
+    """Rows folder: its validation rows decide about the precision, and are measured. None: a precision is
+    asked for, and nothing is measured."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where the model comes from, for the card."""
     profile: Mapping[str, Any] | None = None

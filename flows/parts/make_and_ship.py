@@ -13,11 +13,19 @@ from prefect.client.schemas.objects import State
 
 from expectations.contract.findings import unused_remarks
 from flows.outcome import Outcome
-from flows.parts.candidate import JudgedCandidate, make_candidate, note_pages, note_version, taken_up
+from flows.parts.candidate import (
+    JudgedCandidate,
+    judge_candidate,
+    make_candidate,
+    note_pages,
+    note_version,
+    taken_up,
+)
 from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.consent import consent_wanted, needs_remarks
 from flows.parts.look_at_data import look_at_data
 from flows.project import OpenProject
+from model.jobs.process import preloaded_for
 from release.champion import ChampionRef
 from release.registry.candidate import INPUTS_EVIDENCE, candidate_of
 from release.runs.standing import Standing
@@ -43,19 +51,21 @@ def make_and_ship(
     project, state = opened.project, opened.home
     run = prepare_run(project.name, data, project.backbone, project.train, config=opened.config, home=state)
     run = replace(run, provenance={**run.provenance, INPUTS_EVIDENCE: standing.inputs.digest})
-    quality, changed = look_at_data(opened, data, run, champion)
-    renamed = () if changed is None else changed.renamed
-    contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
-    quality = replace(quality, warnings=(*quality.warnings, *unused_remarks(contract)))
-    if quality.verdict.outcome == "fail":
-        remarks = (*quality.warnings, *needs_remarks(contract, champion))
-        return opened.ended(
-            "data_rejected", reasons=quality.verdict.reasons, remarks=remarks, pages=quality.pages
-        )
-    if contract.missing:
-        wanted = consent_wanted(contract, champion, project)
-        return opened.ended("needs_consent", **wanted, remarks=quality.warnings, pages=quality.pages)
-    judged = make_candidate(opened, run, quality, standing, champion=champion, dataset=data.path, fresh=fresh)
+    with preloaded_for(run):  # it loads while the data are judged, and is gone before anything is timed
+        quality, changed = look_at_data(opened, data, run, champion)
+        renamed = () if changed is None else changed.renamed
+        contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
+        quality = replace(quality, warnings=(*quality.warnings, *unused_remarks(contract)))
+        if quality.verdict.outcome == "fail":
+            remarks = (*quality.warnings, *needs_remarks(contract, champion))
+            return opened.ended(
+                "data_rejected", reasons=quality.verdict.reasons, remarks=remarks, pages=quality.pages
+            )
+        if contract.missing:
+            wanted = consent_wanted(contract, champion, project)
+            return opened.ended("needs_consent", **wanted, remarks=quality.warnings, pages=quality.pages)
+        made = make_candidate(opened, run, champion=champion, dataset=data.path, fresh=fresh)
+    judged = judge_candidate(opened, run, quality, standing, made, champion=champion, dataset=data.path)
     return _conclude(opened, judged, champion)
 
 

@@ -1,11 +1,11 @@
-"""What a fitted model answers to a split, as exact as it was fitted: what the gates hold the shared model against.
+"""What a fitted model answers to a split, as exact as it was fitted: what the gates hold the shared model
+against.
 
     python -m model answer FITTED ROWS --split test --out answers.npz [--threads N]
 
-Writes what `python -m model score` writes of a bundle, in float32 and with the calibration that the bundle's card
-would have: a model that does not ship is judged without being packaged. Rows that none of its heads labels are
-not answered. Does not know bundles.
-"""
+Writes what `python -m model score` writes of a bundle, in float32 and with the calibration that the bundle's
+card would have: a model that does not ship is judged without being packaged. Rows that none of its heads
+labels are not answered. Does not know bundles."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
 """A graph without its weights, kept for all models of one architecture: traced and fused once.
 
-A *probe*, a copy of the network with other numbers in every parameter, is traced and fused. Each of the graph's
-tensors that holds parameters is then known by them: as they are, transposed, or several in a row. What is kept is
-the graph without those numbers, and of which parameters each tensor is made. Filling a model's in takes a tenth of
-the time of tracing. That nothing was overlooked is for who compares the filled graph with its network
-(`model.export.graph`). Does not know how a graph is traced.
-"""
+A *probe*, a copy of the network with other numbers in every parameter, is traced and fused. Each of the
+graph's tensors that holds parameters is then known by them: as they are, transposed, or several in a row.
+What is kept is the graph without those numbers, and of which parameters each tensor is made. Filling a
+model's in takes a tenth of the time of tracing. That nothing was overlooked is for who compares the filled
+graph with its network (`model.export.graph`). Does not know how a graph is traced."""
 
 from __future__ import annotations
 
@@ -92,8 +91,8 @@ def _formed(parameter: Tensor, form: Form) -> Floats:
 
 
 def _made_of(model: onnx.ModelProto, parameters: Mapping[str, Tensor]) -> dict[str, Parts] | None:
-    """Tensor → its parameters, of tensors that hold any; None where a parameter is in no tensor, and so may be
-    in one in a form that is not known."""
+    """Tensor → its parameters, of tensors that hold any; None where a parameter is in no tensor, and so may
+    be in one in a form that is not known."""
     forms: tuple[Form, ...] = ("same", "transposed")
     beginnings: dict[bytes, list[tuple[str, Form, bytes]]] = {}
     for name, parameter in parameters.items():

@@ -131,8 +131,8 @@ def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
 def package_baseline(
     name: str, baseline: FittedRef, run: Run, precision: str, progress: Progress
 ) -> BundleRef:
-    """The baseline as a bundle of the shared model's precision, from the cache where it has one: it is timed for
-    all of its architecture (decision 60)."""
+    """The baseline as a bundle of the shared model's precision, from the cache where it has one: it is timed
+    for all of its architecture (decision 60)."""
     entry = bundle_entry(baseline, precision)
     fitted = Path(baseline.folder) / "fitted"
     with entry.making() as folder:

@@ -4,8 +4,8 @@
         run_model(["fit", …])  # in a fork: memory is given back and a crash stays there, as of any process
 
 Loading torch and transformers takes 8 s of processor time, a fork a few milliseconds. The parent of the forks
-computes nothing, so that no thread of it is lost in them. Where it can't be started or is gone, commands run in
-new interpreters. What is judged by a fresh process is not run here. Does not know what the commands do.
+computes nothing, so that no thread of it is lost in them. Where it can't be started or is gone, commands run
+in new interpreters. What is judged by a fresh process is not run here. Does not know what the commands do.
 """
 
 from __future__ import annotations
@@ -153,8 +153,8 @@ def current() -> Preloaded | None:
 
 @contextlib.contextmanager
 def preloaded(log: Path, encoder: Path | None = None) -> Iterator[None]:
-    """Meanwhile `run_model` forks instead of starting interpreters. For the main thread: the process ends with
-    the thread that started it."""
+    """Meanwhile `run_model` forks instead of starting interpreters. For the main thread: the process ends
+    with the thread that started it."""
     process = Preloaded(log, encoder)
     _open.append(process)
     try:

@@ -8,18 +8,19 @@ commands do.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import HeadgateError
+from ..errors import BackboneError, HeadgateError
+from ..references import Run
 from .memory import SIGKILL_CODES, MemoryWatch
-from .preloaded import Forked, current, end_with_parent, model_environment
-
+from .preloaded import Forked, current, end_with_parent, model_environment, preloaded
 
 FORKED = ("fit", "teach", "answer", "package", "reference")
 """Commands that may be forks; the others judge what ships."""
@@ -76,6 +77,18 @@ def run_model(
             f"(whole log: {log}):\n" + "\n".join(f"    {line}" for line in end)
         )
     return last
+
+
+@contextlib.contextmanager
+def preloaded_for(run: Run) -> Iterator[None]:
+    """Meanwhile commands are forks of a process that has loaded what a run's encoder needs."""
+    from ..train.backbone import resolve
+
+    encoder = None
+    with contextlib.suppress(BackboneError):  # whoever trains it will say so
+        encoder = resolve(run.backbone).folder
+    with preloaded(run.logs / "models.log", encoder):
+        yield
 
 
 def _started(arguments: list[str], errors: IO[str], folder: str) -> subprocess.Popen[str] | Forked:

@@ -1,5 +1,5 @@
-"""Score models on the test split: what ships in a fresh process that loaded nothing but the bundle; baselines,
-which do not ship, by their fitted folders."""
+"""Score models on the test split: what ships in a fresh process that loaded nothing but the bundle;
+baselines, which do not ship, by their fitted folders."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SCORES = "scores.npz"
 
 
 def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progress) -> ScoresRef:
-    """The model's answers on the test split: the bundle's, or of a baseline those of what it was fitted to, in
-    float32 (decision 60).
+    """The model's answers on the test split: the bundle's, or of a baseline those of what it was fitted to,
+    in float32 (decision 60).
 
     A baseline is scored once for these rows and this code; it is scored again where the cached file is no
     longer what was written.
@@ -36,9 +36,7 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
         target = run.folder / "evidence" / f"{label}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
         return _score(label, bundle, target, run, threads, progress)
-    key = digest(
-        "answers", Path(bundle.fitted).parent.name, test_rows(run.rows, bundle.heads), code_digest()
-    )
+    key = digest("answers", Path(bundle.fitted).parent.name, test_rows(run.rows, bundle.heads), code_digest())
 
     entry = Cache(run.cache).entry("scores", key)
     with entry.making() as folder:

@@ -11,9 +11,7 @@ from report.progress import Step
 
 
 @task(name="package-baseline", cache_policy=NO_CACHE, task_run_name="package-baseline-{name}")
-def package_baseline(
-    name: str, baseline: FittedRef, run: Run, precision: str
-) -> BundleRef:
+def package_baseline(name: str, baseline: FittedRef, run: Run, precision: str) -> BundleRef:
     """The bundle of a baseline of head `name`, from the cache where it is kept.
 
     Raises:
