@@ -69,7 +69,7 @@ def architecture_key(description: Mapping[str, Any]) -> str:
     Args:
         description: of the network (`model.train.network.describe_network`).
     """
-    heads = {name: len(head["labels"]) for name, head in description["heads"].items()}
+    heads = [(name, len(head["labels"])) for name, head in description["heads"].items()]
     versions = {name: dependencies().get(name) for name in LIBRARIES}
     made_of = (description["encoder"], description["pooling"], heads, OPSET, versions, code_digest())
     return digest("graph", *made_of)

@@ -87,19 +87,20 @@ class Forked:
 class Preloaded:
     """The process whose forks run commands; it loads while its starter goes on."""
 
-    def __init__(self, log: Path, encoder: Path | None) -> None:
+    def __init__(self, log: Path, encoder: Path | None, modules: Sequence[str] = LOADED) -> None:
         """Start it.
 
         Args:
             log: for what it says itself.
             encoder: its folder, whose kind of model is loaded, too.
+            modules: what is loaded.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        kind = "" if encoder is None else _kind(encoder)
+        names = [*modules, *([] if encoder is None else _modules_of(encoder))]
         with theirs, log.open("a", encoding="utf-8") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "model.jobs.preloaded", str(theirs.fileno()), kind],
+                [sys.executable, "-m", "model.jobs.preloaded", str(theirs.fileno()), *names],
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
@@ -152,13 +153,13 @@ def current() -> Preloaded | None:
 
 
 @contextlib.contextmanager
-def preloaded(log: Path, encoder: Path | None = None) -> Iterator[None]:
+def preloaded(log: Path, encoder: Path | None = None, modules: Sequence[str] = LOADED) -> Iterator[Preloaded]:
     """Meanwhile `run_model` forks instead of starting interpreters. For the main thread: the process ends
     with the thread that started it."""
-    process = Preloaded(log, encoder)
+    process = Preloaded(log, encoder, modules)
     _open.append(process)
     try:
-        yield
+        yield process
     finally:
         _open.remove(process)
         process.close()
@@ -181,21 +182,22 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _kind(encoder: Path) -> str:
-    """The `model_type` of an encoder; empty where it can't be read."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        return str(read_json(encoder / "config.json").get("model_type", ""))
-    return ""
+def _modules_of(encoder: Path) -> list[str]:
+    """Modules of transformers for an encoder's kind of model; none where it can't be told."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kind = str(read_json(encoder / "config.json")["model_type"]).replace("-", "_")
+        return [f"transformers.models.{kind}.modeling_{kind}"] if kind.isidentifier() else []
+    return []
 
 
 def main(argv: list[str]) -> int:
-    """`FD KIND`: load, then obey the orders that come over the socket until its other end is closed."""
+    """`FD MODULE…`: load, then obey the orders that come over the socket until its other end is closed."""
     from ..bundle.telemetry import load_engine, telemetry_off
 
     telemetry_off()
-    load_engine()
-    kind = argv[1].replace("-", "_")
-    for name in (*LOADED, *([f"transformers.models.{kind}.modeling_{kind}"] if kind.isidentifier() else [])):
+    if any(name.startswith("onnxruntime") for name in argv):
+        load_engine()  # first: it must not send, and its own modules import it
+    for name in argv[1:]:
         with contextlib.suppress(ImportError):  # the command that needs it will say so
             import_module(name)
     with socket.socket(fileno=int(argv[0])) as orders:
