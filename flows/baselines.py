@@ -16,11 +16,15 @@ from tasks.train.package_baseline import package_baseline
 
 
 def fit_baselines(project: Project, run: Run) -> dict[str, tuple[FittedRef, ...]]:
-    """`gates.baseline_seeds` baselines a head: the first with the seed of the recipe, the others with the
-    seeds after it. The first is the one that teaches and that is timed."""
-    seeds = project.gates.baseline_seeds
-    first = run.train.seed
-    jobs = [
+    """`gates.baseline_seeds` baselines a head. The first is the one that teaches and that is timed."""
+    seeds, fitted = project.gates.baseline_seeds, fit_all(project, run, baseline_jobs(project, run))
+    return {name: tuple(fitted[at * seeds : (at + 1) * seeds]) for at, name in enumerate(run.heads)}
+
+
+def baseline_jobs(project: Project, run: Run) -> list[BaselineJob]:
+    """Head by head, the first with the seed of the recipe, the others with the seeds after it."""
+    seeds, first = project.gates.baseline_seeds, run.train.seed
+    return [
         BaselineJob(
             name=name,
             rows=run.rows,
@@ -32,8 +36,6 @@ def fit_baselines(project: Project, run: Run) -> dict[str, tuple[FittedRef, ...]
         for name in run.heads
         for number in range(seeds)
     ]
-    fitted = fit_all(project, run, jobs)
-    return {name: tuple(fitted[at * seeds : (at + 1) * seeds]) for at, name in enumerate(run.heads)}
 
 
 def package_baselines(
