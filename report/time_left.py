@@ -1,5 +1,4 @@
-"""How long a run will still take: what was planned for its steps, scaled by how long those took that are
-over.
+"""How long a run will still take: what was planned for its steps, scaled by how long past ones took.
 
 Does not know what the steps do, nor how they are shown.
 """
