@@ -11,6 +11,7 @@ from flows.runner import started
 from model.code import code_digest
 from model.jobs.baselines import BaselineJob, baseline_entry
 from model.references import BundleRef, FittedRef, Run, baseline_label
+from model.spec import HeadSpec
 from tasks.train.fit_baseline import fit_baseline
 from tasks.train.package_baseline import package_baseline
 
@@ -44,7 +45,7 @@ def package_baselines(
     """Every baseline by its label in the evidence. One is packaged, in the shared model's precision, and
     stands for all of their architecture where latency and memory are measured: that of the head with the
     fewest labels, which is the smallest (decision 60)."""
-    smallest = min(seeds, key=lambda head: (len(run.heads[head].labels), head))
+    smallest = smallest_head(run.heads)
     bundle = package_baseline(smallest, seeds[smallest][0], run, precision)
     return {
         baseline_label(head, number): replace(
@@ -57,6 +58,11 @@ def package_baselines(
         for head, fitted in seeds.items()
         for number, baseline in enumerate(fitted, 1)
     }
+
+
+def smallest_head(heads: Mapping[str, HeadSpec]) -> str:
+    """The head with the fewest labels; of several, the first by name."""
+    return min(heads, key=lambda head: (len(heads[head].labels), head))
 
 
 def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[FittedRef]:

@@ -126,7 +126,7 @@ def _begun(folder: Path, stack: contextlib.ExitStack) -> tuple[TemporaryServer |
     prepare(folder, on_console=True)
     server, said = begin_server(folder)
     if server is not None:
-        stack.callback(server.end)
+        stack.callback(server.end_unused)
     return server, said
 
 

@@ -7,6 +7,7 @@ time to start, so it is started first and waited for last. Does not know flows."
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import contextvars
 import importlib.util
@@ -100,22 +101,23 @@ class TemporaryServer:
             stdin=subprocess.DEVNULL,
             preexec_fn=end_with_parent,
         )
+        self._used = False
+        # Not when the run ends: Prefect still sends lines of its log until the program does.
+        atexit.register(self.end)
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
-        """Meanwhile runs talk to it; it ends then.
+        """Meanwhile runs talk to it.
 
         Raises:
             PrefectProblem: it does not answer.
         """
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        try:
-            self._wait()
-            with temporary_settings({PREFECT_API_URL: self.url}):
-                yield
-        finally:
-            self.end()
+        self._wait()
+        self._used = True
+        with temporary_settings({PREFECT_API_URL: self.url}):
+            yield
 
     def _wait(self) -> None:
         until = time.monotonic() + float(os.environ.get(START_VARIABLE, 90))
@@ -127,8 +129,14 @@ class TemporaryServer:
             time.sleep(LOOK_S)
         raise lost_server("it did not answer in time")
 
+    def end_unused(self) -> None:
+        """End it, unless runs talked to it."""
+        if not self._used:
+            self.end()
+
     def end(self) -> None:
         """End it; doing so again changes nothing."""
+        atexit.unregister(self.end)
         self._process.terminate()
         try:
             self._process.wait(END_S)
@@ -145,6 +153,8 @@ def begin_server(home: Path) -> tuple[TemporaryServer | None, list[str]]:
         PrefectProblem: its database can't be used.
     """
     if os.environ.get("PREFECT_API_URL") or any(map(_holds, SETTINGS, SETTINGS.values())):
+        return None, []
+    if "prefect" in sys.modules:  # somebody has used it here: whatever it talks to stays
         return None, []
     if os.environ.get("PREFECT_SERVER_EPHEMERAL_ENABLED", "true").lower() not in ("1", "true"):
         return None, []

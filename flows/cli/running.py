@@ -45,7 +45,7 @@ def run_flow(
     server, said = begun or begin_server(home)
     with ended_in_time(), server_watched(), contextlib.ExitStack() as stack:
         if server is not None:
-            stack.callback(server.end)
+            stack.callback(server.end_unused)
         for line in said:
             console.print(Text(several_lines(f"  {line}"), style="dim"))
         from prefect import tags
