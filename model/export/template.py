@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..cache import CacheEntry
+from ..faults import fault
 from ..files import read_json, write_json
 from ..train.network import MultiHeadNetwork
 
@@ -44,6 +45,9 @@ def filled_graph(
     with entry.making() as folder:
         if folder is not None:
             _make(folder, network, traced)
+            fault("template_written")
+    if folder is not None:
+        fault("template_made")
     made_of: dict[str, Parts] | None = read_json(entry.folder / MADE_OF)["tensors"]
     if made_of is None:
         return None
