@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from flows.config.schema import Project
 from flows.runner import started
 from model.code import code_digest
 from model.jobs.baselines import BaselineJob, baseline_entry
 from model.references import BundleRef, FittedRef, Run, baseline_label
+from model.spec import HeadSpec
 from tasks.train.fit_baseline import fit_baseline
 from tasks.train.package_baseline import package_baseline
 
 
 def fit_baselines(project: Project, run: Run) -> dict[str, tuple[FittedRef, ...]]:
-    """`gates.baseline_seeds` baselines a head: the first with the seed of the recipe, the others with the
-    seeds after it. The first is the one that teaches and that is timed."""
-    seeds = project.gates.baseline_seeds
-    first = run.train.seed
-    jobs = [
+    """`gates.baseline_seeds` baselines a head. The first is the one that teaches and that is timed."""
+    seeds, fitted = project.gates.baseline_seeds, fit_all(project, run, baseline_jobs(project, run))
+    return {name: tuple(fitted[at * seeds : (at + 1) * seeds]) for at, name in enumerate(run.heads)}
+
+
+def baseline_jobs(project: Project, run: Run) -> list[BaselineJob]:
+    """Head by head, the first with the seed of the recipe, the others with the seeds after it."""
+    seeds, first = project.gates.baseline_seeds, run.train.seed
+    return [
         BaselineJob(
             name=name,
             rows=run.rows,
@@ -30,19 +37,32 @@ def fit_baselines(project: Project, run: Run) -> dict[str, tuple[FittedRef, ...]
         for name in run.heads
         for number in range(seeds)
     ]
-    fitted = fit_all(project, run, jobs)
-    return {name: tuple(fitted[at * seeds : (at + 1) * seeds]) for at, name in enumerate(run.heads)}
 
 
 def package_baselines(
     seeds: Mapping[str, Sequence[FittedRef]], run: Run, precision: str
 ) -> dict[str, BundleRef]:
-    """Every baseline as a bundle of the shared model's precision, by its label in the evidence."""
+    """Every baseline by its label in the evidence. One is packaged, in the shared model's precision, and
+    stands for all of their architecture where latency and memory are measured: that of the head with the
+    fewest labels, which is the smallest (decision 60)."""
+    smallest = smallest_head(run.heads)
+    bundle = package_baseline(smallest, seeds[smallest][0], run, precision)
     return {
-        baseline_label(head, number): package_baseline(head, baseline, run, precision, number=number)
+        baseline_label(head, number): replace(
+            bundle,
+            fitted=str(Path(baseline.folder) / "fitted"),
+            heads=(head,),
+            fit_seconds=baseline.seconds,
+            cached=baseline.cached,
+        )
         for head, fitted in seeds.items()
         for number, baseline in enumerate(fitted, 1)
     }
+
+
+def smallest_head(heads: Mapping[str, HeadSpec]) -> str:
+    """The head with the fewest labels; of several, the first by name."""
+    return min(heads, key=lambda head: (len(heads[head].labels), head))
 
 
 def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[FittedRef]:

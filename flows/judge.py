@@ -26,7 +26,7 @@ from flows.parts.conclude import (
 )
 from flows.parts.end import run_failed, run_lost
 from flows.parts.late_watch import late_ending
-from flows.parts.measure import measure
+from flows.parts.measure import answer, measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
 from release.home import Home
@@ -70,7 +70,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
         bundles["champion"] = champion.bundle
 
     find_changes(kept.dataset, run, champion=champion)
-    measured = measure(run, bundles, rules, how)
+    measured = measure(run, bundles, rules, how, answer(run, bundles, rules))
     verdict = decide(run.heads, measured, rules, champion=champion, dataset=kept.dataset)
     candidate = candidate_of(
         run, bundles["shared"], verdict, dataset=kept.dataset, measured=measured, gates=rules

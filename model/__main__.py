@@ -17,13 +17,14 @@ COMMANDS = {
     "fit": ("train.fit", "train a shared model or a baseline from a job file"),
     "teach": ("train.teach", "write a fitted model's logits for every training row"),
     "package": ("export.package", "write a fitted model as a bundle"),
+    "answer": ("export.answers", "let a fitted model answer the rows of a split"),
     "score": ("measure.score", "let a bundle answer the rows of a split"),
     "reference": ("measure.cheap_answers", "let cheap references answer the test rows of a head"),
     "time": ("measure.timing", "measure latency and memory of bundles, interleaved"),
 }
 """Command → (module with `main(argv) -> int | None`, what it does)."""
 
-SPIN_TURNS = {"fit": "1000", "teach": "1000"}
+SPIN_TURNS = {"fit": "1000", "teach": "1000", "answer": "1000"}
 """Command → turns that torch's OpenMP threads spin before they sleep while they wait for each other.
 
 The library's default, 300,000, is fastest on idle cores and very slow on busy ones, where a spinning thread

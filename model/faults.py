@@ -22,7 +22,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     "merge": ("dataset_written", "dataset_made", "run_folder_made"),
     "train": (
         *("tokens_written", "tokens_made", "checkpoint_written", "weights_written", "fit_made"),
-        *("teacher_written", "teacher_made", "bundle_written", "bundle_made", "baseline_packaged"),
+        *("teacher_written", "teacher_made", "template_written", "template_made"),
+        *("bundle_written", "bundle_made", "baseline_packaged"),
         *("scores_written", "scores_made"),
     ),
     "register": (

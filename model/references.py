@@ -87,9 +87,10 @@ class BundleRef:
     """A packaged model and what is known of its making."""
 
     path: str
-    """Folder of the bundle."""
+    """Folder of the bundle; of a baseline, which does not ship, of the one that is timed for all of its
+    architecture."""
     fitted: str
-    """Folder of the fitted model that it was packaged from."""
+    """Folder of the fitted model: that it was packaged from, or of a baseline its own."""
     sha256: str
     """Digest of the bundle: sha256 of its manifest, which holds the sha256 of each file."""
     heads: tuple[str, ...]
@@ -111,6 +112,7 @@ class ScoresRef:
     path: str
     sha256: str
     bundle_sha256: str
+    """Digest of its manifest; of a baseline's, of the bundle that is timed for all of its architecture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -267,13 +267,16 @@ class PackageJob:
     """Folder of the bundle; replaced if it exists."""
     name: str
     """Name of the model, as its card says it."""
-    rows: Path
-    """Rows folder: its validation rows decide about the precision."""
+    rows: Path | None
+    """Rows folder: its validation rows decide about the precision, and are measured. None: a precision is
+    asked for, and nothing is measured."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where the model comes from, for the card."""
     profile: Mapping[str, Any] | None = None
     """Profile of the training data, for the card."""
     package: PackageSpec = PackageSpec()
+    graphs: Path | None = None
+    """Folder with the graphs of architectures, which only lack weights; made there. None: each is traced."""
     threads: int | None = None
     """CPU threads while measuring. Default: the cores that this process may use."""
 

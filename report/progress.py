@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from model.bundle.masking import error_without_secret, mask_process
+from report.time_left import time_left
 from serving.shown import one_line
 
 CONSOLE_VARIABLE = "HEADGATE_CONSOLE"
@@ -73,20 +74,25 @@ class Step:
             self._bar.start()
             self._row = self._bar.add_task(self.title, total=None, note="")
         elif not wanted:
-            print_line(f"  {self.title} …")
+            left = f"  ({run.words()} of the run)" if (run := time_left()) is not None else ""
+            print_line(f"  {self.title} …{left}")
         return self
 
     def to(self, done: int, total: int | None, note: str = "") -> None:
         """So much is done; `note` is a short figure, such as the loss."""
+        now_s, run = time.monotonic(), time_left()
+        if run is not None and total:
+            run.at(self.title, done / total, now_s - self._started_s)
         if self._bar is not None:
-            self._bar.update(self._row, completed=done, total=total, note=note)
+            whole = "" if run is None else f"run: {run.words()}, step:"
+            self._bar.update(self._row, completed=done, total=total, note=f"{note}  {whole}".strip())
             return
-        now_s = time.monotonic()
         if now_s - self._printed_s >= PLAIN_LINE_EVERY_S:
             self._printed_s = now_s
             of = f"/{total:,}" if total else ""
             left_s = (now_s - self._started_s) / done * (total - done) if total and done else None
             left = f", about {left_s:.0f} s left" if left_s is not None else ""
+            left += "" if run is None else f", {run.words()} of the run"
             print_line(f"  {self.title}: {done:,}{of} {self.unit} {note}{left}".replace(" ,", ","))
 
     def __exit__(
@@ -96,6 +102,8 @@ class Step:
             self._bar.stop()
             _live.release()
         seconds = time.monotonic() - self._started_s
+        if (run := time_left()) is not None:
+            run.at(self.title, 1.0, seconds)
         mark = "✓" if error is None else "✗"
         print_line(
             f"  {mark} {self.title:<28} {self.outcome or ('failed' if error else 'done')}  ({seconds:.1f} s)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -32,8 +33,11 @@ def copy_of(config: Path, folder: Path, train: Mapping[str, Any] | None = None) 
     return copy
 
 
-def retrain(config: Path, home: Path, options: list[str], output: Path | None = None) -> float:
-    """Wall seconds of one run; what it printed goes to the file `output`.
+def retrain(
+    config: Path, home: Path, options: list[str], output: Path | None = None, code: Path | None = None
+) -> float:
+    """Wall seconds of one run; what it printed goes to the file `output`. `code`: folder of the code that
+    runs, where it is not this one.
 
     Raises:
         RuntimeError: it came to no verdict; the end of its messages is in the message.
@@ -41,7 +45,8 @@ def retrain(config: Path, home: Path, options: list[str], output: Path | None = 
     print("  headgate retrain …", flush=True)
     started_s = time.monotonic()
     command = [*HEADGATE, "retrain", str(config), "--home", str(home), *options]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = None if code is None else {**os.environ, "PYTHONPATH": str(code)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=code, env=environment)
     seconds = time.monotonic() - started_s
     if output is not None:
         output.write_text(done.stdout + done.stderr, encoding="utf-8")

@@ -49,6 +49,8 @@ class Timings:
     """Bundle → size of all its files."""
     digest: Mapping[str, str] = field(default_factory=dict)
     """Bundle → sha256 of its manifest: which bytes were timed."""
+    timed_as: Mapping[str, str] = field(default_factory=dict)
+    """Bundle → the one whose requests count as its own: baselines of one architecture are timed once."""
     machine: Mapping[str, object] = field(default_factory=dict)
     """Where it was measured: processor, cores, load; for the report."""
     threads: int | None = None
@@ -58,16 +60,21 @@ class Timings:
 
     @property
     def bundles(self) -> tuple[str, ...]:
-        """Bundles with at least one timed request, sorted."""
-        return tuple(sorted({str(name) for name in self.bundle}))
+        """Bundles with at least one timed request, sorted; those that another one was timed for included."""
+        timed = {str(name) for name in self.bundle}
+        return tuple(sorted(timed | {name for name, other in self.timed_as.items() if other in timed}))
+
+    def at(self, bundle: str) -> NDArray[np.bool_]:
+        """`(Q,)` which requests count as the bundle's."""
+        return np.asarray(self.bundle == self.timed_as.get(bundle, bundle))
 
     def of(self, bundle: str) -> Floats:
         """`(q,)` latencies of one bundle in milliseconds, in the order sent."""
-        return np.asarray(self.total_ms[self.bundle == bundle])
+        return np.asarray(self.total_ms[self.at(bundle)])
 
     def requests(self, bundle: str) -> list[tuple[int, int]]:
         """Blocks and texts that a bundle was asked for, sorted: what two bundles must share."""
-        at = self.bundle == bundle
+        at = self.at(bundle)
         return sorted(zip(self.block[at].tolist(), self.text[at].tolist(), strict=True))
 
     @property
@@ -100,7 +107,7 @@ class Timings:
                 assert_never(clock)
         if column is None:
             return None
-        at = self.bundle == bundle
+        at = self.at(bundle)
         blocks, values = self.block[at], column[at]
         return np.array([np.median(values[blocks == one]) for one in np.unique(blocks)], dtype=np.float64)
 
@@ -111,7 +118,7 @@ class Timings:
         is luck, and moves the least by half."""
         if self.cpu_ms is None:
             return None
-        at = self.bundle == bundle
+        at = self.at(bundle)
         blocks, stretches = self.block[at], self.total_ms[at] / self.cpu_ms[at]
         return np.array(
             [np.quantile(stretches[blocks == one], 0.25) for one in np.unique(blocks)], dtype=np.float64
@@ -122,7 +129,8 @@ def timings_from_json(raw: Mapping[str, Any]) -> Timings:
     """Timings from what `json.load` gives of the timing file.
 
     Raises:
-        ValueError: a column is missing, or the columns differ in length.
+        ValueError: a column is missing, the columns differ in length, or anything but a baseline is timed as
+            another.
     """
     columns = raw["requests"] if isinstance(raw.get("requests"), Mapping) else raw
     missing = [name for name in COLUMNS if name not in columns]
@@ -131,6 +139,15 @@ def timings_from_json(raw: Mapping[str, Any]) -> Timings:
     lengths = {name: len(columns[name]) for name in (*COLUMNS, "cpu_ms", "caller_ms") if name in columns}
     if len(set(lengths.values())) != 1:
         raise ValueError(f"the columns of the timings differ in length: {lengths}; time the bundles again")
+    timed_as: Mapping[str, str] = raw.get("timed_as", {})
+    if other := [name for pair in timed_as.items() for name in pair if not name.startswith("baseline:")]:
+        raise ValueError(f"the timings take {other[0]!r} for another bundle; time the bundles again")
+
+    def facts(name: str) -> dict[str, Any]:
+        """What processes reported, of the bundles that another one was timed for, too."""
+        known = dict(raw.get(name, {}))
+        return known | {label: known[other] for label, other in timed_as.items() if other in known}
+
     return Timings(
         block=np.asarray(columns["block"], dtype=np.int64),
         bundle=np.asarray(columns["bundle"], dtype=np.str_),
@@ -140,9 +157,10 @@ def timings_from_json(raw: Mapping[str, Any]) -> Timings:
         cpu_ms=_floats(columns["cpu_ms"]) if "cpu_ms" in columns else None,
         caller_ms=_floats(columns["caller_ms"]) if "caller_ms" in columns else None,
         tokens=np.asarray(columns["tokens"], dtype=np.int64) if "tokens" in columns else None,
-        peak_rss_mb=dict(raw.get("peak_rss_mb", {})),
-        bundle_bytes=dict(raw.get("bundle_bytes", {})),
-        digest=dict(raw.get("digest", {})),
+        peak_rss_mb=facts("peak_rss_mb"),
+        bundle_bytes=facts("bundle_bytes"),
+        digest=facts("digest"),
+        timed_as=dict(timed_as),
         machine=dict(raw.get("machine", {})),
         threads=raw.get("threads"),
         looks=max(1, len(raw.get("looks", ()))),

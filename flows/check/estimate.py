@@ -104,7 +104,7 @@ def _time(project: Project, sources: Mapping[str, Declared], size: Size) -> Find
 def _seconds(project: Project, sources: Mapping[str, Declared], size: Size) -> tuple[float, float]:
     """Of a first run, and of one whose baselines are kept."""
     length = min(float(project.train.max_length), _tokens(sources))
-    a_row_s = 6 * size.of_layers * length / (_operations_s() * _threads(project))
+    a_row_s = 6 * size.of_layers * length / operations_s(project)
     trained = TRAINED * project.train.epochs
     shared = trained * sum(one.rows for one in sources.values())
     alone = 0.0
@@ -124,16 +124,15 @@ def _tokens(sources: Mapping[str, Declared]) -> float:
     return 2.0 + chars / max(rows, 1) / CHARS_A_TOKEN
 
 
-def _threads(project: Project) -> int:
-    return project.train.threads or cores()
-
-
-def _operations_s() -> float:
+def operations_s(project: Project) -> float:
+    """What a training does in a second, on all its threads."""
+    threads = project.train.threads or cores()
     try:
         signs = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return SLOW_OPERATIONS_S
-    return OPERATIONS_S if "avx512_bf16" in signs or "amx_bf16" in signs else SLOW_OPERATIONS_S
+        signs = ""
+    native = "avx512_bf16" in signs or "amx_bf16" in signs
+    return threads * (OPERATIONS_S if native else SLOW_OPERATIONS_S)
 
 
 def _minutes(seconds: float) -> str:

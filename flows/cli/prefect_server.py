@@ -2,26 +2,49 @@
 
 A server that is named by `PREFECT_API_URL` has to answer within seconds; without one a temporary server is
 started on the state folder's own database. Prefect itself would retry a silent server and end in a traceback,
-and start a temporary server that can't start for ever. Does not know flows.
-"""
+and start a temporary server that can't start for ever. The temporary server takes nine seconds of processor
+time to start, so it is started first and waited for last. Does not know flows."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import contextvars
 import importlib.util
+import os
+import socket
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
+from flows.prefect_runs import end_orphan_servers, own_temporary_server
 from model.errors import HeadgateError
+from model.jobs.preloaded import end_with_parent
 from release.databases import database_problem
+from release.home import Home
 
 ANSWER_S = 5.0
 """Longest wait for a named server, in seconds."""
 DATABASE = "prefect.db"
 MIGRATIONS = "server/database/_migrations/versions/sqlite"
 """Folder within Prefect with a module for each revision of its database."""
+
+
+LOOPBACK = "127.0.0.1"
+START_VARIABLE = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
+"""Longest wait for the temporary server, in seconds."""
+LOOK_S = 0.05
+"""Seconds between two looks whether it answers."""
+END_S = 5.0
+"""How long it may take to end, in seconds."""
+SETTINGS = {"prefect.toml": "", ".env": "PREFECT_", "pyproject.toml": "tool.prefect"}
+"""Files of the current folder in which Prefect looks for settings, such as a server's address; what they hold
+then."""
 
 
 class PrefectProblem(HeadgateError):
@@ -41,7 +64,10 @@ def refuse_unusable_server() -> None:
         if failure := _failure_to_answer():
             raise lost_server(failure)
         return
-    database = settings.home / DATABASE
+    _refuse_unusable_database(settings.home / DATABASE)
+
+
+def _refuse_unusable_database(database: Path) -> None:
     problem = database_problem(database)
     if problem in ("", "empty"):  # Prefect fills an empty one
         problem = _newer_revision(database)
@@ -51,6 +77,100 @@ def refuse_unusable_server() -> None:
             "nothing that Headgate needs: restore it from a backup, or begin a new one with "
             f"`mv {database} {database}.damaged`, and run again"
         )
+
+
+class TemporaryServer:
+    """Prefect's server on a state folder's own database, for one run. It ends with the thread that started
+    it."""
+
+    def __init__(self) -> None:
+        """Start it; `prepare` has set where its database is."""
+        with socket.socket() as free:
+            free.bind((LOOPBACK, 0))
+            port = free.getsockname()[1]
+        self.url = f"http://{LOOPBACK}:{port}/api"
+        found = importlib.util.find_spec("prefect")
+        assert found is not None and found.origin is not None
+        # As Prefect starts its own: without pages, and to be known as one that a run started.
+        marks = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+        app = ["--app-dir", str(Path(found.origin).parents[1]), "--factory"]
+        listen = ["--host", LOOPBACK, "--port", str(port), "--log-level", "error", "--lifespan", "on"]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", *app, "prefect.server.api.server:create_app", *listen],
+            env={**os.environ, **marks},
+            stdin=subprocess.DEVNULL,
+            preexec_fn=end_with_parent,
+        )
+        self._used = False
+        # Not when the run ends: Prefect still sends lines of its log until the program does.
+        atexit.register(self.end)
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Meanwhile runs talk to it.
+
+        Raises:
+            PrefectProblem: it does not answer.
+        """
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        self._wait()
+        self._used = True
+        with temporary_settings({PREFECT_API_URL: self.url}):
+            yield
+
+    def _wait(self) -> None:
+        until = time.monotonic() + float(os.environ.get(START_VARIABLE, 90))
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise lost_server(f"it ended with code {self._process.returncode} before it answered")
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=ANSWER_S):
+                return
+            time.sleep(LOOK_S)
+        raise lost_server("it did not answer in time")
+
+    def end_unused(self) -> None:
+        """End it, unless runs talked to it."""
+        if not self._used:
+            self.end()
+
+    def end(self) -> None:
+        """End it; doing so again changes nothing."""
+        atexit.unregister(self.end)
+        self._process.terminate()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def begin_server(home: Path) -> tuple[TemporaryServer | None, list[str]]:
+    """(The temporary server of a run on the state folder `home`, which starts from now on; what was put right
+    before). None where a server is named, or may be.
+
+    Raises:
+        PrefectProblem: its database can't be used.
+    """
+    if os.environ.get("PREFECT_API_URL") or any(map(_holds, SETTINGS, SETTINGS.values())):
+        return None, []
+    if "prefect" in sys.modules:  # somebody has used it here: whatever it talks to stays
+        return None, []
+    if os.environ.get("PREFECT_SERVER_EPHEMERAL_ENABLED", "true").lower() not in ("1", "true"):
+        return None, []
+    _refuse_unusable_database(Path(os.environ.get("PREFECT_HOME", home / "prefect")) / DATABASE)
+    said = end_orphan_servers(Home(home))
+    own_temporary_server()
+    return TemporaryServer(), said
+
+
+def _holds(file: str, words: str) -> bool:
+    try:
+        return words in Path(file).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def lost_server(failure: object) -> PrefectProblem:

@@ -16,45 +16,62 @@ from rich.text import Text
 
 from flows.cli import exit_codes
 from flows.cli.interrupts import ended_in_time
-from flows.cli.prefect_server import lost_server, refuse_unusable_server
+from flows.cli.prefect_server import TemporaryServer, begin_server, lost_server, refuse_unusable_server
 from flows.outcome import STAGES, Outcome
 from flows.state_folder import with_home
 from model.errors import foreseen, told
 from serving.shown import several_lines
 
 
-def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> Outcome | int:
+def run_flow(
+    which: str,
+    *,
+    home: Path,
+    console: Console,
+    begun: tuple[TemporaryServer | None, list[str]] | None = None,
+    **arguments: Any,
+) -> Outcome | int:
     """The outcome of the flow `which`, or an exit code after its error was shown on `console`.
 
     `arguments` are those of that flow.
+
+    Args:
+        begun: what `begin_server` gave, where it was called already.
 
     Raises:
         flows.cli.prefect_server.PrefectProblem: there is no server for the run, or it was lost.
     """
     console.print("  starting Prefect …", style="dim")
-    from prefect import tags
-
-    refuse_unusable_server()  # at once, before the flows' libraries are loaded
-    from flows.ending import state_name
-    from flows.prefect_runs import end_orphan_servers, mask_states, own_temporary_server, process_tag
-    from release.home import Home
-
-    # Alone: the others load what it does not need.
-    flow = getattr(importlib.import_module(f"flows.{which}"), which)
-    mask_states()
-    with ended_in_time():
-        for line in end_orphan_servers(Home(home)):
+    server, said = begun or begin_server(home)
+    with ended_in_time(), server_watched(), contextlib.ExitStack() as stack:
+        if server is not None:
+            stack.callback(server.end_unused)
+        for line in said:
             console.print(Text(several_lines(f"  {line}"), style="dim"))
-        own_temporary_server()
-        with tags(process_tag()), server_watched():
+        from prefect import tags
+
+        if server is None:
+            refuse_unusable_server()  # at once, before the flows' libraries are loaded
+        from flows.ending import state_name
+        from flows.prefect_runs import end_orphan_servers, mask_states, own_temporary_server, process_tag
+        from release.home import Home
+
+        # Alone: the others load what it does not need.
+        flow = getattr(importlib.import_module(f"flows.{which}"), which)
+        mask_states()
+        if server is not None:
+            stack.enter_context(server.used())
+        else:
+            for line in end_orphan_servers(Home(home)):
+                console.print(Text(several_lines(f"  {line}"), style="dim"))
+            own_temporary_server()
+        with tags(process_tag()):
             state = flow(home=home, return_state=True, **arguments)
-    if state.data is not None and state.name in map(state_name, STAGES):
-        outcome = state.result(raise_on_failure=False)
-        if isinstance(outcome, Outcome):
-            return outcome
-    error = state.result(raise_on_failure=False)
-    with server_watched():
-        return _show_error(error, console, home)
+        if state.data is not None and state.name in map(state_name, STAGES):
+            outcome = state.result(raise_on_failure=False)
+            if isinstance(outcome, Outcome):
+                return outcome
+        return _show_error(state.result(raise_on_failure=False), console, home)
 
 
 @contextlib.contextmanager

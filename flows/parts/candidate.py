@@ -12,7 +12,7 @@ from expectations.gates.champion import without_repeats
 from expectations.verdict import Verdict
 from flows.baselines import fit_baselines, package_baselines
 from flows.label_check import search_labels
-from flows.parts.measure import measure
+from flows.parts.measure import Answered, answer, measure
 from flows.project import OpenProject
 from flows.teachers import teachers
 from model.references import BundleRef, Measured, Run
@@ -53,24 +53,25 @@ class JudgedCandidate:
     suspects: Suspects | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A candidate that was trained and packaged, and has answered the test rows."""
+
+    bundles: Mapping[str, BundleRef]
+    answered: Answered
+    suspects: Suspects | None
+
+
 def make_candidate(
-    opened: OpenProject,
-    run: Run,
-    quality: Quality,
-    standing: Standing,
-    *,
-    champion: ChampionRef | None,
-    dataset: Path,
-    fresh: bool,
-) -> JudgedCandidate:
-    """Train, package, measure and judge.
+    opened: OpenProject, run: Run, *, champion: ChampionRef | None, dataset: Path, fresh: bool
+) -> Made:
+    """Train, package and answer the test rows.
 
     Args:
-        standing: of the run's inputs.
         dataset: its folder.
         fresh: train the shared model even where it is kept.
     """
-    project, state = opened.project, opened.home
+    project = opened.project
     seeds = fit_baselines(project, run)
     baselines = {head: fitted[0] for head, fitted in seeds.items()}
     suspects = search_labels(project, dataset, run, baselines)
@@ -78,8 +79,27 @@ def make_candidate(
     bundles = {"shared": shared, **package_baselines(seeds, run, shared.precision)}
     if champion is not None:
         bundles["champion"] = champion.bundle
+    return Made(bundles=bundles, answered=answer(run, bundles, project.gates), suspects=suspects)
 
-    measured = measure(run, bundles, project.gates, project.deploy)
+
+def judge_candidate(
+    opened: OpenProject,
+    run: Run,
+    quality: Quality,
+    standing: Standing,
+    made: Made,
+    *,
+    champion: ChampionRef | None,
+    dataset: Path,
+) -> JudgedCandidate:
+    """Time and judge a candidate.
+
+    Args:
+        standing: of the run's inputs.
+        dataset: its folder.
+    """
+    project, state, bundles = opened.project, opened.home, made.bundles
+    measured = measure(run, bundles, project.gates, project.deploy, made.answered)
     settings = Settings(registry=project.registry, deploy=project.deploy)
     keep_evidence(state, run, bundles, settings, dataset=dataset, pages=quality.pages)
     verdict = decide(run.heads, measured, project.gates, champion=champion, dataset=dataset)
@@ -106,7 +126,7 @@ def make_candidate(
         pages=quality.pages,
         remarks=remarks,
         record=record,
-        suspects=suspects,
+        suspects=made.suspects,
     )
 
 

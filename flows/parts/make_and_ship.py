@@ -13,16 +13,27 @@ from prefect.client.schemas.objects import State
 
 from expectations.contract.findings import unused_remarks
 from flows.outcome import Outcome
-from flows.parts.candidate import JudgedCandidate, make_candidate, note_pages, note_version, taken_up
+from flows.parts.candidate import (
+    JudgedCandidate,
+    judge_candidate,
+    make_candidate,
+    note_pages,
+    note_version,
+    taken_up,
+)
 from flows.parts.conclude import being_watched, ending_of, release_of, ship, watched_through
 from flows.parts.consent import consent_wanted, needs_remarks
 from flows.parts.look_at_data import look_at_data
+from flows.parts.time_plan import planned_seconds
 from flows.project import OpenProject
+from model.jobs.process import preloaded_for
+from model.references import Run
 from release.champion import ChampionRef
 from release.registry.candidate import INPUTS_EVIDENCE, candidate_of
 from release.runs.standing import Standing
 from release.saved_settings import Settings
 from report.release.gather import Release
+from report.time_left import whole_run
 from sources.dataset import DatasetRef
 from tasks.data.prepare_run import prepare_run
 from tasks.judge.check_contract import check_contract
@@ -44,20 +55,39 @@ def make_and_ship(
     project, state = opened.project, opened.home
     run = prepare_run(project.name, data, project.backbone, project.train, config=opened.config, home=state)
     run = replace(run, provenance={**run.provenance, INPUTS_EVIDENCE: standing.inputs.digest})
-    quality, changed = look_at_data(opened, data, run, champion)
-    renamed = () if changed is None else changed.renamed
-    contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
-    quality = replace(quality, warnings=(*quality.warnings, *unused_remarks(contract)))
-    if quality.verdict.outcome == "fail":
-        remarks = (*quality.warnings, *needs_remarks(contract, champion))
-        return opened.ended(
-            "data_rejected", reasons=quality.verdict.reasons, remarks=remarks, pages=quality.pages
-        )
-    if contract.missing:
-        wanted = consent_wanted(contract, champion, project)
-        return opened.ended("needs_consent", **wanted, remarks=quality.warnings, pages=quality.pages)
-    judged = make_candidate(opened, run, quality, standing, champion=champion, dataset=data.path, fresh=fresh)
+    with whole_run(planned_seconds(project, run, champion)):
+        judged = _judged(opened, data, run, standing, champion=champion, fresh=fresh)
+    if not isinstance(judged, JudgedCandidate):
+        return judged
     return _conclude(opened, judged, champion, standing)
+
+
+def _judged(
+    opened: OpenProject,
+    data: DatasetRef,
+    run: Run,
+    standing: Standing,
+    *,
+    champion: ChampionRef | None,
+    fresh: bool,
+) -> JudgedCandidate | State[Outcome]:
+    """A candidate with its verdict, or the end of a flow that has to train nothing."""
+    project = opened.project
+    with preloaded_for(run):  # it loads while the data are judged, and is gone before anything is timed
+        quality, changed = look_at_data(opened, data, run, champion)
+        renamed = () if changed is None else changed.renamed
+        contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
+        quality = replace(quality, warnings=(*quality.warnings, *unused_remarks(contract)))
+        if quality.verdict.outcome == "fail":
+            remarks = (*quality.warnings, *needs_remarks(contract, champion))
+            return opened.ended(
+                "data_rejected", reasons=quality.verdict.reasons, remarks=remarks, pages=quality.pages
+            )
+        if contract.missing:
+            wanted = consent_wanted(contract, champion, project)
+            return opened.ended("needs_consent", **wanted, remarks=quality.warnings, pages=quality.pages)
+        made = make_candidate(opened, run, champion=champion, dataset=data.path, fresh=fresh)
+    return judge_candidate(opened, run, quality, standing, made, champion=champion, dataset=data.path)
 
 
 def ship_unfinished(

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,11 +20,17 @@ from torch import Tensor, nn
 
 from ..bundle.graph import HEADS_ENTRY, INPUTS, output_name, session_options
 from ..bundle.telemetry import load_engine
+from ..cache import CacheEntry
+from ..code import code_digest, dependencies
+from ..digest import digest
 from ..errors import ModelError
 from ..train.network import MultiHeadNetwork
+from .template import filled_graph
 
 OPSET = 17
 """First opset with LayerNormalization, which the fusions look for; any runtime of the last years reads it."""
+LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
+"""Libraries that decide what graph a network becomes."""
 PARITY = 1e-4
 """Largest difference of a float32 logit between torch and the graph."""
 
@@ -56,8 +63,25 @@ class _Traced(nn.Module):
         return tuple(logits[head] for head in self.head_names)
 
 
+def architecture_key(description: Mapping[str, Any]) -> str:
+    """Everything that a graph depends on but the weights and the labels' names, as one digest.
+
+    Args:
+        description: of the network (`model.train.network.describe_network`).
+    """
+    heads = [(name, len(head["labels"])) for name, head in description["heads"].items()]
+    versions = {name: dependencies().get(name) for name in LIBRARIES}
+    made_of = (description["encoder"], description["pooling"], heads, OPSET, versions, code_digest())
+    return digest("graph", *made_of)
+
+
 def export_graph(
-    network: MultiHeadNetwork, labels: Mapping[str, Sequence[str]], *, max_length: int, scratch: Path
+    network: MultiHeadNetwork,
+    labels: Mapping[str, Sequence[str]],
+    *,
+    max_length: int,
+    scratch: Path,
+    template: CacheEntry | None = None,
 ) -> Graph:
     """The network as a float32 graph with free axes B and T.
 
@@ -66,14 +90,27 @@ def export_graph(
         labels: head → its labels, in the order of the outputs.
         max_length: longest text in tokens; the graph is checked up to it.
         scratch: folder for intermediate files.
+        template: where the graph of the architecture is kept (`architecture_key`); none: it is traced anew.
 
     Raises:
         ExportError: opset, shapes or weights are wrong, or the graph differs from the network by more
             than `PARITY`.
     """
+    samples = _samples(network, max_length)
+
+    def traced_and_fused(network: MultiHeadNetwork) -> onnx.ModelProto:
+        _trace(network, labels, scratch / "traced.onnx")
+        model = _fuse(network, scratch / "traced.onnx")
+        _check(model, labels)
+        return model
+
+    if template is not None and (filled := filled_graph(template, network, traced_and_fused)) is not None:
+        difference = _difference(network, labels, filled, samples)
+        if difference <= PARITY:
+            mark_heads(filled, labels)
+            return Graph(filled, difference, fused=True)
     traced = _trace(network, labels, scratch / "traced.onnx")
     fused = _fuse(network, scratch / "traced.onnx")
-    samples = _samples(network, max_length)
     difference = _difference(network, labels, fused, samples)
     chosen, was_fused = fused, True
     if not difference <= PARITY:  # the fusions took a pattern for another one

@@ -1,6 +1,6 @@
 """Packages a fitted folder as a bundle: traced, checked, its precision chosen, its golden answers written.
 
-    python -m model package FITTED --out BUNDLE --name NAME --rows ROWS
+    python -m model package FITTED --out BUNDLE --name NAME [--rows ROWS] [--graphs FOLDER]
         [--provenance FILE.json] [--profile FILE.json] [--precision auto|float32|int8]
         [--int8-tolerance X] [--threads N]
 
@@ -25,7 +25,9 @@ import onnx
 from ..bundle.card import SCHEMA_VERSION, Card, Precision, card_from_json
 from ..bundle.files import CARD, GOLDEN, LISTED, MANIFEST, MODEL, TOKENIZER
 from ..bundle.reader import Bundle
+from ..cache import CacheEntry
 from ..code import code_digest
+from ..errors import BadInput
 from ..events import print_event
 from ..faults import fault
 from ..files import file_sha256, replacing_folder, unfinished_prefix, write_bytes, write_json
@@ -35,7 +37,7 @@ from ..train.network import FittedModel, load_fitted
 from . import precision
 from .card import bundle_tokenizer, head_cards
 from .golden_texts import GOLDEN_TEXTS, TOLERANCE
-from .graph import ExportError, Graph, export_graph
+from .graph import ExportError, Graph, architecture_key, export_graph
 from .quantise import quantise
 from .weights import first_nonfinite
 
@@ -49,13 +51,18 @@ def package(job: PackageJob) -> Bundle:
     """
     model = load_fitted(job.fitted, attn_implementation="eager")
     heads = head_cards(model)
-    sample = precision.validation_sample(job.rows, model.heads)
+    sample = None if job.rows is None else precision.validation_sample(job.rows, model.heads)
+    if sample is None and job.package.precision == "auto":
+        raise BadInput("precision auto: it is chosen on validation rows; give --rows, or a precision")
+    template = None if job.graphs is None else CacheEntry(job.graphs / architecture_key(model.description))
     out = job.out
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=unfinished_prefix(out.name), dir=out.parent) as beside:
         scratch = Path(beside)
         labels = {head: card.labels for head, card in heads.items()}
-        graph = export_graph(model.network, labels, max_length=model.max_length, scratch=scratch)
+        graph = export_graph(
+            model.network, labels, max_length=model.max_length, scratch=scratch, template=template
+        )
         card = Card(
             name=job.name,
             heads=heads,
@@ -70,14 +77,16 @@ def package(job: PackageJob) -> Bundle:
             name: Bundle.from_parts(path, tokenizer, card, threads=job.threads)
             for name, path in _graphs(graph, job.package.precision, scratch).items()
         }
-        metrics = {name: precision.measure(bundle, sample) for name, bundle in loaded.items()}
+        metrics = {
+            name: precision.measure(bundle, sample) for name, bundle in loaded.items() if sample is not None
+        }
         choice = precision.choose(job.package, metrics)
         card = replace(
             card,
             precision=choice.precision,
             precision_reason=choice.reason,
-            metrics={"validation": metrics[choice.precision]}
-            | {f"validation_{name}": figures for name, figures in metrics.items()},
+            metrics={f"validation_{name}": figures for name, figures in metrics.items()}
+            | ({"validation": metrics[choice.precision]} if metrics else {}),
         )
         with replacing_folder(out) as folder:
             (scratch / f"{choice.precision}.onnx").rename(folder / MODEL)
@@ -86,10 +95,10 @@ def package(job: PackageJob) -> Bundle:
             card_from_json(json.loads((folder / CARD).read_text("utf-8")), where=CARD)
             write_json(folder / GOLDEN, _golden(loaded[choice.precision], choice.precision))
             write_manifest(folder)
-            Bundle.load(folder, threads=job.threads)  # what cannot be loaded is not published
+            made = Bundle.load(folder, threads=job.threads)  # what cannot be loaded is not published
             fault("bundle_written")
     fault("bundle_made")
-    return Bundle.load(out, threads=job.threads, verify=False)
+    return made
 
 
 def write_manifest(folder: Path) -> str:
@@ -109,7 +118,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("fitted", type=Path, help="folder that `fit` wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
     parser.add_argument("--name", required=True, help="name of the model")
-    parser.add_argument("--rows", type=Path, required=True, help="rows folder, for the validation rows")
+    parser.add_argument("--rows", type=Path, help="rows folder, for the validation rows")
+    parser.add_argument("--graphs", type=Path, help="folder where the graphs of architectures are kept")
     parser.add_argument("--provenance", type=Path, help="JSON file with where it comes from")
     parser.add_argument("--profile", type=Path, help="JSON file with the profile of the training data")
     parser.add_argument("--precision", choices=get_args(PrecisionChoice), default=standard.precision)
@@ -124,6 +134,7 @@ def main(argv: list[str]) -> int:
             out=given.out,
             name=given.name,
             rows=given.rows,
+            graphs=given.graphs,
             provenance=read_object(given.provenance) if given.provenance else {},
             profile=read_object(given.profile) if given.profile else None,
             package=PackageSpec(precision=given.precision, int8_tolerance=given.int8_tolerance),

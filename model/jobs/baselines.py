@@ -18,7 +18,7 @@ from ..files import read_json
 from ..references import BundleRef, FittedRef, Run
 from ..spec import FitJob, HeadSpec, PackageSpec, SplitName, TrainSpec
 from .fit import fit_job
-from .package import Packaging, describe_bundle, package_bundle
+from .package import Packaging, describe_bundle, graphs_folder, package_bundle
 from .process import run_model
 from .progress import Progress
 
@@ -131,7 +131,8 @@ def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
 def package_baseline(
     name: str, baseline: FittedRef, run: Run, precision: str, progress: Progress
 ) -> BundleRef:
-    """The baseline as a bundle of the shared model's precision, from the cache where it has one."""
+    """The baseline as a bundle of the shared model's precision, from the cache where it has one: it is timed
+    for all of its architecture (decision 60)."""
     entry = bundle_entry(baseline, precision)
     fitted = Path(baseline.folder) / "fitted"
     with entry.making() as folder:
@@ -140,7 +141,8 @@ def package_baseline(
                 fitted=fitted,
                 out=folder / "bundle",
                 name=f"baseline-{name}",
-                rows=run.rows,
+                rows=None,
+                graphs=graphs_folder(run),
                 provenance={**run.provenance, "role": "baseline", "cache_key": Path(baseline.folder).name},
                 log=run.logs / f"package-{name}.log",
                 # Whatever int8 costs the baseline, it is compared in the shared model's precision.

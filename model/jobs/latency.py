@@ -40,8 +40,19 @@ class TimingPlan:
     """Told why it waits or measures again."""
 
 
+def timed_once(bundles: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, str]]:
+    """(Label → folder, each folder once; label → the label under which its bundle is timed, where that is
+    another one)."""
+    first: dict[Path, str] = {}
+    for label, folder in bundles.items():
+        first.setdefault(folder, label)
+    timed = {label: folder for folder, label in first.items()}
+    return timed, {label: first[folder] for label, folder in bundles.items() if label not in timed}
+
+
 def time_bundles(bundles: Mapping[str, Path], progress: Progress, plan: TimingPlan) -> TimingRef:
-    """Latency and memory of all bundles, of all looks together.
+    """Latency and memory of all bundles, of all looks together. A bundle that stands for several labels is
+    timed once; `timed_as` in the file says for which.
 
     Args:
         bundles: label → folder of the bundle; labels as in the evidence.
@@ -51,6 +62,7 @@ def time_bundles(bundles: Mapping[str, Path], progress: Progress, plan: TimingPl
     """
     plan.out.parent.mkdir(parents=True, exist_ok=True)
     file, one = (plan.out.with_name(f"{plan.out.stem}-{what}.json") for what in ("job", "look"))
+    timed, timed_as = timed_once(bundles)
     looks: list[dict[str, Any]] = []
     left_s = plan.wait_s
 
@@ -63,7 +75,7 @@ def time_bundles(bundles: Mapping[str, Path], progress: Progress, plan: TimingPl
         waited_s = wait_for_quiet(plan.threads, left_s, plan.say)
         left_s -= waited_s
         job = {
-            "bundles": {label: str(folder) for label, folder in bundles.items()},
+            "bundles": {label: str(folder) for label, folder in timed.items()},
             "texts": str(plan.texts),
             "requests": plan.requests,
             "threads": plan.threads,
@@ -75,12 +87,12 @@ def time_bundles(bundles: Mapping[str, Path], progress: Progress, plan: TimingPl
         look = read_json(one)
         look["looks"][0]["waited_s"] = waited_s
         looks.append(look)
-        merged = merge_looks(looks)
+        merged = {**merge_looks(looks), "timed_as": timed_as}
         write_json(plan.out, merged, indent=None)
         if plan.enough(merged):
             break
         if number + 1 < plan.looks:
             plan.say(f"look {number + 1} does not decide; timing {plan.requests} more requests a bundle")
     one.unlink()
-    progress.outcome = f"{plan.requests * len(looks)} requests × {len(bundles)} bundles"
+    progress.outcome = f"{plan.requests * len(looks)} requests × {len(timed)} bundles"
     return TimingRef(path=str(plan.out), sha256=file_sha256(plan.out))

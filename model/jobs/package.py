@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import file_sha256, read_json, write_json
-from ..references import BundleRef
+from ..references import BundleRef, Run
 from ..spec import PackageSpec
 from .process import run_model
 from .progress import Progress
@@ -27,13 +27,20 @@ class Packaging:
     """Bundle folder, which is made."""
     name: str
     """Name on the card."""
-    rows: Path
-    """Rows folder on whose validation split the precision is chosen."""
+    rows: Path | None
+    """Rows folder on whose validation split the precision is chosen; None where it is given."""
     provenance: Mapping[str, Any]
     log: Path
     spec: PackageSpec
+    graphs: Path | None = None
+    """Folder with the graphs of architectures (`graphs_folder`)."""
     profile: Path | None = None
     """Profile of the data that travels in the bundle."""
+
+
+def graphs_folder(run: Run) -> Path:
+    """Where a run keeps the graphs of architectures."""
+    return run.cache / "graphs"
 
 
 def package_bundle(job: Packaging, progress: Progress) -> BundleRef:
@@ -46,8 +53,12 @@ def package_bundle(job: Packaging, progress: Progress) -> BundleRef:
     facts.parent.mkdir(parents=True, exist_ok=True)
     write_json(facts, dict(job.provenance))
     arguments = ["package", str(job.fitted), "--out", str(job.out), "--name", job.name]
-    arguments += ["--rows", str(job.rows), "--provenance", str(facts)]
+    arguments += ["--provenance", str(facts)]
+    if job.rows is not None:
+        arguments += ["--rows", str(job.rows)]
     arguments += ["--precision", job.spec.precision, "--int8-tolerance", str(job.spec.int8_tolerance)]
+    if job.graphs is not None:
+        arguments += ["--graphs", str(job.graphs)]
     if job.profile is not None:
         arguments += ["--profile", str(job.profile)]
     run_model(arguments, log=job.log)

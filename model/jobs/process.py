@@ -1,28 +1,29 @@
 """Runs `python -m model …` in a process of its own and follows its progress.
 
-Training, packaging, scoring and timing each get a fresh process: memory is given back, a crash stays
-there, and the bundle is judged by a process that knows nothing of the one that made it. Does not know
-what the commands do.
+Each command gets a process: memory is given back, a crash stays there, and the bundle is judged by a process
+that knows nothing of the one that made it. Training, answering and packaging may be forks of a process that
+has loaded the libraries (`model.jobs.preloaded`); scoring and timing never are. Does not know what the
+commands do.
 """
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from ..errors import HeadgateError
+from ..errors import BackboneError, HeadgateError
+from ..references import Run
 from .memory import SIGKILL_CODES, MemoryWatch
+from .preloaded import Forked, current, end_with_parent, model_environment, preloaded
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
-"""Where the package `model` is found, whether installed or run from a checkout."""
+FORKED = ("fit", "teach", "answer", "package", "reference")
+"""Commands that may be forks; the others judge what ships."""
 
 
 class ModelProcessError(HeadgateError):
@@ -48,21 +49,8 @@ def run_model(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     last: dict[str, Any] = {}
-    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(
-        part for part in (str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")) if part
-    )
     with log.open("a", encoding="utf-8") as errors, tempfile.TemporaryDirectory() as elsewhere:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "model", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-            cwd=elsewhere,  # so that nothing is found by accident
-            preexec_fn=_end_with_parent,
-        )
+        process = _started(arguments, errors, elsewhere)  # elsewhere: so that nothing is found by accident
         watch = MemoryWatch(process.pid)
         with process, watch:
             try:
@@ -91,14 +79,36 @@ def run_model(
     return last
 
 
-PR_SET_PDEATHSIG = 1
-"""Of prctl(2): the signal that a process gets when the thread that started it ends."""
+@contextlib.contextmanager
+def preloaded_for(run: Run) -> Iterator[None]:
+    """Meanwhile commands are forks of a process that has loaded what a run's encoder needs."""
+    from ..train.backbone import resolve
+
+    encoder = None
+    with contextlib.suppress(BackboneError):  # whoever trains it will say so
+        encoder = resolve(run.backbone).folder
+    with preloaded(run.logs / "models.log", encoder):
+        yield
 
 
-def _end_with_parent() -> None:
-    """In the child: end when we end, however that happens; after a kill -9 nobody else would stop it,
-    and a training left behind slows the rerun many times over."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def _started(arguments: list[str], errors: IO[str], folder: str) -> subprocess.Popen[str] | Forked:
+    """The command's process: a fork where there is a process to fork from, else a new interpreter."""
+    environment = model_environment()
+    parent = current() if arguments[0] in FORKED else None
+    if parent is not None:
+        forked = parent.start(arguments, stderr=errors, cwd=folder, env=environment)
+        if forked is not None:
+            return forked
+    return subprocess.Popen(
+        [sys.executable, "-m", "model", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        cwd=folder,
+        preexec_fn=end_with_parent,
+    )
 
 
 def _event(line: str) -> dict[str, Any] | None:

@@ -1,8 +1,9 @@
-"""Score bundles on the test split, each in a fresh process that loaded nothing but the bundle."""
+"""Score models on the test split: what ships in a fresh process that loaded nothing but the bundle;
+baselines, which do not ship, by their fitted folders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ SCORES = "scores.npz"
 
 
 def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progress) -> ScoresRef:
-    """The bundle's answers on the test split.
+    """The model's answers on the test split: the bundle's, or of a baseline those of what it was fitted to,
+    in float32 (decision 60).
 
     A baseline is scored once for these rows and this code; it is scored again where the cached file is no
     longer what was written.
@@ -34,12 +36,12 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
         target = run.folder / "evidence" / f"{label}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
         return _score(label, bundle, target, run, threads, progress)
-    key = digest("scores", bundle.sha256, test_rows(run.rows, bundle.heads), code_digest())
+    key = digest("answers", Path(bundle.fitted).parent.name, test_rows(run.rows, bundle.heads), code_digest())
 
     entry = Cache(run.cache).entry("scores", key)
     with entry.making() as folder:
         if folder is not None:
-            _score(label, bundle, folder / SCORES, run, threads, progress)
+            _answer(label, Path(bundle.fitted), folder / SCORES, run, progress)
         else:
             progress.outcome = "cached"
     return ScoresRef(
@@ -47,18 +49,33 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
     )
 
 
-def _score(
-    label: str, bundle: BundleRef, target: Path, run: Run, threads: int, progress: Progress
-) -> ScoresRef:
+def _answer(label: str, fitted: Path, target: Path, run: Run, progress: Progress) -> None:
+    arguments = ["answer", str(fitted), str(run.rows), "--split", "test", "--out", str(target)]
+    done = run_model(arguments, log=_log(run, label), on_event=_following(progress))
+    progress.outcome = f"{done.get('rows', 0):,} rows"
+
+
+def _following(progress: Progress) -> Callable[[Mapping[str, Any]], None]:
     def follow(event: Mapping[str, Any]) -> None:
         if event["event"] == "scored":
             progress.to(event["done"], event["total"])
 
+    return follow
+
+
+def _log(run: Run, label: str) -> Path:
+    return run.logs / f"score-{label.replace(':', '-')}.log"
+
+
+def _score(
+    label: str, bundle: BundleRef, target: Path, run: Run, threads: int, progress: Progress
+) -> ScoresRef:
     arguments = ["score", bundle.path, str(run.rows), "--split", "test", "--out", str(target)]
     if label == "champion":
         arguments.append("--older")
-    log = run.logs / f"score-{label.replace(':', '-')}.log"
-    done = run_model([*arguments, "--threads", str(threads)], log=log, on_event=follow)
+    done = run_model(
+        [*arguments, "--threads", str(threads)], log=_log(run, label), on_event=_following(progress)
+    )
     if done["digest"] != bundle.sha256:
         raise FileChanged(
             f"{bundle.path}: bundle {done['digest'][:12]} was scored, expected {bundle.sha256[:12]}: it "

@@ -25,12 +25,14 @@ def latency_section(timings: Timings | None) -> Section:
     names = sorted(timings.bundles, key=_order)
     alone = [name for name in names if name.startswith("baseline:")]
     latencies = {name: _finite(timings.of(name)) for name in names}
-    drawn = {name: values for name, values in latencies.items() if values.size}
+    drawn = {n: values for n, values in latencies.items() if values.size and n not in timings.timed_as}
     if len(alone) > 1 and len({latencies[name].size for name in alone}) == 1:
         drawn["all baselines in turn"] = np.sum([latencies[name] for name in alone], axis=0)
     headings = ["Bundle", "Requests", "p50 ms", "p95 ms", "p99 ms", "Tokenizer p50 ms", "Model p50 ms"]
     headings += ["Peak memory, MiB", "Size, MiB"]
-    figures = table(headings, [_row(timings, name) for name in names], range(1, 9))
+    figures = table(
+        headings, [_row(timings, name) for name in names if name not in timings.timed_as], range(1, 9)
+    )
     parts = [
         latency_chart(drawn) if drawn else Markup(""),
         figures,
@@ -41,15 +43,27 @@ def latency_section(timings: Timings | None) -> Section:
     return section(
         "Latency and memory",
         join(*parts),
-        lead=f"Each request holds one text. Each bundle runs in a process of its own with {timings.threads} "
+        lead=_timed_once(timings)
+        + f"Each request holds one text. Each bundle runs in a process of its own with {timings.threads} "
         "threads, and the bundles take turns in random order. “control” is a second process of the shared "
         f"bundle: it shows how much the machine alone varies. Machine: {where or 'not known'}.",
     )
 
 
+def _timed_once(timings: Timings) -> str:
+    """Which bundles stand for others, in a sentence; empty where none does."""
+    if not timings.timed_as:
+        return ""
+    stands = ", ".join(sorted(set(timings.timed_as.values())))
+    return (
+        f"{stands} was timed for {', '.join(sorted(timings.timed_as))}, too: the baselines share their "
+        "architecture but for the last product, and it has the smallest. "
+    )
+
+
 def _row(timings: Timings, name: str) -> list[object]:
     latencies, size = _finite(timings.of(name)), timings.bundle_bytes.get(name)
-    at = timings.bundle == name
+    at = timings.at(name)
     parts = [timings.parts_ms.get(part) for part in ("tokenise_ms", "encode_ms")]
     return [
         name,
@@ -77,7 +91,7 @@ def _course(timings: Timings, alone: Sequence[str]) -> list[Markup]:
 
 def _by_length(timings: Timings, tokens: NDArray[np.int64], name: str) -> list[tuple[float, float]]:
     """Median length and median latency of texts of like length."""
-    at = timings.bundle == name
+    at = timings.at(name)
     lengths, ms = tokens[at], timings.total_ms[at]
     groups = np.array_split(np.argsort(lengths, kind="stable"), LENGTH_GROUPS)
     return [(float(np.median(lengths[group])), float(np.median(ms[group]))) for group in groups if group.size]

@@ -10,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from model.jobs import fit
-from model.jobs.package import Packaging, package_bundle
+from model.jobs.package import Packaging, graphs_folder, package_bundle
 from model.references import BundleRef, Run
 from model.spec import PackageSpec
 from report.progress import Step
@@ -39,6 +39,7 @@ def fit_shared(
         provenance={**run.provenance, "role": "shared"},
         log=run.logs / "package-shared.log",
         spec=package,
+        graphs=graphs_folder(run),
         profile=run.profile,
     )
     with Step("package shared model") as step:

@@ -11,17 +11,11 @@ from report.progress import Step
 
 
 @task(name="package-baseline", cache_policy=NO_CACHE, task_run_name="package-baseline-{name}")
-def package_baseline(
-    name: str, baseline: FittedRef, run: Run, precision: str, *, number: int = 1
-) -> BundleRef:
+def package_baseline(name: str, baseline: FittedRef, run: Run, precision: str) -> BundleRef:
     """The bundle of a baseline of head `name`, from the cache where it is kept.
-
-    Args:
-        number: of its seed, from 1.
 
     Raises:
         model.jobs.process.ModelProcessError: the graph differs from the network, or a figure is not finite.
     """
-    called = name if number == 1 else f"{name}-seed-{number}"
-    with Step(f"package {called}") as step:
-        return baselines.package_baseline(called, baseline, run, precision, step)
+    with Step("package a baseline") as step:
+        return baselines.package_baseline(name, baseline, run, precision, step)

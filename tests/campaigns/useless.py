@@ -164,8 +164,11 @@ class Bench:
         [shared] = home.glob("runs/*/shared/bundle")
         answers = self._answers(shared, rows, folder / "shared", world, breaks)
         baselines: dict[str, HeadScores] = {}
-        for bundle in home.glob("cache/baselines/*/bundles/float32/bundle"):
-            baselines |= self._answers(bundle, rows, folder / bundle.parts[-4], world, breaks)
+        for fitted in home.glob("cache/baselines/*/fitted"):  # they are not packaged
+            bundle = folder / f"{fitted.parent.name}-bundle"
+            package = ["package", str(fitted), "--out", str(bundle), "--name", "baseline"]
+            run_model([*package, "--precision", "float32"], log=folder / "log")
+            baselines |= self._answers(bundle, rows, folder / fitted.parent.name, world, breaks)
         heads = card_heads(read_json(shared / "card.json"))
         references = {}
         for name, head in heads.items():

@@ -207,3 +207,38 @@ def test_a_timing_file_that_lacks_columns_is_refused() -> None:
         timings_from_json({"block": [0], "text": [1], "bundle": ["shared"], "total_ms": []})
     null = timings_from_json({"block": [0], "text": [1], "bundle": ["shared"], "total_ms": [None]})
     assert np.isnan(null.total_ms[0])
+
+
+ONE_FOR_ALL = {
+    "requests": {
+        "block": [n // 10 for n in range(100)] * 3,
+        "bundle": [name for name in ("shared", "control", "baseline:tone") for _ in range(100)],
+        "text": list(range(100)) * 3,
+        "total_ms": [5.0] * 200 + [4.0] * 100,
+    },
+    "timed_as": {"baseline:topic": "baseline:tone"},
+    "peak_rss_mb": {"shared": 210.0, "control": 210.0, "baseline:tone": 200.0},
+    "bundle_bytes": {"shared": 90 * 2**20, "baseline:tone": 80 * 2**20},
+    "digest": {"shared": "s", "control": "s", "baseline:tone": "t"},
+    "threads": 2,
+}
+
+
+def test_a_baseline_that_was_timed_for_all_counts_for_each() -> None:
+    timings = timings_from_json(ONE_FOR_ALL)
+    figures = judge_latency(timings, RULES, HEADS).findings[2].figures
+    assert (figures["shared"], figures["baseline"], figures["difference"]) == pytest.approx((5.0, 8.0, 0.625))
+    memory = {one.subject: one.figures for one in judge_memory(timings, RULES, HEADS).findings}
+    assert memory["peak memory vs baselines"]["baseline"] == 400
+    assert memory["bundle size vs baselines"]["baseline"] == 160
+    judged = {"shared": "s", "baseline:topic": "t", "baseline:tone": "t"}
+    assert told(judge_latency(timings, RULES, HEADS, judged))["timed bundles"] == "pass"
+    other = {**judged, "baseline:topic": "u"}
+    assert told(judge_latency(timings, RULES, HEADS, other))["timed bundles"] == "fail"
+
+
+@pytest.mark.parametrize("pair", [("shared", "baseline:tone"), ("baseline:topic", "shared")])
+def test_only_baselines_are_timed_as_one_another(pair: tuple[str, str]) -> None:
+    """A fast bundle must not stand for the one that ships, nor a slow one for a baseline."""
+    with pytest.raises(ValueError, match="take 'shared' for another bundle"):
+        timings_from_json({**ONE_FOR_ALL, "timed_as": dict([pair])})

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from flows.baselines import fit_baselines
+from flows.baselines import fit_baselines, smallest_head
 from flows.config.schema import Project
 from model.files import read_json
 from model.jobs.baselines import baseline_key
@@ -38,6 +38,14 @@ def test_names_in_the_evidence() -> None:
         "baseline:topic:2",
         "baseline:topic:3",
     ]
+
+
+def test_the_smallest_baseline_stands_for_all_where_they_are_timed() -> None:
+    """More labels cost more: any other one would be softer on the shared model."""
+    heads = {
+        name: HeadSpec(kind="multiclass", labels=("x",) * n) for name, n in (("a", 3), ("c", 2), ("b", 2))
+    }
+    assert smallest_head(heads) == "b"
 
 
 @pytest.mark.slow

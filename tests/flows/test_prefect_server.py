@@ -194,3 +194,68 @@ def test_a_revision_of_this_prefect_is_known(database: Path) -> None:
         opened.execute("INSERT INTO alembic_version VALUES (?)", (known,))
     opened.close()
     refuse_unusable_server()
+
+
+BEGIN = """
+import sys
+from pathlib import Path
+from flows.state_folder import prepare
+home = Path(sys.argv[1])
+prepare(home, on_console=True)
+from flows.cli.prefect_server import begin_server
+server, said = begin_server(home)
+if server is not None:
+    assert "prefect" not in sys.modules, "it starts before anything of Prefect is loaded"
+    process = server._process
+    if sys.argv[2:] == ["use"]:
+        with server.used():
+            from prefect.client.orchestration import get_client
+            with get_client(sync_client=True) as client:
+                assert client.api_healthcheck() is None and str(client.api_url).startswith(server.url)
+    server.end_unused()
+    print(process.pid, process.poll() is not None)
+else:
+    print("none")
+"""
+
+
+def begun(folder: Path, *arguments: str, **variables: str) -> list[str]:
+    """What a process says that begins a temporary server on the state folder below `folder`."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN, str(folder / "home"), *arguments],
+        cwd=folder,
+        env=plain(folder, **variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("file", "holds", "variables"),
+    [
+        ("prefect.toml", "", {}),
+        (".env", "PREFECT_API_URL=http://127.0.0.1:9/api", {}),
+        ("pyproject.toml", '[tool.prefect.api]\nurl = "http://127.0.0.1:9/api"', {}),
+        ("other.toml", "", {"PREFECT_API_URL": "http://127.0.0.1:9/api"}),
+    ],
+)
+def test_no_temporary_server_is_begun_where_one_may_be_named(
+    file: str, holds: str, variables: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / file).write_text(holds)
+    assert begun(tmp_path, **variables) == ["none"]
+
+
+def test_a_server_that_no_run_needed_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('dependencies = ["prefect"]')
+    assert begun(tmp_path)[1] == "True"
+
+
+@pytest.mark.slow
+def test_a_server_that_was_used_ends_with_its_process(tmp_path: Path) -> None:
+    pid, ended = begun(tmp_path, "use")
+    assert ended == "False", "Prefect sends the end of its log while the program ends"
+    assert not Path(f"/proc/{pid}").exists()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from model.jobs.latency import TimingPlan, time_bundles
+from model.jobs.latency import TimingPlan, time_bundles, timed_once
 from model.jobs.progress import Silent
 from model.measure.machine import BusyMeter, cores, crowded, wait_for_quiet
 from model.measure.timed_process import TimingError
@@ -106,3 +106,11 @@ def test_the_wait_for_a_quiet_machine_ends() -> None:
     waited_s = wait_for_quiet(cores(), 0.6, lines.append, sample_s=0.2)
     assert waited_s <= 1.0 and len(lines) <= 1
     assert wait_for_quiet(1, 0.0, lines.append) < 0.1
+
+
+def test_a_bundle_with_several_labels_is_timed_once() -> None:
+    one, other = Path("one"), Path("other")
+    bundles = {"shared": other, "baseline:a": one, "baseline:b": one, "champion": Path("third")}
+    timed, timed_as = timed_once(bundles)
+    assert timed == {"shared": other, "baseline:a": one, "champion": Path("third")}
+    assert timed_as == {"baseline:b": "baseline:a"}

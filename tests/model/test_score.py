@@ -12,6 +12,8 @@ import pytest
 
 from model.bundle.reader import Bundle
 from model.errors import BadInput
+from model.events import ignore_event
+from model.export.answers import answers
 from model.measure import score as scoring
 from model.measure.score import main, score
 
@@ -128,3 +130,18 @@ def test_a_line_too_many_is_refused(bundle: Bundle, make_rows: Callable[..., Pat
         file.write('"tea"\n')
     with pytest.raises(BadInput, match="line"):
         score(bundle, rows, "test")
+
+
+def test_what_was_fitted_answers_as_its_bundle(
+    bundle: Bundle, tiny_fitted: Path, tiny_rows: Path, tmp_path: Path
+) -> None:
+    """Exactly as fitted: what baselines are judged by, which are not packaged."""
+    of_bundle = score(bundle, tiny_rows, "test")
+    fitted = answers(tiny_fitted, tiny_rows, "test", scratch=tmp_path, threads=1, on_event=ignore_event)
+    assert set(fitted) == set(of_bundle)
+    for name, values in of_bundle.items():
+        assert fitted[name].dtype == values.dtype, name
+        if name.startswith("probabilities:"):
+            np.testing.assert_allclose(fitted[name], values, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(fitted[name], values)

@@ -195,6 +195,7 @@ TRAINED: tuple[Kind, ...] = (
         cached_baseline="cache/baselines/*/fitted/weights.safetensors",
         list_of_a_cached_baseline="cache/baselines/*/.complete",
         cached_bundle="cache/baselines/*/bundles/*/bundle/model.onnx",
+        graph_of_an_architecture="cache/graphs/*/graph.onnx",
         teacher_answers="cache/teachers/*/topic.npy",
         cached_scores="cache/scores/*/scores.npz",
         cheap_answers="cache/references/*/answers.npz",

@@ -42,6 +42,9 @@ HEADS = {"topic": HeadSpec(kind="multiclass", labels=("weather", "food", "animal
 IN_THE_TASK = ("dataset_written", "dataset_made", "run_folder_made", "teacher_written", "teacher_made")
 """Points that the task's own process passes; the other ones are passed by the process of the model."""
 
+PACKAGED = ("template_written", "template_made", "bundle_written", "bundle_made", "baseline_packaged")
+"""Points on the way from a fitted folder to a bundle."""
+
 
 class TrainCases:
     """The cases of a folder, on one dataset and one fitted baseline.
@@ -107,7 +110,9 @@ class TrainCases:
         shutil.copytree(Path(self._fit("0").folder) / "fitted", self._place(key) / "fitted")
         if point in ("teacher_written", "teacher_made"):
             return lambda: self._teach(key), lambda: np.load(self._teach(key), allow_pickle=False)
-        if point in ("bundle_written", "bundle_made", "baseline_packaged"):
+        if point.startswith("template"):
+            shutil.rmtree(self.home.cache / "graphs")
+        if point in PACKAGED:
             return lambda: self._package(key), lambda: Bundle.load(Path(self._package(key).path), threads=1)
         assert point in STEPS["train"], point
         return lambda: self._score(key), lambda: self._scored(key)
