@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from model.spec import SPLITS, HeadSpec
+from sources.merge.rows_folder import label_codes, string_bytes
 
 VERSION = 1
 """Part of every fingerprint: raise it when rows are encoded in another way."""
@@ -28,18 +29,16 @@ def head_fingerprint(dataset: pl.DataFrame, name: str, head: HeadSpec) -> str:
     """
     column = f"head:{name}"
     wanted = [column, f"unknown:{name}"] if head.kind == "multilabel" else [column]
-    part = dataset.filter(pl.col(column).is_not_null()).select("text_id", "split", "weight", *wanted)
+    part = dataset.select("text_id", "split", "weight", *wanted).filter(pl.col(column).is_not_null())
     digest = hashlib.sha256()
     digest.update(json.dumps([VERSION, head.kind, list(head.labels)]).encode())
     _update_rows(digest, part)
-    index = {label: i for i, label in enumerate(head.labels)}
     for column in wanted:
         cells = part[column]
         if head.kind == "multilabel":
             digest.update(cells.list.len().to_numpy().astype("<u4").tobytes())
             cells = cells.explode().drop_nulls()
-        codes = cells.replace_strict(index, default=None, return_dtype=pl.Int32)
-        digest.update(codes.to_numpy().astype("<i4").tobytes())
+        digest.update(label_codes(cells, head.labels).to_numpy().astype("<i4").tobytes())
     return digest.hexdigest()
 
 
@@ -73,7 +72,6 @@ def evidence_digest(
 
 
 def _update_rows(digest: hashlib._Hash, rows: pl.DataFrame) -> None:
-    digest.update("".join(rows["text_id"]).encode())
-    codes = rows["split"].replace_strict({split: i for i, split in enumerate(SPLITS)}, return_dtype=pl.UInt8)
-    digest.update(codes.to_numpy().astype(np.uint8).tobytes())
+    digest.update(string_bytes(rows["text_id"]))
+    digest.update(label_codes(rows["split"], SPLITS).to_numpy().astype(np.uint8).tobytes())
     digest.update(rows["weight"].to_numpy().astype("<f4").tobytes())
