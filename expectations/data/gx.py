@@ -151,12 +151,17 @@ def _with_counts(result: Any, checks: Sequence[Check], counted: Mapping[int, Cou
     if at not in counted or _raised(result.exception_info) is not None:
         return result
     one, unexpected = counted[at], int(counted[at].rows.size)
-    figures = {"element_count": one.cells, "unexpected_count": unexpected, "missing_count": one.missing}
+    figures: dict[str, float] = {
+        "element_count": one.cells,
+        "unexpected_count": unexpected,
+        "missing_count": one.missing,
+    }
     if one.elements:
-        figures["unexpected_percent"] = figures["unexpected_percent_nonmissing"] = 100 * unexpected / one.elements
+        figures["unexpected_percent"] = unexpected / one.elements * 100
+        figures["unexpected_percent_nonmissing"] = figures["unexpected_percent"]
     if one.cells:
-        figures["missing_percent"] = 100 * one.missing / one.cells
-        figures["unexpected_percent_total"] = 100 * unexpected / one.cells
+        figures["missing_percent"] = one.missing / one.cells * 100
+        figures["unexpected_percent_total"] = unexpected / one.cells * 100
     return ExpectationValidationResult(
         success=result.success,
         expectation_config=_expectation(checks[at], at, ()).configuration,

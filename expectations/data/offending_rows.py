@@ -79,7 +79,9 @@ def _broken(check: Check, values: pd.Series) -> NDArray[np.int64]:
         expected = list(check.kwargs["value_set"])
         if expected in ([True], [False]) and isinstance(values.dtype, pd.BooleanDtype | np.dtypes.BoolDType):
             # A missing cell is taken for one that is fine.
-            cells = values.to_numpy(dtype=bool, na_value=expected[0]) if values.hasnans else values.to_numpy(bool)
+            cells = (
+                values.to_numpy(dtype=bool, na_value=expected[0]) if values.hasnans else values.to_numpy(bool)
+            )
             return np.flatnonzero(cells != expected[0])
         bad = ~values.isin(expected)
     elif check.type == VALUES_BETWEEN:

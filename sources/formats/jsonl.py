@@ -156,7 +156,7 @@ def _plain_chunks(
 
 
 def _schema_of(rows: Iterable[dict[str, Any] | str], wanted: Wanted, keys: set[str]) -> pa.Schema | None:
-    """A type for each key of some objects, which join `keys`; None where their values are no plain columns."""
+    """A type for each key of some objects, which join `keys`; None where they are no plain columns."""
     objects = [row for row in rows if isinstance(row, dict)]
     for row in objects:
         keys.update(row)

@@ -20,8 +20,8 @@ INERT = (
     "\\x00-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u2190-\u2328\u2400-\u2775"
     "\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\U0001f300-\U0001f6ff"
 )
-"""Characters of which any sequence is NFC (each by itself is, and neither joins with another nor moves), as ranges
-of a regular expression."""
+"""Characters of which any sequence is NFC (each by itself is, and neither joins with another nor moves), as
+ranges of a regular expression."""
 ID_DIGITS = 32
 """Hex digits of a text id: 128 bits, so two of 10^9 texts share one with probability 1e-21."""
 
@@ -46,8 +46,8 @@ def identity(texts: pl.Expr) -> pl.Expr:
 
 
 def _identities(texts: pl.Series) -> pl.Series:
-    # Normalised by Python alone: polars knows another version of Unicode, so that a text would be stored in one
-    # form and tokenised in another. Few texts need it.
+    # Normalised by Python alone: polars knows another version of Unicode, so that a text would be stored in
+    # one form and tokenised in another. Few texts need it.
     found = texts.to_frame("text").select(
         pl.col("text").str.strip_chars(WHITE_SPACE),
         odd=pl.col("text").str.contains(f"[^{INERT}]").fill_null(False),
@@ -59,7 +59,9 @@ def _identities(texts: pl.Series) -> pl.Series:
     if odd.any():
         made = pl.Series(list(map(prepared, texts.filter(odd).to_list())), dtype=pl.String)
         number = pl.when(odd).then(odd.cast(pl.UInt32).cum_sum() - 1)
-        plain = pl.select(pl.when(odd).then(made.gather(pl.select(number).to_series())).otherwise(plain)).to_series()
+        plain = pl.select(
+            pl.when(odd).then(made.gather(pl.select(number).to_series())).otherwise(plain)
+        ).to_series()
     return plain.alias(texts.name)
 
 
@@ -72,7 +74,9 @@ def text_ids(identity_texts: pl.Series) -> pl.Series:
     """`text_id` of each identity text; null stays null. SHA-256 runs one text at a time (about 0.5 µs
     each): engines offer only hashes that change with their version."""
     sha256 = hashlib.sha256
-    ids = [text if text is None else sha256(text).digest() for text in identity_texts.cast(pl.Binary).to_list()]
+    ids = [
+        text if text is None else sha256(text).digest() for text in identity_texts.cast(pl.Binary).to_list()
+    ]
     digests = pl.Series(identity_texts.name, ids, dtype=pl.Binary).bin.slice(0, ID_DIGITS // 2)
     return digests.bin.encode("hex")
 

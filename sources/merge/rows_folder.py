@@ -97,8 +97,10 @@ def _write_texts(texts: pl.Series, path: Path) -> str:
     with path.open("wb") as out:
         for start in range(0, texts.len(), _CHUNK_ROWS):
             encoded = pl.struct(t="t").struct.json_encode()
-            lines = texts[start : start + _CHUNK_ROWS].to_frame("t").select(
-                encoded.str.strip_prefix('{"t":').str.strip_suffix("}") + "\n"
+            lines = (
+                texts[start : start + _CHUNK_ROWS]
+                .to_frame("t")
+                .select(encoded.str.strip_prefix('{"t":').str.strip_suffix("}") + "\n")
             )
             block = string_bytes(lines.to_series())
             digest.update(block)

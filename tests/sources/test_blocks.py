@@ -19,9 +19,28 @@ from sources.formats.jsonl import read_jsonl
 from sources.formats.table import Table, Wanted
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-PIECES = ["a", "é", " ", ",", ";", '"', '""', '"a,b"', '"x\ny"', "\n", "\n", "\r\n", "\r", "1,2", "\t", "\u2028"]
+PIECES = [
+    "a",
+    "é",
+    " ",
+    ",",
+    ";",
+    '"',
+    '""',
+    '"a,b"',
+    '"x\ny"',
+    "\n",
+    "\n",
+    "\r\n",
+    "\r",
+    "1,2",
+    "\t",
+    "\u2028",
+]
 VALUES = st.one_of(
-    st.sampled_from([None, True, False, 0, 1, -7, 1.0, 2.5, 10**20, "", "b", "é\u2028", "2020-01-01", "1", "n\\"]),
+    st.sampled_from(
+        [None, True, False, 0, 1, -7, 1.0, 2.5, 10**20, "", "b", "é\u2028", "2020-01-01", "1", "n\\"]
+    ),
     st.lists(st.sampled_from(["a", "b,c", 'q"', "", 1, 0, None, True, 1.5]), max_size=3),
     st.just({"k": 1}),
 )
@@ -65,7 +84,9 @@ def _delimited(path: Path, columns: tuple[str, ...], dialect: Dialect, rows: lis
 
 
 def _jsonl(path: Path, columns: tuple[str, ...], rows: list[int]) -> Table | DataError:
-    wanted = Wanted(text="text", columns=columns, must_exist=frozenset(("text",)), also=frozenset(("answer",)))
+    wanted = Wanted(
+        text="text", columns=columns, must_exist=frozenset(("text",)), also=frozenset(("answer",))
+    )
     try:
         return read_jsonl(path, "f", wanted, rows.append)
     except DataError as error:
@@ -121,7 +142,9 @@ def test_json_lines(
     if narrow:  # mostly columns of one kind
         values = [(label, other if narrow == 1 else two) for _, two in values]
     lines = [
-        json.dumps({"text": f"t {at}", "label": one, "answer": two, f"k{at // 3}": at}, ensure_ascii=ascii_only)
+        json.dumps(
+            {"text": f"t {at}", "label": one, "answer": two, f"k{at // 3}": at}, ensure_ascii=ascii_only
+        )
         for at, (one, two) in enumerate(values)
     ]
     if broken is not None:
@@ -138,7 +161,9 @@ def test_json_lines(
 
 def test_plain_files_are_read_by_the_block(tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text('a,b\n"two\nlines",1\n"said ""so""",2\n\n3,\n')
-    (tmp_path / "f.jsonl").write_text('{"text": "a", "label": ["b"]}\n{"text": "c", "label": null, "n": 1.5}\n')
+    (tmp_path / "f.jsonl").write_text(
+        '{"text": "a", "label": ["b"]}\n{"text": "c", "label": null, "n": 1.5}\n'
+    )
     columns = Wanted(text="a", columns=("a", "b"), must_exist=frozenset())
     with patch.object(delimited, "_row_by_row", None), patch.object(jsonl, "_line_by_line", None):
         table = read_delimited(tmp_path / "f.csv", "f", columns, Dialect(usual=(",", True)), [].append)

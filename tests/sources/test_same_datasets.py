@@ -1,6 +1,6 @@
 """However a merge is computed, the same files and settings give the same dataset, down to the last digest: no
-update of Headgate alone has anything trained again. The digests were made by version 0.2.0's merge, row by row in
-Python."""
+update of Headgate alone has anything trained again. The digests were made by the merge of 0.2.0, which
+read row by row in Python."""
 
 from __future__ import annotations
 

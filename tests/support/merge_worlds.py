@@ -28,9 +28,35 @@ from tests.support import scale_rows
 MOODS = ("calm", "froh", "müde", "traurig")
 MARKS = ("a b", "b,c", 'q"uote', "señal", "x")
 ODD = (
-    *("  leading", "trailing\u2003", "cafe\u0301", "caf\u00e9", "Zo\u0308\r\nline", "tab\there", "e\u0301\u0327"),
-    *("\u1100\u1161\u11a8", "각", "日本語のテキスト", "가나다", "naïve — “quoted”", "\u200bzero", "\u0958", "क\u093c"),
-    *("emoji 👩\u200d👩\u200d👧 ☀️", "Ω\u2126", "Привет, йод", "и\u0306од", "ﬁ", "Å\u212b", "a\u0300" * 3, "ｶﾞ"),
+    *(
+        "  leading",
+        "trailing\u2003",
+        "cafe\u0301",
+        "caf\u00e9",
+        "Zo\u0308\r\nline",
+        "tab\there",
+        "e\u0301\u0327",
+    ),
+    *(
+        "\u1100\u1161\u11a8",
+        "각",
+        "日本語のテキスト",
+        "가나다",
+        "naïve — “quoted”",
+        "\u200bzero",
+        "\u0958",
+        "क\u093c",
+    ),
+    *(
+        "emoji 👩\u200d👩\u200d👧 ☀️",
+        "Ω\u2126",
+        "Привет, йод",
+        "и\u0306од",
+        "ﬁ",
+        "Å\u212b",
+        "a\u0300" * 3,
+        "ｶﾞ",
+    ),
 )
 
 
@@ -131,7 +157,9 @@ def _text_world(name: str, content: str | bytes, **spec: Any) -> World:
     return World(write, {"s": SourceSpec(path=name, heads={"mood": "mood"}, **spec)}, MOOD)
 
 
-def _json_world(label: Callable[[random.Random], Any], heads: Mapping[str, HeadSpec], **changes: Any) -> World:
+def _json_world(
+    label: Callable[[random.Random], Any], heads: Mapping[str, HeadSpec], **changes: Any
+) -> World:
     head = next(iter(heads))
 
     def write(folder: Path, rng: random.Random) -> None:

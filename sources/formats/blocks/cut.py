@@ -36,8 +36,8 @@ class Block:
 
 
 def blocks(raw: BinaryIO, *, quoted: bool, size: int | None = None) -> Iterator[Block | None]:
-    """The file's rows in blocks; then None, and nothing more, where a carriage return stands alone, which would
-    end a line too, or a quoted cell is not closed.
+    """The file's rows in blocks; then None, and nothing more, where a carriage return stands alone, which
+    ends a line too, or a quoted cell is not closed.
 
     Args:
         raw: a file in UTF-8; a byte-order mark at its start is left out.
@@ -92,7 +92,9 @@ def _rows(data: bytes, line: int, *, quoted: bool, whole: bool) -> tuple[Block, 
     filled = ends > starts
     if not filled.all():
         starts, ends, before = starts[filled], ends[filled], before[filled]
-    return Block(data[:cut], line + before.astype(np.int64), starts, ends, quotes[quotes < cut], bool(inner)), cut
+    return Block(
+        data[:cut], line + before.astype(np.int64), starts, ends, quotes[quotes < cut], bool(inner)
+    ), cut
 
 
 def well_quoted(block: Block, delimiter: str) -> bool:

@@ -1,5 +1,5 @@
-"""Rows of a CSV or TSV file, block by block. What Python's reader and Arrow's would not read alike is left to the
-first: quotes in the middle of cells, lone carriage returns, rows with more or fewer fields."""
+"""Rows of a CSV or TSV file, block by block. What Python's reader and Arrow's would not read alike is left to
+the first: quotes in the middle of cells, lone carriage returns, rows with more or fewer fields."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Lines of a JSONL file, block by block. What Python's decoder and Arrow's would not read alike is left to the
-first: nested objects, numbers that are not whole, keys that stand twice, lines that are no object."""
+"""Lines of a JSONL file, block by block. What Python's decoder and Arrow's would not read alike is left to
+the first: nested objects, numbers that are not whole, keys that stand twice, lines that are no object."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _kind(value: Any, strings: type) -> str:
 
 
 def read_block(block: Block, schema: pa.Schema, wanted: Sequence[str]) -> dict[str, pl.Series] | None:
-    """The wanted columns of a block as cells, lists as JSON arrays; None where a line is not as the schema says.
+    """The wanted columns of a block as cells, lists as JSON arrays; None where a line is not as `schema`.
 
     Args:
         wanted: those that the schema has; others are left out.
@@ -160,7 +160,9 @@ def _cells(column: pa.ChunkedArray, block: Block) -> pl.Series | None:
 
 def _may_hold_minus_zero(column: pa.ChunkedArray, block: Block) -> bool:
     """Whether a number may have been written `-0`, which as an integer is `0`."""
-    return pa.types.is_integer(column.type) and b"-0" in block.data and bool(pc.any(pc.equal(column, 0)).as_py())
+    return (
+        pa.types.is_integer(column.type) and b"-0" in block.data and bool(pc.any(pc.equal(column, 0)).as_py())
+    )
 
 
 def _arrays(lists: pl.DataFrame) -> pl.Series:
