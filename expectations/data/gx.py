@@ -114,6 +114,16 @@ def evaluate(
     return tuple(found), pages
 
 
+def load_library() -> None:
+    """Import all of the library that `evaluate` needs."""
+    import great_expectations
+    from great_expectations.expectations import core
+    from great_expectations.render.renderer import page_renderer
+    from great_expectations.render.view import view
+
+    assert great_expectations and core and page_renderer and view
+
+
 def taken_names() -> dict[str, Any]:
     """Name → class of every expectation of the library itself."""
     from great_expectations.expectations import core, registry
