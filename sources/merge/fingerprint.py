@@ -18,6 +18,8 @@ from sources.merge.rows_folder import label_codes, string_bytes
 
 VERSION = 1
 """Part of every fingerprint: raise it when rows are encoded in another way."""
+_SLICE_ROWS = 500_000
+"""Observations that are hashed at a time."""
 
 
 def head_fingerprint(dataset: pl.DataFrame, name: str, head: HeadSpec) -> str:
@@ -56,7 +58,7 @@ def dataset_fingerprint(dataset: pl.DataFrame, head_fingerprints: Mapping[str, s
 
 
 def evidence_digest(
-    observations: pl.DataFrame, heads: Mapping[str, HeadSpec], kept: pl.DataFrame, said: object
+    observations: pl.LazyFrame, heads: Mapping[str, HeadSpec], kept: pl.DataFrame, said: object
 ) -> str:
     """A digest of what a dataset folder holds beside its content: places, findings, settings, the columns
     `kept` for slices, and what is `said` of the sources and their labels (plain JSON). A folder is used
@@ -64,7 +66,11 @@ def evidence_digest(
     written anew."""
     digest = hashlib.sha256(repr(sorted(heads.items())).encode())
     digest.update(json.dumps(said, sort_keys=True).encode())
-    digest.update(observations.hash_rows(seed=17).to_numpy().tobytes())
+    start, slice_ = 0, observations.slice(0, _SLICE_ROWS).collect()
+    while slice_.height:
+        digest.update(slice_.hash_rows(seed=17).to_numpy().tobytes())
+        start += _SLICE_ROWS
+        slice_ = observations.slice(start, _SLICE_ROWS).collect()
     if kept.width:
         digest.update(json.dumps(kept.columns).encode())
         digest.update(kept.hash_rows(seed=17).to_numpy().tobytes())

@@ -19,6 +19,8 @@ from sources.merge.identity import identity, text_ids
 from sources.merge.split import CODES, join_groups
 from sources.spec import SourceSpec, SplitSpec
 
+PART_ROWS = 1_000_000
+"""Rows from which they are joined in sixteen parts."""
 KEPT = "column:"
 """Prefix of a column that a source keeps (`SourceSpec.keep`), in the rows, the texts and the dataset."""
 
@@ -54,15 +56,15 @@ def source_rows(
 ) -> pl.DataFrame:
     """One source's table (after `sources.labels.find_targets`) in the columns that all sources share.
 
-    Columns: `source`, `file`, `line`, `given` (int8), `text` (identity text, null = missing), `text_id`
-    (null = missing or blank), `group`, `weight`, per head `target:H`, `count:H`, `unknown_label:H`, `doubt:H`
+    Columns: `source` and `file` (categorical), `line`, `given` (int8), `text` (identity text, null =
+    missing), `text_id` (null = missing or blank), `group`, `weight`, per head `target:H`, `count:H`, `unknown_label:H`, `doubt:H`
     (null throughout for a head that this source does not label), and `column:C` for each of `kept`, the
     columns that any source keeps (null where this one does not).
     """
     nothing = pl.lit(None, dtype=pl.String)
     columns = [
-        pl.lit(name).alias("source"),
-        pl.col(FILE).alias("file"),
+        pl.lit(name).cast(pl.Categorical).alias("source"),
+        pl.col(FILE).cast(pl.Categorical).alias("file"),
         pl.col(LINE).alias("line"),
         pl.col(GIVEN).replace_strict(CODES, default=None, return_dtype=pl.Int8).alias("given"),
         identity(pl.col(spec.text)).alias("text"),
@@ -71,7 +73,10 @@ def source_rows(
     ]
     for head in heads:
         for column, kind in columns_of(head).schema.items():
-            columns.append(pl.col(column) if head in spec.heads else pl.lit(None, dtype=kind).alias(column))
+            cells = pl.col(column) if head in spec.heads else pl.lit(None, dtype=kind)
+            # Few words, millions of times: as strings they would fill the memory.
+            few = column == columns_of(head).unknown_label
+            columns.append((cells.cast(pl.Categorical) if few else cells).alias(column))
     for column in kept:
         value = pl.col(column).replace("", None) if column in spec.keep else nothing
         columns.append(value.alias(f"{KEPT}{column}"))
@@ -86,7 +91,7 @@ def merge_rows(all_rows: Rows, heads: Mapping[str, HeadSpec], split: SplitSpec) 
     A text's weight is the largest of its rows'. Its group is the smallest of its rows' groups, all
     groups that share a text being one. Targets are joined by `sources.merge.conflicts`.
     """
-    rows = all_rows.frame.sort("source", "file", "line")
+    rows = in_order(all_rows.frame)
     kept = [column for column in rows.columns if column.startswith(KEPT)]
     texts = _one_group(rows, _by_text(rows, heads, kept))
     shared = texts.filter(pl.col("given") != pl.col("given_least"))["text_id"]
@@ -96,7 +101,7 @@ def merge_rows(all_rows: Rows, heads: Mapping[str, HeadSpec], split: SplitSpec) 
         differing = texts.filter(pl.col(column) != pl.col(f"most:{head}"))["text_id"]
         has_target = pl.col(column).is_not_null()
         given = rows.filter(_is_among(differing) & has_target)
-        given = given.select("text_id", "source", pl.col(column).alias("target"))
+        given = given.select("text_id", pl.col("source").cast(pl.String), pl.col(column).alias("target"))
         codes, weights = all_rows.codes[head], dict(all_rows.weights)
         resolved = resolve_conflicts(given, spec.kind, codes, split, weights)
         rows = rows.with_columns(
@@ -113,17 +118,40 @@ def merge_rows(all_rows: Rows, heads: Mapping[str, HeadSpec], split: SplitSpec) 
     return Merged(rows=rows, texts=texts.select(columns))
 
 
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows by source, file and line; the first two become enumerations of their names, in order."""
+    names = {c: sorted(rows[c].unique().cast(pl.String)) for c in ("source", "file")}
+    rows = rows.with_columns(pl.col(c).cast(pl.Enum(found)) for c, found in names.items())
+    source, file, line = pl.col("source").to_physical(), pl.col("file").to_physical(), pl.col("line")
+    earlier = (source < source.shift()) | (
+        (source == source.shift())
+        & ((file < file.shift()) | ((file == file.shift()) & (line < line.shift())))
+    )
+    if not rows.select(earlier.any()).item():  # as they are read, mostly: spares the memory of a second table
+        return rows
+    return rows.sort("source", "file", "line")
+
+
 def _is_among(ids: pl.Series) -> pl.Expr:
     """Whether a row's text is one of `ids`."""
     return pl.col("text_id").is_in(ids.implode()).fill_null(False)
 
 
 def _by_text(rows: pl.DataFrame, heads: Mapping[str, HeadSpec], kept: Sequence[str]) -> pl.DataFrame:
-    """One row a text; of what its rows may differ in, the least and the most."""
+    """One row a text; of what its rows may differ in, the least and the most. Many rows are taken by the
+    first digit of their texts' ids, so that what is needed while they are joined stays small."""
+    digits = [f"{digit:x}" for digit in range(16)] if rows.height > PART_ROWS else [""]
+    return pl.concat([_texts_of(rows, digit, heads, kept) for digit in digits])
+
+
+def _texts_of(
+    rows: pl.DataFrame, digit: str, heads: Mapping[str, HeadSpec], kept: Sequence[str]
+) -> pl.DataFrame:
+    """The texts whose ids begin with a digit."""
     names = {head: columns_of(head) for head in heads}
     return (
         rows.lazy()
-        .filter(pl.col("text_id").is_not_null())
+        .filter(pl.col("text_id").str.starts_with(digit))
         .group_by("text_id")
         .agg(
             pl.col("text").first(),
