@@ -56,10 +56,10 @@ def source_rows(
 ) -> pl.DataFrame:
     """One source's table (after `sources.labels.find_targets`) in the columns that all sources share.
 
-    Columns: `source` and `file` (categorical), `line`, `given` (int8), `text` (identity text, null = missing),
-    `text_id` (null = missing or blank), `group`, `weight`, per head `target:H`, `count:H`, `unknown_label:H`,
-    `doubt:H` (null throughout for a head that this source does not label), and `column:C` for each of `kept`,
-    the columns that any source keeps (null where this one does not).
+    Columns: `source` and `file` (categorical), `line`, `given` (int8), `text` (identity text, null =
+    missing), `text_id` (null = missing or blank), `group`, `weight`, per head `target:H`, `count:H`,
+    `unknown_label:H`, `doubt:H` (null throughout for a head that this source does not label), and `column:C`
+    for each of `kept`, the columns that any source keeps (null where this one does not).
     """
     nothing = pl.lit(None, dtype=pl.String)
     columns = [
