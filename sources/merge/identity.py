@@ -22,6 +22,8 @@ INERT = (
 )
 """Characters of which any sequence is NFC (each by itself is, and neither joins with another nor moves), as
 ranges of a regular expression."""
+_CHUNK_ROWS = 100_000
+"""Texts that are Python objects at a time."""
 ID_DIGITS = 32
 """Hex digits of a text id: 128 bits, so two of 10^9 texts share one with probability 1e-21."""
 
@@ -47,22 +49,18 @@ def identity(texts: pl.Expr) -> pl.Expr:
 
 def _identities(texts: pl.Series) -> pl.Series:
     # Normalised by Python alone: polars knows another version of Unicode, so that a text would be stored in
-    # one form and tokenised in another. Few texts need it.
-    found = texts.to_frame("text").select(
-        pl.col("text").str.strip_chars(WHITE_SPACE),
-        odd=pl.col("text").str.contains(f"[^{INERT}]").fill_null(False),
-        returns=pl.col("text").str.contains("\r", literal=True).fill_null(False),
-    )
-    plain, odd = found["text"], found["odd"]
-    if found["returns"].any():
-        plain = plain.str.replace_all("\r\n", "\n", literal=True).str.replace_all("\r", "\n", literal=True)
-    if odd.any():
-        made = pl.Series(list(map(prepared, texts.filter(odd).to_list())), dtype=pl.String)
-        number = pl.when(odd).then(odd.cast(pl.UInt32).cum_sum() - 1)
-        plain = pl.select(
-            pl.when(odd).then(made.gather(pl.select(number).to_series())).otherwise(plain)
-        ).to_series()
-    return plain.alias(texts.name)
+    # one form and tokenised in another. Few texts need it, and the others are not copied.
+    length = pl.col("text").str.len_bytes()
+    odd = texts.to_frame("text").select(
+        (length != pl.col("text").str.strip_chars(WHITE_SPACE).str.len_bytes())
+        | pl.col("text").str.contains(f"[^{INERT}]|\r")
+    )["text"]
+    odd = odd.fill_null(False)
+    if not odd.any():
+        return texts
+    made = pl.Series(list(map(prepared, texts.filter(odd).to_list())), dtype=pl.String)
+    number = pl.select(pl.when(odd).then(odd.cast(pl.UInt32).cum_sum() - 1)).to_series()
+    return pl.select(pl.when(odd).then(made.gather(number)).otherwise(texts).alias(texts.name)).to_series()
 
 
 def text_id(identity_of_text: str) -> str:
@@ -73,12 +71,20 @@ def text_id(identity_of_text: str) -> str:
 def text_ids(identity_texts: pl.Series) -> pl.Series:
     """`text_id` of each identity text; null stays null. SHA-256 runs one text at a time (about 0.5 µs
     each): engines offer only hashes that change with their version."""
+    parts = [
+        _some_ids(identity_texts[start : start + _CHUNK_ROWS])
+        for start in range(0, len(identity_texts), _CHUNK_ROWS)
+    ]
+    ids = pl.concat(parts) if parts else pl.Series(dtype=pl.String)
+    return ids.alias(identity_texts.name)
+
+
+def _some_ids(identity_texts: pl.Series) -> pl.Series:
     sha256 = hashlib.sha256
-    ids = [
+    digests = [
         text if text is None else sha256(text).digest() for text in identity_texts.cast(pl.Binary).to_list()
     ]
-    digests = pl.Series(identity_texts.name, ids, dtype=pl.Binary).bin.slice(0, ID_DIGITS // 2)
-    return digests.bin.encode("hex")
+    return pl.Series(digests, dtype=pl.Binary).bin.slice(0, ID_DIGITS // 2).bin.encode("hex")
 
 
 def same_label(label: str) -> str:

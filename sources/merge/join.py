@@ -5,9 +5,11 @@ Rows are all input rows; texts are what is left when rows with the same text are
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from model.spec import HeadSpec
@@ -15,7 +17,8 @@ from sources.formats.table import FILE, GIVEN, LINE
 from sources.labels.find_targets import columns_of
 from sources.labels.target_codes import TargetCodes
 from sources.merge.conflicts import FLAGS, resolve_conflicts
-from sources.merge.identity import identity, text_ids
+from sources.merge.identity import ID_DIGITS, identity, text_ids
+from sources.merge.rows_folder import string_bytes
 from sources.merge.split import CODES, join_groups
 from sources.spec import SourceSpec, SplitSpec
 
@@ -99,19 +102,21 @@ def merge_rows(all_rows: Rows, heads: Mapping[str, HeadSpec], split: SplitSpec) 
     for head, spec in heads.items():
         column = columns_of(head).target
         differing = texts.filter(pl.col(column) != pl.col(f"most:{head}"))["text_id"]
-        has_target = pl.col(column).is_not_null()
-        given = rows.filter(_is_among(differing) & has_target)
-        given = given.select("text_id", pl.col("source").cast(pl.String), pl.col(column).alias("target"))
+        given = rows.select(
+            pl.int_range(pl.len()).alias("row"), "text_id", pl.col("source"), pl.col(column).alias("target")
+        ).filter(_is_among(differing) & pl.col("target").is_not_null())
         codes, weights = all_rows.codes[head], dict(all_rows.weights)
-        resolved = resolve_conflicts(given, spec.kind, codes, split, weights)
+        cases = given.select("text_id", pl.col("source").cast(pl.String), "target")
+        resolved = resolve_conflicts(cases, spec.kind, codes, split, weights)
+        flags = given.select("row", "text_id").join(resolved, on="text_id", how="left", maintain_order="left")
         rows = rows.with_columns(
-            (_is_among(resolved.filter(flag)["text_id"]) & has_target).alias(f"{flag}:{head}")
-            for flag in FLAGS
+            _true_at(flags.filter(flag)["row"], rows.height).alias(f"{flag}:{head}") for flag in FLAGS
         )
         if resolved.height:
-            joined = texts.join(resolved, on="text_id", how="left", maintain_order="left")
-            chosen = pl.when(pl.col(FLAGS[0]).is_not_null()).then("target").otherwise(column)
-            texts = joined.with_columns(chosen.alias(column)).drop("target", *FLAGS)
+            chosen = texts[column].scatter(
+                texts["text_id"].search_sorted(resolved["text_id"]), resolved["target"].cast(pl.Int32)
+            )
+            texts = texts.with_columns(chosen.alias(column))
     targets = [columns_of(head).target for head in heads]
     labelled = [f"labelled:{head}" for head in heads]
     columns = ["text_id", "text", "given", "weight", "group", "origins", *kept, *targets, *labelled]
@@ -132,6 +137,12 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("source", "file", "line")
 
 
+def _true_at(places: pl.Series, rows: int) -> pl.Series:
+    found = np.zeros(rows, dtype=np.bool_)
+    found[places.to_numpy()] = True
+    return pl.Series(found)
+
+
 def _is_among(ids: pl.Series) -> pl.Expr:
     """Whether a row's text is one of `ids`."""
     return pl.col("text_id").is_in(ids.implode()).fill_null(False)
@@ -149,7 +160,7 @@ def _texts_of(
 ) -> pl.DataFrame:
     """The texts whose ids begin with a digit."""
     names = {head: columns_of(head) for head in heads}
-    return (
+    texts = (
         rows.lazy()
         .filter(pl.col("text_id").str.starts_with(digit))
         .group_by("text_id")
@@ -166,9 +177,16 @@ def _texts_of(
             *(pl.col(n.target).max().alias(f"most:{head}") for head, n in names.items()),
             *(pl.col(n.count).is_not_null().any().alias(f"labelled:{head}") for head, n in names.items()),
         )
-        .sort("text_id")
         .collect()
     )
+    return sorted_by_id(texts)
+
+
+def sorted_by_id(texts: pl.DataFrame) -> pl.DataFrame:
+    """The texts in the order of their ids: by 64 bits of them, in half the time that strings take."""
+    digests = np.frombuffer(binascii.unhexlify(string_bytes(texts["text_id"])), dtype=">u8")
+    texts = texts[np.argsort(digests[:: ID_DIGITS // 16].astype(np.uint64))]
+    return texts if texts["text_id"].is_sorted() else texts.sort("text_id")
 
 
 def _one_group(rows: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
