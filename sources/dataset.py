@@ -16,7 +16,7 @@ from sources.formats.table import Progress
 from sources.labels.resolve import resolve_labels
 from sources.merge.all_sources import read_all
 from sources.merge.conflicts import FLAGS
-from sources.merge.dataset_folder import write_dataset
+from sources.merge.dataset_folder import table_aside, write_dataset
 from sources.merge.dataset_tables import (
     dataset_table,
     kept_columns,
@@ -102,50 +102,64 @@ def _merge(
     progress: Progress,
 ) -> DatasetRef:
     read = read_all(sources, heads, split, base, progress)
+    codes, specs = read.rows.codes, read.specs
     merged = merge_rows(read.rows, heads, split)
-    rows, codes = merged.rows, read.rows.codes
-    progress("merge", rows.height)
-    labelled = {head: merged.texts[f"labelled:{head}"] for head in heads}
-    texts, near = _without_near_duplicates(assign_splits(merged.texts, labelled, split), split)
-    resolved = resolve_labels(heads, used_targets(texts, codes), _absent(read.specs, heads, read.figures))
+    rows, texts = merged.rows, merged.texts
+    observed = rows.height
+    progress("merge", observed)
+    labelled = {head: texts[f"labelled:{head}"] for head in heads}
+    texts, near = _without_near_duplicates(assign_splits(texts, labelled, split), split)
+    resolved = resolve_labels(heads, used_targets(texts, codes), _absent(specs, heads, read.figures))
     texts, unseen = without_unseen(texts, resolved, codes)
-    dataset = dataset_table(texts, resolved, codes)
-    progress("merge", dataset.height)
-    observations = observations_table(rows, heads)
     findings, totals = find_offending_rows(rows, heads, codes, near)
-    head_fingerprints = {name: head_fingerprint(dataset, name, head) for name, head in resolved.items()}
-    fingerprint = dataset_fingerprint(dataset, head_fingerprints)
     said = {
         "sources": _with_kept(read.figures, rows),
         "unseen_labels": unseen,
-        "doubts": doubt_remarks(rows, heads, codes, read.doubts, read.specs),
+        "doubts": doubt_remarks(rows, heads, codes, read.doubts, specs),
     }
-    about = {
-        "fingerprint": fingerprint,
-        "evidence": evidence_digest(observations, resolved, dataset.select(kept_columns(dataset)), said),
-        "heads": {name: asdict(head) for name, head in resolved.items()},
-        "head_fingerprints": head_fingerprints,
-        "rows": split_rows(dataset),
-        "observations": observations.height,
-        "totals": totals,
-    }
-    words = count_words(dataset)
-    profile = {
-        "rows": about["rows"],
-        "observations": observations.height,
-        "heads": profile_heads(dataset, resolved),
-        "text_chars": profile_lengths(dataset),
-        "vocabulary": profile_vocabulary(words, split_rows(dataset)),
+    conflicts = {
         "text_shared_between_splits": rows.filter("in_two_splits")["text_id"].n_unique(),
         **_conflicting_texts(rows, heads),
-        "near_duplicates": None if near is None else near.height,
-        "look_alike_labels": {name: look_alike_labels(head.labels) for name, head in resolved.items()},
-        "finding_totals": totals,
-        **said,
     }
-    tables = {"dataset": dataset, "observations": observations, "findings": findings}
-    tables |= {"labels": labels_table(dataset, resolved), "words": words}
-    return _reference(write_dataset(about, tables, profile, resolved, out_root, progress), about)
+    observations = observations_table(rows, heads)
+    evidence = evidence_digest(observations, resolved, texts.select(kept_columns(texts)), said)
+    with table_aside(observations, out_root) as aside:
+        del (
+            read,
+            merged,
+            rows,
+            labelled,
+            observations,
+        )  # only one of both, rows or dataset, fits beside the texts
+        dataset = dataset_table(texts, resolved, codes)
+        del texts
+        progress("merge", dataset.height)
+        head_fingerprints = {name: head_fingerprint(dataset, name, head) for name, head in resolved.items()}
+        about = {
+            "fingerprint": dataset_fingerprint(dataset, head_fingerprints),
+            "evidence": evidence,
+            "heads": {name: asdict(head) for name, head in resolved.items()},
+            "head_fingerprints": head_fingerprints,
+            "rows": split_rows(dataset),
+            "observations": observed,
+            "totals": totals,
+        }
+        words = count_words(dataset)
+        profile = {
+            "rows": about["rows"],
+            "observations": observed,
+            "heads": profile_heads(dataset, resolved),
+            "text_chars": profile_lengths(dataset),
+            "vocabulary": profile_vocabulary(words, split_rows(dataset)),
+            **conflicts,
+            "near_duplicates": None if near is None else near.height,
+            "look_alike_labels": {name: look_alike_labels(head.labels) for name, head in resolved.items()},
+            "finding_totals": totals,
+            **said,
+        }
+        tables = {"dataset": dataset, "observations": aside, "findings": findings}
+        tables |= {"labels": labels_table(dataset, resolved), "words": words}
+        return _reference(write_dataset(about, tables, profile, resolved, out_root, progress), about)
 
 
 def open_dataset(path: Path) -> DatasetRef:

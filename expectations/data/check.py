@@ -83,6 +83,28 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How many cells of a column break a check."""
+
+    cells: int
+    """All of them."""
+    missing: int
+    """Of these, cells that it does not apply to."""
+    rows: NDArray[np.int64]
+    """(count,): where those stand that break it."""
+
+    @property
+    def elements(self) -> int:
+        """Cells that it applies to."""
+        return self.cells - self.missing
+
+    @property
+    def holds(self) -> float | None:
+        """Share of the cells that do not break it; none where it applies to none."""
+        return (float(self.elements) - float(self.rows.size)) / self.elements if self.elements else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """What came of one check."""
 

@@ -21,7 +21,7 @@ from expectations.data.check import CheckResult
 from expectations.data.custom_checks import call_functions, custom_tables
 from expectations.data.custom_functions import load_custom_rules
 from expectations.data.drift import Drift, Levels, compare, levels_of
-from expectations.data.offending_rows import examples, offending_rows, with_rows, write_table
+from expectations.data.offending_rows import count_rows, examples, offending_rows, with_rows, write_table
 from expectations.data.reasons import explained
 from expectations.data.rules import LANGUAGE_COLUMN
 from expectations.data.suite import build_suite
@@ -109,7 +109,8 @@ def judge_data(
     checks = build_suite(rules, heads, columns, drift=comparisons, languages=languages)
     checks, returned = call_functions(checks, custom, dataset, heads)
     frames = {**tables.frames, **returned, **custom_tables(dataset, heads, checks)}
-    evaluated, pages = evaluate(checks, frames, tuple(custom.functions))
+    counted = count_rows(checks, tables.frames["observations"])
+    evaluated, pages = evaluate(checks, frames, tuple(custom.functions), counted)
     evaluated = tuple(with_rows(result, frames) for result in evaluated)
     offending = offending_rows(dataset, evaluated, tables)
     places = examples(offending)

@@ -11,14 +11,17 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from expectations.data.check import Check, CheckResult
+from expectations.data.check import VALUES_BETWEEN, Check, CheckResult, Counted
 from model.suggestions import did_you_mean
+
+NOT_COUNTED: Mapping[int, Counted] = MappingProxyType({})
 
 # Counts, but none of the values that were found: texts must not travel into results or pages.
 COUNTS_ONLY = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
@@ -37,7 +40,10 @@ SECTIONS = """{% for section in sections[:-1] %}
 
 
 def evaluate(
-    checks: Sequence[Check], tables: Mapping[str, pd.DataFrame], custom_names: Sequence[str] = ()
+    checks: Sequence[Check],
+    tables: Mapping[str, pd.DataFrame],
+    custom_names: Sequence[str] = (),
+    counted: Mapping[int, Counted] = NOT_COUNTED,
 ) -> tuple[tuple[CheckResult, ...], dict[str, str]]:
     """Evaluate every check on its table: one result a check, in their order, and table → HTML of what Great
     Expectations' Data Docs say of it.
@@ -48,6 +54,8 @@ def evaluate(
     Args:
         tables: name → rows. A check whose table is not there cannot be evaluated.
         custom_names: further names that a misspelt one may have meant.
+        counted: check's position → cells that were counted already. The library then judges the share that
+            holds, in a table of one row, in place of a column of millions of cells.
     """
     import great_expectations as gx
     from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
@@ -72,15 +80,18 @@ def evaluate(
         for at, check in enumerate(checks):
             if check.table != name or check.skipped is not None:
                 continue
-            made = _expectation(check, at, custom_names) if name in tables else f"there is no table {name!r}"
+            asked = _of_share(check, at) if at in counted else check
+            made = _expectation(asked, at, custom_names) if name in tables else f"there is no table {name!r}"
             if isinstance(made, str):
                 found[at] = _failed(check, made)
             else:
                 suite.add_expectation(made)
         if not suite.expectations:
             continue
+        shares = {f"{at}": [one.holds] for at, one in counted.items() if checks[at].table == name}
+        looked_at = pd.DataFrame(shares, dtype=float) if shares else tables[name]
         definition = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
-        batch = definition.get_batch(batch_parameters={"dataframe": tables[name]})
+        batch = definition.get_batch(batch_parameters={"dataframe": looked_at})
         results = batch.validate(suite, result_format=COUNTS_ONLY).results
         if len(results) > 1:
             # One expectation that raises can take others of its suite with it: evaluate those again alone.
@@ -90,14 +101,27 @@ def evaluate(
                 else batch.validate(result.expectation_config.to_domain_obj(), result_format=COUNTS_ONLY)
                 for result in results
             ]
+        results = [_with_counts(result, checks, counted) for result in results]
         for result in results:
             at = result.expectation_config.meta["check"]
             one = _result(result, checks[at], list(tables[name].columns))
-            if name in ("dataset", "rows") and 0 < (one.count or 0) <= MOST_ROWS:
+            if at in counted:
+                one = replace(one, rows=counted[at].rows if one.count else None)
+            elif name in ("dataset", "rows") and 0 < (one.count or 0) <= MOST_ROWS:
                 one = replace(one, rows=_broken(source, name, tables[name], result))
             found[at] = one
         pages[name] = _page(name, results, found)
     return tuple(found), pages
+
+
+def load_library() -> None:
+    """Import all of the library that `evaluate` needs."""
+    import great_expectations
+    from great_expectations.expectations import core
+    from great_expectations.render.renderer import page_renderer
+    from great_expectations.render.view import view
+
+    assert great_expectations and core and page_renderer and view
 
 
 def taken_names() -> dict[str, Any]:
@@ -121,6 +145,39 @@ def restore_library(taken: Mapping[str, Any]) -> str | None:
             registry.register_expectation(made)
             return "".join(part.capitalize() for part in name.split("_"))
     return None
+
+
+def _of_share(check: Check, at: int) -> Check:
+    """The check, asked of the share of cells that hold in place of the cells."""
+    kwargs = {"column": f"{at}", "min_value": check.kwargs.get("mostly", 1.0)}
+    return replace(check, type=VALUES_BETWEEN, kwargs=kwargs)
+
+
+def _with_counts(result: Any, checks: Sequence[Check], counted: Mapping[int, Counted]) -> Any:
+    """The library's result about a share, as one about the cells that it is of."""
+    from great_expectations.core import ExpectationValidationResult
+
+    at = result.expectation_config.meta["check"]
+    if at not in counted or _raised(result.exception_info) is not None:
+        return result
+    one, unexpected = counted[at], int(counted[at].rows.size)
+    figures: dict[str, float] = {
+        "element_count": one.cells,
+        "unexpected_count": unexpected,
+        "missing_count": one.missing,
+    }
+    if one.elements:
+        figures["unexpected_percent"] = unexpected / one.elements * 100
+        figures["unexpected_percent_nonmissing"] = figures["unexpected_percent"]
+    if one.cells:
+        figures["missing_percent"] = one.missing / one.cells * 100
+        figures["unexpected_percent_total"] = unexpected / one.cells * 100
+    return ExpectationValidationResult(
+        success=result.success,
+        expectation_config=_expectation(checks[at], at, ()).configuration,
+        result=figures,
+        exception_info=result.exception_info,
+    )
 
 
 def _failed(check: Check, reason: str) -> CheckResult:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from expectations.data.check import VALUES_BETWEEN, VALUES_IN_SET, Check, CheckResult
+from expectations.data.check import VALUES_BETWEEN, VALUES_IN_SET, Check, CheckResult, Counted
 from expectations.data.tables import Tables
 from model.files import replacing, write_bytes
 
@@ -55,10 +55,35 @@ def with_rows(result: CheckResult, frames: Mapping[str, pd.DataFrame]) -> CheckR
     return replace(result, rows=_broken(result.check, frame[column])) if column in frame.columns else result
 
 
+def count_rows(checks: Sequence[Check], rows: pd.DataFrame) -> dict[int, Counted]:
+    """Position of a check about input rows → how many of its cells break it. Whether that are too many is for
+    the library to say; a column that is not there, or can't be counted, is left to it, too.
+
+    Args:
+        rows: the table `observations`.
+    """
+    counted = {}
+    for at, check in enumerate(checks):
+        ours = check.table == "observations" and check.skipped is None and check.problem is None
+        if ours and check.column in rows.columns and check.type in (VALUES_IN_SET, VALUES_BETWEEN):
+            values = rows[check.column]
+            there = values.notna().to_numpy()
+            missing = len(there) - int(np.count_nonzero(there))
+            counted[at] = Counted(cells=len(there), missing=missing, rows=_broken(check, values))
+    return counted
+
+
 def _broken(check: Check, values: pd.Series) -> NDArray[np.int64]:
     """Positions of the values that break the check; missing values never do."""
     if check.type == VALUES_IN_SET:
-        bad = ~values.isin(list(check.kwargs["value_set"]))
+        expected = list(check.kwargs["value_set"])
+        if expected in ([True], [False]) and isinstance(values.dtype, pd.BooleanDtype | np.dtypes.BoolDType):
+            # A missing cell is taken for one that is fine.
+            cells = (
+                values.to_numpy(dtype=bool, na_value=expected[0]) if values.hasnans else values.to_numpy(bool)
+            )
+            return np.flatnonzero(cells != expected[0])
+        bad = ~values.isin(expected)
     elif check.type == VALUES_BETWEEN:
         bad = pd.Series(False, index=values.index)
         if (low := check.kwargs.get("min_value")) is not None:

@@ -8,7 +8,7 @@ for a text of a few words, counts neither for nor against. Does not know rules.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,14 +107,49 @@ def look_at_texts(file: pq.ParquetFile) -> Texts:
         nothing = pc.and_(there, pc.is_null(batch.column("text_id")))
         present.append(there.to_numpy(zero_copy_only=False))
         blank.append(nothing.to_numpy(zero_copy_only=False))
-        damage.append(_kinds(text, DAMAGE))
-        markup.append(_kinds(text, MARKUP))
+        rows = suspects(text)
+        some = text.take(pa.array(rows))
+        damage.append(_at(rows, _kinds(some, DAMAGE), len(text)))
+        markup.append(_at(rows, _kinds(some, MARKUP), len(text)))
     return Texts(
         present=np.concatenate(present),
         blank=np.concatenate(blank),
         damage=Kinds(names=tuple(DAMAGE), at=np.concatenate(damage)),
         markup=Kinds(names=tuple(MARKUP), at=np.concatenate(markup), prefix="HTML "),
     )
+
+
+def suspects(text: pa.Array) -> NDArray[np.intp]:
+    """Rows of texts with a byte that a pattern of `DAMAGE` or `MARKUP` needs: the others fit none."""
+    strings = text.cast(pa.large_string())
+    _, offsets, data = strings.buffers()
+    if data is None or not len(strings):
+        return np.zeros(0, dtype=np.intp)
+    bounds = np.frombuffer(offsets, dtype=np.int64)[strings.offset : strings.offset + len(strings) + 1]
+    letters = np.frombuffer(data, dtype=np.uint8)[: bounds[-1]]
+    found = np.flatnonzero(_SUSPECT[letters])
+    after = letters[np.minimum(found + 1, letters.size - 1)]
+    lead = letters[found]
+    found = found[np.where(lead == 0xC3, _AFTER_C3[after], np.where(lead == 0xEF, after == 0xBF, True))]
+    rows = np.searchsorted(bounds, found, side="right") - 1
+    return np.unique(rows[rows >= 0])
+
+
+def _bytes(values: Iterable[int]) -> NDArray[np.bool_]:
+    table = np.zeros(256, dtype=np.bool_)
+    table[list(values)] = True
+    return table
+
+
+# Controls, `&`, `<`, delete; the first byte of Â, Ã and â, and of the replacement character.
+_SUSPECT = _bytes([*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x26, 0x3C, 0x7F, 0xC3, 0xEF])
+_AFTER_C3 = _bytes([0x82, 0x83, 0xA2])
+
+
+def _at(rows: NDArray[np.intp], kinds: NDArray[np.int16], many: int) -> NDArray[np.int16]:
+    found = np.zeros(many, dtype=np.int16)
+    found[rows] = kinds
+    return found
 
 
 def _kinds(text: pa.Array, patterns: Mapping[str, str]) -> NDArray[np.int16]:

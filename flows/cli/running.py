@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from expectations.ahead import load_ahead
 from flows.cli import exit_codes
 from flows.cli.interrupts import ended_in_time
 from flows.cli.prefect_server import TemporaryServer, begin_server, lost_server, refuse_unusable_server
@@ -58,6 +59,8 @@ def run_flow(
 
         # Alone: the others load what it does not need.
         flow = getattr(importlib.import_module(f"flows.{which}"), which)
+        if which == "validate":
+            load_ahead()  # while Prefect's server starts
         mask_states()
         if server is not None:
             stack.enter_context(server.used())

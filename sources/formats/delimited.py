@@ -23,8 +23,9 @@ import polars as pl
 
 from model.suggestions import did_you_mean
 from sources.errors import BadTable, Problem, one_of, quoted
+from sources.formats.blocks.delimited import plain_rows
 from sources.formats.table import CHUNK_ROWS, LINE, Table, Wanted
-from sources.formats.text_file import open_text, read_as
+from sources.formats.text_file import UTF_8, open_text, read_as
 
 MAX_PROBLEMS = 10_000
 """Bad rows counted before reading stops."""
@@ -74,12 +75,14 @@ def read_delimited(
         columns = _header(rows, name) if dialect.header else list(dialect.names)
         _check_columns(columns, wanted, name, delimiter)
         kept = columns if wanted.all_columns else [*wanted.columns, *(c for c in columns if c in wanted.also)]
-        chunks = _chunks(rows, len(columns), wanted.limit, name)
-        frames = [_frame(chunk, kept, [columns.index(c) for c in kept], on_rows) for chunk in chunks]
-    if not frames:
+        frame = None
+        if text.encoding == UTF_8 and wanted.limit is None and announced is None:
+            frame = plain_rows(file, columns, kept, (delimiter, quoted_cells), on_rows, header=dialect.header)
+        if frame is None:
+            frame = _row_by_row(_chunks(rows, len(columns), wanted.limit, name), columns, kept, on_rows)
+    if frame is None:
         seen = "the file has a header but no rows" if dialect.header else "the file has no rows"
         raise BadTable(Problem(seen, "at least one row", file=name))
-    frame = pl.concat(frames, rechunk=True)
     # In a delimited file an empty text and a missing one look alike: both are missing.
     frame = frame.with_columns(pl.col(wanted.text).replace("", None))
     return Table(frame=frame, said=tuple(f"{name}: {line}" for line in said if line))
@@ -222,6 +225,14 @@ def _chunks(rows: Iterator[Row], width: int, limit: int | None, name: str) -> It
         raise BadTable(*problems)
     if chunk:
         yield chunk
+
+
+def _row_by_row(
+    chunks: Iterator[list[Row]], columns: list[str], kept: list[str], on_rows: Callable[[int], None]
+) -> pl.DataFrame | None:
+    """What is not plain, with Python's own reader; None without rows."""
+    frames = [_frame(chunk, kept, [columns.index(c) for c in kept], on_rows) for chunk in chunks]
+    return pl.concat(frames, rechunk=True) if frames else None
 
 
 def _frame(

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from model.suggestions import did_you_mean
 from sources.errors import BadCell, BadTable, Problem, one_of
+from sources.formats.blocks.cut import Block
+from sources.formats.blocks.json_lines import all_lines, json_blocks, read_block, sampled_lines, types_of
 from sources.formats.table import CHUNK_ROWS, LINE, Table, Wanted
-from sources.formats.text_file import open_text, read_as
+from sources.formats.text_file import UTF_8, open_text, read_as
 
 MAX_PROBLEMS = 10_000
 """Bad lines counted before reading stops."""
@@ -80,14 +83,11 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, on_rows: Callable[[int], N
         BadCell: a text that is no string, or a label that is an object.
     """
     keys: set[str] = set()
-    chunks: list[_Chunk] = []
     with open_text(file, name, wanted.encoding) as text:
         said = read_as(text, wanted.encoding)
-        for lines, rows in _rows(text, name, wanted.limit):
-            for row in rows:
-                keys.update(row)
-            chunks.append(_columns(lines, rows, wanted, keys, name))
-            on_rows(len(rows))
+        chunks = _plain_chunks(file, wanted, keys, on_rows) if text.encoding == UTF_8 else None
+        if chunks is None:
+            chunks = list(_line_by_line(text, name, wanted, keys, on_rows))
     if not chunks:
         raise BadTable(Problem("the file has no rows", "at least one JSON object", file=name))
     if absent := sorted(wanted.must_exist - keys):
@@ -114,6 +114,86 @@ def read_jsonl(file: Path, name: str, wanted: Wanted, on_rows: Callable[[int], N
         )
     frame = pl.concat([chunk.frame for chunk in chunks], how="diagonal", rechunk=True)
     return Table(frame=frame, lists=frozenset(lists), said=(f"{name}: {said}",) if said else ())
+
+
+def _line_by_line(
+    text: Iterable[str], name: str, wanted: Wanted, keys: set[str], on_rows: Callable[[int], None]
+) -> Iterator[_Chunk]:
+    """All chunks, decoded by Python; the keys of their objects join `keys`."""
+    for lines, rows in _rows(text, name, wanted.limit):
+        for row in rows:
+            keys.update(row)
+        yield _columns(lines, rows, wanted, keys, name)
+        on_rows(len(rows))
+
+
+def _plain_chunks(
+    file: Path, wanted: Wanted, keys: set[str], on_rows: Callable[[int], None]
+) -> list[_Chunk] | None:
+    """As `_line_by_line`, by the block; None where the file is not plain: whatever is wrong there is told by
+    reading it line by line."""
+    if wanted.all_columns or wanted.objects or wanted.limit is not None:
+        return None
+    chunks: list[_Chunk] = []
+    schema = None
+    for block in json_blocks(file):
+        chunk = None
+        if block is not None and schema is None:
+            schema = _schema_of(map(_object_at, sampled_lines(block)), wanted, keys)
+        if block is not None and schema is not None:
+            chunk = _plain_chunk(block, schema, wanted, keys)
+            if chunk is None:  # not as the first lines are
+                rows = list(map(_object_at, all_lines(block)))
+                schema = _schema_of(rows, wanted, keys) or schema
+                chunk = _decoded_chunk(block, rows, wanted, keys)
+        if chunk is None:
+            on_rows(-sum(chunk.frame.height for chunk in chunks))  # they are read again
+            keys.clear()
+            return None
+        chunks.append(chunk)
+        on_rows(chunk.frame.height)
+    return chunks or None
+
+
+def _schema_of(rows: Iterable[dict[str, Any] | str], wanted: Wanted, keys: set[str]) -> pa.Schema | None:
+    """A type for each key of some objects, which join `keys`; None where they are no plain columns."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    for row in objects:
+        keys.update(row)
+    schema = types_of(objects, JsonNumber, frozenset(wanted.columns) | wanted.also)
+    if schema is None or wanted.text not in schema.names:
+        return None
+    text = schema.field(wanted.text).type
+    return schema if pa.types.is_string(text) or pa.types.is_null(text) else None
+
+
+def _plain_chunk(block: Block, schema: pa.Schema, wanted: Wanted, keys: set[str]) -> _Chunk | None:
+    names = dict.fromkeys((*wanted.columns, *sorted(keys & wanted.also)))
+    cells = read_block(block, schema, list(names))
+    if cells is None:
+        return None
+    series = [pl.Series(LINE, block.lines)]
+    firsts: dict[bool, dict[str, int]] = {True: {}, False: {}}
+    for name in names:
+        column = cells.get(name, pl.Series(name, [None] * block.lines.size, dtype=pl.String))
+        series.append(column)
+        if column.null_count() < len(column):
+            is_list = pa.types.is_list(schema.field(name).type)
+            firsts[is_list][name] = int(block.lines[column.is_not_null().arg_true()[0]])
+    return _Chunk(pl.DataFrame(series), lists=firsts[True], plain=firsts[False])
+
+
+def _decoded_chunk(
+    block: Block, rows: list[dict[str, Any] | str], wanted: Wanted, keys: set[str]
+) -> _Chunk | None:
+    """A block that Python decoded; None where something is wrong with it."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    if len(objects) < len(rows):
+        return None
+    try:
+        return _columns(block.lines.tolist(), objects, wanted, keys, "")
+    except BadCell:
+        return None
 
 
 def _rows(
@@ -145,6 +225,10 @@ def _rows(
         raise BadTable(*problems)
     if rows:
         yield lines, rows
+
+
+def _object_at(line: str) -> dict[str, Any] | str:
+    return _object_on(line, 0)
 
 
 def _object_on(line: str, number: int) -> dict[str, Any] | str:

@@ -97,11 +97,11 @@ def open_text(file: Path, name: str, encoding: str = AUTO) -> Iterator[io.TextIO
             message names the line and the byte in it, and guesses the encoding.
     """
     try:
-        with _open_bytes(file) as raw:
+        with open_bytes(file) as raw:
             codec = _marked(raw.read(4)) if encoding == AUTO else _plain_name(encoding)
-        with _open_bytes(file) as raw:
+        with open_bytes(file) as raw:
             _check_bytes(raw, name) if codec == UTF_8 else _check_codec(raw, name, codec)
-        with _open_bytes(file) as raw, io.TextIOWrapper(raw, encoding=codec, newline="") as text:
+        with open_bytes(file) as raw, io.TextIOWrapper(raw, encoding=codec, newline="") as text:
             yield text
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         early = isinstance(error, EOFError)
@@ -114,7 +114,8 @@ def open_text(file: Path, name: str, encoding: str = AUTO) -> Iterator[io.TextIO
         raise UnreadableSource(Problem(seen, "a readable file", file=name)) from error
 
 
-def _open_bytes(file: Path) -> BinaryIO:
+def open_bytes(file: Path) -> BinaryIO:
+    """The file's bytes, `.gz` unpacked."""
     return gzip.open(file, "rb") if file.name.lower().endswith(".gz") else file.open("rb")  # type: ignore[return-value]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from model.spec import HeadSpec
 from sources.errors import BadTable, DataError, Problem, raise_together
@@ -78,6 +79,8 @@ def read_all(
             said = [*raw.said, *annotated.said]
             read = {"name": name, "files": raw.files, "rows": raw.rows_read, "said": said}
             figures.append(read | ({"agreement": annotated.agreement} if annotated.agreement else {}))
+            del raw, found, annotated  # what is not in the frame is freed before the next source is read
+            pa.default_memory_pool().release_unused()
         except DataError as error:
             if isinstance(error, AbsentPath) and spec.optional:
                 figures.append({"name": name, "files": 0, "rows": 0, "said": [], "left_out": str(error)})

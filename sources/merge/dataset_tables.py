@@ -80,7 +80,8 @@ def dataset_table(
                 _lists(positives).gather(of_text).alias(f"head:{name}"),
                 _lists(unknown).gather(of_text).alias(f"unknown:{name}"),
             ]
-    texts = texts.select("text_id", "text", "split", "weight", "group", "origins", *kept_columns(texts))
+    origins = pl.col("origins").cast(pl.List(pl.Struct({"source": pl.String, "line": pl.Int64})))
+    texts = texts.select("text_id", "text", "split", "weight", "group", origins, *kept_columns(texts))
     return texts.with_columns(columns)
 
 
@@ -93,15 +94,15 @@ def kept_columns(table: pl.DataFrame) -> list[str]:
     return [column for column in table.columns if column.startswith(KEPT)]
 
 
-def observations_table(rows: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> pl.DataFrame:
+def observations_table(rows: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> pl.LazyFrame:
     """`observations.parquet`: every input row; `RULE:HEAD` for each doubt that any row of the head has, null
-    where the row has neither labels nor a doubt."""
+    where the row has neither labels nor a doubt. Lazy: whole it would need as much memory as the rows."""
     names = {head: columns_of(head) for head in heads}
     given = pl.col("given").replace_strict(SPLIT_OF, default=None, return_dtype=pl.String)
-    return rows.select(
-        "source",
+    return rows.lazy().select(
+        pl.col("source").cast(pl.String),
         "line",
-        "file",
+        pl.col("file").cast(pl.String),
         "text_id",
         "text",
         given.alias("split_given"),
@@ -121,12 +122,12 @@ def observations_table(rows: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> pl.
     )
 
 
-def labels_table(dataset: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> pl.DataFrame:
-    """`labels.parquet`: one row for each label that applies to a text."""
+def labels_table(dataset: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> pl.LazyFrame:
+    """`labels.parquet`: one row for each label that applies to a text. Lazy, as the observations are."""
     parts = []
-    for name in heads:
-        part = dataset.select("text_id", "split", pl.lit(name).alias("head"), label=f"head:{name}")
-        if part.schema["label"] == pl.List(pl.String):
+    for name, head in heads.items():
+        part = dataset.lazy().select("text_id", "split", pl.lit(name).alias("head"), label=f"head:{name}")
+        if head.kind == "multilabel":
             part = part.explode("label")
         parts.append(part.drop_nulls("label"))
     return pl.concat(parts)

@@ -78,8 +78,7 @@ def find_offending_rows(
 def _breaking(rule: str, rows: pl.DataFrame, value: pl.Expr, head: str | None = None) -> pl.DataFrame:
     return rows.select(
         pl.lit(rule).alias("rule"),
-        "source",
-        "file",
+        pl.col("source", "file").cast(pl.String),
         "line",
         pl.lit(head, dtype=pl.String).alias("head"),
         value.cast(pl.String).str.slice(0, 80).alias("value"),
@@ -93,7 +92,7 @@ def _doubtful(rule: str, rows: pl.DataFrame, head: str, codes: TargetCodes) -> p
         code: ", ".join(codes.targets[code].positives) for code in found[names.target].unique().drop_nulls()
     }
     labels = pl.col(names.target).replace_strict(written, default=None, return_dtype=pl.String)
-    return _breaking(rule, found, pl.coalesce(labels, names.unknown_label), head)
+    return _breaking(rule, found, pl.coalesce(labels, pl.col(names.unknown_label).cast(pl.String)), head)
 
 
 def _near(rows: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
@@ -102,7 +101,7 @@ def _near(rows: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
     places = (
         rows.filter(pl.col("text_id").is_in(involved.implode()))
         .unique(subset="text_id", keep="first", maintain_order=True)
-        .select("text_id", "source", "file", "line")
+        .select("text_id", pl.col("source", "file").cast(pl.String), "line")
     )
     joined = near.join(places, on="text_id").join(
         places, left_on="other_id", right_on="text_id", suffix="_other"

@@ -14,9 +14,12 @@ import numpy as np
 import polars as pl
 
 from model.spec import SPLITS, HeadSpec
+from sources.merge.rows_folder import label_codes, string_bytes
 
 VERSION = 1
 """Part of every fingerprint: raise it when rows are encoded in another way."""
+_SLICE_ROWS = 500_000
+"""Observations that are hashed at a time."""
 
 
 def head_fingerprint(dataset: pl.DataFrame, name: str, head: HeadSpec) -> str:
@@ -28,18 +31,16 @@ def head_fingerprint(dataset: pl.DataFrame, name: str, head: HeadSpec) -> str:
     """
     column = f"head:{name}"
     wanted = [column, f"unknown:{name}"] if head.kind == "multilabel" else [column]
-    part = dataset.filter(pl.col(column).is_not_null()).select("text_id", "split", "weight", *wanted)
+    part = dataset.select("text_id", "split", "weight", *wanted).filter(pl.col(column).is_not_null())
     digest = hashlib.sha256()
     digest.update(json.dumps([VERSION, head.kind, list(head.labels)]).encode())
     _update_rows(digest, part)
-    index = {label: i for i, label in enumerate(head.labels)}
     for column in wanted:
         cells = part[column]
         if head.kind == "multilabel":
             digest.update(cells.list.len().to_numpy().astype("<u4").tobytes())
             cells = cells.explode().drop_nulls()
-        codes = cells.replace_strict(index, default=None, return_dtype=pl.Int32)
-        digest.update(codes.to_numpy().astype("<i4").tobytes())
+        digest.update(label_codes(cells, head.labels).to_numpy().astype("<i4").tobytes())
     return digest.hexdigest()
 
 
@@ -57,7 +58,7 @@ def dataset_fingerprint(dataset: pl.DataFrame, head_fingerprints: Mapping[str, s
 
 
 def evidence_digest(
-    observations: pl.DataFrame, heads: Mapping[str, HeadSpec], kept: pl.DataFrame, said: object
+    observations: pl.LazyFrame, heads: Mapping[str, HeadSpec], kept: pl.DataFrame, said: object
 ) -> str:
     """A digest of what a dataset folder holds beside its content: places, findings, settings, the columns
     `kept` for slices, and what is `said` of the sources and their labels (plain JSON). A folder is used
@@ -65,7 +66,11 @@ def evidence_digest(
     written anew."""
     digest = hashlib.sha256(repr(sorted(heads.items())).encode())
     digest.update(json.dumps(said, sort_keys=True).encode())
-    digest.update(observations.hash_rows(seed=17).to_numpy().tobytes())
+    start, slice_ = 0, observations.slice(0, _SLICE_ROWS).collect()
+    while slice_.height:
+        digest.update(slice_.hash_rows(seed=17).to_numpy().tobytes())
+        start += _SLICE_ROWS
+        slice_ = observations.slice(start, _SLICE_ROWS).collect()
     if kept.width:
         digest.update(json.dumps(kept.columns).encode())
         digest.update(kept.hash_rows(seed=17).to_numpy().tobytes())
@@ -73,7 +78,6 @@ def evidence_digest(
 
 
 def _update_rows(digest: hashlib._Hash, rows: pl.DataFrame) -> None:
-    digest.update("".join(rows["text_id"]).encode())
-    codes = rows["split"].replace_strict({split: i for i, split in enumerate(SPLITS)}, return_dtype=pl.UInt8)
-    digest.update(codes.to_numpy().astype(np.uint8).tobytes())
+    digest.update(string_bytes(rows["text_id"]))
+    digest.update(label_codes(rows["split"], SPLITS).to_numpy().astype(np.uint8).tobytes())
     digest.update(rows["weight"].to_numpy().astype("<f4").tobytes())

@@ -31,14 +31,19 @@ def profile_heads(dataset: pl.DataFrame, heads: Mapping[str, HeadSpec]) -> dict[
     rows = split_rows(dataset)
     found = {}
     for name, head in heads.items():
-        column = f"head:{name}"
+        cells = dataset.select("split", label=f"head:{name}")
+        labelled = dict(cells.group_by("split").agg(pl.col("label").is_not_null().sum()).iter_rows())
+        counts = _counts(cells, head.labels)
+        unknown = {}
+        if head.kind == "multilabel":
+            unknown = _counts(dataset.select("split", label=f"unknown:{name}"), head.labels)
         splits = {}
         for split in SPLITS:
-            part = dataset.filter((pl.col("split") == split) & pl.col(column).is_not_null())
-            figures: dict[str, Any] = {"labelled": part.height, "counts": _counts(part[column], head.labels)}
-            figures |= label_figures(figures["counts"], part.height, rows[split])
+            of_split = int(labelled.get(split, 0))
+            figures: dict[str, Any] = {"labelled": of_split, "counts": counts[split]}
+            figures |= label_figures(counts[split], of_split, rows[split])
             if head.kind == "multilabel":
-                figures["unknown"] = _counts(part[f"unknown:{name}"], head.labels)
+                figures["unknown"] = unknown[split]
             splits[split] = figures
         found[name] = {"kind": head.kind, "labels": list(head.labels), "splits": splits}
     return found
@@ -81,11 +86,17 @@ def label_figures(counts: Mapping[str, int], labelled: int, rows: int) -> dict[s
     }
 
 
-def _counts(cells: pl.Series, labels: tuple[str, ...]) -> dict[str, int]:
-    if cells.dtype == pl.List(pl.String):
-        cells = cells.explode()
-    counts = dict(cells.drop_nulls().value_counts().iter_rows()) if cells.len() else {}
-    return {label: int(counts.get(label, 0)) for label in labels}
+def _counts(cells: pl.DataFrame, labels: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Split → label → rows that name it.
+
+    Args:
+        cells: `split`, `label`: a label or a list of them.
+    """
+    if cells.schema["label"] == pl.List(pl.String):
+        cells = cells.explode("label")
+    counted = cells.drop_nulls("label").group_by("split", "label").len().iter_rows()
+    found = {(split, label): count for split, label, count in counted}
+    return {split: {label: found.get((split, label), 0) for label in labels} for split in SPLITS}
 
 
 def profile_lengths(dataset: pl.DataFrame) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def count_words(dataset: pl.DataFrame) -> pl.DataFrame:
     """
     parts = []
     for split in SPLITS:
-        texts = dataset.filter(pl.col("split") == split).select("text_id", "text")
+        texts = dataset.select("split", "text_id", "text").filter(pl.col("split") == split)
         if texts.height > MOST_TEXTS:
             texts = texts.bottom_k(MOST_TEXTS, by="text_id")
         words = (

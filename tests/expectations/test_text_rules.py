@@ -7,15 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import expectations.data.texts
 from expectations.data.check import Check, CheckResult
 from expectations.data.gate import judge_data
 from expectations.data.suite import build_suite
 from expectations.data.tables import load_profile, load_tables
-from expectations.data.texts import look_at_languages
+from expectations.data.texts import DAMAGE, MARKUP, look_at_languages, suspects
 from expectations.spec import DataRules, Rule
 from model.spec import HeadSpec
 from report.data_docs import write_data_docs
@@ -159,3 +163,16 @@ def test_a_language_that_the_detector_does_not_know_cannot_be_evaluated(tmp_path
         check for check in build_suite(DataRules(), {}, {}, languages=found) if check.rule == "language"
     )
     assert check.problem == found.problem and check.skipped is None
+
+
+SIGNS = [*"aé<>&;/ =#\t\n\x00\x1b\x7f\ufffd\uff01ÃÂâ€\x80\xa0¿日"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | st.text(st.sampled_from(SIGNS)), max_size=20))
+def test_no_text_that_fits_a_pattern_is_passed_over(texts: list[str | None]) -> None:
+    array = pa.array([None, *texts, "x"], pa.string())[1:]  # with an offset
+    rows = set(suspects(array).tolist())
+    for pattern in (*DAMAGE.values(), *MARKUP.values()):
+        fits = pc.fill_null(pc.match_substring_regex(array, pattern), False).to_pylist()
+        assert {at for at, fit in enumerate(fits) if fit} <= rows

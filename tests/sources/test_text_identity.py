@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import sys
 import unicodedata
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.bundle.texts import WHITE_SPACE, prepared
-from sources.merge.identity import identity, look_alike_labels, text_id, text_ids
+from sources.merge.identity import INERT, identity, look_alike_labels, text_id, text_ids
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -76,3 +78,28 @@ def test_look_alike_labels_are_named_and_others_are_not() -> None:
         ["order-id", "order_id"],
         ["pay", "раy"],
     ]
+
+
+def test_characters_that_need_no_normalisation() -> None:
+    """Each is NFC by itself, is not sorted among others, and is never the second of two that become one."""
+    every = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    pairs = [parts for c in every if len(parts := unicodedata.decomposition(c).split()) > 1]
+    second = {chr(int(parts[1], 16)) for parts in pairs if not parts[0].startswith("<")}
+    second |= {chr(code) for code in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}  # Hangul, by rule
+    inert = re.compile(f"[{INERT}]")
+    for character in filter(inert.match, every):
+        assert not unicodedata.combining(character) and character not in second, hex(ord(character))
+        assert unicodedata.is_normalized("NFC", character), hex(ord(character))
+
+
+ODD = st.text(st.sampled_from([*"aé\u0301\u0327\r\n й\u0306각ᆨ\u2003 "]))
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | TEXTS | ODD, max_size=9))
+def test_identity_of_many_texts_is_that_of_each(texts: list[str | None]) -> None:
+    series = pl.Series("t", texts, dtype=pl.String)
+    found = series.to_frame().select(identity(pl.col("t")))
+    assert found["t"].to_list() == [text if text is None else prepared(text) for text in texts]
+    ids = text_ids(found["t"]).to_list()
+    assert ids == [text if text is None else text_id(text) for text in found["t"].to_list()]
