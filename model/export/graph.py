@@ -71,8 +71,8 @@ def export_graph(
         ExportError: opset, shapes or weights are wrong, or the graph differs from the network by more
             than `PARITY`.
     """
-    traced = _trace(network, labels, scratch / "traced.onnx")
-    fused = _fuse(network, scratch / "traced.onnx")
+    traced = trace(network, labels, scratch / "traced.onnx")
+    fused = fuse(network, scratch / "traced.onnx")
     samples = _samples(network, max_length)
     difference = _difference(network, labels, fused, samples)
     chosen, was_fused = fused, True
@@ -95,7 +95,8 @@ def mark_heads(model: onnx.ModelProto, labels: Mapping[str, Sequence[str]]) -> N
     onnx.helper.set_model_props(model, {HEADS_ENTRY: text})
 
 
-def _trace(network: MultiHeadNetwork, labels: Mapping[str, Sequence[str]], path: Path) -> onnx.ModelProto:
+def trace(network: MultiHeadNetwork, labels: Mapping[str, Sequence[str]], path: Path) -> onnx.ModelProto:
+    """The network as a graph without fusions, written to `path`."""
     ids = torch.arange(2 * 7).reshape(2, 7) % int(network.encoder.config.vocab_size)  # type: ignore[union-attr, arg-type]
     mask = torch.ones_like(ids)
     mask[1, 4:] = 0  # with padding, so that no shortcut for full rows is recorded
@@ -119,7 +120,8 @@ def _trace(network: MultiHeadNetwork, labels: Mapping[str, Sequence[str]], path:
     return onnx.load(path)
 
 
-def _fuse(network: MultiHeadNetwork, path: Path) -> onnx.ModelProto:
+def fuse(network: MultiHeadNetwork, path: Path) -> onnx.ModelProto:
+    """The graph in `path` with attention and layer norms fused."""
     load_engine()  # first: its own modules import it
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
