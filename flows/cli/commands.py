@@ -16,6 +16,7 @@ import click
 
 from flows.check.command import check
 from flows.cli import exit_codes
+from flows.cli.exporting import export
 from flows.cli.help import WholeSentences
 from flows.cli.keeping import clean
 from flows.cli.keys import keys
@@ -372,6 +373,7 @@ main.add_command(keys)
 main.add_command(schedule)
 main.add_command(up)
 main.add_command(clean)
+main.add_command(export)
 main.add_command(notify_test)
 
 

@@ -66,7 +66,9 @@ def read_back(
     state = network.state_dict()
     with torch.no_grad():
         for name, place in places.items():
-            state[name].copy_(torch.from_numpy(np.ascontiguousarray(graph.weight(name, place, state[name].shape))))
+            state[name].copy_(
+                torch.from_numpy(np.ascontiguousarray(graph.weight(name, place, state[name].shape)))
+            )
 
 
 def _places(

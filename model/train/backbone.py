@@ -36,6 +36,7 @@ OFFLINE_FILES_SHA256 = "8a4248f577cbace9d99b720e65c8de73011ed8de1f93d8fd34ecf091
 _INDEX = "model.safetensors.index.json"
 _HUB_PATTERNS = [
     "config.json",
+    "README.md",  # says the licence
     "tokenizer*.json",
     "special_tokens_map.json",
     "added_tokens.json",
