@@ -27,9 +27,9 @@ from flows.state_folder import existing_home, prepare
 def export(name: str, version: int | None, to: Path | None, push: str | None, home: Path | None) -> None:
     """Write a version of NAME as plain transformers models, one folder a head.
 
-    Each is a sequence classifier that `pipeline("text-classification", FOLDER)` loads without code of Headgate's,
-    in float32, with a model card; its answers were compared with the bundle's. Without --push nothing leaves
-    this machine.
+    Each is a sequence classifier that `pipeline("text-classification", FOLDER)` loads without code of
+    Headgate's, in float32, with a model card; its answers were compared with the bundle's. Without --push
+    nothing leaves this machine.
     """
     with errors_shown():
         folder = existing_home(home, name)

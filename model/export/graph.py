@@ -73,12 +73,12 @@ def export_graph(
     """
     traced = trace(network, labels, scratch / "traced.onnx")
     fused = fuse(network, scratch / "traced.onnx")
-    samples = _samples(network, max_length)
-    difference = _difference(network, labels, fused, samples)
+    samples = sample_inputs(network, max_length)
+    difference = largest_difference(network, labels, fused, samples)
     chosen, was_fused = fused, True
     if not difference <= PARITY:  # the fusions took a pattern for another one
         chosen, was_fused = traced, False
-        difference = _difference(network, labels, traced, samples)
+        difference = largest_difference(network, labels, traced, samples)
         if not difference <= PARITY:
             raise ExportError(
                 f"the ONNX graph differs from the network by {difference:.2g}, expected at most {PARITY:g}; "
@@ -143,7 +143,7 @@ def fuse(network: MultiHeadNetwork, path: Path) -> onnx.ModelProto:
     return onnx.load(result)
 
 
-def _samples(network: MultiHeadNetwork, max_length: int) -> list[tuple[Tensor, Tensor]]:
+def sample_inputs(network: MultiHeadNetwork, max_length: int) -> list[tuple[Tensor, Tensor]]:
     """Random token ids of shapes other than the traced one: one token, the longest, ragged rows."""
     rng = torch.Generator().manual_seed(17)
     vocabulary = int(network.encoder.config.vocab_size)  # type: ignore[union-attr, arg-type]
@@ -156,7 +156,7 @@ def _samples(network: MultiHeadNetwork, max_length: int) -> list[tuple[Tensor, T
     return found
 
 
-def _difference(
+def largest_difference(
     network: MultiHeadNetwork,
     labels: Mapping[str, Sequence[str]],
     model: onnx.ModelProto,

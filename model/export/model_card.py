@@ -88,7 +88,8 @@ def model_card(head: str, card: Card, about: About, bundle_sha256: str, differen
         _data(head, card),
         _limits(card, difference),
         _licence(backbone, licence),
-        f"Version {about.version} of `{about.project}`, bundle `{bundle_sha256}`, made and exported by Headgate.",
+        f"Version {about.version} of `{about.project}`, made and exported by Headgate.\n\n"
+        f"Bundle: `{bundle_sha256}`.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -143,8 +144,8 @@ def _use(card: HeadCard, max_length: int) -> str:
         'classify(["a text"], truncation=True)',
         "```",
         "",
-        f"It reads {max_length} tokens; without `truncation=True` longer texts are refused or misread. Scores are "
-        "calibrated probabilities.",
+        f"It reads {max_length} tokens; without `truncation=True` longer texts are refused or misread. "
+        "Scores are calibrated probabilities.",
     ]
     if card.thresholds is not None:
         lines += [
@@ -191,10 +192,10 @@ def _limits(card: Card, difference: float) -> str:
         "## Limits",
         "",
         "- Made for texts like those that it was trained on; of others nothing was measured.",
-        f"- Weights are those of the model that was judged, which is {card.precision}; answers to the texts that "
-        f"come with it differ by at most {difference:.1g} of a probability.",
-        "- For float32. The last layers hold the pooling and the calibration as weights of very different size: "
-        "in half precision or 8 bits, and after further training, answers are wrong.",
+        f"- Weights are those of the model that was judged, which is {card.precision}; answers to the texts "
+        f"that come with it differ by at most {difference:.1g} of a probability.",
+        "- For float32. The last layers hold the pooling and the calibration as weights of very different "
+        "size: in half precision or 8 bits, and after further training, answers are wrong.",
         "- A text that spells a special token of the tokenizer out may be read otherwise than by Headgate.",
     ]
     return "\n".join(lines)
@@ -205,10 +206,10 @@ def _licence(backbone: Mapping[str, Any], licence: str | None) -> str:
     what = f"the encoder, {name}," if name else "the encoder"
     if licence is None:
         return (
-            f"## Licence\n\nThe licence of {what} is not known here: look it up before you pass this model on. "
-            "That of the data is for its owner to say."
+            f"## Licence\n\nThe licence of {what} is not known here: look it up before you pass this model "
+            "on. That of the data is for its owner to say."
         )
     return (
-        f"## Licence\n\nThe licence above is that of {what} which this model was made from: {licence}. That of the "
-        "data is for its owner to say."
+        f"## Licence\n\nThe licence above is that of {what} which this model was made from: {licence}. "
+        "That of the data is for its owner to say."
     )

@@ -94,8 +94,8 @@ def _places(
                     found.setdefault(wanted[key], _Place(node.name, at, transposed, part))
     if lacking := sorted(set(wanted.values()) - set(found)):
         raise ExportError(
-            f"{len(lacking)} of the weights can't be read from the bundle's graph, such as {lacking[0]}; this "
-            "encoder can't be exported from a bundle"
+            f"{len(lacking)} of the weights can't be read from the bundle's graph, such as {lacking[0]}; "
+            "this encoder can't be exported from a bundle"
         )
     return found
 
@@ -130,8 +130,9 @@ class _Graph:
             table = table.T
         if table is None or table.shape != tuple(shape):
             raise ExportError(
-                f"weight {name} is not where graphs of this form have it; the bundle was made with other versions "
-                "of torch or transformers. Train again, or export with the versions that its card names"
+                f"weight {name} is not where graphs of this form have it; the bundle was made with other "
+                "versions of torch or transformers. Train again, or export with the versions that its card "
+                "names"
             )
         return table.astype(np.float32)
 

@@ -7,9 +7,9 @@ activation. Three things make them answer as the head does:
   twice, with both signs. tanh(εx)/ε = x − ε²x³/3 + …, with ε = 2⁻¹⁴.
 - *Mean and attention become one more layer of the encoder*, whose queries give each token the weight that the
   head's pooling gives it, whose values are the head's logits, and whose feed-forward part is empty.
-- *Layer norms are undone.* Beside the logits s, whose sum is kept at 0, the vector that is normalised holds a
-  constant part with mean 0 that is R times as large. Its spread is that of the constant part but for a share of
-  |s|²/(2DR²), so that the norm divides by a constant, which its gain multiplies by again.
+- *Layer norms are undone.* Beside the logits s, whose sum is kept at 0, the vector that is normalised holds
+  a constant part with mean 0 that is R times as large. Its spread is that of the constant part but for a
+  share of |s|²/(2DR²), so that the norm divides by a constant, which its gain multiplies by again.
 
 ModernBERT's classifier takes the mean itself, and has a layer norm to be undone. What the head's logits are
 divided by, its temperature, is in the weights.
@@ -30,8 +30,8 @@ from ..errors import BadInput
 from ..train.network import MultiHeadNetwork
 
 R = 4096.0
-"""How much larger the constant part of a normalised vector is than the logits in it. Their sum of squares is in
-the hundreds: with D = 384 the error is below 1e-7 of a logit."""
+"""How much larger the constant part of a normalised vector is than the logits in it. Their sum of squares is
+in the hundreds: with D = 384 the error is below 1e-7 of a logit."""
 ALONE = 2.0**20
 """How much larger a head's logits are than the first token's state, which a layer adds to them."""
 SMALL = 2.0**-14
@@ -181,13 +181,13 @@ def _family(network: MultiHeadNetwork, head: str, card: HeadCard) -> _Family:
     family = FAMILIES.get(config.model_type)
     if family is None:
         raise NotStock(
-            f"head {head!r}: seen an encoder of the kind {config.model_type!r}; heads on encoders of the kinds "
-            f"{', '.join(FAMILIES)} can be exported"
+            f"head {head!r}: seen an encoder of the kind {config.model_type!r}; heads on encoders of the "
+            f"kinds {', '.join(FAMILIES)} can be exported"
         )
     if network.pooling == "attention" and family.names in (None, _DEBERTA):
         raise NotStock(
-            f"head {head!r}: attention pooling on {config.model_type} has no counterpart in transformers; train "
-            "with `train.pooling: mean` or `cls`"
+            f"head {head!r}: attention pooling on {config.model_type} has no counterpart in transformers; "
+            "train with `train.pooling: mean` or `cls`"
         )
     acts = {"gelu": getattr(config, "pooler_hidden_act", "gelu")}.get(family.activation, family.activation)
     if acts != family.activation:
@@ -195,8 +195,8 @@ def _family(network: MultiHeadNetwork, head: str, card: HeadCard) -> _Family:
     most = int(config.hidden_size) // 2 - 1
     if len(card.labels) > most:
         raise NotStock(
-            f"head {head!r}: seen {len(card.labels)} labels, and a classifier on {config.hidden_size} figures a "
-            f"text has room for {most}; choose a larger encoder"
+            f"head {head!r}: seen {len(card.labels)} labels, and a classifier on {config.hidden_size} "
+            f"figures a text has room for {most}; choose a larger encoder"
         )
     return family
 
@@ -219,7 +219,7 @@ def _query(network: MultiHeadNetwork, head: str) -> Tensor | None:
 
 
 def _add_pooling(model: Any, names: _Names, logits: _Logits, query: Tensor | None) -> None:
-    """Fill the last layer, whose weights are 0: its first L coordinates become the products' pooled values."""
+    """Fill the last layer, whose weights are 0: its first L coordinates become the pooled products."""
     config = model.config
     layer = model.base_model.get_submodule(names.layers)[-1]
     balanced = logits.balanced()

@@ -1,4 +1,5 @@
-"""The hub: whether an encoder can be had, from the local cache or because the hub answers; and models put there.
+"""The hub: whether an encoder can be had, from the local cache or because the hub answers; and models put
+there.
 
 A client that retries for a minute and more is no way to find out that a machine has no network.
 """
@@ -82,8 +83,8 @@ class PushFailed(HeadgateError):
 
 
 def push_folder(folder: Path, repository: str, *, message: str) -> str:
-    """Put the files of `folder` into a model repository of the hub (`HF_ENDPOINT`), which is made, private, if
-    it is not there; its address.
+    """Put the files of `folder` into a model repository of the hub (`HF_ENDPOINT`), which is made, private,
+    if it is not there; its address.
 
     Raises:
         PushFailed: the hub can't be reached, or refuses: no token, no right, no such name.
@@ -99,7 +100,7 @@ def push_folder(folder: Path, repository: str, *, message: str) -> str:
         raise PushFailed(f"--push: seen {repository!r}, expected ORG/NAME: {error}") from error
     except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
         raise PushFailed(
-            f"{repository}: the hub did not take it ({type(error).__name__}: {str(error).splitlines()[0][:200]}); "
+            f"{repository}: the hub did not take it ({type(error).__name__}: {str(error)[:200]}); "
             "check the network, and that `HF_TOKEN` may write there"
         ) from error
     return str(made)
