@@ -14,13 +14,14 @@ from model.faults import fault
 from model.files import file_digests, holds_files, read_json, remove_folder, replacing_folder, write_json
 from model.spec import HeadSpec
 from sources.formats.table import Progress
+from sources.merge.class_labels import write_class_labels
 from sources.merge.rows_folder import write_rows
 
 FILES = ".files.json"
 """sha256 of each file of the folder, by which a damaged one is known."""
 SCHEMA_VERSION = 3
 """Of the dataset folder. 2: the profile has more figures of each head and split, and where conflicts are. 3:
-it has what is doubtful about labels and how files were read."""
+it has what is doubtful about labels and how files were read. 4: there are files for `datasets`, `splits/`."""
 
 
 def write_dataset(
@@ -58,6 +59,7 @@ def write_dataset(
                 table.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=1)
                 progress("write", table.height)
             write_rows(tables["dataset"], heads, folder / "rows")
+            write_class_labels(tables["dataset"], heads, folder / "splits")
             write_json(folder / "profile.json", profile)
             write_json(folder / "dataset.json", about)
             write_json(folder / FILES, file_digests(folder))
