@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import pytest
 import torch
 
 from model.bundle.card import HeadCard
+from model.errors import BackboneError, BadInput
 from model.export.graph import OPSET, PARITY, export_graph, largest_difference, sample_inputs
 from model.export.quantise import quantise
 from model.export.read_back import read_back
 from model.export.stock import NotStock, stock_classifier
+from model.jobs.prepare import refuse_unexportable
+from model.spec import TrainSpec
+from model.train.backbone import ResolvedBackbone, refuse_longer
 from tests.support.small_encoders import KINDS, small_network
 
 LABELS = {"topic": ("weather", "food", "animal"), "names": ("sun", "tea", "cat", "fox", "hen")}
@@ -78,6 +83,58 @@ def test_a_classifier_of_transformers_answers_as_the_head(kind: str, pooling: st
         largest = max(largest, float(expected.abs().max()))
         assert float((seen - expected).abs().max()) < 1e-3
     assert largest > 3, "logits so small that nothing is shown"
+
+
+def saved(kind: str, folder: Path, **sizes: Any) -> ResolvedBackbone:
+    from transformers import AutoConfig, AutoModel
+
+    config = AutoConfig.for_model(kind, **sizes)
+    AutoModel.from_config(config).save_pretrained(folder)
+    return ResolvedBackbone(kind, folder, None, "", "digest", None)
+
+
+@pytest.mark.slow
+def test_an_encoder_that_cannot_be_exported_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    sizes = {"vocab_size": 90, "hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48}
+    mixing = saved("fnet", tmp_path / "fnet", **sizes)  # takes no attention mask
+    spec, cache = TrainSpec(max_length=16), tmp_path / "cache"
+    with pytest.raises(BackboneError, match=r"'fnet': a model on it can't be exported.*distilbert"):
+        refuse_unexportable(mixing, spec, cache)
+    assert not list(cache.rglob(".complete"))
+    of_another_kind = saved("mpnet", tmp_path / "mpnet", num_attention_heads=2, **sizes)
+    refuse_unexportable(of_another_kind, spec, cache)
+    [kept] = cache.rglob(".complete")
+    began_s = time.monotonic()
+    refuse_unexportable(of_another_kind, spec, cache)
+    assert time.monotonic() - began_s < 2 and kept.is_file()
+
+
+@pytest.mark.parametrize(
+    ("config", "most"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 512}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "camembert", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "modernbert", "max_position_embeddings": 8192}, 8192),
+        (
+            {
+                "model_type": "deberta-v2",
+                "max_position_embeddings": 512,
+                "relative_attention": True,
+                "position_biased_input": False,
+            },
+            None,
+        ),
+        ({"model_type": "xlnet"}, None),
+    ],
+)
+def test_a_text_longer_than_the_positions_is_refused(config: dict[str, Any], most: int | None) -> None:
+    if most is None:
+        refuse_longer(config, 8192, "it")
+        return
+    refuse_longer(config, most, "it")
+    with pytest.raises(BadInput, match=rf"seen {most + 1}, but 'it' takes at most {most} tokens; set it"):
+        refuse_longer(config, most + 1, "it")
 
 
 def test_what_has_no_counterpart_is_refused_with_what_to_do() -> None:
