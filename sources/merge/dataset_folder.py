@@ -21,7 +21,7 @@ FILES = ".files.json"
 """sha256 of each file of the folder, by which a damaged one is known."""
 SCHEMA_VERSION = 3
 """Of the dataset folder. 2: the profile has more figures of each head and split, and where conflicts are. 3:
-it has what is doubtful about labels and how files were read. 4: there are files for `datasets`, `splits/`."""
+it has what is doubtful about labels and how files were read."""
 
 
 def write_dataset(
