@@ -16,11 +16,11 @@ import click
 
 from flows.check.command import check
 from flows.cli import exit_codes
-from flows.cli.exporting import export
 from flows.cli.help import WholeSentences
 from flows.cli.keeping import clean
 from flows.cli.keys import keys
 from flows.cli.options import CONFIG, HOME, JSON, NAME, SET, errors_shown, example, fail
+from flows.export.command import export
 from flows.init.command import init
 from flows.notify.command import notify_test
 from flows.state_folder import config_home, existing_home, home_option, prepare
@@ -373,14 +373,8 @@ def follow(
         raise SystemExit(run_follower(job, once=once))
 
 
-main.add_command(check)
-main.add_command(init)
-main.add_command(keys)
-main.add_command(schedule)
-main.add_command(up)
-main.add_command(clean)
-main.add_command(export)
-main.add_command(notify_test)
+for _command in (check, init, keys, schedule, up, clean, export, notify_test):
+    main.add_command(_command)
 
 
 @main.command(**example("headgate schema > configs/schema.json"))

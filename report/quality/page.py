@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from expectations.data.check import CheckResult, RuleOutcome
 from expectations.data.gate import DataVerdict
+from expectations.data.gx_project import History
 from expectations.data.tables import load_profile
 from expectations.known import NOTHING, Known
 from expectations.spec import Severity
@@ -25,6 +26,7 @@ from report.changes import change_table, changes_section
 from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
 from report.quality.agreement import agreement_section
 from report.quality.drift import drift_section
+from report.quality.history import history_section
 from report.quality.offenders import offenders_section
 from report.quality.sources import sources_section
 
@@ -39,8 +41,12 @@ def write_quality_page(
     *,
     title: str = "Data quality",
     known: Known = NOTHING,
+    history: History | None = None,
 ) -> Path:
     """Write the page to the file `out` and return it.
+
+    Args:
+        history: what came of the expectations in former runs and this one.
 
     Raises:
         expectations.data.tables.DatasetError: the dataset folder has no readable profile.
@@ -61,6 +67,7 @@ def write_quality_page(
         ),
         sources_section(dataset, profile),
         _expectations(judged),
+        *(one for one in [history_section(history)] if one is not None),
         *([chances_section([one.to_json() for one in known.chances])] if known.chances else []),
         labels_section(profile, known.champion_profile),
         *(one for one in (agreement, together) if one is not None),

@@ -72,7 +72,12 @@ class Hub(BaseHTTPRequestHandler):
                 if line["key"] == "file":
                     content = base64.b64decode(line["value"]["content"])
                     self.files[f"{repository}/{line['value']['path']}"] = content
-            return self._answer({"commitUrl": f"http://hub/{repository}/commit/1", "commitOid": "1" * 40})
+            return self._answer(
+                {
+                    "commitUrl": f"http://{self.headers['Host']}/{repository}/commit/{'1' * 40}",
+                    "commitOid": "1" * 40,
+                }
+            )
         return self._answer({"errors": [], "warnings": []})  # of the card's metadata
 
     def do_GET(self) -> None:
