@@ -77,7 +77,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     # The folder, not the page: the page of the first judgement stays beside it.
     log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
     publish_artifacts(name, verdict, rows, pages)
-    ending = ending_of(verdict, release)
+    ending = ending_of(name, verdict, release)
     seconds = time.monotonic() - began_s
     outcome = Outcome(
         name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending

@@ -373,8 +373,8 @@ def follow(
         raise SystemExit(run_follower(job, once=once))
 
 
-for _command in (check, init, keys, schedule, up, clean, export, notify_test):
-    main.add_command(_command)
+for command in (check, init, keys, schedule, up, clean, export, notify_test):
+    main.add_command(command)
 
 
 @main.command(**example("headgate schema > configs/schema.json"))

@@ -56,7 +56,7 @@ def make_and_ship(
         wanted = consent_wanted(contract, champion, project)
         return opened.ended("needs_consent", **wanted, remarks=quality.warnings, pages=quality.pages)
     judged = make_candidate(opened, run, quality, standing, champion=champion, dataset=data.path, fresh=fresh)
-    return _conclude(opened, judged, champion)
+    return _conclude(opened, judged, champion, standing)
 
 
 def ship_unfinished(
@@ -65,10 +65,12 @@ def ship_unfinished(
     """The end of a flow that takes up a candidate which an earlier run judged, and no more; None where there
     is none."""
     judged = taken_up(opened, standing, champion)
-    return None if judged is None else _conclude(opened, judged, champion)
+    return None if judged is None else _conclude(opened, judged, champion, standing)
 
 
-def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRef | None) -> State[Outcome]:
+def _conclude(
+    opened: OpenProject, judged: JudgedCandidate, champion: ChampionRef | None, standing: Standing
+) -> State[Outcome]:
     """Register a candidate, ship it if it passed, and show it."""
     project, name, state = opened.project, opened.project.name, opened.home
     run, verdict, measured = judged.run, judged.verdict, judged.measured
@@ -85,7 +87,7 @@ def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRe
     record = note_version(opened, judged, registered)
     deployed = ship(state, name, settings, registered, candidate)
 
-    release = release_of(registered, deployed, champion)
+    release = replace(release_of(registered, deployed, champion), besides=standing.besides)
     pages, rows = write_report(
         run, judged.bundles, measured, verdict, release, quality_pages=judged.pages, suspects=judged.suspects
     )
@@ -93,4 +95,4 @@ def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRe
     log_pages(state, name, project.registry, registered, pages)
     publish_artifacts(name, verdict, rows, pages)
     remarks = (*judged.remarks, *verdict.remarks)
-    return opened.ended(**ending_of(verdict, release), rows=rows, pages=pages, remarks=remarks)
+    return opened.ended(**ending_of(name, verdict, release), rows=rows, pages=pages, remarks=remarks)

@@ -169,5 +169,5 @@ def test_what_great_expectations_keeps_of_old_runs_goes_and_of_other_projects_st
         for run, days in (("old", 30), ("new", 1)):
             (folder / run / "20260101T000000.000000Z").mkdir(parents=True)
             age(folder / run, days)
-    going = {one.path for one in plan(home, FEW, "toy", NONE, now=NOW)}
+    going = {one.path for one in plan(home, "toy", FEW, NONE, NOW)}
     assert going == {folder / "old" for folder in places}
