@@ -30,7 +30,7 @@ SHORT = 8
 FOREIGN = LIBRARIES | {"dask"}
 """Folders of the cache that libraries keep."""
 GX_KEPT = Path("gx", "uncommitted")
-"""Where Great Expectations keeps what came of runs, in the state folder (`expectations.data.gx_project`)."""
+"""Where Great Expectations keeps what came of runs (`expectations.data.context.project`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

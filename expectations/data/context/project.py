@@ -39,7 +39,7 @@ MOST_RUNS = 12
 COUNTS_ONLY = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 
 _VIEWS = "headgate_views"
-_PLUGIN = Path(__file__).with_name("gx_plugin.py")
+_PLUGIN = Path(__file__).with_name("views.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
