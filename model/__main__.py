@@ -16,6 +16,7 @@ from .errors import BadInput, ModelError
 COMMANDS = {
     "fit": ("train.fit", "train a shared model or a baseline from a job file"),
     "teach": ("train.teach", "write a fitted model's logits for every training row"),
+    "try": ("export.trial", "try whether an encoder can be exported"),
     "package": ("export.package", "write a fitted model as a bundle"),
     "answer": ("export.answers", "let a fitted model answer the rows of a split"),
     "score": ("measure.score", "let a bundle answer the rows of a split"),

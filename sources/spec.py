@@ -106,6 +106,10 @@ class SourceSpec:
     """Configuration (subset) of the hub dataset."""
     revision: str | None = None
     """Branch, tag or commit of the hub dataset."""
+    data_files: str | tuple[str, ...] | dict[str, str | tuple[str, ...]] | None = None
+    """Which files of the hub dataset's repository: paths or patterns (`en/*.parquet`), or split → such."""
+    data_dir: str | None = None
+    """Which folder of the hub dataset's repository holds its files."""
     streaming: bool = False
     """Read a hub dataset row by row instead of downloading it first; with `limit` only as much as is
     needed."""
@@ -229,6 +233,9 @@ def source_problems(source: SourceSpec, heads: Collection[str]) -> Iterator[str]
         yield f"format: `{source.format}` is for files; write the dataset with save_to_disk and set `path`"
     if source.streaming and source.hub is None:
         yield "streaming: only a hub dataset is streamed; name it in `hub`, or remove this"
+    for name, given in (("data_files", source.data_files), ("data_dir", source.data_dir)):
+        if given is not None and source.hub is None:
+            yield f"{name}: says which files of a hub dataset; name it in `hub`, or choose files in `path`"
     yield from _sql_problems(source)
     if source.records is not None and source.format != "json":
         yield f"records: `format: {source.format}` has no way to records; set `format: json`"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from flows.check.finding import Finding
 from flows.config.schema import Project
-from model.errors import BackboneError, HeadgateError
+from model.errors import BackboneError, BadInput, HeadgateError
 from model.files import read_json
-from model.jobs.hub import hub_answers, is_cached
+from model.jobs.hub import cached_config, hub_answers, is_cached
 from model.spec import BackboneSpec
-from model.train.backbone import OFFLINE_NAME, packaged_folder
+from model.train.backbone import OFFLINE_NAME, packaged_folder, refuse_longer
 from release.home import Home
 from release.keys import public_key
 from release.pointed import last_pointer
@@ -65,8 +65,16 @@ def _is_packaged() -> bool:
         return False
 
 
-def look_at_encoder(spec: BackboneSpec) -> Iterator[Finding]:
-    """Whether the encoder can be had, without loading it."""
+def look_at_encoder(spec: BackboneSpec, max_length: int) -> Iterator[Finding]:
+    """Whether the encoder can be had and takes texts of `max_length` tokens, without loading it."""
+    if (file := _config_file(spec)) is not None:
+        try:
+            refuse_longer(read_json(file), max_length, spec.name)
+        except BadInput as error:
+            yield Finding(what="encoder", says=str(error), state="problem")
+            return
+        except (OSError, ValueError):
+            pass  # whoever loads it says what is wrong with it
     if spec.name == OFFLINE_NAME:
         try:
             packaged_folder()
@@ -96,3 +104,12 @@ def look_at_encoder(spec: BackboneSpec) -> Iterator[Finding]:
             f"check the network, or {CHOOSE}"
         )
         yield Finding(what="encoder", says=says, state="problem")
+
+
+def _config_file(spec: BackboneSpec) -> Path | None:
+    """`config.json` of the encoder; None where it is not on this machine."""
+    folder = Path(spec.name).expanduser()
+    if spec.name == OFFLINE_NAME and _is_packaged():
+        folder = packaged_folder()
+    file = folder / "config.json"
+    return file if file.is_file() else cached_config(spec)

@@ -28,7 +28,7 @@ def look(project: Project, base: Path, folder: Path, *, deploys: bool = True) ->
     data = look_at_sources(project, base)
     found = [*data.findings]
     found += [Finding(what="encoder", says=said, state="remark")] if said else []
-    found += look_at_encoder(project.backbone)
+    found += look_at_encoder(project.backbone, project.train.max_length)
     found.append(look_at_home(folder))
     if deploys:
         found += [look_at_port(project, folder), *look_at_registry(project)]

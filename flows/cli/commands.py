@@ -20,6 +20,7 @@ from flows.cli.help import WholeSentences
 from flows.cli.keeping import clean
 from flows.cli.keys import keys
 from flows.cli.options import CONFIG, HOME, JSON, NAME, SET, errors_shown, example, fail
+from flows.export.command import export
 from flows.init.command import init
 from flows.notify.command import notify_test
 from flows.state_folder import config_home, existing_home, home_option, prepare
@@ -387,7 +388,7 @@ def follow(
         raise SystemExit(run_follower(job, once=once))
 
 
-for command in (check, init, keys, schedule, up, clean, notify_test):
+for command in (check, init, keys, schedule, up, clean, export, notify_test):
     main.add_command(command)
 
 

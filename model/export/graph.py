@@ -96,26 +96,26 @@ def export_graph(
         ExportError: opset, shapes or weights are wrong, or the graph differs from the network by more
             than `PARITY`.
     """
-    samples = _samples(network, max_length)
+    samples = sample_inputs(network, max_length)
 
     def traced_and_fused(network: MultiHeadNetwork) -> onnx.ModelProto:
-        _trace(network, labels, scratch / "traced.onnx")
-        model = _fuse(network, scratch / "traced.onnx")
+        trace(network, labels, scratch / "traced.onnx")
+        model = fuse(network, scratch / "traced.onnx")
         _check(model, labels)
         return model
 
     if template is not None and (filled := filled_graph(template, network, traced_and_fused)) is not None:
-        difference = _difference(network, labels, filled, samples)
+        difference = largest_difference(network, labels, filled, samples)
         if difference <= PARITY:
             mark_heads(filled, labels)
             return Graph(filled, difference, fused=True)
-    traced = _trace(network, labels, scratch / "traced.onnx")
-    fused = _fuse(network, scratch / "traced.onnx")
-    difference = _difference(network, labels, fused, samples)
+    traced = trace(network, labels, scratch / "traced.onnx")
+    fused = fuse(network, scratch / "traced.onnx")
+    difference = largest_difference(network, labels, fused, samples)
     chosen, was_fused = fused, True
     if not difference <= PARITY:  # the fusions took a pattern for another one
         chosen, was_fused = traced, False
-        difference = _difference(network, labels, traced, samples)
+        difference = largest_difference(network, labels, traced, samples)
         if not difference <= PARITY:
             raise ExportError(
                 f"the ONNX graph differs from the network by {difference:.2g}, expected at most {PARITY:g}; "
@@ -132,7 +132,8 @@ def mark_heads(model: onnx.ModelProto, labels: Mapping[str, Sequence[str]]) -> N
     onnx.helper.set_model_props(model, {HEADS_ENTRY: text})
 
 
-def _trace(network: MultiHeadNetwork, labels: Mapping[str, Sequence[str]], path: Path) -> onnx.ModelProto:
+def trace(network: MultiHeadNetwork, labels: Mapping[str, Sequence[str]], path: Path) -> onnx.ModelProto:
+    """The network as a graph without fusions, written to `path`."""
     ids = torch.arange(2 * 7).reshape(2, 7) % int(network.encoder.config.vocab_size)  # type: ignore[union-attr, arg-type]
     mask = torch.ones_like(ids)
     mask[1, 4:] = 0  # with padding, so that no shortcut for full rows is recorded
@@ -156,7 +157,8 @@ def _trace(network: MultiHeadNetwork, labels: Mapping[str, Sequence[str]], path:
     return onnx.load(path)
 
 
-def _fuse(network: MultiHeadNetwork, path: Path) -> onnx.ModelProto:
+def fuse(network: MultiHeadNetwork, path: Path) -> onnx.ModelProto:
+    """The graph in `path` with attention and layer norms fused."""
     load_engine()  # first: its own modules import it
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
@@ -178,7 +180,7 @@ def _fuse(network: MultiHeadNetwork, path: Path) -> onnx.ModelProto:
     return onnx.load(result)
 
 
-def _samples(network: MultiHeadNetwork, max_length: int) -> list[tuple[Tensor, Tensor]]:
+def sample_inputs(network: MultiHeadNetwork, max_length: int) -> list[tuple[Tensor, Tensor]]:
     """Random token ids of shapes other than the traced one: one token, the longest, ragged rows."""
     rng = torch.Generator().manual_seed(17)
     vocabulary = int(network.encoder.config.vocab_size)  # type: ignore[union-attr, arg-type]
@@ -191,7 +193,7 @@ def _samples(network: MultiHeadNetwork, max_length: int) -> list[tuple[Tensor, T
     return found
 
 
-def _difference(
+def largest_difference(
     network: MultiHeadNetwork,
     labels: Mapping[str, Sequence[str]],
     model: onnx.ModelProto,

@@ -156,6 +156,7 @@ def _provenance(job: PackageJob, model: FittedModel, graph: Graph) -> dict[str, 
         "unicode": unicodedata.unidata_version,
         "fit": model.fit,
         "backbone": model.description["backbone"],
+        "network": {key: model.description[key] for key in ("encoder", "pooling")},
     }
 
 

@@ -1,4 +1,5 @@
-"""Whether an encoder of the hub can be had: from the local cache, or because the hub answers.
+"""The hub: whether an encoder can be had, from the local cache or because the hub answers; and models put
+there.
 
 A client that retries for a minute and more is no way to find out that a machine has no network.
 """
@@ -10,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from ..errors import HeadgateError
 from ..spec import BackboneSpec
 
 ANSWER_S = 3.0
@@ -61,11 +63,44 @@ def _asked(endpoint: str, within_s: float) -> bool:
 
 def cached_config(spec: BackboneSpec) -> Path | None:
     """`config.json` of an encoder in the hub's local cache; None where it is not there."""
+    return cached_file(spec, "config.json")
+
+
+def cached_file(spec: BackboneSpec, name: str) -> Path | None:
+    """A file of an encoder in the hub's local cache; None where it is not there."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(spec.name, "config.json", revision=spec.revision)
+        found = try_to_load_from_cache(spec.name, name, revision=spec.revision)
     except HFValidationError:
         return None
     return Path(found) if isinstance(found, str) else None
+
+
+class PushFailed(HeadgateError):
+    """The hub did not take a model; what it took before stays there."""
+
+
+def push_folder(folder: Path, repository: str, *, message: str) -> str:
+    """Put the files of `folder` into a model repository of the hub (`HF_ENDPOINT`), which is made, private,
+    if it is not there; its address.
+
+    Raises:
+        PushFailed: the hub can't be reached, or refuses: no token, no right, no such name.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+    hub = HfApi(library_name="headgate")
+    try:
+        made = hub.create_repo(repository, repo_type="model", private=True, exist_ok=True)
+        hub.upload_folder(folder_path=folder, repo_id=made.repo_id, commit_message=message)
+    except HFValidationError as error:
+        raise PushFailed(f"--push: seen {repository!r}, expected ORG/NAME: {error}") from error
+    except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
+        raise PushFailed(
+            f"{repository}: the hub did not take it ({type(error).__name__}: {str(error)[:200]}); "
+            "check the network, and that `HF_TOKEN` may write there"
+        ) from error
+    return str(made)

@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.tokens import TokenReader
+from ..cache import Cache
+from ..code import code_digest
+from ..digest import digest
+from ..errors import BackboneError
+from ..files import read_json
 from ..measure.known_tokens import TokenCounts, count_tokens, unknown_token_id
 from ..rows import open_rows
 from ..spec import SPLITS, BackboneSpec, SplitName, TrainSpec
+from .process import ModelProcessError, run_model
+
+if TYPE_CHECKING:
+    from ..train.backbone import ResolvedBackbone
 
 Masks = Mapping[str, Mapping[SplitName, NDArray[np.bool_]]]
 """Source → split → (N,) which of the split's rows it gave."""
@@ -29,7 +38,12 @@ MOST_TEXTS_MEASURED = 50_000
 
 
 def measure_tokens(
-    backbone: BackboneSpec, train: TrainSpec, rows: Path, sources: Masks | None = None
+    backbone: BackboneSpec,
+    train: TrainSpec,
+    rows: Path,
+    sources: Masks | None = None,
+    *,
+    cache: Path | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """(The encoder on local disk, how much of the texts it reads).
 
@@ -40,13 +54,19 @@ def measure_tokens(
     Args:
         rows: rows folder.
         sources: which rows each source gave; none: not known.
+        cache: where it is kept that a model on the encoder can be exported; none: that is not tried.
 
     Raises:
-        model.errors.BackboneError: there is no such encoder, or the hub cannot be reached.
+        model.errors.BackboneError: there is no such encoder, the hub cannot be reached, or no model on it can
+            be exported.
+        model.errors.BadInput: it takes fewer tokens than `train.max_length`.
     """
-    from ..train.backbone import load_tokenizer, resolve
+    from ..train.backbone import load_tokenizer, refuse_longer, resolve
 
     encoder = resolve(backbone)
+    refuse_longer(read_json(encoder.folder / "config.json"), train.max_length, encoder.name)
+    if cache is not None:
+        refuse_unexportable(encoder, train, cache)
     tokenizer = load_tokenizer(encoder, max_length=LONGEST_MEASURED)
     reader, folder = TokenReader(tokenizer, LONGEST_MEASURED), open_rows(rows)
     splits: dict[str, Any] = {}
@@ -64,6 +84,36 @@ def measure_tokens(
             found[split] = counts.figures(train.max_length, (sources or {})[source][split][:measured])
     known = {"max_length": train.max_length, "unknown_token": unknown_token_id(tokenizer) is not None}
     return encoder, {**known, "splits": splits, "heads": heads, "sources": given}
+
+
+def refuse_unexportable(encoder: ResolvedBackbone, train: TrainSpec, cache: Path) -> None:
+    """Return if a model on the encoder can be packaged: its kind is one that tests export, or it was tried,
+    once for each encoder and code.
+
+    Raises:
+        model.errors.BackboneError: it can't.
+    """
+    from ..train.backbone import PROVEN
+
+    if read_json(encoder.folder / "config.json").get("model_type") in PROVEN:
+        return
+    key = digest(
+        "encoder", encoder.files_sha256, encoder.layers, train.max_length, train.pooling, code_digest()
+    )
+    with Cache(cache).entry("encoders", key).making() as made:
+        if made is None:
+            return
+        asked = ["try", str(encoder.folder), "--name", encoder.name, "--max-length", str(train.max_length)]
+        asked += ["--pooling", train.pooling]
+        asked += [] if encoder.layers is None else ["--layers", str(encoder.layers)]
+        log = made / "trial.log"
+        try:
+            run_model(asked, log=log)
+        except ModelProcessError as error:
+            said = [
+                line for line in log.read_text("utf-8").splitlines() if line.startswith("BackboneError: ")
+            ]
+            raise BackboneError(said[-1].partition(": ")[2] if said else str(error)) from error
 
 
 def first_texts(texts: Path) -> list[str]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BackboneError
+from ..errors import BackboneError, BadInput
 from ..files import file_sha256, read_json
 from ..jobs.hub import hub_answers
 from ..spec import BackboneSpec
@@ -33,9 +34,20 @@ OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 OFFLINE_FILES_SHA256 = "8a4248f577cbace9d99b720e65c8de73011ed8de1f93d8fd34ecf09197eb324f"
 """`ResolvedBackbone.files_sha256` of the packaged encoder."""
 
+PROVEN = frozenset(
+    ("bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta"),
+)
+"""Kinds of encoders (`model_type`) that tests export: with fusions, in 8 bits, and compared. Another kind is
+tried before it is trained (`model.export.trial`)."""
+_AFTER_PADDING = frozenset(
+    ("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "xmod"),
+)
+"""Kinds beside RoBERTa's that begin to count positions after the padding id."""
+
 _INDEX = "model.safetensors.index.json"
 _HUB_PATTERNS = [
     "config.json",
+    "README.md",  # says the licence
     "tokenizer*.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -265,6 +277,29 @@ def _encoder_config(backbone: ResolvedBackbone) -> Any:
             raise BackboneError(f"backbone.layers: seen {backbone.layers}, but {backbone.name!r} has {has}")
         config.num_hidden_layers = backbone.layers
     return config
+
+
+def refuse_longer(config: Mapping[str, Any], max_length: int, name: str) -> None:
+    """Return if an encoder has a position for each of `max_length` tokens.
+
+    Args:
+        config: the content of its `config.json`.
+        name: as it is configured.
+
+    Raises:
+        BadInput: it has fewer.
+    """
+    positions, kind = config.get("max_position_embeddings"), str(config.get("model_type", ""))
+    relative = config.get("relative_attention") and not config.get("position_biased_input", True)
+    if not isinstance(positions, int) or positions <= 0 or relative:
+        return
+    after = "roberta" in kind or kind in _AFTER_PADDING
+    most = positions - (int(config.get("pad_token_id") or 1) + 1) if after else positions
+    if max_length > most:
+        raise BadInput(
+            f"train.max_length: seen {max_length}, but {name!r} takes at most {most} tokens; set it to "
+            f"{most} or less, or name another encoder in `backbone`"
+        )
 
 
 def load_tokenizer(backbone: ResolvedBackbone, max_length: int) -> Tokenizer:

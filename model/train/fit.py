@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 from ..code import code_digest, training_code
 from ..digest import digest
-from ..errors import BackboneError, BadInput
+from ..errors import BackboneError
 from ..events import OnEvent, ignore_event, print_event
 from ..faults import fault
 from ..files import file_sha256, write_bytes, write_json
@@ -32,7 +32,7 @@ from ..measure.frequencies import label_shares
 from ..measure.majority import majority_metric
 from ..rows import RowsFolder, open_rows
 from ..spec import FitJob, HeadSpec
-from .backbone import ResolvedBackbone, load_encoder, load_tokenizer, resolve
+from .backbone import ResolvedBackbone, load_encoder, load_tokenizer, refuse_longer, resolve
 from .checkpoint import save_tensors
 from .device import Compute, choose_compute, end_processes
 from .evaluate import predict_logits, primary_metrics
@@ -89,7 +89,7 @@ def fit(job: FitJob, on_event: OnEvent) -> dict[str, Any]:
     compute = choose_compute(recipe.precision, recipe.threads)
     torch.manual_seed(recipe.seed)
     encoder = load_encoder(backbone, attn_implementation=compute.attention)
-    _check_length(encoder, recipe.max_length, backbone)
+    refuse_longer(encoder.config.to_dict(), recipe.max_length, backbone.name)
     tokenizer = load_tokenizer(backbone, recipe.max_length)
     data = _load_data(job, rows, tokenizer, pad_id=int(getattr(encoder.config, "pad_token_id", None) or 0))
     network = _start_network(encoder, job, data)
@@ -153,18 +153,6 @@ def _start_network(encoder: torch.nn.Module, job: FitJob, data: TrainingData) ->
         shares = label_shares(head.kind, data.train.targets[name], len(head.labels))
         network.start_at_frequencies(name, head.kind, torch.from_numpy(shares))
     return network
-
-
-def _check_length(encoder: Any, max_length: int, backbone: ResolvedBackbone) -> None:
-    positions = getattr(encoder.config, "max_position_embeddings", None)
-    if positions is None or positions <= 0:
-        return
-    # RoBERTa and models made like it begin to count positions after the padding id.
-    most = positions - 2 if "roberta" in encoder.config.model_type else positions
-    if max_length > most:
-        raise BadInput(
-            f"train.max_length: seen {max_length}, but {backbone.name!r} takes at most {most} tokens"
-        )
 
 
 def _training_key(job: FitJob, rows: RowsFolder, backbone: ResolvedBackbone) -> str:

@@ -29,6 +29,8 @@ SHORT = 8
 """Digits of a dataset's fingerprint that end the name of a run."""
 FOREIGN = LIBRARIES | {"dask"}
 """Folders of the cache that libraries keep."""
+GX_KEPT = Path("gx", "uncommitted")
+"""Where Great Expectations keeps what came of runs (`expectations.data.context.project`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ def plan(home: Home, name: str, spec: KeepSpec, kept: Kept, now: float | None = 
         *_datasets(home, spec, [*kept.fingerprints, *_fingerprints(live)], references),
         *_cached(home, spec, references, moment),
         *_pages(home, spec, name, [*kept.runs, *(path.name for path in live)], moment),
+        *_results(home, spec, name, moment),
         *_old(home.prefect / "storage", spec.flow_run_days, "results of flow runs", "flow_run_days", moment),
     ]
 
@@ -151,6 +154,13 @@ def _pages(home: Home, spec: KeepSpec, name: str, kept: Collection[str], now: fl
             theirs = project_of(home.runs / run) not in (name, None)
             if going.path.is_dir() and not theirs and not (kind == "pages" and run in kept):
                 yield going
+
+
+def _results(home: Home, spec: KeepSpec, name: str, now: float) -> Iterator[Going]:
+    """What Great Expectations keeps of each run of the project, and its pages of them."""
+    kept = home.root / GX_KEPT
+    for folder in (kept / "validations" / name, kept / "data_docs" / "local_site" / "validations" / name):
+        yield from _old(folder, spec.report_days, "results of expectations", "report_days", now)
 
 
 def _old(root: Path, days: int, kind: str, field: str, now: float) -> Iterator[Going]:

@@ -35,7 +35,8 @@ class KeepSpec:
     """Days after which cached work (baselines, their answers and scores) goes that no run used since. Longer
     than the pause between two trainings, or nothing is found again."""
     report_days: Days = 90
-    """Days that the pages of a run stay. Those of versions in the release folder stay as long as these do."""
+    """Days that the pages of a run stay, and what Great Expectations keeps of it. The pages of versions in
+    the release folder stay as long as these do."""
     log_days: Days = 90
     """Days that the logs of a run stay. The endpoint's log is bounded by `deploy.log_max_bytes`."""
     registry_run_days: Days = 90

@@ -15,6 +15,7 @@ from typing import get_args
 from markupsafe import Markup
 
 from expectations.data.check import CheckResult, RuleOutcome
+from expectations.data.context.project import History
 from expectations.data.gate import DataVerdict
 from expectations.data.tables import load_profile
 from expectations.known import NOTHING, Known
@@ -38,6 +39,7 @@ from report.page import (
 )
 from report.quality.agreement import agreement_section
 from report.quality.drift import drift_section
+from report.quality.history import history_section
 from report.quality.offenders import offenders_section
 from report.quality.sources import sources_section
 
@@ -52,8 +54,12 @@ def write_quality_page(
     *,
     title: str = "Data quality",
     known: Known = NOTHING,
+    history: History | None = None,
 ) -> Path:
     """Write the page to the file `out` and return it.
+
+    Args:
+        history: what came of the expectations in former runs and this one.
 
     Raises:
         expectations.data.tables.DatasetError: the dataset folder has no readable profile.
@@ -74,6 +80,7 @@ def write_quality_page(
         ),
         sources_section(dataset, profile),
         _expectations(judged),
+        *(one for one in [history_section(history)] if one is not None),
         *([chances_section([one.to_json() for one in known.chances])] if known.chances else []),
         labels_section(profile, known.champion_profile),
         *(one for one in (agreement, together) if one is not None),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from expectations.data.context.project import History
 from expectations.data.gate import DataVerdict
 from expectations.data.tables import load_profile
 from expectations.known import Known
@@ -43,6 +44,7 @@ def write_quality(
     *,
     name: str,
     known: Known,
+    history: History | None = None,
 ) -> Quality:
     """Write the pages into the folder `reports`; arguments as for `write_quality_page`."""
     page = write_quality_page(
@@ -51,6 +53,7 @@ def write_quality(
         reports / "quality.html",
         title=f"Data quality: {name}",
         known=known,
+        history=history,
     )
     looked_at = [result for result in judged.results if result.looked_at]
     return Quality(

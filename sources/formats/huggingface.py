@@ -82,6 +82,10 @@ class HubDataset:
     """Branch, tag or commit."""
     streaming: bool = False
     """Row by row, instead of a download of all files first."""
+    data_files: str | list[str] | dict[str, str | list[str]] | None = None
+    """Paths or patterns in its repository, or split → such; None: all that it says are its own."""
+    data_dir: str | None = None
+    """Folder of its repository."""
 
     def __str__(self) -> str:
         """As messages call it."""
@@ -102,7 +106,12 @@ def read_hub(dataset: HubDataset, wanted: Wanted) -> Iterator[tuple[str | None, 
 
     try:
         found = datasets.load_dataset(
-            dataset.name, dataset.config, revision=dataset.revision, streaming=dataset.streaming
+            dataset.name,
+            dataset.config,
+            revision=dataset.revision,
+            streaming=dataset.streaming,
+            data_files=dataset.data_files,
+            data_dir=dataset.data_dir,
         )
     except Exception as error:
         # Network, HTTP, missing names and refused scripts come as a dozen unrelated types.
@@ -119,7 +128,10 @@ def _hub_problem(name: str, error: Exception) -> Problem:
             "network and set `path` and `format: saved`."
         )
         return Problem(f"the hub cannot be reached ({reason})", advice=advice, file=name)
-    advice = "Check `hub`, `hub_config` and `revision`; datasets that need code to load are refused."
+    advice = (
+        "Check `hub`, `hub_config`, `revision`, `data_files` and `data_dir`; datasets that need code to load "
+        "are refused."
+    )
     return Problem(f"the hub dataset cannot be loaded ({reason})", advice=advice, file=name)
 
 

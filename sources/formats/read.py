@@ -6,11 +6,11 @@ Does not know how labels are written in cells (`sources.labels.find_targets`) no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import polars as pl
 
@@ -167,11 +167,25 @@ def _wanted(spec: SourceSpec) -> Wanted:
 def _hub_tables(hub: str, spec: SourceSpec, wanted: Wanted) -> Iterator[Table]:
     """The splits of a hub dataset."""
     name = f"hub:{hub}"
-    dataset = HubDataset(name=hub, config=spec.hub_config, revision=spec.revision, streaming=spec.streaming)
+    dataset = HubDataset(
+        name=hub,
+        config=spec.hub_config,
+        revision=spec.revision,
+        streaming=spec.streaming,
+        data_files=_plain(spec.data_files),
+        data_dir=spec.data_dir,
+    )
     parts = list(read_hub(dataset, wanted))
     for split, table in parts:
         given = spec.split or named_split(split, spec.split_map, name, alone=len(parts) == 1)
         yield _placed(table, f"{name}[{split}]" if split else name, given)
+
+
+def _plain(given: Any) -> Any:
+    """`data_files` with lists, which the library expects, in place of tuples."""
+    if isinstance(given, Mapping):
+        return {split: _plain(files) for split, files in given.items()}
+    return list(given) if isinstance(given, tuple) else given
 
 
 def _path_tables(

@@ -23,6 +23,7 @@ from model.files import (
 )
 from model.spec import HeadSpec
 from sources.formats.table import Progress
+from sources.merge.class_labels import write_class_labels
 from sources.merge.rows_folder import write_rows
 
 FILES = ".files.json"
@@ -70,6 +71,7 @@ def write_dataset(
                 write_table(table.lazy(), folder / f"{name}.parquet")
             progress("write", dataset.height)
         write_rows(dataset, heads, folder / "rows")
+        write_class_labels(dataset, heads, folder / "splits")
         write_json(folder / "profile.json", profile)
         write_json(folder / "dataset.json", about)
         write_json(folder / FILES, file_digests(folder))

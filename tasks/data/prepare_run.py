@@ -45,7 +45,7 @@ def prepare_run(
     fault("run_folder_made")
     with Step("find the encoder") as step:
         sources = rows_of_sources(Path(data.path), MOST_TEXTS_MEASURED)
-        encoder, tokens = measure_tokens(backbone, train, rows, sources)
+        encoder, tokens = measure_tokens(backbone, train, rows, sources, cache=home.cache)
         step.outcome = f"{backbone.name}, sha256 {encoder.files_sha256[:12]}…"
     if warning := memory_warning(encoder.folder, train, tokens):
         print_line(f"  {warning}")

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from expectations.chances import HeadChance
 from expectations.changes import Changes
+from expectations.data.context.project import GxProject, keep_results
 from expectations.data.gate import judge_data
 from expectations.known import Known
 from expectations.seen_texts import count_seen_test_rows
@@ -17,7 +18,8 @@ from expectations.spec import DataRules
 from model.files import read_json
 from model.references import Run
 from release.champion import ChampionRef
-from report.progress import Step
+from release.home import Home
+from report.progress import Step, print_line
 from report.quality.pages import Quality, write_quality
 from sources.dataset import DatasetRef
 
@@ -60,7 +62,14 @@ def validate_data(
     )
     with Step("judge the data") as step:
         judged = judge_data(Path(data.path), rules, data.heads, run.reports, known, base)
-        quality = write_quality(Path(data.path), judged, run.reports, name=run.name, known=known)
+        home = Home(run.folder.parents[1])
+        place = GxProject(root=home.root, lock=home.locks / "gx.lock", name=run.name, run=run.id)
+        past = keep_results(place, judged.results)
+        quality = write_quality(
+            Path(data.path), judged, run.reports, name=run.name, known=known, history=past
+        )
         remarks = len(quality.warnings)
         step.outcome = f"{quality.verdict.outcome}: {quality.looked_at} expectations, {remarks} with remarks"
+    if past.problem:
+        print_line(f"  {past.problem}")
     return quality

@@ -156,6 +156,13 @@ def test_without_a_network_an_encoder_of_the_hub_is_refused_in_seconds(tmp_path:
     assert "the hub can't be reached" in problem.says and "`offline`" in problem.says
 
 
+def test_texts_longer_than_the_encoder_takes_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    config = written(tmp_path, backbone="offline", train={"max_length": 600})
+    done = run("check", config)
+    said = " ".join(done.output.split())
+    assert done.exit_code == 2 and "train.max_length: seen 600, but 'offline' takes at most 512" in said
+
+
 def test_a_hub_that_takes_the_connection_and_is_silent_does_not_hold_a_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -21,13 +21,12 @@ from model.bundle.reader import Bundle
 from model.errors import BadInput
 from model.export import precision
 from model.export.golden_texts import GOLDEN_TEXTS
-from model.export.graph import OPSET, PARITY, ExportError, export_graph
+from model.export.graph import PARITY, ExportError, export_graph
 from model.export.package import main, package
 from model.export.precision import HeadFigures
-from model.export.quantise import quantise
 from model.export.weights import first_nonfinite
 from model.spec import PackageJob, PackageSpec
-from model.train.network import MultiHeadNetwork, load_fitted
+from model.train.network import load_fitted
 
 LABELS = {"topic": ("weather", "food", "animal"), "names": ("sun", "tea", "cat", "fox")}
 
@@ -57,34 +56,6 @@ def test_eight_bits_are_near_and_small(tiny_bundles: dict[str, Path]) -> None:
     operators = {node.op_type for node in onnx.load(tiny_bundles["int8"] / "model.onnx").graph.node}
     assert "MatMulNBits" in operators
     assert "DynamicQuantizeLinear" not in operators, "activations of one text would be scaled by others'"
-
-
-@pytest.mark.parametrize("kind", ["distilbert", "roberta", "electra"])
-def test_other_encoders_export_and_fuse(kind: str, tmp_path: Path) -> None:
-    from transformers import AutoConfig, AutoModel
-
-    small = {"vocab_size": 90, "max_position_embeddings": 40, "pad_token_id": 0}
-    sizes: dict[str, Any] = {
-        "distilbert": {"dim": 32, "n_layers": 1, "n_heads": 2, "hidden_dim": 48},
-    }.get(
-        kind, {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
-    )
-    if kind == "electra":
-        sizes["embedding_size"] = 16
-    torch.manual_seed(1)
-    config = AutoConfig.for_model(kind, **small, **sizes)
-    encoder = AutoModel.from_config(config, attn_implementation="eager")
-    encoder.pooler = None
-    network = MultiHeadNetwork(
-        encoder, {h: len(names) for h, names in LABELS.items()}, pooling="attention", dropout=0
-    )
-    graph = export_graph(network.eval(), LABELS, max_length=32, scratch=tmp_path)
-    assert graph.fused
-    assert graph.difference <= PARITY
-    assert {entry.domain: entry.version for entry in graph.model.opset_import}[""] == OPSET
-    operators = [node.op_type for node in graph.model.graph.node]
-    assert "MultiHeadAttention" in operators
-    assert quantise(graph.model, tmp_path).ByteSize() < graph.model.ByteSize()
 
 
 def test_a_network_that_depends_on_the_traced_shape_is_refused(tiny_fitted: Path, tmp_path: Path) -> None:

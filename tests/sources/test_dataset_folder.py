@@ -26,6 +26,30 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_datasets_library_reads_its_labels_with_their_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
+    place = make(folder).path / "splits"
+    files = {path.stem: str(path) for path in place.glob("*.parquet")}
+    found = datasets.load_dataset("parquet", data_files=files)
+    mood, tags = (found["train"].features[f"head:{head}"] for head in ("mood", "tags"))
+    assert mood == datasets.ClassLabel(names=["bad", "good"])
+    assert tags == datasets.List(datasets.ClassLabel(names=["p", "q"]))
+    table = pl.read_parquet(make(folder).path / "dataset.parquet")
+    named = {row["text"]: row for row in table.to_dicts()}
+    seen = [row for split in found.values() for row in split]
+    assert sorted(row["text"] for row in seen) == sorted(named)
+    for row in seen:
+        given = named[row["text"]]
+        assert (row["head:mood"] is None) == (given["head:mood"] is None)
+        assert row["head:mood"] is None or mood.int2str(row["head:mood"]) == given["head:mood"]
+        assert (row["head:tags"] is None) == (given["head:tags"] is None)
+        assert [tags.feature.int2str(n) for n in row["head:tags"] or []] == (given["head:tags"] or [])
+
+
 def test_tables_by_hand(folder: Path) -> None:
     ref = make(folder)
     data = pl.read_parquet(ref.path / "dataset.parquet")

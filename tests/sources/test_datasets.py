@@ -9,9 +9,9 @@ from typing import Any
 import datasets
 import pytest
 
-from sources.errors import BadSplit, BadTable
+from sources.errors import BadSplit, BadTable, UnreadableSource
 from sources.formats.read import read_source
-from sources.spec import SourceSpec
+from sources.spec import SourceSpec, source_problems
 
 LABEL = datasets.ClassLabel(names=["x", "y"])
 TYPES: dict[str, Any] = {
@@ -65,6 +65,29 @@ def test_streamed_rows_are_those_of_the_download(hub: Path, limit: int | None) -
     assert cells(spec, hub) == cells(streamed, hub) == expected * 2
     with pytest.raises(BadTable, match="no such column"):
         cells(SourceSpec(hub=str(hub / "hub"), heads={"topic": "topics"}, streaming=True), hub)
+
+
+def test_files_and_folders_of_a_hub_dataset_are_chosen(hub: Path) -> None:
+    (hub / "hub" / "en").mkdir()
+    for name in ("a", "b"):
+        dataset("list of classes").to_parquet(hub / "hub" / "en" / f"{name}.parquet")
+    three = [["y", "x"], ["x"], []]
+
+    def chosen(**which: Any) -> list[Any]:
+        return cells(SourceSpec(hub=str(hub / "hub"), heads={"topic": "topic"}, **which), hub)
+
+    assert chosen(data_files="en/a.parquet") == three
+    assert chosen(data_files=("en/a.parquet", "en/b.parquet")) == three * 2
+    assert chosen(data_files={"train": ("en/*.parquet",), "test": "test.parquet"}) == three * 3
+    assert chosen(data_dir="en", streaming=True) == three * 2
+    with pytest.raises(UnreadableSource, match="data_files"):
+        chosen(data_files="de/*.parquet")
+
+
+def test_they_belong_to_hub_datasets_alone() -> None:
+    spec = SourceSpec(path="a.csv", heads={"topic": "topic"}, data_dir="en", data_files="a.csv")
+    problems = list(source_problems(spec, ["topic"]))
+    assert [one.partition(":")[0] for one in problems] == ["data_files", "data_dir"]
 
 
 def saved(folder: Path, *splits: str) -> None:

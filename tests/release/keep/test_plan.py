@@ -160,3 +160,14 @@ def test_every_line_names_the_field_that_decides(home: Home) -> None:
         age(root / "old", 30)
     for one in plan(home, "toy", KeepSpec(runs=1, report_days=1, log_days=1, flow_run_days=1), Kept(), NOW):
         assert "(keep." in one.why
+
+
+def test_what_great_expectations_keeps_of_old_runs_goes_and_of_other_projects_stays(home: Home) -> None:
+    kept = home.root / "gx" / "uncommitted"
+    places = [kept / "validations" / "toy", kept / "data_docs" / "local_site" / "validations" / "toy"]
+    for folder in (*places, kept / "validations" / "another"):
+        for run, days in (("old", 30), ("new", 1)):
+            (folder / run / "20260101T000000.000000Z").mkdir(parents=True)
+            age(folder / run, days)
+    going = {one.path for one in plan(home, "toy", FEW, NONE, NOW)}
+    assert going == {folder / "old" for folder in places}

@@ -1,0 +1,1 @@
+"""The context of Great Expectations that a user opens and continues."""

@@ -1,0 +1,1 @@
+"""Versions given to the Hugging Face hub and to whoever uses transformers."""
