@@ -250,7 +250,7 @@ class PackageSpec:
     """Engine and precision that the bundle is judged and served in. `auto`: the fastest, on this machine, of
     those that it has, in which no head's metric on validation rows falls by more than `int8_tolerance`; the
     card says which and why. onnxruntime: `float32`; `int8`, weights and activations by blocks; `int8_rows`,
-    activations with one scale a row. OpenVINO, where it is installed (`headgate[openvino]`):
+    activations with one scale a row. OpenVINO, which some processors and installations lack:
     `openvino_float32`, `openvino_bfloat16`, and `openvino_int8` with 8-bit weights. Baselines get the
     precision of the shared model: otherwise the latency gate would compare precisions."""
     int8_tolerance: Share = 0.01

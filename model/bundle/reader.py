@@ -116,6 +116,27 @@ class Bundle:
                 raise NonFiniteOutput(f"head {head}: seen logits that are not finite, expected finite ones")
         return logits
 
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, prepared and cut: what `logits_of` takes.
+
+        Raises:
+            TextError: as `encode`.
+        """
+        return self._tokens.ids(texts)
+
+    def logits_of(self, ids: Sequence[Sequence[int]]) -> dict[str, Floats]:
+        """Head → logits (B, L), float32, of any number of texts' token ids, in batches of similar length.
+
+        Raises:
+            NonFiniteOutput: as `run`.
+        """
+        found = {h: np.empty((len(ids), len(c.labels)), np.float32) for h, c in self.card.heads.items()}
+        lengths = np.asarray([len(row) for row in ids], np.int64)
+        for rows in sorted_batches(lengths, batch_rows=BATCH_ROWS, batch_tokens=BATCH_TOKENS):
+            for head, values in self.run(self._tokens.pad([ids[row] for row in rows])).items():
+                found[head][rows] = values
+        return found
+
     def logits(self, texts: Sequence[str]) -> dict[str, Floats]:
         """Head → logits (B, L), float32, of any number of texts, in batches of similar length.
 
@@ -123,13 +144,15 @@ class Bundle:
             TextError: as `encode`.
             NonFiniteOutput: as `run`.
         """
-        ids = self._tokens.ids(texts)
-        found = {h: np.empty((len(ids), len(c.labels)), np.float32) for h, c in self.card.heads.items()}
-        lengths = np.asarray([len(row) for row in ids], np.int64)
-        for rows in sorted_batches(lengths, batch_rows=BATCH_ROWS, batch_tokens=BATCH_TOKENS):
-            for head, values in self.run(self._tokens.pad([ids[row] for row in rows])).items():
-                found[head][rows] = values
-        return found
+        return self.logits_of(self.token_ids(texts))
+
+    def probabilities_of(self, ids: Sequence[Sequence[int]]) -> dict[str, Floats]:
+        """Head → calibrated probabilities (B, L), float32, of texts' token ids.
+
+        Raises:
+            NonFiniteOutput: as `run`.
+        """
+        return {h: probabilities(self.card.heads[h], values) for h, values in self.logits_of(ids).items()}
 
     def probabilities(self, texts: Sequence[str]) -> dict[str, Floats]:
         """Head → calibrated probabilities (B, L), float32.
@@ -138,7 +161,7 @@ class Bundle:
             TextError: as `encode`.
             NonFiniteOutput: as `run`.
         """
-        return {h: probabilities(self.card.heads[h], values) for h, values in self.logits(texts).items()}
+        return self.probabilities_of(self.token_ids(texts))
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Answer]]:
         """For every text: head → the labels chosen and all probabilities.

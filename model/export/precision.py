@@ -113,9 +113,7 @@ def candidates(choice: PrecisionChoice) -> tuple[Precision, ...]:
     if choice == "auto":
         return tuple(each for each in PRECISIONS if not misfit(each))
     if why := misfit(choice):
-        raise BadInput(
-            f"package.precision: {choice}: {why}; name another one, or `auto`, or install headgate[openvino]"
-        )
+        raise BadInput(f"package.precision: {choice}: {why}; name another one, or `auto`")
     return (choice,)
 
 
