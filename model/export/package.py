@@ -70,6 +70,7 @@ def package(job: PackageJob) -> Bundle:
             data_profile=None if job.profile is None else dict(job.profile),
         )
         tokenizer = bundle_tokenizer(model)
+        names = precision.affordable(names, graph.model.ByteSize())
         files = _graphs(graph, names, scratch)
         loaded = {
             name: Bundle.from_parts(path, tokenizer, replace(card, precision=name), threads=job.threads)

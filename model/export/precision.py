@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.answers import decisions, probabilities
-from ..bundle.card import PRECISIONS, Precision
+from ..bundle.card import PRECISIONS, PROFILES, Precision
 from ..bundle.engines import misfit
 from ..bundle.reader import Bundle, Encoding
 from ..errors import BadInput
@@ -31,6 +31,10 @@ VALIDATION_ROWS = 1500
 """Most validation rows that are answered for the choice: a few seconds for both precisions on 2 cores."""
 SEED = 17
 """Seed of the draw, where there are more validation rows."""
+OPENVINO_MOST_BYTES = 150_000_000
+"""Largest float32 graph for which `auto` tries OpenVINO. Of 66M parameters (265 MB) it held 320 MB with 8-bit
+weights and 560 with bfloat16, and 740 and 1,370 at its peak; onnxruntime's 8-bit forms held 160 and 190. The
+time that it saves is not worth that unasked. Named in `package.precision`, it is taken at any size."""
 TURNS = 6
 """Turns in which each precision is timed: some 0.1 s each on two cores."""
 BATCH = 16
@@ -115,6 +119,15 @@ def candidates(choice: PrecisionChoice) -> tuple[Precision, ...]:
     if why := misfit(choice):
         raise BadInput(f"package.precision: {choice}: {why}; name another one, or `auto`")
     return (choice,)
+
+
+def affordable(names: Sequence[Precision], float32_bytes: int) -> tuple[Precision, ...]:
+    """Those of `names` whose engine does not hold too much memory for a graph of so many bytes in float32."""
+    return tuple(
+        name
+        for name in names
+        if PROFILES[name].engine != "openvino" or float32_bytes <= OPENVINO_MOST_BYTES or len(names) == 1
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,13 @@ def test_a_precision_that_this_machine_lacks_is_not_packaged(
         package(job)
 
 
+def test_openvino_is_left_out_where_it_would_hold_much_memory_unless_it_is_named() -> None:
+    names = ("float32", "int8_rows", "openvino_int8")
+    assert precision.affordable(names, 90_000_000) == names
+    assert precision.affordable(names, 265_000_000) == names[:2]
+    assert precision.affordable(names[2:], 265_000_000) == names[2:]
+
+
 def figures(**values: float) -> HeadFigures:
     return {head: {"accuracy": value, "rows": 100.0} for head, value in values.items()}
 
