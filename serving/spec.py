@@ -53,9 +53,9 @@ class DeploySpec:
     lone request never waits."""
     queue_limit: Annotated[int, Range(ge=1)] = 256
     """Most texts that wait for the model. Beyond it requests get 503 and `Retry-After`: a queue that is
-    longer than a client's patience only produces answers that nobody reads. A text counts as 64 tokens: longer
-    ones on average leave room for fewer. One request may take at most
-    half of the room that is left, so that small ones find some while large ones fill the queue."""
+    longer than a client's patience only produces answers that nobody reads. A text counts as 64 tokens: of
+    longer ones fewer find room. One request may take at most half of the room that is left, so that small
+    ones find some while large ones fill the queue."""
     max_body_bytes: Annotated[int, Range(ge=1)] = 1_048_576
     """Largest request body, in bytes; beyond it 413. One MiB is some 250 pages of text."""
     max_texts: Annotated[int, Range(ge=1)] = 256
