@@ -96,7 +96,7 @@ class BundleRef:
     heads: tuple[str, ...]
     """Heads that it answers."""
     precision: str
-    """`float32` or `int8`, chosen by measurement on validation rows."""
+    """Engine and precision (`model.bundle.card.PROFILES`), chosen by measurement on validation rows."""
     bytes: int
     """Size of all its files."""
     fit_seconds: float

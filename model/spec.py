@@ -247,11 +247,14 @@ class PackageSpec:
     __pydantic_config__ = SCHEMA_CONFIG
 
     precision: PrecisionChoice = "auto"
-    """Precision of the weights. `auto`: int8 if no head's metric on validation rows falls by more than
-    `int8_tolerance`, else float32; the card says which and why. Baselines get the precision of the shared
-    model: otherwise the latency gate would compare precisions."""
+    """Engine and precision that the bundle is judged and served in. `auto`: the fastest, on this machine, of
+    those that it has, in which no head's metric on validation rows falls by more than `int8_tolerance`; the
+    card says which and why. onnxruntime: `float32`; `int8`, weights and activations by blocks; `int8_rows`,
+    activations with one scale a row. OpenVINO, which some processors and installations lack:
+    `openvino_float32`, `openvino_bfloat16`, and `openvino_int8` with 8-bit weights. Baselines get the
+    precision of the shared model: otherwise the latency gate would compare precisions."""
     int8_tolerance: Share = 0.01
-    """How much lower a head's primary metric may be in int8 than in float32, in units of the metric. 0.01,
+    """How much lower a head's primary metric may be than in float32, in units of the metric. 0.01,
     one row in a hundred, buys a quarter of the bytes and half of the time. It is more than the noise of the
     comparison: where 1% of 1,500 decisions change, their standard error is 0.0026. The gates judge the bytes
     that ship in any case."""

@@ -69,14 +69,16 @@ class DeploySpec:
     """A worker beside others whose loop has not turned for so long, in seconds, is ended and started again:
     it is stopped, or hangs, and the connections that it was given wait. What it had accepted is lost."""
     max_batch: Annotated[int, Range(ge=1)] = 32
-    """Most texts in one forward pass. On CPU larger batches gain little and delay whoever waits."""
+    """Most texts in one forward pass, and 64 tokens for each. On CPU larger batches gain little and delay
+    whoever waits."""
     batch_wait_ms: Annotated[float, Range(ge=0, le=1000)] = 1.0
     """How long a batch waits for further requests, in milliseconds, and only while others are under way: a
     lone request never waits."""
     queue_limit: Annotated[int, Range(ge=1)] = 256
     """Most texts that wait for the model. Beyond it requests get 503 and `Retry-After`: a queue that is
-    longer than a client's patience only produces answers that nobody reads. One request may take at most
-    half of the room that is left, so that small ones find some while large ones fill the queue."""
+    longer than a client's patience only produces answers that nobody reads. A text counts as 64 tokens: of
+    longer ones fewer find room. One request may take at most half of the room that is left, so that small
+    ones find some while large ones fill the queue."""
     max_body_bytes: Annotated[int, Range(ge=1)] = 1_048_576
     """Largest request body, in bytes; beyond it 413. One MiB is some 250 pages of text."""
     max_texts: Annotated[int, Range(ge=1)] = 256

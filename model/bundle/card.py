@@ -19,10 +19,37 @@ SCHEMA_VERSION = 1
 # Each closed set is declared once; every dispatch over one is exhaustive (`match` with `assert_never`).
 HeadKind = Literal["multiclass", "multilabel"]
 MetricName = Literal["accuracy", "macro_f1", "micro_f1", "subset_accuracy"]
-Precision = Literal["float32", "int8"]
+Engine = Literal["onnxruntime", "openvino"]
+Compute = Literal["float32", "bfloat16"]
+Weights = Literal["float32", "blocks", "rows", "columns"]
+Precision = Literal["float32", "int8", "int8_rows", "openvino_float32", "openvino_bfloat16", "openvino_int8"]
 KINDS: tuple[HeadKind, ...] = get_args(HeadKind)
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a precision means for whoever answers in it."""
+
+    engine: Engine
+    """What runs the graph."""
+    weights: Weights
+    """How `model.onnx` holds the weights of its products: `float32`; 8-bit in `blocks` with a scale each, the
+    activations by blocks too; 8-bit with a scale a column, the activations 8-bit with a scale a row (`rows`);
+    8-bit with a scale a column and nothing said of the activations (`columns`)."""
+    compute: Compute = "float32"
+    """Precision of sums, and of products that are not 8-bit."""
+
+
+PROFILES: Mapping[Precision, Profile] = {
+    "float32": Profile("onnxruntime", "float32"),
+    "int8": Profile("onnxruntime", "blocks"),
+    "int8_rows": Profile("onnxruntime", "rows"),
+    "openvino_float32": Profile("openvino", "float32"),
+    "openvino_bfloat16": Profile("openvino", "float32", "bfloat16"),
+    "openvino_int8": Profile("openvino", "columns"),
+}
 HEAD_NAME = re.compile(r"[a-z0-9_]+")
 
 
@@ -53,11 +80,13 @@ class Card:
     max_length: int
     """Longest text in tokens; the rest is cut."""
     precision: Precision
-    """`float32` or `int8` weights."""
+    """Which engine answers, by which weights and in which precision (`PROFILES`): as it was judged."""
     precision_reason: str
     """Why this precision, with figures."""
     text_preparation: TextPreparation = PREPARATION
     """How texts become those that are tokenised (`texts`)."""
+    threads: int | None = None
+    """CPU threads at which the precision was chosen; None in a card that is older than the field."""
     metrics: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Where measured (`validation`, …) → head → name → figure, finite."""
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -89,6 +118,8 @@ def card_from_json(raw: Any, *, where: str) -> Card:
     reader.check(_text(body.get("precision_reason")), "precision_reason", body, "a sentence")
     preparation = body.get("text_preparation", "as_given")  # a card that does not say is older than the field
     reader.check(preparation in PREPARATIONS, "text_preparation", body, " or ".join(PREPARATIONS))
+    if "threads" in body:
+        reader.check(_count(body["threads"], 1), "threads", body, "a whole number from 1 on")
     for part in ("metrics", "provenance", *(["data_profile"] if "data_profile" in body else [])):
         reader.check(isinstance(body.get(part), Mapping), part, body, "an object")
     heads = body.get("heads")
@@ -105,6 +136,7 @@ def card_from_json(raw: Any, *, where: str) -> Card:
         precision=body["precision"],
         precision_reason=body["precision_reason"],
         text_preparation=preparation,
+        threads=body.get("threads"),
         metrics=body["metrics"],
         provenance=dict(body["provenance"]),
         data_profile=body.get("data_profile"),
@@ -113,9 +145,9 @@ def card_from_json(raw: Any, *, where: str) -> Card:
 
 CARD_FIELDS = {
     *("schema_version", "name", "heads", "max_length", "precision", "precision_reason"),
-    *("text_preparation", "metrics", "provenance", "data_profile"),
+    *("text_preparation", "threads", "metrics", "provenance", "data_profile"),
 }
-OPTIONAL = {"text_preparation", "data_profile"}
+OPTIONAL = {"text_preparation", "threads", "data_profile"}
 
 
 def _head(reader: _Reader, name: str, raw: Any) -> HeadCard | None:

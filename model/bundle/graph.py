@@ -5,8 +5,9 @@ Does not know texts or tokens. Axes: B texts, T tokens, L labels of one head.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .card import Card
 from .errors import GraphError
@@ -69,32 +70,58 @@ def load_graph(model: Path, card: Card, threads: int) -> ort.InferenceSession:
             )
     except Exception as error:  # the runtime has no common base class
         raise GraphError(f"{model}: cannot be loaded as an ONNX graph: {str(error)[:300]}") from error
-    _check_shapes(model, session, card)
-    _check_labels(model, session, card)
+    check_graph(
+        model,
+        {value.name: value.type for value in session.get_inputs()},
+        {value.name: (value.shape, value.type) for value in session.get_outputs()},
+        session.get_modelmeta().custom_metadata_map.get(HEADS_ENTRY, "null"),
+        card,
+    )
     return session
 
 
-def _check_shapes(model: Path, session: ort.InferenceSession, card: Card) -> None:
-    inputs = {value.name: value.type for value in session.get_inputs()}
+def check_graph(
+    model: Path,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, tuple[Sequence[Any], str]],
+    labels: str,
+    card: Card,
+) -> None:
+    """That a graph fits the card.
+
+    Args:
+        model: its file, for messages.
+        inputs: name → type, as onnxruntime calls it.
+        outputs: name → shape and type.
+        labels: the metadata entry `HEADS_ENTRY`.
+
+    Raises:
+        GraphError: it does not fit.
+    """
+    _check_shapes(model, inputs, dict(outputs), card)
+    _check_labels(model, labels, card)
+
+
+def _check_shapes(
+    model: Path, inputs: Mapping[str, str], outputs: dict[str, tuple[Sequence[Any], str]], card: Card
+) -> None:
     if inputs != dict.fromkeys(INPUTS, "tensor(int64)"):
         raise GraphError(f"{model}: seen inputs {inputs}, expected int64 {' and '.join(INPUTS)}")
-    outputs = {value.name: value for value in session.get_outputs()}
     for head, described in card.heads.items():
         output = outputs.pop(output_name(head), None)
         if output is None:
             raise GraphError(f"{model}: head {head}: no output {output_name(head)!r} in the graph")
-        width, expected = output.shape[-1], len(described.labels)
-        if len(output.shape) != 2 or width != expected or output.type != "tensor(float)":
+        (shape, kind), expected = output, len(described.labels)
+        if len(shape) != 2 or shape[-1] != expected or kind != "tensor(float)":
             raise GraphError(
-                f"{model}: head {head}: seen an output of shape {output.shape} and {output.type}, expected "
+                f"{model}: head {head}: seen an output of shape {shape} and {kind}, expected "
                 f"(batch, {expected}) and tensor(float), one column a label of the card"
             )
     if outputs:
         raise GraphError(f"{model}: seen outputs {', '.join(sorted(outputs))} that no head of the card has")
 
 
-def _check_labels(model: Path, session: ort.InferenceSession, card: Card) -> None:
-    stored = session.get_modelmeta().custom_metadata_map.get(HEADS_ENTRY, "null")
+def _check_labels(model: Path, stored: str, card: Card) -> None:
     labels = parse_json(stored.encode(), model)
     for head, described in card.heads.items():
         if not isinstance(labels, dict) or labels.get(head) != list(described.labels):

@@ -1,6 +1,7 @@
 """The bundle: loads what ships, checks it strictly, answers texts.
 
-The package `model.bundle` runs alone with numpy, onnxruntime and tokenizers. A bundle is a folder of data:
+The package `model.bundle` runs alone with numpy, tokenizers and the engine that its card names
+(onnxruntime, or OpenVINO beside it). A bundle is a folder of data:
 
     model.onnx      int64 inputs `input_ids`, `attention_mask` (B, T); one float32 output `head_NAME` (B, L) a
                     head, its logits; the metadata entry `headgate.heads` repeats the labels in order
@@ -18,7 +19,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +27,10 @@ from numpy.typing import NDArray
 from .answers import Answer, Floats, answers, probabilities
 from .batches import sorted_batches
 from .card import Card, card_from_json
+from .engines import Runner, Serving, load_runner
 from .errors import BundleError, GoldenMismatch, NonFiniteOutput, TextError
 from .files import CARD, GOLDEN, MANIFEST, MODEL, TOKENIZER, check_files, parse_golden, parse_json, read_bytes
-from .graph import INPUTS, load_graph, output_name
 from .tokens import Encoding, TokenReader, load_tokenizer
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
 
 __all__ = ["Answer", "Bundle", "BundleError", "Encoding", "TextError"]
 
@@ -46,15 +44,19 @@ offline encoder), and 2,048 take 60 to 90 MiB more."""
 class Bundle:
     """A loaded bundle. Safe to use from several threads at once."""
 
-    def __init__(self, card: Card, tokens: TokenReader, session: ort.InferenceSession, digest: str) -> None:
+    def __init__(self, card: Card, tokens: TokenReader, runner: Runner, digest: str) -> None:
         """Use `Bundle.load`; this takes parts that were checked."""
         self.card = card
         """The content of `card.json`."""
         self.digest = digest
         """sha256 (hex) of the bytes of `manifest.json`: the bundle's identity. Empty while it is made."""
         self._tokens = tokens
-        self._session = session
-        self._outputs = [output_name(head) for head in card.heads]
+        self._runner = runner
+
+    @property
+    def serving(self) -> Serving:
+        """How it answers on this machine."""
+        return self._runner.serving
 
     @classmethod
     def load(cls, path: Path | str, *, threads: int | None = None, verify: bool = True) -> Bundle:
@@ -89,9 +91,9 @@ class Bundle:
             BundleError: they do not fit.
         """
         loaded = load_tokenizer(tokenizer, card.max_length, model.with_name(TOKENIZER))
-        session = load_graph(model, card, threads or len(os.sched_getaffinity(0)))
+        runner = load_runner(model, card, threads or len(os.sched_getaffinity(0)))
         tokens = TokenReader(loaded, card.max_length, card.text_preparation)
-        return cls(card, tokens, session, "")
+        return cls(card, tokens, runner, "")
 
     def encode(self, texts: Sequence[str]) -> Encoding:
         """Prepare and tokenise texts as one batch, (B, T).
@@ -107,12 +109,33 @@ class Bundle:
         Raises:
             NonFiniteOutput: a logit is infinite or not a number.
         """
-        feed = {INPUTS[0]: encoding.input_ids, INPUTS[1]: encoding.attention_mask}
-        logits = dict(zip(self.card.heads, self._session.run(self._outputs, feed), strict=True))
+        found = self._runner.run(encoding.input_ids, encoding.attention_mask)
+        logits = dict(zip(self.card.heads, found, strict=True))
         for head, values in logits.items():
             if not np.isfinite(values).all():
                 raise NonFiniteOutput(f"head {head}: seen logits that are not finite, expected finite ones")
         return logits
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, prepared and cut: what `logits_of` takes.
+
+        Raises:
+            TextError: as `encode`.
+        """
+        return self._tokens.ids(texts)
+
+    def logits_of(self, ids: Sequence[Sequence[int]]) -> dict[str, Floats]:
+        """Head → logits (B, L), float32, of any number of texts' token ids, in batches of similar length.
+
+        Raises:
+            NonFiniteOutput: as `run`.
+        """
+        found = {h: np.empty((len(ids), len(c.labels)), np.float32) for h, c in self.card.heads.items()}
+        lengths = np.asarray([len(row) for row in ids], np.int64)
+        for rows in sorted_batches(lengths, batch_rows=BATCH_ROWS, batch_tokens=BATCH_TOKENS):
+            for head, values in self.run(self._tokens.pad([ids[row] for row in rows])).items():
+                found[head][rows] = values
+        return found
 
     def logits(self, texts: Sequence[str]) -> dict[str, Floats]:
         """Head → logits (B, L), float32, of any number of texts, in batches of similar length.
@@ -121,13 +144,15 @@ class Bundle:
             TextError: as `encode`.
             NonFiniteOutput: as `run`.
         """
-        ids = self._tokens.ids(texts)
-        found = {h: np.empty((len(ids), len(c.labels)), np.float32) for h, c in self.card.heads.items()}
-        lengths = np.asarray([len(row) for row in ids], np.int64)
-        for rows in sorted_batches(lengths, batch_rows=BATCH_ROWS, batch_tokens=BATCH_TOKENS):
-            for head, values in self.run(self._tokens.pad([ids[row] for row in rows])).items():
-                found[head][rows] = values
-        return found
+        return self.logits_of(self.token_ids(texts))
+
+    def probabilities_of(self, ids: Sequence[Sequence[int]]) -> dict[str, Floats]:
+        """Head → calibrated probabilities (B, L), float32, of texts' token ids.
+
+        Raises:
+            NonFiniteOutput: as `run`.
+        """
+        return {h: probabilities(self.card.heads[h], values) for h, values in self.logits_of(ids).items()}
 
     def probabilities(self, texts: Sequence[str]) -> dict[str, Floats]:
         """Head → calibrated probabilities (B, L), float32.
@@ -136,7 +161,7 @@ class Bundle:
             TextError: as `encode`.
             NonFiniteOutput: as `run`.
         """
-        return {h: probabilities(self.card.heads[h], values) for h, values in self.logits(texts).items()}
+        return self.probabilities_of(self.token_ids(texts))
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Answer]]:
         """For every text: head → the labels chosen and all probabilities.

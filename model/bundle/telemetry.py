@@ -7,6 +7,7 @@ from here. Ships with the bundle, because onnxruntime sends from whatever proces
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -22,6 +23,9 @@ SWITCHES: Mapping[str, str] = {
     ENGINE_SWITCH: "1",
 }
 """Environment variable → the value with which its library sends nothing."""
+
+OPENVINO_LEFT_OUT = ("openvino_telemetry", "openvino.tools.ovc")
+"""Modules that OpenVINO finds missing: what sends, and what asks it to. It has no switch of its own."""
 
 _READ_BY = {
     "prefect": ("PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK"),
@@ -52,3 +56,20 @@ def load_engine() -> Any:
     import onnxruntime
 
     return onnxruntime
+
+
+def load_openvino() -> Any:
+    """The module openvino, imported without its telemetry.
+
+    Its package of tools tells a collector of every import, asks for no consent, and obeys no variable but
+    `CI`; without `openvino_telemetry` it says nothing. The tools themselves, which convert models, are not
+    needed here and take a third of the import, so they are left out as well.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    for name in OPENVINO_LEFT_OUT:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino

@@ -37,10 +37,18 @@ GOLDEN_TEXTS = (
 )
 """Seventeen texts. Changing one changes the golden answers of bundles made from then on, of no other."""
 
-TOLERANCE: Mapping[Precision, float] = {"float32": 1e-4, "int8": 0.05}
+TOLERANCE: Mapping[Precision, float] = {
+    "float32": 1e-4,
+    "int8": 0.05,
+    "int8_rows": 0.05,
+    "openvino_float32": 1e-4,
+    "openvino_bfloat16": 0.03,
+    "openvino_int8": 0.05,
+}
 """Precision → largest difference of a probability that counts as the same answer.
 
 float32: sums in another order, on another kind of CPU or with other texts in the batch, differ by about 1e-6.
 int8: activations are rounded to 127 steps, so that a difference of 1e-6 can become a step, and a CPU without
-8-bit instructions multiplies exactly instead. On a CPU that differs by more, the bundle may not serve.
+8-bit instructions multiplies exactly instead. bfloat16: 8 bits of each factor; where a
+processor has none, float32 answers in its place. On a CPU that differs by more, the bundle may not serve.
 Zeroed heads, shuffled outputs and graphs of other trainings differ by more."""

@@ -1,7 +1,7 @@
 """Packages a fitted folder as a bundle: traced, checked, its precision chosen, its golden answers written.
 
     python -m model package FITTED --out BUNDLE --name NAME [--rows ROWS] [--graphs FOLDER]
-        [--provenance FILE.json] [--profile FILE.json] [--precision auto|float32|int8]
+        [--provenance FILE.json] [--profile FILE.json] [--precision auto|NAME]
         [--int8-tolerance X] [--threads N]
 
 The bundle appears whole or not at all. Does not know what is done with it. Axes: B texts, L labels.
@@ -10,19 +10,20 @@ The bundle appears whole or not at all. Does not know what is done with it. Axes
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import logging
 import tempfile
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, assert_never, get_args
 
 import numpy as np
 import onnx
 
-from ..bundle.card import SCHEMA_VERSION, Card, Precision, card_from_json
+from ..bundle.card import PROFILES, SCHEMA_VERSION, Card, Precision, Weights, card_from_json
 from ..bundle.files import CARD, GOLDEN, LISTED, MANIFEST, MODEL, TOKENIZER
 from ..bundle.reader import Bundle
 from ..cache import CacheEntry
@@ -32,12 +33,14 @@ from ..events import print_event
 from ..faults import fault
 from ..files import file_sha256, replacing_folder, unfinished_prefix, write_bytes, write_json
 from ..job import read_object
+from ..measure.machine import describe_machine
 from ..spec import PackageJob, PackageSpec, PrecisionChoice
 from ..train.network import FittedModel, load_fitted
 from . import precision
 from .card import bundle_tokenizer, head_cards
 from .golden_texts import GOLDEN_TEXTS, TOLERANCE
 from .graph import ExportError, Graph, architecture_key, export_graph
+from .integer_products import by_columns, by_rows
 from .quantise import quantise
 from .weights import first_nonfinite
 
@@ -49,6 +52,7 @@ def package(job: PackageJob) -> Bundle:
         BadInput: the fitted folder or the rows cannot be used.
         ExportError: the graph differs from the network, or a weight is not finite.
     """
+    names = precision.candidates(job.package.precision)
     model = load_fitted(job.fitted, attn_implementation="eager")
     heads = head_cards(model)
     sample = None if job.rows is None else precision.validation_sample(job.rows, model.heads)
@@ -73,23 +77,38 @@ def package(job: PackageJob) -> Bundle:
             data_profile=None if job.profile is None else dict(job.profile),
         )
         tokenizer = bundle_tokenizer(model)
+        names = precision.affordable(names, graph.model.ByteSize())
+        files = _graphs(graph, names, scratch)
         loaded = {
-            name: Bundle.from_parts(path, tokenizer, card, threads=job.threads)
-            for name, path in _graphs(graph, job.package.precision, scratch).items()
+            name: Bundle.from_parts(path, tokenizer, replace(card, precision=name), threads=job.threads)
+            for name, path in files.items()
         }
-        metrics = {
-            name: precision.measure(bundle, sample) for name, bundle in loaded.items() if sample is not None
-        }
-        choice = precision.choose(job.package, metrics)
+        figures = functools.cache(
+            lambda name: {} if sample is None else precision.measure(loaded[name], sample)
+        )
+        speeds = precision.measure_speed(loaded) if len(loaded) > 1 else {}
+        choice = precision.choose(
+            precision.by_speed(speeds) or names,
+            figures,
+            lambda name: precision.neighbours(loaded[name], GOLDEN_TEXTS),
+            job.package.int8_tolerance,
+        )
+        metrics: dict[str, precision.HeadFigures] = {}
+        if sample is not None:
+            chosen = figures(choice.precision)
+            metrics = {"validation": chosen, f"validation_{choice.precision}": chosen}
+            if len(loaded) > 1:
+                metrics["validation_float32"] = figures("float32")
         card = replace(
             card,
             precision=choice.precision,
             precision_reason=choice.reason,
-            metrics={f"validation_{name}": figures for name, figures in metrics.items()}
-            | ({"validation": metrics[choice.precision]} if metrics else {}),
+            threads=loaded[choice.precision].serving.threads,
+            metrics=metrics,
+            provenance=card.provenance | _measured_on(speeds),
         )
         with replacing_folder(out) as folder:
-            (scratch / f"{choice.precision}.onnx").rename(folder / MODEL)
+            files[choice.precision].rename(folder / MODEL)
             write_bytes(folder / TOKENIZER, tokenizer)
             write_json(folder / CARD, card.to_json())
             card_from_json(json.loads((folder / CARD).read_text("utf-8")), where=CARD)
@@ -160,27 +179,45 @@ def _provenance(job: PackageJob, model: FittedModel, graph: Graph) -> dict[str, 
     }
 
 
-def _graphs(graph: Graph, wanted: PrecisionChoice, scratch: Path) -> dict[Precision, Path]:
-    """Precision → file of the graph: the one that is wanted, both for `auto`.
+def _measured_on(speeds: Mapping[Precision, precision.Speed]) -> dict[str, Any]:
+    """Where the precision was chosen, and what each one took there."""
+    if not speeds:
+        return {}
+    taken = {name: {k: round(v, 3) for k, v in asdict(speed).items()} for name, speed in speeds.items()}
+    return {"speeds": taken, "processor": describe_machine()["cpu"]}
+
+
+def _graphs(graph: Graph, names: Sequence[Precision], scratch: Path) -> dict[Precision, Path]:
+    """Precision → file of its graph; those with the same weights share one.
 
     Raises:
         ExportError: a weight is not finite.
     """
-    graphs: dict[Precision, onnx.ModelProto] = {}
-    if wanted != "int8":
-        graphs["float32"] = graph.model
-    if wanted != "float32":
-        graphs["int8"] = quantise(graph.model, scratch)
-    files: dict[Precision, Path] = {}
-    for name, model in graphs.items():
+    files: dict[Weights, Path] = {}
+    for weights in dict.fromkeys(PROFILES[name].weights for name in names):
+        model = _with_weights(graph.model, weights, scratch)
         bad = first_nonfinite(model)
         if bad is not None:
             raise ExportError(
-                f"weight {bad} ({name}): seen values that are not finite; the training diverged"
+                f"weight {bad} ({weights}): seen values that are not finite; the training diverged"
             )
-        files[name] = scratch / f"{name}.onnx"
-        files[name].write_bytes(model.SerializeToString())
-    return files
+        files[weights] = scratch / f"{weights}.onnx"
+        files[weights].write_bytes(model.SerializeToString())
+    return {name: files[PROFILES[name].weights] for name in names}
+
+
+def _with_weights(model: onnx.ModelProto, weights: Weights, scratch: Path) -> onnx.ModelProto:
+    match weights:
+        case "float32":
+            return model
+        case "blocks":
+            return quantise(model, scratch)
+        case "rows":
+            return by_rows(model)
+        case "columns":
+            return by_columns(model)
+        case _:
+            assert_never(weights)
 
 
 def _golden(bundle: Bundle, kept: Precision) -> Mapping[str, Any]:

@@ -51,7 +51,7 @@ def quantise(model: onnx.ModelProto, scratch: Path) -> onnx.ModelProto:
     config = DefaultWeightOnlyQuantConfig(
         block_size=BLOCK, is_symmetric=True, accuracy_level=4, bits=8, op_types_to_quantize=("MatMul",)
     )
-    work = MatMulNBitsQuantizer(small, nodes_to_exclude=_head_products(small), algo_config=config)
+    work = MatMulNBitsQuantizer(small, nodes_to_exclude=head_products(small), algo_config=config)
     work.process()
     result: onnx.ModelProto = work.model.model
     del result.metadata_props[:]
@@ -76,7 +76,7 @@ def _embedding_lookups(model: onnx.ModelProto) -> list[str]:
     return found
 
 
-def _head_products(model: onnx.ModelProto) -> list[str]:
+def head_products(model: onnx.ModelProto) -> list[str]:
     """Names of the matrix products that make the outputs: the heads. They are small, and stay exact."""
     maker = {output: node for node in model.graph.node for output in node.output}
     found = []

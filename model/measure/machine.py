@@ -10,9 +10,11 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from ..bundle.card import Engine
 
 SLACK_CORES = 0.25
 """How much of the cores that a request needs may be taken, before the machine counts as crowded. An idle
@@ -97,5 +99,12 @@ def describe_machine() -> dict[str, Any]:
         "cpu": names[0] if names else platform.machine(),
         "cores": cores(),
         "memory_mib": memory_bytes // (1 << 20),
-        "onnxruntime": version("onnxruntime"),
+        **{name: found for name in get_args(Engine) if (found := _version(name))},
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

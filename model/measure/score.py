@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +28,7 @@ from ..files import replacing
 from ..rows import open_rows
 from ..spec import SPLITS, HeadSpec, SplitName
 
-CHUNK_ROWS = 512
+CHUNK_ROWS = 1024
 """Texts that are sorted by length and answered together, between two progress events."""
 NO_ANSWER = -1
 """Decision of a multiclass head for a row that was not answered."""
@@ -66,12 +67,19 @@ def score(
     # The longer of both, so that a file with a line too many is read to its end, and refused.
     lines = zip_longest(part.texts(), asked.tolist(), fillvalue=False)
     texts, done = (str(text) for text, ask in lines if ask), 0
-    while chunk := list(islice(texts, CHUNK_ROWS)):
-        at = rows_asked[done : done + len(chunk)]
-        for head, values in bundle.probabilities(chunk).items():
-            probabilities[head][at] = values
-        done += len(chunk)
-        on_progress(done, len(rows_asked))
+    with ThreadPoolExecutor(1) as beside:
+
+        def read() -> Future[list[list[int]]]:
+            return beside.submit(bundle.token_ids, list(islice(texts, CHUNK_ROWS)))
+
+        following = read()
+        while tokens := following.result():
+            following = read()  # while these are answered
+            at = rows_asked[done : done + len(tokens)]
+            for head, values in bundle.probabilities_of(tokens).items():
+                probabilities[head][at] = values
+            done += len(tokens)
+            on_progress(done, len(rows_asked))
     arrays: dict[str, NDArray[Any]] = {}
     for head, card in bundle.card.heads.items():
         arrays[f"probabilities:{head}"] = probabilities[head]

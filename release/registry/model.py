@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from model.bundle.card import PROFILES
 from release.registry import shipped_code as bundle_code
 
 REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "tokenizers")
@@ -54,11 +55,16 @@ def save(bundle: Path, folder: Path, code: Path, about: Any) -> None:
                 code_paths=[str(package)],
                 signature=signature(list(card["heads"])),
                 input_example=pd.DataFrame({"text": golden["texts"][:2]}),
-                pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+                pip_requirements=[f"{name}=={version(name)}" for name in _required(card)],
             )
     finally:
         for logger, level in zip(talkative, levels, strict=True):
             logger.setLevel(level)
+
+
+def _required(card: Mapping[str, Any]) -> list[str]:
+    """The packages that a bundle with this card needs to answer as it was judged."""
+    return sorted({*REQUIREMENTS, PROFILES[card["precision"]].engine})
 
 
 def signature(heads: Sequence[str]) -> Any:

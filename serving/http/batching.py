@@ -1,8 +1,9 @@
 """Dynamic micro-batching: texts of requests that arrive together share one forward pass.
 
-One thread owns the model. While it computes, requests queue up; what has queued is the next batch, so
-batches grow with the load and a lone request never waits. The queue is bounded and fair
-(`serving.http.queueing`). Texts asked of different versions never share a batch. Does not know HTTP.
+One thread owns the model. Texts become tokens as they come, beside it. While it computes, requests queue up;
+what has queued is the next batch, so batches grow with the load and a lone request never waits. The queue is
+bounded and fair (`serving.http.queueing`). Texts asked of different versions never share a batch. Does not
+know HTTP.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from collections.abc import Callable, Sequence
 from model.errors import HeadgateError
 from serving.http.loading import Served
 from serving.http.queueing import Job, Piece, Probabilities, TextQueue
+
+AT_ONCE_CHARS = 4000
+"""Characters that become tokens without leaving the loop: less than a millisecond. More would keep the
+replies to others waiting."""
 
 
 class Closed(HeadgateError):
@@ -61,7 +66,12 @@ class Batcher:
         Raises:
             serving.http.queueing.QueueFull: too many texts wait.
             Closed: the batcher was closed before.
+            TextError: a text can't be read.
         """
+        if sum(map(len, texts)) <= AT_ONCE_CHARS:
+            tokens = served.bundle.token_ids(texts)
+        else:
+            tokens = await asyncio.to_thread(served.bundle.token_ids, texts)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Probabilities] = loop.create_future()
 
@@ -80,7 +90,7 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise Closed
-            self._queue.add(Job(served, texts, finish), time.monotonic())
+            self._queue.add(Job(served, tokens, finish), time.monotonic())
             self._changed.notify()
         return await future
 
@@ -116,10 +126,10 @@ class Batcher:
             return batch
 
     def _compute(self, batch: list[Piece]) -> None:
-        texts = [text for piece in batch for text in piece.texts]
+        texts = [tokens for piece in batch for tokens in piece.texts]
         begin = time.monotonic()
         try:
-            answers = batch[0].job.served.bundle.probabilities(texts)
+            answers = batch[0].job.served.bundle.probabilities_of(texts)
         except Exception as error:
             if len(batch) == 1:
                 batch[0].job.add(error, last=batch[0].last)

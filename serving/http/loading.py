@@ -51,6 +51,8 @@ class Served:
     """Sequence of the pointer that asked for it; 0 if it serves without one."""
     since: str
     """When it was loaded: ISO 8601, UTC."""
+    one_text_ms: float = math.nan
+    """What one text took when it was tried, in milliseconds (median of a few)."""
 
     @property
     def version(self) -> int:
@@ -109,6 +111,17 @@ def load_release(
     # The graph is hashed and then read again by the runtime: no file may have been touched in between.
     if bundle.digest != manifest.bundle_sha256 or _stamps(folder) != before:
         raise NotTried("bundle: it changed while it was loaded")
+    if bundle.serving.unfit:
+        log.warning(
+            "version answers by the safe engine",
+            extra={
+                "version": manifest.version,
+                "judged_in": bundle.serving.precision,
+                "reason": bundle.serving.unfit,
+                "answers_in": f"{bundle.serving.compute} by {bundle.serving.engine}",
+                "one_text_ms": round(slow_ms, 3),
+            },
+        )
     if slow_ms > trial.max_answer_ms:
         raise NotTried(f"bundle: one text takes {slow_ms:.0f} ms, allowed {trial.max_answer_ms:.0f} ms")
     return Served(
@@ -116,6 +129,7 @@ def load_release(
         manifest=manifest,
         sequence=sequence,
         since=datetime.now(UTC).isoformat(timespec="seconds"),
+        one_text_ms=slow_ms,
     )
 
 

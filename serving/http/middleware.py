@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,7 @@ class Envelope:
 
     Args:
         app: what answers.
+        direct: route → what answers its POST in the place of `app`.
         access: who may ask, and where.
         version: the version that serves now, or None.
         draining: whether the endpoint is ending; replies then close their connection.
@@ -68,12 +69,14 @@ class Envelope:
         self,
         app: App,
         *,
+        direct: Mapping[str, App] | None = None,
         access: Access,
         version: Callable[[], int | None],
         draining: Callable[[], bool],
         on_reply: Callable[[str, int, float], None],
     ) -> None:
         self._app = app
+        self._direct = direct or {}
         self._token = None if access.token is None else access.token.encode()
         self._root_path = access.root_path
         self._version = version
@@ -101,7 +104,8 @@ class Envelope:
 
         try:
             if route in OPEN_ROUTES or self._may_pass(scope):
-                await self._app(scope, receive, send_marked)
+                direct = self._direct.get(route) if scope["method"] == "POST" else None
+                await (direct or self._app)(scope, receive, send_marked)
             else:
                 body = error_reply("unauthorized", "a valid bearer token is needed")
                 await _reply(send_marked, 401, body, [(b"www-authenticate", b"Bearer")])

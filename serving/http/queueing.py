@@ -9,6 +9,8 @@ Large requests must not keep small ones waiting, nor take their room:
   have to wait for it;
 * whoever has waited longest leads every `TURN`th pass, so that nobody starves.
 
+Room and passes are counted in texts and in tokens: short texts cost less than long ones.
+
 Not safe for several threads, and knows no clock: `serving.http.batching` has both.
 """
 
@@ -28,6 +30,12 @@ from serving.http.loading import Served
 Probabilities: TypeAlias = dict[str, NDArray[np.float32]]
 """Head → (N, L_h), one row a text."""
 
+Tokens: TypeAlias = Sequence[int]
+"""Token ids of one text."""
+
+TOKENS_A_TEXT = 64
+"""What a text is reckoned at, in tokens: where texts are longer on average, fewer of them wait and share a
+pass than the limits in texts allow."""
 SLOWER = 1.5
 """How much longer than the pass of one text that of a slice may take while requests of one text come."""
 EXPECTED_S = 10.0
@@ -52,12 +60,18 @@ class Job:
     """One request."""
 
     served: Served
-    texts: Sequence[str]
+    texts: Sequence[Tokens]
     finish: Callable[[Probabilities | BaseException], None]
     taken: int = 0
     """Texts that went to the model."""
     failed: bool = False
     parts: list[Probabilities] = field(default_factory=list)
+    tokens_left: int = field(init=False)
+    """Tokens of the texts that wait."""
+
+    def __post_init__(self) -> None:
+        """Count once what is asked for at every pass."""
+        self.tokens_left = tokens_of(self.texts)
 
     @property
     def left(self) -> int:
@@ -82,12 +96,17 @@ class Job:
             )
 
 
+def tokens_of(texts: Sequence[Tokens]) -> int:
+    """How many tokens they have together."""
+    return sum(map(len, texts))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
     """Texts of one request that go through the model together."""
 
     job: Job
-    texts: Sequence[str]
+    texts: Sequence[Tokens]
     last: bool
     """Whether they are the last of it."""
 
@@ -105,6 +124,8 @@ class TextQueue:
         self.limit = limit
         self.texts = 0
         """Texts that wait."""
+        self.tokens = 0
+        """Their tokens."""
         self._jobs: list[Job] = []
         self._text_s = 0.005
         self._one_text_s: float | None = None
@@ -123,17 +144,20 @@ class TextQueue:
             QueueFull: there is no room for it.
         """
         # n texts may wait where there is room for them, and for n - 1 others.
-        if self._jobs and 2 * len(job.texts) - 1 > self.limit - self.texts:
+        tokens, one = job.tokens_left, len(job.texts[0]) if job.texts else 0
+        full = 2 * len(job.texts) - 1 > self.limit - self.texts
+        if self._jobs and (full or 2 * tokens - one > self.limit * TOKENS_A_TEXT - self.tokens):
             raise QueueFull(min(60, max(1, math.ceil(self.texts * self._text_s))))
         if len(job.texts) == 1:
             self._one_text_at_s = now_s
         self._jobs.append(job)
         self.texts += job.left
+        self.tokens += tokens
 
     def clear(self) -> None:
         """Forget all that wait."""
         self._jobs.clear()
-        self.texts = 0
+        self.texts = self.tokens = 0
 
     def next_pass(self, now_s: float) -> list[Piece]:
         """What goes through the model next: texts of one version, at least one if any wait. They still wait.
@@ -141,18 +165,21 @@ class TextQueue:
         Requests that one pass answers whole are not made slower by slices of larger ones.
         """
         most = self._slice if now_s - self._one_text_at_s < EXPECTED_S else self.max_batch
-        whole = [job for job in self._jobs if job.left <= most]
-        if self._passes_without_first >= TURN - 1 and self._jobs and self._jobs[0].left > most:
+        most_tokens = self.max_batch * TOKENS_A_TEXT
+        whole = [job for job in self._jobs if job.left <= most and job.tokens_left <= most_tokens]
+        if self._passes_without_first >= TURN - 1 and self._jobs and self._jobs[0] not in whole:
             whole = []
-        room = self.max_batch if whole else most
+        room, tokens = self.max_batch if whole else most, most_tokens
         pieces: list[Piece] = []
         for job in whole or self._jobs:
             other_version = bool(pieces) and job.served is not pieces[0].job.served
-            if not room or other_version or (whole and job.left > room):
+            too_much = bool(whole) and (job.left > room or job.tokens_left > tokens)
+            texts = _first(job.texts[job.taken : job.taken + room], tokens, at_least=0 if pieces else 1)
+            if not texts or other_version or too_much:
                 break  # what comes later waits, too, or it would overtake
-            texts = job.texts[job.taken : job.taken + room]
             pieces.append(Piece(job, texts, last=len(texts) == job.left))
             room -= len(texts)
+            tokens -= tokens_of(texts)
         return pieces
 
     def take(self, pieces: Sequence[Piece]) -> None:
@@ -162,6 +189,9 @@ class TextQueue:
         for piece in pieces:
             piece.job.taken += len(piece.texts)
             self.texts -= len(piece.texts)
+            taken = tokens_of(piece.texts)
+            piece.job.tokens_left -= taken
+            self.tokens -= taken
         self._jobs = [job for job in self._jobs if job.left]
 
     def learn(self, texts: int, seconds: float) -> None:
@@ -174,3 +204,12 @@ class TextQueue:
             allowed_s = SLOWER * self._one_text_s
             shorter = max(1, math.floor(texts * allowed_s / seconds))
             self._slice = shorter if seconds > allowed_s else min(self.max_batch, texts + 1)
+
+
+def _first(texts: Sequence[Tokens], tokens: int, at_least: int) -> Sequence[Tokens]:
+    """As many of the first texts as have at most so many tokens, but `at_least` so many texts."""
+    for count, text in enumerate(texts):
+        tokens -= len(text)
+        if tokens < 0 and count >= at_least:
+            return texts[:count]
+    return texts

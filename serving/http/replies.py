@@ -96,6 +96,24 @@ class ReadyReply(TypedDict):
     workers: NotRequired[list[WorkerReply]]
 
 
+class ServingReply(TypedDict):
+    """How a version answers on this machine."""
+
+    precision: str
+    """As it was judged: the card's name of engine and precision."""
+    engine: str
+    """What runs the graph here."""
+    compute: str
+    """`float32` or `bfloat16`: precision of what is not 8-bit."""
+    threads: int
+    judged_threads: int | None
+    """CPU threads at which the precision was chosen; null in bundles of 0.2 and before."""
+    unfit: str | None
+    """Why it does not answer as it was judged, but by the safe way: onnxruntime in float32."""
+    one_text_ms: float
+    """Median of a few texts when it was loaded."""
+
+
 class VersionReply(TypedDict):
     """Reply of `GET /version`: what serves, and on what grounds."""
 
@@ -114,6 +132,7 @@ class VersionReply(TypedDict):
     text_preparation: TextPreparation
     """`nfc`: texts are prepared, and `[SEP]` and the like in them are text. `as_given`: a bundle of 0.2 or
     before, which takes them as special tokens."""
+    serving: ServingReply
 
 
 def answers(bundle: Bundle, probabilities: Probabilities, everything: bool) -> list[dict[str, HeadAnswer]]:
@@ -196,8 +215,22 @@ def version_reply(served: Served) -> bytes:
         "since": served.since,
         "heads": {name: list(head.labels) for name, head in served.bundle.card.heads.items()},
         "text_preparation": served.bundle.card.text_preparation,
+        "serving": _serving(served),
     }
     return to_json(reply)
+
+
+def _serving(served: Served) -> ServingReply:
+    how = served.bundle.serving
+    return {
+        "precision": how.precision,
+        "engine": how.engine,
+        "compute": how.compute,
+        "threads": how.threads,
+        "judged_threads": served.bundle.card.threads,
+        "unfit": how.unfit or None,
+        "one_text_ms": round(served.one_text_ms, 3),
+    }
 
 
 def error_reply(code: str, message: str) -> bytes:

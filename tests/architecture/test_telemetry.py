@@ -51,11 +51,13 @@ def _imports_at_run_time(tree: ast.Module) -> list[ast.Import | ast.ImportFrom]:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
-def test_the_engine_is_imported_through_one_door(module: Path) -> None:
-    """onnxruntime looks for its collector when it is imported; a module of its own after the door may."""
+def test_the_engines_are_imported_through_one_door(module: Path) -> None:
+    """They look for their collectors when they are imported; onnxruntime's own modules may be after it."""
     text = (ROOT / module).read_text(encoding="utf-8")
     for node in _imports_at_run_time(ast.parse(text)):
         named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        if any(name.split(".")[0] == "openvino" for name in named):
+            assert module == DOOR, f"{module}:{node.lineno}"
         if any(name.split(".")[0] == "onnxruntime" for name in named) and module != DOOR:
             before = text.splitlines()[: node.lineno - 1]
             assert node.col_offset and "load_engine()" in "\n".join(before[-8:]), f"{module}:{node.lineno}"

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from model.bundle.card import HeadCard, card_from_json
+from model.bundle.card import PRECISIONS, HeadCard, card_from_json
 from model.bundle.errors import (
     BundleError,
     BundleFileError,
@@ -30,6 +30,7 @@ from model.bundle.reader import Bundle
 from model.errors import BadInput
 from model.export.package import write_manifest
 from tests.support.tiny_encoder import WORDS
+from tests.support.tiny_models import bundle_in
 
 VOCABULARY = len(WORDS) + 5
 
@@ -121,18 +122,19 @@ def test_what_is_no_text_is_refused_without_repeating_it(bundle: Bundle, texts: 
         bundle.predict(texts)
 
 
-@pytest.mark.parametrize("kept", ["float32", "int8"])
+@pytest.mark.parametrize("kept", PRECISIONS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(max_size=60) | st.sampled_from(TEXTS), min_size=1, max_size=40))
 def test_company_in_a_batch_does_not_change_an_answer(
     tiny_bundles: dict[str, Path], loaded: dict[str, Bundle], kept: str, texts: list[str]
 ) -> None:
-    """Also in int8: the activations of one text are never scaled by those of another."""
+    """In every engine and precision: no activation of a text is ever scaled by those of another."""
+    bundle_in(tiny_bundles, kept)
     whole = loaded[kept].probabilities(texts)
     for row, text in enumerate(texts):
         alone = loaded[kept].probabilities([text])
         for head, values in alone.items():
-            assert np.abs(whole[head][row] - values[0]).max() < (1e-5 if kept == "float32" else 5e-3)
+            assert np.abs(whole[head][row] - values[0]).max() < (1e-5 if "float32" in kept else 5e-3)
 
 
 @pytest.fixture(scope="module")
@@ -235,13 +237,13 @@ def test_permuted_labels_are_refused(copy: Path) -> None:
         Bundle.load(copy, threads=1)
 
 
-@pytest.mark.parametrize("kept", ["float32", "int8"])
+@pytest.mark.parametrize("kept", PRECISIONS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_weights_that_are_not_finite_answer_nothing(
     tiny_bundles: dict[str, Path], tmp_path: Path, bad: float, kept: str
 ) -> None:
     """Packaging refuses such weights; a bundle that was changed later does not load, and answers nothing."""
-    copy = Path(shutil.copytree(tiny_bundles[kept], tmp_path / "copy"))
+    copy = Path(shutil.copytree(bundle_in(tiny_bundles, kept), tmp_path / "copy"))
 
     def poison(model: onnx.ModelProto) -> None:
         floats = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
@@ -274,9 +276,13 @@ def test_a_word_whose_vector_is_not_finite_is_not_answered(copy: Path) -> None:
         bundle.predict(["suns"])
 
 
+@pytest.mark.parametrize("kept", ["float32", "openvino_float32"])
 @pytest.mark.parametrize("place", ["w.bin", "../w.bin", "/absolute", "*/_ORT_MEM_ADDR_/*"])
-def test_weights_in_another_file_are_refused(copy: Path, tmp_path: Path, place: str) -> None:
+def test_weights_in_another_file_are_refused(
+    tiny_bundles: dict[str, Path], tmp_path: Path, place: str, kept: str
+) -> None:
     """Every byte that answers is listed in the manifest, and so signed."""
+    copy = Path(shutil.copytree(bundle_in(tiny_bundles, kept), tmp_path / "copy"))
     model = onnx.load(copy / "model.onnx")
     onnx.save(model, copy / "model.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
     model = onnx.load(copy / "model.onnx", load_external_data=False)
@@ -299,12 +305,12 @@ def head_weights(model: onnx.ModelProto, width: int) -> onnx.TensorProto:
     return next(t for t in model.graph.initializer if width in t.dims and len(t.dims) == 2)
 
 
-@pytest.mark.parametrize("kept", ["float32", "int8"])
+@pytest.mark.parametrize("kept", PRECISIONS)
 @pytest.mark.parametrize("harm", ["zeroed", "shuffled"])
 def test_a_changed_head_is_seen_by_the_golden_answers(
     tiny_bundles: dict[str, Path], tmp_path: Path, kept: str, harm: str
 ) -> None:
-    folder = Path(shutil.copytree(tiny_bundles[kept], tmp_path / "copy"))
+    folder = Path(shutil.copytree(bundle_in(tiny_bundles, kept), tmp_path / "copy"))
 
     def change(model: onnx.ModelProto) -> None:
         tensor = head_weights(model, 3)

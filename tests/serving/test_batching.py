@@ -110,7 +110,7 @@ def test_versions_never_share_a_pass(shop: Any) -> None:
 
 
 def test_full_queue_refuses_and_says_when_to_return(shop: Any) -> None:
-    slow = load(shop, 1, work=600)
+    slow = load(shop, 1, work=1800)
     batcher = Batcher(max_batch=2, queue_limit=4)
 
     async def ask_all() -> list[Any]:

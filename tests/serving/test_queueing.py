@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from serving.http.engine import Engine
 from serving.http.loading import Served
-from serving.http.queueing import EXPECTED_S, SLOWER, TURN, Job, QueueFull, TextQueue
+from serving.http.queueing import EXPECTED_S, SLOWER, TOKENS_A_TEXT, TURN, Job, QueueFull, TextQueue
 from tests.support.toy_bundle import Shop, make_shop
 
 
@@ -144,3 +145,31 @@ def test_versions_share_no_pass_and_later_ones_do_not_overtake(served: Served, s
     for each in jobs:
         queue.add(each, now_s=0.0)
     assert [[at for at, _ in run_pass(queue)] for _ in range(3)] == [jobs[:2], jobs[2:3], jobs[3:]]
+
+
+def test_long_texts_take_more_room_in_queue_and_pass_than_short_ones(served: Served) -> None:
+    """Counted in tokens: those of `TOKENS_A_TEXT` for each text that is allowed."""
+    long = [range(2 * TOKENS_A_TEXT)]
+    queue = TextQueue(max_batch=8, limit=64)
+    jobs = [Job(served, long * 4, lambda result: None) for _ in range(12)]
+    taken = 0
+    for each in jobs:
+        with contextlib.suppress(QueueFull):
+            queue.add(each, now_s=0.0)
+            taken += 1
+    assert queue.tokens <= 64 * TOKENS_A_TEXT
+    assert taken == 7, "half as many texts as if they were short, and room is left for one of a single text"
+    assert run_pass(queue) == [(jobs[0], 4)]
+    queue.clear()
+    assert queue.tokens == queue.texts == 0
+    larger = Job(served, long * 20, lambda result: None)
+    queue.add(larger, now_s=0.0)
+    assert [run_pass(queue) for _ in range(5)] == [[(larger, 4)]] * 5
+    assert larger.tokens_left == queue.tokens == 0
+
+
+def test_a_text_longer_than_a_pass_goes_alone(served: Served) -> None:
+    queue = TextQueue(max_batch=1, limit=8)
+    one = Job(served, [range(5 * TOKENS_A_TEXT)] * 2, lambda result: None)
+    queue.add(one, now_s=0.0)
+    assert [run_pass(queue) for _ in range(2)] == [[(one, 1)]] * 2

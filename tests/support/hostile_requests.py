@@ -21,7 +21,7 @@ LIMITS = {"max_body_bytes": 20_000, "max_texts": 8, "max_chars": 1000}
 LARGEST_REFUSAL = 250
 """Most bytes that the body of a refusal may have."""
 LEAKS = re.compile(
-    rb"Traceback|site-packages|\.py\b|/usr/|/home/|/tmp/|/root/|onnxruntime|starlette|uvicorn|"
+    rb'Traceback|site-packages|\.py\b|/usr/|/home/|/tmp/|/root/|(?<!"engine":")onnxruntime|starlette|uvicorn|'
     rb"\b[A-Z][A-Za-z]*(?:Error|Exception|Warning)\b|line \d+"
 )
 """What only a traceback, a path or an exception would bring into a reply."""

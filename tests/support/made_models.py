@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from model.export.package import package
-from model.spec import BackboneSpec, HeadSpec, PackageJob, PackageSpec
+from model.spec import BackboneSpec, HeadSpec, PackageJob, PackageSpec, PrecisionChoice
 from model.train.backbone import OFFLINE_NAME, load_encoder, resolve
 from model.train.network import MultiHeadNetwork, describe_network
 
@@ -115,12 +115,19 @@ def write_rows(folder: Path, heads: dict[str, HeadSpec], rows: int = 24) -> Path
     return folder
 
 
-def make_bundle(place: Path, name: str, heads: dict[str, HeadSpec], encoder: Any = None) -> Path:
-    """`place/NAME/bundle` in int8, from `place/NAME/fitted`."""
+def make_bundle(
+    place: Path,
+    name: str,
+    heads: dict[str, HeadSpec],
+    encoder: Any = None,
+    precision: PrecisionChoice = "int8",
+) -> Path:
+    """`place/NAME/bundle` in a precision, from `place/NAME/fitted`; `auto` takes what is fastest, whatever
+    random heads lose by it."""
     logging.disable(logging.INFO)  # fusion and quantiser log every node
     fitted = write_fitted(place / name / "fitted", heads, encoder)
     rows = write_rows(place / name / "rows", heads)
-    int8 = PackageSpec(precision="int8")
+    spec = PackageSpec(precision=precision, int8_tolerance=1.0)
     out = place / name / "bundle"
-    package(PackageJob(fitted=fitted, out=out, name=name, rows=rows, package=int8, threads=2))
+    package(PackageJob(fitted=fitted, out=out, name=name, rows=rows, package=spec, threads=2))
     return out
