@@ -11,6 +11,7 @@ Axes: K inputs and N outputs of a product, whose weights are (K, N).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -33,7 +34,7 @@ Product = Callable[[NodeProto, str, str], list[NodeProto]]
 
 def by_rows(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in which each product is one of 8-bit numbers; products of one input share its rounding."""
-    named = {
+    named: dict[str, np.generic[Any]] = {
         "rows_steps": np.float32(STEPS),
         "rows_least": np.float32(LEAST),
         "rows_zero": np.float32(ZERO),

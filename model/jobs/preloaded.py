@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ..__main__ import SPIN_TURNS
 from ..files import read_json
@@ -214,7 +214,8 @@ def _obey(orders: socket.socket) -> None:
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     running: dict[int, int] = {}
     while True:
-        ready, _, _ = select.select([orders, wake], [], [])
+        watched: list[Any] = [orders, wake]
+        ready, _, _ = select.select(watched, [], [])
         if wake in ready:
             os.read(wake, 4096)
             _tell_ended(running)
@@ -254,7 +255,7 @@ def _tell_ended(running: dict[int, int]) -> None:
             os.close(fd)
 
 
-def _command(order: Mapping[str, object], files: Sequence[int], parent: int) -> int:
+def _command(order: Mapping[str, Any], files: Sequence[int], parent: int) -> int:
     """In the fork: one command of `model`, as a process of its own would run it."""
     from ..__main__ import main as command
 
@@ -267,9 +268,9 @@ def _command(order: Mapping[str, object], files: Sequence[int], parent: int) -> 
     for fd in files:
         os.close(fd)
     os.environ.clear()
-    os.environ.update(order["environment"])  # type: ignore[arg-type]  # as it was sent
+    os.environ.update(order["environment"])
     os.chdir(str(order["cwd"]))
-    return command(list(order["arguments"]))  # type: ignore[call-overload, no-any-return]
+    return command(list(order["arguments"]))
 
 
 if __name__ == "__main__":

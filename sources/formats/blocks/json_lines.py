@@ -80,7 +80,7 @@ _TYPES = {
 }
 
 
-def _kind(value: Any, strings: type) -> str:
+def _kind(value: Any, strings: type[str]) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
