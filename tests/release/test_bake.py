@@ -63,7 +63,9 @@ def test_a_sound_version_stays_and_it_is_said_what_was_seen(shop: Baked) -> None
     assert check(shop.world) == 2
 
 
-def test_a_version_that_fails_is_taken_back(shop: Baked) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_version_that_fails_is_taken_back(workers: int, shop: Baked) -> None:
+    shop.spec = replace(BAKED, workers=workers)
     assert shop.ship(shop.candidate(breaks=True)).deployed
     with asking(shop.world.state_file, (*TEXTS, FAILS)):
         outcome = shop.bake()
