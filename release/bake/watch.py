@@ -18,6 +18,7 @@ from expectations.live import (
     HeadAnswers,
     Traffic,
     broken,
+    compared_labels,
     compared_time,
     evident_answers,
 )
@@ -285,10 +286,12 @@ class _Watch:
             kinds.append("time")
         else:
             open_ones.append(f"time was not compared: version {record.former} had answered too few requests")
-        if set(heads_of(record.counted)) & self._tested.keys():
+        heads = heads_of(record.counted)
+        compared = compared_labels(traffic_of(record.counted).heads, self._tested)
+        if compared:
             kinds.append("labels")
-        else:
-            open_ones.append("labels were not compared: its signed record has none of the test rows")
+        if left_out := [head for head in heads if head not in compared]:
+            open_ones.append(f"labels were not compared: {', '.join(left_out)}")
         named = f"{', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else kinds[0]
         why = f"{watched}: {record.requests:.0f} requests, {failed:.0f} failed; {named} within their bounds"
         return BakeOutcome(end="passed", version=record.version, why="; ".join([why, *open_ones]))
