@@ -96,7 +96,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
         release = release_of(found.registered, deployed, champion, watched)
         pages, rows = shown(release)
     publish_artifacts(name, verdict, rows, pages)
-    ending = ending_of(verdict, release)
+    ending = ending_of(name, verdict, release)
     seconds = time.monotonic() - began_s
     outcome = Outcome(
         name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending

@@ -14,6 +14,7 @@ from release.registry.candidate import Candidate
 from release.registry.register import RegisteredVersion
 from release.saved_settings import Settings
 from release.targets.deploy import DeployOutcome
+from report.release import why_section
 from report.release.gather import Release
 from tasks.release.bake import bake
 from tasks.release.deploy import deploy
@@ -116,9 +117,14 @@ def serving_after(outcome: BakeOutcome) -> dict[str, Any]:
     )
 
 
-def ending_of(verdict: Verdict, release: Release) -> dict[str, Any]:
-    """Fields of `flows.outcome.Outcome`: stage, reasons, what is registered and deployed."""
-    known: dict[str, Any] = {"registered": release.registered, "deployed": release.deployed}
+def ending_of(name: str, verdict: Verdict, release: Release) -> dict[str, Any]:
+    """Fields of `flows.outcome.Outcome`: stage, its sentence, reasons, what is registered and deployed."""
+    sentence = why_section.ending_of(name, verdict, release).sentence()
+    known: dict[str, Any] = {
+        "registered": release.registered,
+        "deployed": release.deployed,
+        "sentence": sentence,
+    }
     if release.undone:
         return {"stage": "deployment_undone", "reasons": (release.undone,), **known}
     if release.taken_back:

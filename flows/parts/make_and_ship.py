@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from expectations.contract.findings import unused_remarks
 from flows.outcome import Outcome
 from flows.parts.candidate import JudgedCandidate, make_candidate, note_pages, note_version, taken_up
-from flows.parts.conclude import being_watched, ending_of, release_of, ship, watched_through
+from flows.parts.conclude import Watched, being_watched, ending_of, release_of, ship, watched_through
 from flows.parts.consent import consent_wanted, needs_remarks
 from flows.parts.look_at_data import look_at_data
 from flows.project import OpenProject
@@ -57,7 +57,7 @@ def make_and_ship(
         wanted = consent_wanted(contract, champion, project)
         return opened.ended("needs_consent", **wanted, remarks=quality.warnings, pages=quality.pages)
     judged = make_candidate(opened, run, quality, standing, champion=champion, dataset=data.path, fresh=fresh)
-    return _conclude(opened, judged, champion)
+    return _conclude(opened, judged, champion, standing)
 
 
 def ship_unfinished(
@@ -66,10 +66,12 @@ def ship_unfinished(
     """The end of a flow that takes up a candidate which an earlier run judged, and no more; None where there
     is none."""
     judged = taken_up(opened, standing, champion)
-    return None if judged is None else _conclude(opened, judged, champion)
+    return None if judged is None else _conclude(opened, judged, champion, standing)
 
 
-def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRef | None) -> State[Outcome]:
+def _conclude(
+    opened: OpenProject, judged: JudgedCandidate, champion: ChampionRef | None, standing: Standing
+) -> State[Outcome]:
     """Register a candidate, ship it if it passed, and show it."""
     project, name, state = opened.project, opened.project.name, opened.home
     run, verdict, measured = judged.run, judged.verdict, judged.measured
@@ -86,6 +88,9 @@ def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRe
     record = note_version(opened, judged, registered)
     deployed = ship(state, name, settings, registered, candidate)
 
+    def became(watched: Watched | None) -> Release:
+        return replace(release_of(registered, deployed, champion, watched), besides=standing.besides)
+
     def shown(release: Release) -> tuple[dict[str, str], list[dict[str, str]]]:
         pages, rows = write_report(
             run,
@@ -101,11 +106,11 @@ def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRe
         return pages, rows
 
     begun = being_watched(state, name, settings, deployed)
-    release = release_of(registered, deployed, champion, begun)
+    release = became(begun)
     pages, rows = shown(release)
     if (watched := watched_through(state, name, begun)) is not begun:
-        release = release_of(registered, deployed, champion, watched)
+        release = became(watched)
         pages, rows = shown(release)
     publish_artifacts(name, verdict, rows, pages)
     remarks = (*judged.remarks, *verdict.remarks)
-    return opened.ended(**ending_of(verdict, release), rows=rows, pages=pages, remarks=remarks)
+    return opened.ended(**ending_of(name, verdict, release), rows=rows, pages=pages, remarks=remarks)

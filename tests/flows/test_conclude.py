@@ -36,13 +36,13 @@ def test_a_version_that_serves() -> None:
     done = DeployOutcome(end="deployed", wanted=3, serving=3, url="http://here")
     release = release_of(REGISTERED, done, None)
     assert (release.deployed, release.undone) == ({"version": 3, "url": "http://here"}, "")
-    assert ending_of(verdict("pass"), release)["stage"] == "deployed"
+    assert ending_of("shop", verdict("pass"), release)["stage"] == "deployed"
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_a_version_that_did_not_pass(outcome: Outcome) -> None:
     release = release_of(REGISTERED, None, None)
-    ending = ending_of(verdict(outcome), release)
+    ending = ending_of("shop", verdict(outcome), release)
     assert (release.deployed, release.undone) == ({}, "")
     assert (ending["stage"], ending["reasons"]) == ("model_rejected", ("so",))
     assert ending["registered"]["version"] == 3
@@ -52,7 +52,7 @@ def test_a_version_that_did_not_pass(outcome: Outcome) -> None:
 def test_a_deployment_that_was_taken_back_is_never_called_deployed(reason: str) -> None:
     done = DeployOutcome(end="undone", wanted=3, serving=2, url="http://here", reason=reason)
     release = release_of(REGISTERED, done, None)
-    ending = ending_of(verdict("pass"), release)
+    ending = ending_of("shop", verdict("pass"), release)
     assert release.deployed == {}
     assert (ending["stage"], ending["reasons"]) == ("deployment_undone", (reason or NO_REASON,))
 
@@ -63,7 +63,7 @@ def test_a_version_that_passed_and_is_not_known_to_serve_is_never_called_deploye
 ) -> None:
     done = DeployOutcome(end=end, wanted=3, serving=2, url=None, reason="so it is")
     release = release_of(REGISTERED, done, None)
-    ending = ending_of(verdict("pass"), release)
+    ending = ending_of("shop", verdict("pass"), release)
     assert (release.deployed, release.undone) == ({}, "")
     assert (ending["stage"], ending["reasons"]) == (stage, ("so it is",))
 
@@ -87,7 +87,7 @@ def test_how_a_watch_ended_is_how_the_run_ends(
 ) -> None:
     outcome = BakeOutcome(end=end, version=3, why="so many requests", done=done)
     release = release_of(REGISTERED, DEPLOYED, None, Watched(said=outcome.why, outcome=outcome))
-    ending = ending_of(verdict("pass"), release)
+    ending = ending_of("shop", verdict("pass"), release)
     assert ending["stage"] == stage and ending["deployed"].get("version") == serves
     assert "so many requests" in ending["reasons"][0]
 
@@ -96,12 +96,12 @@ def test_a_first_version_is_not_watched_and_it_is_said(tmp_path: Path) -> None:
     settings = Settings(deploy=DeploySpec(bake=BakeSpec()))
     begun = being_watched(Home(tmp_path), "kitchen", settings, DEPLOYED)
     assert watched_through(Home(tmp_path), "kitchen", begun) is begun
-    ending = ending_of(verdict("pass"), release_of(REGISTERED, DEPLOYED, None, begun))
+    ending = ending_of("shop", verdict("pass"), release_of(REGISTERED, DEPLOYED, None, begun))
     assert (ending["stage"], ending["reasons"]) == ("deployed", (NO_WAY_BACK,))
     assert being_watched(Home(tmp_path), "kitchen", Settings(), DEPLOYED) is None
 
 
 def test_what_could_not_be_decided_is_told_from_what_failed() -> None:
     release = release_of(REGISTERED, None, None)
-    assert ending_of(verdict("inconclusive"), release)["undecided"] is True
-    assert ending_of(verdict("fail"), release)["undecided"] is False
+    assert ending_of("shop", verdict("inconclusive"), release)["undecided"] is True
+    assert ending_of("shop", verdict("fail"), release)["undecided"] is False
