@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from model.faults import STEPS
+from release.bake.plan import plan
 from release.bake.record import bake_file, read_bake
-from release.bake.watch import bake, plan
+from release.bake.watch import bake
 from release.home import Home
 from release.journal import Journal
 from release.moves.reconcile import reconcile, resume_deployment
