@@ -62,7 +62,7 @@ def final_state(outcome: Outcome) -> State[Outcome]:
     A deployment that had to be undone, was taken back or could not be confirmed is a failed run: something is
     broken that a person must see.
     """
-    message = "; ".join(outcome.reasons) or "every gate passed"
+    message = "; ".join(outcome.reasons) or outcome.sentence or "every gate passed"
     if outcome.paste:
         message += f"; to consent, add to the configuration:\n{outcome.paste}"
     if outcome.remarks:

@@ -73,19 +73,19 @@ def _project(home: Home, name: str, where: str) -> dict[str, Any]:
     endpoint: dict[str, Any] = {"running": False, "says": "not known"}
     with _noted(damage):
         endpoint = _endpoint(home, name, where)
+    undecided = _undecided(name, entries, 0 if pointer is None else pointer.approval, where)
     watch = None
     with _noted(damage):
         watch = None if (kept := read_bake(home, name)) is None else said_bake(kept)
-    undecided = _undecided(name, entries, 0 if pointer is None else pointer.approval, where)
     return {
         "name": name,
         "serving": None if champion is None else _fields(folder, champion, public_key),
         "champion": _champion(folder, champion, public_key, before, where) if champion else shown,
         "previous": None if before is None else _release(folder, before, public_key)[0],
-        "watch": watch,
         "former": None if before is None else _fields(folder, before, public_key),
         "undecided": undecided,
         "waiting": None if undecided is None else _waiting(undecided),
+        "watch": watch,
         "endpoint": endpoint,
         "damage": list(dict.fromkeys(damage)),
         "history": [

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from expectations.contract.findings import unused_remarks
 from flows.outcome import Outcome
 from flows.parts.candidate import JudgedCandidate, make_candidate, note_pages, note_version, taken_up
-from flows.parts.conclude import Watched, being_watched, ending_of, release_of, ship, watched_through
+from flows.parts.conclude import being_watched, ending_of, release_of, ship, watched_through
 from flows.parts.consent import consent_wanted, needs_remarks
 from flows.parts.look_at_data import look_at_data
 from flows.project import OpenProject
@@ -88,9 +88,6 @@ def _conclude(
     record = note_version(opened, judged, registered)
     deployed = ship(state, name, settings, registered, candidate)
 
-    def became(watched: Watched | None) -> Release:
-        return replace(release_of(registered, deployed, champion, watched), besides=standing.besides)
-
     def shown(release: Release) -> tuple[dict[str, str], list[dict[str, str]]]:
         pages, rows = write_report(
             run,
@@ -106,10 +103,10 @@ def _conclude(
         return pages, rows
 
     begun = being_watched(state, name, settings, deployed)
-    release = became(begun)
+    release = replace(release_of(registered, deployed, champion, begun), besides=standing.besides)
     pages, rows = shown(release)
     if (watched := watched_through(state, name, begun)) is not begun:
-        release = became(watched)
+        release = replace(release_of(registered, deployed, champion, watched), besides=standing.besides)
         pages, rows = shown(release)
     publish_artifacts(name, verdict, rows, pages)
     remarks = (*judged.remarks, *verdict.remarks)

@@ -138,6 +138,14 @@ class Became(Protocol):
     def unconfirmed(self) -> str:
         """Why it is not known whether it answers as judged."""
 
+    @property
+    def watched(self) -> str:
+        """What was seen of it while it was watched."""
+
+    @property
+    def taken_back(self) -> str:
+        """Why it was taken back while it was watched."""
+
 
 def ending_of(name: str, verdict: Verdict, became: Became) -> Ending:
     """What terminal, page and registry say of a version."""
