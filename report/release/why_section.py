@@ -127,14 +127,6 @@ class Became(Protocol):
         """Why it was not promoted."""
 
     @property
-    def watched(self) -> str:
-        """What was seen of it while it was watched."""
-
-    @property
-    def taken_back(self) -> str:
-        """Why it was taken back while it was watched."""
-
-    @property
     def unconfirmed(self) -> str:
         """Why it is not known whether it answers as judged."""
 
