@@ -57,7 +57,7 @@ class HeadAnswers:
     """Independent draws: requests, whose texts may be alike, or test rows."""
     texts: float
     labels: Mapping[str, float]
-    """Label → texts that it was answered for."""
+    """Label → texts that it was answered for, 0 included; empty where that was not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +105,11 @@ def compared_time(former: Durations | None, least: int) -> bool:
     return former is not None and former.answers >= least and bool(former.edges)
 
 
+def compared_labels(now: Mapping[str, HeadAnswers], tested: Mapping[str, HeadAnswers]) -> list[str]:
+    """Heads whose labels can be held beside those on the test rows: both were counted."""
+    return [name for name in tested if name in now and now[name].texts > 0 and now[name].labels]
+
+
 def evident_answers(evidence: Mapping[str, Any]) -> dict[str, HeadAnswers]:
     """What `expectations.gates.scores.answered_labels` found, out of signed evidence; without the heads of
     which that says something else."""
@@ -147,7 +152,7 @@ def _time(now: Durations, former: Durations | None, allowed: Allowed, error: flo
 def _labels(
     now: Mapping[str, HeadAnswers], tested: Mapping[str, HeadAnswers], allowed: Allowed, error: float
 ) -> Iterator[str]:
-    compared = {name: head for name, head in tested.items() if name in now and now[name].texts > 0}
+    compared = {name: tested[name] for name in compared_labels(now, tested)}
     cells = sum(len(head.labels) for head in compared.values())
     for name, then in compared.items():
         live = now[name]

@@ -58,10 +58,9 @@ def read_counts(url: str, token: str | None = None, timeout_s: float = 5.0) -> d
 
 
 def grown(before: VersionCounts, now: VersionCounts) -> dict[str, float]:
-    """What was counted between two looks. Counts never fall: where one did, they began anew."""
-    if any(value > now.get(name, 0.0) for name, value in before.items()):
-        before = {}
-    return {name: value - before.get(name, 0.0) for name, value in now.items()}
+    """What one endpoint counted between two looks. Its counts fall only by what a worker that was killed had
+    not shared yet; that is nothing new."""
+    return {name: max(0.0, value - before.get(name, 0.0)) for name, value in now.items()}
 
 
 def added(one: VersionCounts, other: VersionCounts) -> dict[str, float]:

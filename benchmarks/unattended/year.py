@@ -37,7 +37,7 @@ QUICK_S, WHOLE_S = 240, 3600
 SIZES = {"weeks": Size(52, 4, "weeks that are played")}
 TROUBLES = {10: "drift", 20: "bad data", 25: "worse model", 30: "drift", 40: "full disk", 45: "reboot"}
 QUICK_TROUBLES = {2: "bad data", 3: "drift", 4: "reboot"}
-"""Week → what happens in it. A registry that is away: `tests/release/test_registry_away.py`."""
+"""Week → what happens in it. A registry that is away: `tests/release/test_runs.py`."""
 WEEK_S = 7 * 86_400
 TOPICS = {"weather": WORDS[:4], "food": WORDS[4:8]}
 SPLITS = ("train",) * 6 + ("validation",) + ("test",) * 3

@@ -96,6 +96,8 @@ def _time(project: Project, sources: Mapping[str, Declared], size: Size) -> Find
     says = f"about {first}"
     if first != later:
         says += f" for a first run, {later} for later ones, as baselines are kept"
+    if (bake := project.deploy.bake) is not None:
+        says += f", and {_minutes(60 * bake.minutes)} to watch a version that takes another's place"
     if unknown := sorted(set(project.sources) - set(sources)):
         says += f"; without the rows of {', '.join(unknown)}, which are not known"
     return Finding(what="time", says=says, state="remark" if unknown else "ok")

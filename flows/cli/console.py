@@ -79,7 +79,8 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
             console.print(Text(one_line(line)), width=columns)
     console.print()
     console.print(_headline(outcome))
-    _listed(console, [with_home(reason, home) for reason in outcome.reasons])
+    if outcome.stage != "deployed" or not outcome.sentence:  # else the sentence says what was seen
+        _listed(console, [with_home(reason, home) for reason in outcome.reasons])
     if outcome.paste:
         console.print("\nIf that is meant, this in the configuration consents to it:\n")
         # As it is: a line that is wrapped or indented otherwise could not be pasted.

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from expectations.verdict import Verdict
+from release.bake.outcome import BakeOutcome
+from release.bake.plan import plan
 from release.bake.record import bake_file
-from release.bake.watch import BakeOutcome, plan
 from release.champion import ChampionRef
 from release.home import Home
 from release.registry.candidate import Candidate

@@ -10,44 +10,28 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from expectations.live import (
-    Allowed,
-    Durations,
-    HeadAnswers,
-    Traffic,
-    broken,
-    compared_time,
-    evident_answers,
-)
+from expectations.live import HeadAnswers, broken, evident_answers
 from model.errors import HeadgateError
 from model.faults import fault
 from model.files import locked, remove_folder
-from release.bake.record import (
-    Bake,
-    BakeBroken,
-    bake_file,
-    drop_bake,
-    keep_bake,
-    plan_bake,
-    read_bake,
-)
+from release.bake.counted import allowed_by, durations_of, traffic_of
+from release.bake.outcome import BakeOutcome, at_its_end, span
+from release.bake.plan import serving_now
+from release.bake.record import Bake, BakeBroken, bake_file, drop_bake, keep_bake, read_bake
 from release.home import Home
 from release.journal import Entry, Journal
 from release.keys import public_key
 from release.moves.rollback import RollbackRefused, roll_back
-from release.pointed import serving_version
 from release.registry.candidate import ANSWERED_EVIDENCE
 from release.registry.client import RegistryProblem
 from release.saved_settings import load_settings, state_file
 from release.targets.deploy import DeployOutcome
 from serving.bearer import read_token
-from serving.counts import UP_TO, VersionCounts, added, grown, heads_of, read_counts
+from serving.counts import VersionCounts, added, grown, read_counts
 from serving.errors import EndpointError, NoAnswer, WrongUsage
 from serving.process import control as process
 from serving.process.worker import PUBLISH_S
-from serving.spec import BakeSpec, DeploySpec
 from serving.store.manifest import ReleaseRefused, verify_release
 from serving.store.release_folder import ReleaseFolder
 
@@ -62,23 +46,6 @@ GROWTH = 1.25
 more of the error than they tell."""
 FIRST_LOOK = 20
 """Requests before the first judgement, unless the time is over."""
-
-BakeEnd = Literal["passed", "too little", "taken back", "stuck", "left"]
-"""`taken back`: the former version serves again. `stuck`: it should be taken back and could not be. `left`:
-another version was made to serve meanwhile, or nothing could be counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BakeOutcome:
-    """How a watch ended."""
-
-    end: BakeEnd
-    version: int
-    """Version that was watched."""
-    why: str
-    """One sentence or more."""
-    done: DeployOutcome | None = None
-    """How the former version came to serve again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +138,7 @@ class _Watch:
             if self._record.broken:
                 break
             if over:
-                return self._passed()
+                return at_its_end(self._record, self._tested, seen=self._seen)
             time.sleep(min(POLL_S, 60 * self._record.rule.minutes / LEAST_LOOKS))
         return self._take_back()
 
@@ -250,7 +217,7 @@ class _Watch:
             traffic_of(record.counted),
             allowed_by(record.rule),
             tested=self._tested,
-            former=_durations(record.before),
+            former=durations_of(record.before),
             look=looks,
         )
         self._record = replace(record, looks=looks, judged_at=record.requests, broken=list(found))
@@ -261,37 +228,10 @@ class _Watch:
     def _overtaken(self, serving: int | None) -> BakeOutcome:
         spent_s = max(0.0, time.time() - self._record.began)
         why = (
-            f"version {self._record.version} was watched for {_span(spent_s)} only: version "
+            f"version {self._record.version} was watched for {span(spent_s)} only: version "
             f"{serving or 'none'} was made to serve meanwhile"
         )
         return BakeOutcome(end="left", version=self._record.version, why=why)
-
-    def _passed(self) -> BakeOutcome:
-        record, rule = self._record, self._record.rule
-        away = ""
-        if record.unseen_s >= 1:
-            away = f"; for {_span(record.unseen_s)} of it the endpoint could not be asked"
-        watched = f"watched for {_span(60 * rule.minutes)}{away}"
-        if not self._seen and not record.counted:
-            why = "it is not known how it does: the endpoint could not be asked while it was to be watched"
-            return BakeOutcome(end="left", version=record.version, why=why)
-        if record.requests < rule.min_requests:
-            why = f"too little traffic to tell: {record.requests:.0f} of {rule.min_requests}; {watched}"
-            return BakeOutcome(end="too little", version=record.version, why=why)
-        failed = record.counted.get("failed", 0.0)
-        kinds = ["failures"]
-        open_ones = []
-        if compared_time(_durations(record.before), rule.min_requests):
-            kinds.append("time")
-        else:
-            open_ones.append(f"time was not compared: version {record.former} had answered too few requests")
-        if set(heads_of(record.counted)) & self._tested.keys():
-            kinds.append("labels")
-        else:
-            open_ones.append("labels were not compared: its signed record has none of the test rows")
-        named = f"{', '.join(kinds[:-1])} and {kinds[-1]}" if len(kinds) > 1 else kinds[0]
-        why = f"{watched}: {record.requests:.0f} requests, {failed:.0f} failed; {named} within their bounds"
-        return BakeOutcome(end="passed", version=record.version, why="; ".join([why, *open_ones]))
 
     def _take_back(self) -> BakeOutcome:
         """Make the former version serve again, unless it does already."""
@@ -324,68 +264,3 @@ class _Watch:
         except HeadgateError:
             return None
         return None if running is None else running.url
-
-
-def plan(home: Home, name: str, deploy: DeploySpec, version: int) -> None:
-    """Keep that `version`, which is about to be promoted, is to be watched, where `deploy.bake` says so. A
-    first version is not: there is none to go back to.
-
-    Raises:
-        release.pointed.ChampionUnverified: it can't be verified which version serves.
-    """
-    former = None if deploy.bake is None else serving_now(home, name)
-    if deploy.bake is None or former is None:
-        drop_bake(home, name)
-    elif former != version:  # else it serves already: what is kept of its watch, if anything, holds
-        plan_bake(home, name, version, former, deploy.bake)
-
-
-def serving_now(home: Home, name: str) -> int | None:
-    """Version that the pointer of project `name` names; None for none.
-
-    Raises:
-        release.pointed.ChampionUnverified: something serves, and it can't be verified what.
-    """
-    return serving_version(home, ReleaseFolder(home.releases(name), name), public_key(home, name))
-
-
-def allowed_by(rule: BakeSpec) -> Allowed:
-    """A rule as `expectations.live` takes it."""
-    return Allowed(
-        error_share=rule.max_error_share,
-        p95_ratio=rule.max_p95_ratio,
-        label_shift=rule.max_label_shift,
-        requests=rule.min_requests,
-    )
-
-
-def traffic_of(counts: VersionCounts) -> Traffic:
-    """Counts as `expectations.live` takes them."""
-    return Traffic(
-        answered=counts.get("answered", 0.0),
-        failed=counts.get("failed", 0.0),
-        durations=_durations(counts),
-        heads={
-            head: HeadAnswers(
-                requests=counts.get(f"requests {head}", 0.0),
-                texts=counts.get(f"texts {head}", 0.0),
-                labels={
-                    name.removeprefix(f"label {head} "): value
-                    for name, value in counts.items()
-                    if name.startswith(f"label {head} ")
-                },
-            )
-            for head in heads_of(counts)
-        },
-    )
-
-
-def _durations(counts: VersionCounts) -> Durations:
-    cells = sorted(
-        (float(name.removeprefix(UP_TO)), value) for name, value in counts.items() if name.startswith(UP_TO)
-    )
-    return Durations(edges=[edge for edge, _ in cells[:-1]], up_to=[value for _, value in cells])
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"

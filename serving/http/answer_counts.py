@@ -59,6 +59,8 @@ class _Head:
 class _Version:
     """What one version answered."""
 
+    bundle_sha256: str
+    """Of what is counted: another registry may give its number to another bundle."""
     heads: dict[str, _Head]
     answered: int = 0
     failed: int = 0
@@ -124,10 +126,12 @@ class AnswerCounts(Collector):
 
     def _of(self, served: Served) -> _Version:
         found = self._versions.get(served.version)
-        if found is None:
+        if found is None or found.bundle_sha256 != served.manifest.bundle_sha256:
             # A new mapping, not a change of the old one: another thread may be reading that.
             earlier = list(self._versions.items())[1 - VERSIONS :]
-            found = _Version(heads=_heads(served.bundle.card.heads))
+            found = _Version(
+                bundle_sha256=served.manifest.bundle_sha256, heads=_heads(served.bundle.card.heads)
+            )
             self._versions = {**dict(earlier), served.version: found}
         return found
 

@@ -6,7 +6,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from release.bake import watch
-from release.bake.watch import BakeEvents, BakeOutcome
+from release.bake.outcome import BakeOutcome
+from release.bake.watch import BakeEvents
 from release.home import Home
 from report.progress import Step, print_line
 

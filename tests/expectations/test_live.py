@@ -15,6 +15,7 @@ from expectations.live import (
     HeadAnswers,
     Traffic,
     broken,
+    compared_labels,
     evident_answers,
 )
 from expectations.stats.shares import apart_lower, quantile_upper, share_lower, spent, wilson_bounds
@@ -87,6 +88,17 @@ def test_a_label_shift_is_held_beside_what_so_few_requests_can_show() -> None:
     many = {name: 32 * rows for name, rows in {"low": 140.0, "high": 60.0}.items()}
     assert looked(traffic(200, labels=many, texts=32 * 200)) == ()
     assert looked(traffic(6400, labels=many, texts=6400)) != ()
+
+
+def test_labels_that_were_not_counted_are_not_zero() -> None:
+    uncounted = Traffic(
+        answered=500,
+        failed=0,
+        durations=durations(500),
+        heads={"mood": HeadAnswers(requests=500, texts=500, labels={})},
+    )
+    assert looked(uncounted) == () and compared_labels(uncounted.heads, TESTED) == []
+    assert compared_labels(traffic(5).heads, TESTED) == ["mood"]
 
 
 def test_time_is_held_beside_the_former_versions() -> None:

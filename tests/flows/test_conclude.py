@@ -16,7 +16,7 @@ from flows.parts.conclude import (
     release_of,
     watched_through,
 )
-from release.bake.watch import BakeEnd, BakeOutcome
+from release.bake.outcome import BakeEnd, BakeOutcome
 from release.home import Home
 from release.registry.register import RegisteredVersion
 from release.saved_settings import Settings

@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.config.settings import OPTIONS, keep_options
 from flows.notify.record import record_file
 from flows.up.group import Group, Part
-from flows.up.parts import ProjectAt, Wanted
+from flows.up.parts import SCHEDULE, WORKER, ProjectAt, Wanted, parts
 from flows.up.run import run_up
 from model.files import write_json
 from release.home import Home
@@ -160,3 +161,13 @@ def test_the_group_notices_what_no_run_can(tmp_path: Path, monkeypatch: pytest.M
         run_up(Wanted(projects=[project], home=home, given_home=None, server=nowhere, port=4200))
         ending.join()
         assert somebody.titles(1) == ["headgate kitchen: NOT RUN"]
+
+
+def test_what_is_set_holds_for_the_schedule_and_for_every_run(tmp_path: Path) -> None:
+    """The worker's runs have it from the variable; the command that deploys sets its own."""
+    keep_options(["schedule.cron=0 4 * * *"])
+    project = ProjectAt(name="kitchen", config=tmp_path / "k.yaml", home=Home(tmp_path), tracking_uri=None)
+    wanted = Wanted(projects=[project], home=Home(tmp_path), given_home=None, server=None, port=4200)
+    found = {part.name: part for part in parts(wanted)}
+    assert list(found[SCHEDULE].command)[-2:] == ["--set", "schedule.cron=0 4 * * *"]
+    assert found[WORKER].environment[OPTIONS] == '["schedule.cron=0 4 * * *"]'

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from model.faults import STEPS
+from release.bake.plan import plan
 from release.bake.record import bake_file, read_bake
-from release.bake.watch import bake, plan
+from release.bake.watch import bake
 from release.home import Home
 from release.journal import Journal
 from release.moves.reconcile import reconcile, resume_deployment
@@ -43,6 +44,14 @@ def serving(shop: Baked) -> int | None:
     return open_releases(shop.world.home, NAME, shop.world.spec).serving()
 
 
+def until_begun(shop: Baked) -> None:
+    """Wait until the version is watched: what was asked before is not counted."""
+    deadline = time.monotonic() + 30
+    while (kept := read_bake(shop.world.home, NAME)) is None or not kept.began:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def last(shop: Baked) -> tuple[str, int | None, str]:
     entry = Journal(shop.world.home.journal / f"{NAME}.jsonl").entries()[-1]
     return entry.event, entry.version, entry.detail
@@ -63,7 +72,9 @@ def test_a_sound_version_stays_and_it_is_said_what_was_seen(shop: Baked) -> None
     assert check(shop.world) == 2
 
 
-def test_a_version_that_fails_is_taken_back(shop: Baked) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_version_that_fails_is_taken_back(workers: int, shop: Baked) -> None:
+    shop.spec = replace(BAKED, workers=workers)
     assert shop.ship(shop.candidate(breaks=True)).deployed
     with asking(shop.world.state_file, (*TEXTS, FAILS)):
         outcome = shop.bake()
@@ -100,8 +111,16 @@ def test_a_version_whose_labels_are_not_those_of_its_test_rows_is_taken_back(sho
 
 def test_too_little_traffic_is_no_verdict(shop: Baked) -> None:
     assert shop.ship(shop.candidate(answered={"low": 0.98, "mid": 0.01, "high": 0.01})).deployed
-    with asking(shop.world.state_file, most=7):
-        outcome = shop.bake()
+
+    def ask_seven_times() -> None:
+        until_begun(shop)
+        for number in range(7):
+            ask(shop.url, TEXTS[number])
+
+    thread = threading.Thread(target=ask_seven_times)
+    thread.start()
+    outcome = shop.bake()
+    thread.join(30)
     assert outcome is not None and outcome.end == "too little", outcome
     assert outcome.why == "too little traffic to tell: 7 of 60; watched for 3 s"
     assert serving(shop) == 2
@@ -114,9 +133,9 @@ def test_an_endpoint_that_is_started_again_is_watched_on_and_nobody_is_blamed(sh
     counted = []
 
     def interrupt() -> None:
+        until_begun(shop)
         time.sleep(1)
-        kept = read_bake(shop.world.home, NAME)
-        counted.append(kept is not None and kept.began > 0)
+        counted.append(True)
         shop.world.stop()
         time.sleep(1.5)
         releases = open_releases(shop.world.home, NAME, shop.world.spec)
@@ -156,7 +175,7 @@ def test_whoever_moves_meanwhile_ends_the_watch_and_status_shows_it(shop: Baked)
     seen = []
 
     def by_hand() -> None:
-        time.sleep(1)
+        until_begun(shop)
         seen.append(read_status(shop.world.home.root, NAME)["projects"][0]["watch"])
         roll_back(shop.world.home, NAME, reason="I know better")
 
@@ -200,7 +219,7 @@ def test_a_watch_whose_time_is_over_is_judged_by_what_was_counted_meanwhile(shop
     file = bake_file(shop.world.home, NAME)
     kept = file.read_bytes()
     done.start()
-    time.sleep(0.5)
+    until_begun(shop)
     begun = file.read_bytes()
     done.join(20)
     assert not file.exists() and kept != begun

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -93,9 +94,12 @@ def test_a_model_that_fails_is_counted_and_a_busy_endpoint_is_not(shop: Any, sta
     assert (now["answered"], now["failed"]) == (1, 1)
 
 
-def test_where_a_count_fell_it_began_anew() -> None:
+def test_what_a_killed_worker_took_along_is_not_counted_twice() -> None:
     assert grown({"answered": 5}, {"answered": 8, "failed": 1}) == {"answered": 3, "failed": 1}
-    assert grown({"answered": 5, "failed": 2}, {"answered": 3, "failed": 0}) == {"answered": 3, "failed": 0}
+    assert grown({"answered": 500, "failed": 2}, {"answered": 490, "failed": 3}) == {
+        "answered": 0,
+        "failed": 1,
+    }
     assert grown({"answered": 5}, {}) == {}
 
 
@@ -113,11 +117,29 @@ def test_a_head_with_too_many_labels_is_counted_without_them() -> None:
         return HeadCard(kind="multiclass", labels=names, temperature=1.0, thresholds=None, metric="accuracy")
 
     heads = {"few": head(3), "many": head(LABEL_BYTES // 80), "last": head(2)}
-    served: Any = SimpleNamespace(version=1, bundle=SimpleNamespace(card=SimpleNamespace(heads=heads)))
+    bundle = SimpleNamespace(card=SimpleNamespace(heads=heads))
+    served: Any = SimpleNamespace(version=1, bundle=bundle, manifest=SimpleNamespace(bundle_sha256="a"))
     counts = AnswerCounts()
     counts.begin(served)
     labels = next(family for family in counts.collect() if family.name == "headgate_labels")
     assert {sample.labels["head"] for sample in labels.samples} == {"few", "last"}
+
+
+def test_another_bundle_of_the_same_number_is_counted_anew() -> None:
+    """As after `headgate adopt`, when another registry's numbers hold."""
+
+    def served(head: str, bundle: str) -> Any:
+        card = HeadCard(
+            kind="multiclass", labels=("a", "b"), temperature=1, thresholds=None, metric="accuracy"
+        )
+        found = SimpleNamespace(card=SimpleNamespace(heads={head: card}))
+        return SimpleNamespace(version=1, bundle=found, manifest=SimpleNamespace(bundle_sha256=bundle))
+
+    counts = AnswerCounts()
+    for head, bundle in (("old", "a"), ("new", "b")):
+        counts.answered(served(head, bundle), {head: np.array([[0.9, 0.1]], np.float32)}, 0.01)
+    texts = next(family for family in counts.collect() if family.name == "headgate_head_texts")
+    assert [(sample.labels["head"], sample.value) for sample in texts.samples] == [("new", 1)]
 
 
 def test_an_endpoint_without_a_reply_is_none() -> None:

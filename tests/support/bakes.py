@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model.bundle.reader import Bundle
-from release.bake.watch import BakeOutcome, bake
+from release.bake.outcome import BakeOutcome
+from release.bake.watch import bake
 from release.registry.candidate import ANSWERED_EVIDENCE, Candidate
 from release.targets.deploy import DeployOutcome, deploy_version
 from serving.client import request

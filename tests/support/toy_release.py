@@ -17,7 +17,7 @@ from expectations.seen_texts import FIRST_MAGIC
 from expectations.verdict import ApprovedVersion, Finding, Outcome, Verdict
 from model.bundle.reader import Bundle
 from model.files import file_sha256
-from release.bake.watch import plan
+from release.bake.plan import plan
 from release.home import Home
 from release.leftovers import BEING_WRITTEN, LIBRARIES
 from release.moves.promote import promote_version
