@@ -45,3 +45,7 @@ def test_the_boundary_between_name_and_content_counts(tmp_path: Path) -> None:
     (tmp_path / "b" / "x.py").write_text("")
     (tmp_path / "b" / "y.py").write_text("")
     assert folder_digest(tmp_path / "a") != folder_digest(tmp_path / "b")
+
+
+def test_what_only_docs_and_tests_need_is_no_dependency() -> None:
+    assert not {"mkdocs", "mkdocs-material", "pytest", "hypothesis", "ruff"} & dependencies().keys()
