@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.code import folder_digest
+from model.code import dependencies, folder_digest
 
 
 @pytest.fixture
