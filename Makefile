@@ -25,7 +25,6 @@ pip_install = $(BIN)/python -m pip install --quiet $(1)
 uv_install = UV_INDEX_URL="$(call pip_says,INDEX_URL,index-url)" UV_FIND_LINKS="$(call pip_says,FIND_LINKS,find-links)" \
   $(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(1) \
   || { echo "uv cannot install this here (above); pip tries"; $(call pip_install,$(1)); }
-comma := ,
 install_with = $(call $(if $(filter uv,$(INSTALLER)),uv,pip)_install,$(1))
 
 $(BIN)/headgate: requirements.lock pyproject.toml
@@ -71,9 +70,16 @@ check: lint test ## lint and test
 release-check: $(BIN)/headgate ## version, changelog and schema agree
 	$(BIN)/python -m tests.support.release_check
 
+# Its tools lie beside the environment: what a model is made with stays as it is.
+DOCS_TOOLS := build/docs-tools
+
 docs: $(BIN)/headgate ## the docs site, for reading without a network: build/docs/index.html
-	@$(BIN)/python -c 'import material' 2>/dev/null || $(call install_with,"mkdocs>=1.6$(comma)<2" "mkdocs-material>=9.7")
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet && echo "build/docs/index.html"
+	@PYTHONPATH=$(DOCS_TOOLS) $(BIN)/python -c 'import material' 2>/dev/null \
+	  || { mkdir -p $(DOCS_TOOLS) && sed 's/ --hash=.*//' requirements.lock > $(DOCS_TOOLS)/lock \
+	  && $(BIN)/python -m pip install --quiet --target $(DOCS_TOOLS) --constraint $(DOCS_TOOLS)/lock \
+	    "mkdocs>=1.6,<2" "mkdocs-material>=9.7"; }
+	@PYTHONPATH=$(DOCS_TOOLS) NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
 
 lock: ## resolve the dependencies anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

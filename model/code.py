@@ -13,6 +13,8 @@ from pathlib import Path
 PROGRAM = "headgate"
 TRAINING = ("torch", "transformers", "tokenizers", "accelerate")
 """Libraries that decide what weights a training makes, beside this package."""
+WITHOUT_EFFECT = ("docs", "test", "traces")
+"""Extras of Headgate that decide nothing about a model."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -56,8 +58,12 @@ def training_code() -> str:
 
 
 def _required(one: Distribution) -> list[str]:
-    """Names of what a library may need: where an extra is installed it counts, whoever installed it."""
-    matches = (_NAME.match(line) for line in one.requires or ())
+    """Names of what a library may need: where an extra is installed it counts, whoever installed it, but for
+    those of Headgate that decide nothing."""
+    own = _plain(one.metadata["Name"] or "") == PROGRAM
+    left_out = re.compile(rf"""extra == ['"]({"|".join(WITHOUT_EFFECT)})['"]""") if own else None
+    lines = (line for line in one.requires or () if left_out is None or not left_out.search(line))
+    matches = map(_NAME.match, lines)
     return [_plain(match[0]) for match in matches if match is not None]
 
 

@@ -100,7 +100,9 @@ def table(
     stand as cards."""
     rows = [list(row) for row in rows]
     stacked = len(headers) in STACKED_COLUMNS
-    kinds = ["sortable"] * (len(rows) >= SORTED_ROWS) + ["stack"] * stacked
+    # A row without a first cell belongs to the one above it: such a table keeps its order.
+    sortable = len(rows) >= SORTED_ROWS and all(row[:1] != [""] for row in rows)
+    kinds = ["sortable"] * sortable + ["stack"] * stacked
     marks = [
         Markup(' data-label="{}"').format(Markup(escape(header)).striptags()) if stacked else Markup("")
         for header in headers

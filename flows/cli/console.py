@@ -5,11 +5,7 @@ Knows rich and the outcome values; does not decide anything.
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, assert_never
@@ -20,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.cli.options import json_wanted
+from flows.cli.options import for_shell, json_wanted, program
 from flows.cli.shown import status as shown_status
 from flows.outcome import Outcome, Stage
 from flows.state_folder import home_option, with_home
@@ -91,11 +87,11 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     facts = [*_facts(outcome), *((title, for_shell(near(path))) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
-        show = f"{_program('mlflow')} ui --backend-store-uri {for_shell(store)}"
+        show = f"{program('mlflow')} ui --backend-store-uri {for_shell(store)}"
         facts.append(("MLflow", quiet_command("mlflow", show)))
-    start = quiet_command("prefect", f"{_program('prefect')} server start")
+    start = quiet_command("prefect", f"{program('prefect')} server start")
     facts.append(("Prefect", f"PREFECT_HOME={for_shell(home / 'prefect')} {start}"))
-    headgate, where = _program("headgate"), home_option(home, outcome.name)
+    headgate, where = program("headgate"), home_option(home, outcome.name)
     if outcome.stage == "deployed":
         facts.append(("Try it", f'{headgate} predict {outcome.name} "some text"{where}'))
     if outcome.undecided and outcome.registered:
@@ -123,13 +119,6 @@ def _listed(console: Console, sentences: Sequence[str]) -> None:
             console.print(Text(one_line(f"  • {sentence}")), soft_wrap=True)
 
 
-def _program(name: str) -> str:
-    """How to call a program of this environment from here."""
-    beside = Path(sys.executable).with_name(name)
-    found = shutil.which(name)
-    return name if found is not None and Path(found) == beside else for_shell(os.path.relpath(beside))
-
-
 def near(path: str) -> str:
     """A path as seen from here, if it lies below; else as it is."""
     here = Path.cwd()
@@ -149,11 +138,6 @@ def pasted_lines(command: str, columns: int, console: Console) -> list[str]:
         else:
             lines.append(f"  {word}")
     return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
-
-
-def for_shell(what: object) -> str:
-    """A path or argument as a shell takes it back: in quotes where it holds blanks or signs."""
-    return shlex.quote(str(what))
 
 
 def _headline(outcome: Outcome) -> Text:

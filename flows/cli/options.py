@@ -6,6 +6,10 @@ Does not know what the commands do.
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -86,3 +90,15 @@ def json_wanted() -> bool:
     """Whether the command that runs was asked for JSON."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_JSON))
+
+
+def program(name: str) -> str:
+    """How to call a program of this environment from here."""
+    beside = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    return name if found is not None and Path(found) == beside else for_shell(os.path.relpath(beside))
+
+
+def for_shell(what: object) -> str:
+    """A path or argument as a shell takes it back: in quotes where it holds blanks or signs."""
+    return shlex.quote(str(what))

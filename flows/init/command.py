@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from flows.cli import exit_codes
-from flows.cli.options import errors_shown, example, fail
+from flows.cli.options import errors_shown, example, fail, for_shell, program
 from serving.shown import one_line, several_lines
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -64,7 +64,7 @@ def init(
     if problem:
         click.echo(several_lines(f"headgate: the data can't be used yet: {problem}"), err=True)
         raise SystemExit(exit_codes.DATA_REJECTED)
-    click.echo(f"look it over, then run:\n  headgate retrain {target}")
+    click.echo(f"look it over, then run:\n  {program('headgate')} retrain {for_shell(target)}")
 
 
 def _wrapped(line: str) -> str:

@@ -19,6 +19,7 @@ from tasks.judge.compare_inputs import compare_inputs
 
 WITHOUT_EFFECT = frozenset(
     {"schedule", "runner", "keep", "notify", "registry.wait_s", "deploy.keep_versions", "deploy.bake"}
+    | {"deploy.traces_url", "deploy.traces_share"}
 )
 """Sections and fields that decide when and where a run works and what is told, not what it makes."""
 FORCE = "`headgate retrain CONFIG --force` trains nevertheless"

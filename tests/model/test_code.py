@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
-from model.code import folder_digest
+from model.code import _required, folder_digest
 
 
 @pytest.fixture
@@ -45,3 +46,8 @@ def test_the_boundary_between_name_and_content_counts(tmp_path: Path) -> None:
     (tmp_path / "b" / "x.py").write_text("")
     (tmp_path / "b" / "y.py").write_text("")
     assert folder_digest(tmp_path / "a") != folder_digest(tmp_path / "b")
+
+
+def test_extras_that_decide_nothing_are_no_dependencies() -> None:
+    needed = set(_required(distribution("headgate")))
+    assert {"torch", "distributed"} <= needed and not {"mkdocs", "pytest"} & needed

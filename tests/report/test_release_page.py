@@ -465,6 +465,8 @@ def test_checks_without_a_figure_are_one_line_below_the_table() -> None:
 def test_long_tables_sort_and_those_of_many_columns_become_cards_on_a_phone() -> None:
     few, many = table("ab", [("x", 1)] * 3), table("abcd", [("x", 1, 2, 3)] * 4)
     assert 'class=""' in few and "data-label" not in few
+    grouped = table("ab", [("x", 1), ("", 2), ("y", 1), ("", 2)])
+    assert "sortable" not in grouped, "sorted, its rows would lose what they belong to"
     assert '<table class="sortable stack">' in many and '<td class="" data-label="d">3</td>' in many
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from expectations.data.gate import DataVerdict, judge_data
-from flows.cli.console import for_shell
+from flows.cli.options import for_shell
 from flows.config.load import load_project
 from flows.config.messages import ConfigError
 from report.quality.sources import source_remarks

@@ -22,6 +22,9 @@ def show_status(report: Mapping[str, Any], console: Console) -> None:
         for title, value in _fields(project):
             style = "red" if title == "damaged" else ""
             console.print(Text(one_line(f"  {title:<10} {value}"), style=style), soft_wrap=True)
+        if not project["history"]:
+            console.print("  history    nothing yet")
+            continue
         history = Table(
             "When (UTC)", "What", "Version", "Detail", "By", header_style="bold", title_justify="left"
         )
