@@ -30,7 +30,6 @@ from model.errors import HeadgateError, told
 from serving.shown import several_lines
 
 if TYPE_CHECKING:
-    from flows.cli.prefect_server import TemporaryServer
     from release.targets.deploy import DeployOutcome
 
 _STATE = click.option(
@@ -53,7 +52,7 @@ def main() -> None:
     \b
     Exit codes: 0 deployed or done, 2 wrong usage or configuration, 3 data rejected,
     4 model rejected, inconclusive or in need of consent, 5 busy with another run,
-    1 anything else.
+    6 deployed, watched and taken back, 1 anything else.
     """
     telemetry_off()
     mask_process()
@@ -102,7 +101,9 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
         folder = config_home(config, home)
         try:
             if folder.is_dir():  # it takes long to start: while the configuration is looked at
-                options["begun"] = _begun(folder, stack)
+                from flows.cli.prefect_server import server_begun
+
+                options["begun"] = stack.enter_context(server_begun(folder))
             from flows.config.load import load_project
 
             project = load_project(config, backbone=backbone)
@@ -117,17 +118,6 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
 
         options |= {"config": config, "backbone": backbone}
         raise SystemExit(run_and_show(which, config.name, home=folder, **options))
-
-
-def _begun(folder: Path, stack: contextlib.ExitStack) -> tuple[TemporaryServer | None, list[str]]:
-    """What `begin_server` gives; the server ends with the stack at the latest."""
-    from flows.cli.prefect_server import begin_server
-
-    prepare(folder, on_console=True)
-    server, said = begin_server(folder)
-    if server is not None:
-        stack.callback(server.end_unused)
-    return server, said
 
 
 def _not_begun(which: str, config: Path, folder: Path, error: HeadgateError) -> None:

@@ -21,7 +21,7 @@ from flows.parts.candidate import (
     note_version,
     taken_up,
 )
-from flows.parts.conclude import ending_of, release_of, ship
+from flows.parts.conclude import being_watched, ending_of, release_of, ship, watched_through
 from flows.parts.consent import consent_wanted, needs_remarks
 from flows.parts.look_at_data import look_at_data
 from flows.parts.time_plan import planned_seconds
@@ -32,6 +32,7 @@ from release.champion import ChampionRef
 from release.registry.candidate import INPUTS_EVIDENCE, candidate_of
 from release.runs.standing import Standing
 from release.saved_settings import Settings
+from report.release.gather import Release
 from report.time_left import whole_run
 from sources.dataset import DatasetRef
 from tasks.data.prepare_run import prepare_run
@@ -117,12 +118,26 @@ def _conclude(
     record = note_version(opened, judged, registered)
     deployed = ship(state, name, settings, registered, candidate)
 
-    release = replace(release_of(registered, deployed, champion), besides=standing.besides)
-    pages, rows = write_report(
-        run, judged.bundles, measured, verdict, release, quality_pages=judged.pages, suspects=judged.suspects
-    )
-    note_pages(state, project.registry, record, pages)
-    log_pages(state, name, project.registry, registered, pages)
+    def shown(release: Release) -> tuple[dict[str, str], list[dict[str, str]]]:
+        pages, rows = write_report(
+            run,
+            judged.bundles,
+            measured,
+            verdict,
+            release,
+            quality_pages=judged.pages,
+            suspects=judged.suspects,
+        )
+        note_pages(state, project.registry, record, pages)
+        log_pages(state, name, project.registry, registered, pages)
+        return pages, rows
+
+    begun = being_watched(state, name, settings, deployed)
+    release = replace(release_of(registered, deployed, champion, begun), besides=standing.besides)
+    pages, rows = shown(release)
+    if (watched := watched_through(state, name, begun)) is not begun:
+        release = replace(release_of(registered, deployed, champion, watched), besides=standing.besides)
+        pages, rows = shown(release)
     publish_artifacts(name, verdict, rows, pages)
     remarks = (*judged.remarks, *verdict.remarks)
     return opened.ended(**ending_of(name, verdict, release), rows=rows, pages=pages, remarks=remarks)
