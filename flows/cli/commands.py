@@ -97,25 +97,23 @@ def sweep(config: Path, home: Path | None, backbone: str | None, points: int) ->
 
 
 def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None, **options: Any) -> None:
+    from flows.cli.console import run_and_show
+    from flows.cli.prefect_server import server_begun
+
     with errors_shown(), contextlib.ExitStack() as stack:
         folder = config_home(config, home)
         try:
             if folder.is_dir():  # it takes long to start: while the configuration is looked at
-                from flows.cli.prefect_server import server_begun
-
                 options["begun"] = stack.enter_context(server_begun(folder))
+            from flows.check.ready import refuse_unready
             from flows.config.load import load_project
 
             project = load_project(config, backbone=backbone)
             prepare(folder, on_console=True)
-            from flows.check.ready import refuse_unready
-
             refuse_unready(project, config, folder, deploys=which == "retrain")
         except HeadgateError as error:
             _not_begun(which, config, folder, error)
             raise
-        from flows.cli.console import run_and_show
-
         options |= {"config": config, "backbone": backbone}
         raise SystemExit(run_and_show(which, config.name, home=folder, **options))
 
