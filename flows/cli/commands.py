@@ -112,16 +112,15 @@ def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None,
             prepare(folder, on_console=True)
             refuse_unready(project, config, folder, deploys=which == "retrain")
         except HeadgateError as error:
-            _not_begun(which, config, folder, error)
+            if folder.is_dir():  # else nothing ran here before, so nobody is known who is to be told
+                _not_begun(which, config, folder, error)
             raise
-        options |= {"config": config, "backbone": backbone}
-        raise SystemExit(run_and_show(which, config.name, home=folder, **options))
+        options |= {"home": folder, "config": config, "backbone": backbone}
+        raise SystemExit(run_and_show(which, config.name, **options))
 
 
 def _not_begun(which: str, config: Path, folder: Path, error: HeadgateError) -> None:
     """Note and tell of a run that was refused before it had a flow: nobody may be watching."""
-    if not folder.is_dir():
-        return  # nothing ran here before, so nobody is known who is to be told
     with contextlib.suppress(HeadgateError, OSError):
         prepare(folder, on_console=True)
         from flows.parts.end import run_lost
