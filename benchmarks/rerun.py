@@ -1,5 +1,4 @@
-"""A scheduled rerun against the first run, and this code against other code: the same project, one run in
-turn.
+"""A scheduled rerun against the first run, and beside other code: one project, its runs in turn.
 
     python -m benchmarks.rerun [CONFIG] [--backbone offline] [--rows 5000] [--against WORKTREE]
 
