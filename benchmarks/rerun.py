@@ -1,5 +1,4 @@
-"""A scheduled rerun against the first run, and this code against other code: the same project, one run in
-turn.
+"""A scheduled rerun against the first run, and beside other code: one project, its runs in turn.
 
     python -m benchmarks.rerun [CONFIG] [--backbone offline] [--rows 5000] [--against WORKTREE]
 
@@ -48,8 +47,11 @@ def measure(options: argparse.Namespace) -> Report:
     """The runs, timed."""
     with tempfile.TemporaryDirectory(prefix="headgate-rerun-") as folder:
         config = tiny_config(Path(folder)) if options.quick else options.config
-        sides = {"": None} | ({"before: ": options.against.resolve()} if options.against else {})
-        copies, spent = {}, {name: list[Spent]() for name in sides}
+        sides: dict[str, Path | None] = {"": None}
+        if options.against is not None:
+            sides["before: "] = options.against.resolve()
+        copies = dict[str, Path]()
+        spent: dict[str, list[Spent]] = {name: [] for name in sides}
         for number, name in enumerate(sides):
             (Path(folder) / f"run-{number}").mkdir()
             copies[name] = copy_of(config, Path(folder) / f"run-{number}")

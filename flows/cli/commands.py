@@ -31,7 +31,6 @@ from model.errors import HeadgateError, told
 from serving.shown import several_lines
 
 if TYPE_CHECKING:
-    from flows.cli.prefect_server import TemporaryServer
     from release.targets.deploy import DeployOutcome
 
 _STATE = click.option(
@@ -99,42 +98,30 @@ def sweep(config: Path, home: Path | None, backbone: str | None, points: int) ->
 
 
 def _run_flow(which: str, config: Path, home: Path | None, backbone: str | None, **options: Any) -> None:
+    from flows.cli.console import run_and_show
+    from flows.cli.prefect_server import server_begun
+
     with errors_shown(), contextlib.ExitStack() as stack:
         folder = config_home(config, home)
         try:
             if folder.is_dir():  # it takes long to start: while the configuration is looked at
-                options["begun"] = _begun(folder, stack)
+                options["begun"] = stack.enter_context(server_begun(folder))
+            from flows.check.ready import refuse_unready
             from flows.config.load import load_project
 
             project = load_project(config, backbone=backbone)
             prepare(folder, on_console=True)
-            from flows.check.ready import refuse_unready
-
             refuse_unready(project, config, folder, deploys=which == "retrain")
         except HeadgateError as error:
-            _not_begun(which, config, folder, error)
+            if folder.is_dir():  # else nothing ran here before, so nobody is known who is to be told
+                _not_begun(which, config, folder, error)
             raise
-        from flows.cli.console import run_and_show
-
-        options |= {"config": config, "backbone": backbone}
-        raise SystemExit(run_and_show(which, config.name, home=folder, **options))
-
-
-def _begun(folder: Path, stack: contextlib.ExitStack) -> tuple[TemporaryServer | None, list[str]]:
-    """What `begin_server` gives; the server ends with the stack at the latest."""
-    from flows.cli.prefect_server import begin_server
-
-    prepare(folder, on_console=True)
-    server, said = begin_server(folder)
-    if server is not None:
-        stack.callback(server.end_unused)
-    return server, said
+        options |= {"home": folder, "config": config, "backbone": backbone}
+        raise SystemExit(run_and_show(which, config.name, **options))
 
 
 def _not_begun(which: str, config: Path, folder: Path, error: HeadgateError) -> None:
     """Note and tell of a run that was refused before it had a flow: nobody may be watching."""
-    if not folder.is_dir():
-        return  # nothing ran here before, so nobody is known who is to be told
     with contextlib.suppress(HeadgateError, OSError):
         prepare(folder, on_console=True)
         from flows.parts.end import run_lost

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.prefect_runs import end_orphan_servers, own_temporary_server
+from flows.state_folder import prepare
 from model.errors import HeadgateError
 from model.jobs.preloaded import end_with_parent
 from release.databases import database_problem
@@ -162,6 +163,19 @@ def begin_server(home: Path) -> tuple[TemporaryServer | None, list[str]]:
     said = end_orphan_servers(Home(home))
     own_temporary_server()
     return TemporaryServer(), said
+
+
+@contextlib.contextmanager
+def server_begun(home: Path) -> Iterator[tuple[TemporaryServer | None, list[str]]]:
+    """What `begin_server` gives, on a state folder that is there; a server that no run needed ends
+    afterwards."""
+    prepare(home, on_console=True)
+    server, said = begin_server(home)
+    try:
+        yield server, said
+    finally:
+        if server is not None:
+            server.end_unused()
 
 
 def _holds(file: str, words: str) -> bool:

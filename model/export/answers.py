@@ -1,28 +1,27 @@
-"""What a fitted model answers to a split, as exact as it was fitted: what the gates hold the shared model
-against.
+"""What a fitted model answers to a split: what the gates hold the shared model against.
 
-    python -m model answer FITTED ROWS --split test --out answers.npz [--threads N]
+    python -m model answer FITTED ROWS --split test --out answers.npz [--precision auto] [--threads N]
 
-Writes what `python -m model score` writes of a bundle, in float32 and with the calibration that the bundle's
-card would have: a model that does not ship is judged without being packaged. Rows that none of its heads
-labels are not answered. Does not know bundles."""
+Writes what `python -m model score` writes of a bundle, with the calibration that the bundle's card would
+have: a model that does not ship is judged without being packaged. Rows that none of its heads labels are not
+answered. Does not know bundles."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ..bundle.answers import decisions, probabilities
-from ..events import OnEvent, print_event
+from ..events import OnEvent, ignore_event, print_event
 from ..measure.score import NO_ANSWER, save_arrays
 from ..rows import open_rows
-from ..spec import SPLITS, SplitName
-from ..train.device import choose_compute
+from ..spec import SPLITS, ComputeChoice, SplitName
+from ..train.device import Compute, choose_compute
 from ..train.evaluate import predict_logits
 from ..train.network import load_fitted
 from ..train.tokens import cached_tokens, token_cache
@@ -30,17 +29,23 @@ from .card import head_cards
 
 
 def answers(
-    fitted: Path, rows: Path, split: SplitName, *, scratch: Path, threads: int | None, on_event: OnEvent
+    fitted: Path,
+    rows: Path,
+    split: SplitName,
+    *,
+    scratch: Path,
+    compute: Compute,
+    on_event: OnEvent = ignore_event,
 ) -> dict[str, NDArray[Any]]:
     """The arrays that `model.measure.score` describes, by name.
 
     Args:
         scratch: folder for tokens, where they can't be kept beside the rows.
+        compute: where, and how exactly.
 
     Raises:
         BadInput: the fitted folder or the rows cannot be used.
     """
-    compute = choose_compute("float32", threads)
     model = load_fitted(fitted, attn_implementation=compute.attention)
     part = open_rows(rows, model.heads).split(split, model.heads)
     asked = np.logical_or.reduce([part.labelled(head) for head in model.heads])
@@ -74,6 +79,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("rows", type=Path, help="rows folder")
     parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--out", type=Path, required=True, help="file to write, .npz")
+    parser.add_argument("--precision", choices=get_args(ComputeChoice), default="float32")
     parser.add_argument("--threads", type=int, help="CPU threads; default: the cores this process may use")
     given = parser.parse_args(argv)
     arrays = answers(
@@ -81,7 +87,7 @@ def main(argv: list[str]) -> int:
         given.rows,
         given.split,
         scratch=given.out.parent,
-        threads=given.threads,
+        compute=choose_compute(given.precision, given.threads),
         on_event=print_event,
     )
     save_arrays(given.out, arrays)

@@ -12,6 +12,7 @@ from ..code import code_digest
 from ..digest import digest
 from ..files import FileChanged, file_sha256
 from ..references import BundleRef, Run, ScoresRef
+from ..spec import ComputeChoice
 from .process import run_model
 from .progress import Progress
 
@@ -20,7 +21,7 @@ SCORES = "scores.npz"
 
 def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progress) -> ScoresRef:
     """The model's answers on the test split: the bundle's, or of a baseline those of what it was fitted to,
-    in float32 (decision 60).
+    more exactly than the shared model's bundle, or as exactly (decision 60).
 
     A baseline is scored once for these rows and this code; it is scored again where the cached file is no
     longer what was written.
@@ -36,23 +37,27 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
         target = run.folder / "evidence" / f"{label}.npz"
         target.parent.mkdir(parents=True, exist_ok=True)
         return _score(label, bundle, target, run, threads, progress)
-    key = digest("answers", Path(bundle.fitted).parent.name, test_rows(run.rows, bundle.heads), code_digest())
+    # bfloat16, where the processor multiplies it, is nearer to float32 than 8-bit weights are: the error of
+    # logits was 0.003 and 0.012 of their standard deviation.
+    exact: ComputeChoice = "auto" if bundle.precision == "int8" else "float32"
+    made_of = (Path(bundle.fitted).parent.name, exact, test_rows(run.rows, bundle.heads))
+    key = digest("answers", *made_of, code_digest())
 
     entry = Cache(run.cache).entry("scores", key)
     with entry.making() as folder:
         if folder is not None:
-            _answer(label, Path(bundle.fitted), folder / SCORES, run, progress)
+            arguments = ["answer", bundle.fitted, str(run.rows), "--split", "test", "--precision", exact]
+            done = run_model(
+                [*arguments, "--out", str(folder / SCORES)],
+                log=_log(run, label),
+                on_event=_following(progress),
+            )
+            progress.outcome = f"{done.get('rows', 0):,} rows"
         else:
             progress.outcome = "cached"
     return ScoresRef(
         path=str(entry.folder / SCORES), sha256=entry.sha256(SCORES), bundle_sha256=bundle.sha256
     )
-
-
-def _answer(label: str, fitted: Path, target: Path, run: Run, progress: Progress) -> None:
-    arguments = ["answer", str(fitted), str(run.rows), "--split", "test", "--out", str(target)]
-    done = run_model(arguments, log=_log(run, label), on_event=_following(progress))
-    progress.outcome = f"{done.get('rows', 0):,} rows"
 
 
 def _following(progress: Progress) -> Callable[[Mapping[str, Any]], None]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
-from model.jobs.preloaded import Preloaded, preloaded
+from model.jobs.preloaded import Forked, Preloaded, preloaded
 from model.jobs.process import ModelProcessError, run_model
 
 
@@ -28,7 +29,7 @@ def reference(rows: Path, out: Path) -> list[str]:
 
 
 def test_a_fork_does_what_a_process_does(parent: Preloaded, tiny_rows: Path, tmp_path: Path) -> None:
-    events = []
+    events: list[Mapping[str, Any]] = []
     done = run_model(
         reference(tiny_rows, tmp_path / "forked.npz"), log=tmp_path / "log", on_event=events.append
     )
@@ -56,23 +57,25 @@ def test_a_fork_that_is_killed_is_told_as_killed(
     assert not (tmp_path / "out.npz").exists()
 
 
-def test_nothing_is_left_when_the_parent_is_killed(
-    parent: Preloaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_left_when_the_parent_is_killed(parent: Preloaded, tmp_path: Path) -> None:
     """Its forks end with it, whoever waits is told, and later commands have interpreters of their own."""
-    order = {"stderr": (tmp_path / "log").open("w"), "cwd": str(tmp_path), "env": dict(os.environ)}
-    # Reads a job from a pipe that nobody writes to, and so waits.
+    # A job is read from a pipe that nobody writes to, and so the command waits.
     os.mkfifo(tmp_path / "job.json")
-    forked = parent.start(["time", str(tmp_path / "job.json")], **order)  # type: ignore[arg-type]
-    assert forked is not None and forked.poll() is None
-    above = psutil.Process(forked.pid).parent()
-    assert above is not None and above.parent() == psutil.Process()
-    os.kill(above.pid, signal.SIGKILL)
-    with forked:
-        assert forked.wait() == -signal.SIGTERM
-    until = time.monotonic() + 10
-    while psutil.pid_exists(forked.pid) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not psutil.pid_exists(forked.pid)
-    assert parent.start(["time", "job.json"], **order) is None  # type: ignore[arg-type]
-    order["stderr"].close()  # type: ignore[attr-defined]
+    arguments = ["time", str(tmp_path / "job.json")]
+    with (tmp_path / "log").open("w") as errors:
+
+        def start() -> Forked | None:
+            return parent.start(arguments, stderr=errors, cwd=str(tmp_path), env=dict(os.environ))
+
+        forked = start()
+        assert forked is not None and forked.poll() is None
+        above = psutil.Process(forked.pid).parent()
+        assert above is not None and above.parent() == psutil.Process()
+        os.kill(above.pid, signal.SIGKILL)
+        with forked:
+            assert forked.wait() == -signal.SIGTERM
+        until = time.monotonic() + 10
+        while psutil.pid_exists(forked.pid) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not psutil.pid_exists(forked.pid)
+        assert start() is None

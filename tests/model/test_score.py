@@ -12,10 +12,10 @@ import pytest
 
 from model.bundle.reader import Bundle
 from model.errors import BadInput
-from model.events import ignore_event
 from model.export.answers import answers
 from model.measure import score as scoring
 from model.measure.score import main, score
+from model.train.device import choose_compute
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_what_was_fitted_answers_as_its_bundle(
 ) -> None:
     """Exactly as fitted: what baselines are judged by, which are not packaged."""
     of_bundle = score(bundle, tiny_rows, "test")
-    fitted = answers(tiny_fitted, tiny_rows, "test", scratch=tmp_path, threads=1, on_event=ignore_event)
+    fitted = answers(tiny_fitted, tiny_rows, "test", scratch=tmp_path, compute=choose_compute("float32", 1))
     assert set(fitted) == set(of_bundle)
     for name, values in of_bundle.items():
         assert fitted[name].dtype == values.dtype, name
