@@ -236,7 +236,8 @@ def _absent(
 
 def _with_kept(figures: list[dict[str, Any]], rows: pl.DataFrame) -> list[dict[str, Any]]:
     """The figures of each source with the number of its rows that have a text: `kept`."""
-    kept = dict(rows.filter(pl.col("text_id").is_not_null()).group_by("source").len().iter_rows())
+    there = rows.group_by("source").agg(pl.col("text_id").is_not_null().sum())
+    kept = dict(there.with_columns(pl.col("source").cast(pl.String)).iter_rows())
     return [{**source, "kept": int(kept.get(source["name"], 0))} for source in figures]
 
 

@@ -112,9 +112,10 @@ def offending_rows(dataset: Path, results: Sequence[CheckResult], tables: Tables
             parts.append(_table(check, [f"{label}{split}" for label in labels]))
             continue
         if places is None:
+            by_text = any(one.check.table in ("dataset", "custom_dataset") for one in results)
             places = pq.read_table(
                 dataset / "observations.parquet",
-                columns=["source", "file", "line", "text_id"],
+                columns=["source", "file", "line", *(["text_id"] if by_text else [])],
                 read_dictionary=["source", "file"],
             )
         if check.table in ("dataset", "custom_dataset"):

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from expectations.contents import text_numbers
-from expectations.data.texts import Kinds, Texts, look_at_texts
+from expectations.data.texts import BATCH_ROWS, Kinds, Texts, look_at_texts
 from model.errors import HeadgateError, named
 from model.spec import SPLITS, HeadSpec
 
@@ -206,7 +206,7 @@ def _observations(
         "chars": cells(readable, table["chars"]),
         "text_damaged": cells(readable, pa.array(texts.damage.at > 0)),
         "text_markup": cells(readable, pa.array(texts.markup.at > 0)),
-        "repeats": cells(readable, _repeats(file.read(columns=["text_id"])["text_id"])),
+        "repeats": cells(readable, _repeats(file)),
         "in_two_splits": cells(readable, table["in_two_splits"]),
     }
     columns |= {column: series(table[column]) for column in doubtful}
@@ -225,18 +225,22 @@ def _observations(
     return pd.DataFrame(columns, copy=False), texts
 
 
-def _repeats(text_ids: pa.ChunkedArray) -> pa.Array:
+def _repeats(file: pq.ParquetFile) -> pa.Array:
     """(observations,): how many of them hold the same text; 0 without one. Texts are told apart by 64 bits of
     their ids: two of 10^7 share them with a probability of 3e-6."""
-    there = text_ids.is_valid().to_numpy()
-    numbers = text_numbers(text_ids.drop_null())
+    valid, found = [np.zeros(0, np.bool_)], [np.zeros(0, np.uint64)]
+    for batch in file.iter_batches(columns=["text_id"], batch_size=BATCH_ROWS):
+        text_ids = batch.column("text_id")
+        valid.append(text_ids.is_valid().to_numpy(zero_copy_only=False))
+        found.append(text_numbers(text_ids.drop_null()))
+    there, numbers = np.concatenate(valid), np.concatenate(found)
     order = np.argsort(numbers)
     ranked = numbers[order]
     first = np.flatnonzero(np.concatenate([ranked[:1] == ranked[:1], ranked[1:] != ranked[:-1]]))
     counts = np.diff(np.append(first, numbers.size)).astype(np.int32)
     of_texts = np.empty(numbers.size, dtype=np.int32)
     of_texts[order] = np.repeat(counts, counts)
-    repeats = np.zeros(len(text_ids), dtype=np.int32)
+    repeats = np.zeros(there.size, dtype=np.int32)
     repeats[there] = of_texts
     return pa.array(repeats)
 

@@ -86,11 +86,13 @@ def _seen(
 def _one_row_a_label(rows: pl.DataFrame, head: str, spec: HeadSpec) -> str:
     """What to say where a file has one row a label; empty where conflicts are conflicts."""
     names = columns_of(head)
-    labelled = rows.filter(pl.col(names.target).is_not_null())
+    needed = rows.select("text_id", "file", "line", names.target, names.count, f"conflict:{head}")
+    labelled = needed.filter(pl.col(names.target).is_not_null())
     conflicts = labelled.filter(f"conflict:{head}")
+    if not conflicts.height or not labelled.select((pl.col(names.count) <= 1).all()).item():
+        return ""
     texts, in_conflict = labelled["text_id"].n_unique(), conflicts["text_id"].n_unique()
-    one_each = conflicts.height and labelled.select((pl.col(names.count) <= 1).all()).item()
-    if not one_each or in_conflict < ONE_ROW_A_LABEL * texts:
+    if in_conflict < ONE_ROW_A_LABEL * texts:
         return ""
     union = "so that all labels of a text apply, set `split: {conflicts: union}`"
     if spec.kind == "multiclass":
