@@ -52,7 +52,7 @@ def main() -> None:
     \b
     Exit codes: 0 deployed or done, 2 wrong usage or configuration, 3 data rejected,
     4 model rejected, inconclusive or in need of consent, 5 busy with another run,
-    1 anything else.
+    6 deployed, watched and taken back, 1 anything else.
     """
     telemetry_off()
     mask_process()
@@ -372,13 +372,8 @@ def follow(
         raise SystemExit(run_follower(job, once=once))
 
 
-main.add_command(check)
-main.add_command(init)
-main.add_command(keys)
-main.add_command(schedule)
-main.add_command(up)
-main.add_command(clean)
-main.add_command(notify_test)
+for command in (check, init, keys, schedule, up, clean, notify_test):
+    main.add_command(command)
 
 
 @main.command(**example("headgate schema > configs/schema.json"))

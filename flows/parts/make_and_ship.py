@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from expectations.contract.findings import unused_remarks
 from flows.outcome import Outcome
 from flows.parts.candidate import JudgedCandidate, make_candidate, note_pages, note_version, taken_up
-from flows.parts.conclude import ending_of, release_of, ship
+from flows.parts.conclude import being_watched, ending_of, release_of, ship, watched_through
 from flows.parts.consent import consent_wanted, needs_remarks
 from flows.parts.look_at_data import look_at_data
 from flows.project import OpenProject
@@ -22,6 +22,7 @@ from release.champion import ChampionRef
 from release.registry.candidate import INPUTS_EVIDENCE, candidate_of
 from release.runs.standing import Standing
 from release.saved_settings import Settings
+from report.release.gather import Release
 from sources.dataset import DatasetRef
 from tasks.data.prepare_run import prepare_run
 from tasks.judge.check_contract import check_contract
@@ -56,7 +57,7 @@ def make_and_ship(
         wanted = consent_wanted(contract, champion, project)
         return opened.ended("needs_consent", **wanted, remarks=quality.warnings, pages=quality.pages)
     judged = make_candidate(opened, run, quality, standing, champion=champion, dataset=data.path, fresh=fresh)
-    return _conclude(opened, judged, champion)
+    return _conclude(opened, judged, champion, standing)
 
 
 def ship_unfinished(
@@ -65,10 +66,12 @@ def ship_unfinished(
     """The end of a flow that takes up a candidate which an earlier run judged, and no more; None where there
     is none."""
     judged = taken_up(opened, standing, champion)
-    return None if judged is None else _conclude(opened, judged, champion)
+    return None if judged is None else _conclude(opened, judged, champion, standing)
 
 
-def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRef | None) -> State[Outcome]:
+def _conclude(
+    opened: OpenProject, judged: JudgedCandidate, champion: ChampionRef | None, standing: Standing
+) -> State[Outcome]:
     """Register a candidate, ship it if it passed, and show it."""
     project, name, state = opened.project, opened.project.name, opened.home
     run, verdict, measured = judged.run, judged.verdict, judged.measured
@@ -85,12 +88,26 @@ def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRe
     record = note_version(opened, judged, registered)
     deployed = ship(state, name, settings, registered, candidate)
 
-    release = release_of(registered, deployed, champion)
-    pages, rows = write_report(
-        run, judged.bundles, measured, verdict, release, quality_pages=judged.pages, suspects=judged.suspects
-    )
-    note_pages(state, project.registry, record, pages)
-    log_pages(state, name, project.registry, registered, pages)
+    def shown(release: Release) -> tuple[dict[str, str], list[dict[str, str]]]:
+        pages, rows = write_report(
+            run,
+            judged.bundles,
+            measured,
+            verdict,
+            release,
+            quality_pages=judged.pages,
+            suspects=judged.suspects,
+        )
+        note_pages(state, project.registry, record, pages)
+        log_pages(state, name, project.registry, registered, pages)
+        return pages, rows
+
+    begun = being_watched(state, name, settings, deployed)
+    release = replace(release_of(registered, deployed, champion, begun), besides=standing.besides)
+    pages, rows = shown(release)
+    if (watched := watched_through(state, name, begun)) is not begun:
+        release = replace(release_of(registered, deployed, champion, watched), besides=standing.besides)
+        pages, rows = shown(release)
     publish_artifacts(name, verdict, rows, pages)
     remarks = (*judged.remarks, *verdict.remarks)
-    return opened.ended(**ending_of(verdict, release), rows=rows, pages=pages, remarks=remarks)
+    return opened.ended(**ending_of(name, verdict, release), rows=rows, pages=pages, remarks=remarks)

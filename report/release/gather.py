@@ -6,7 +6,7 @@ Does not know how the page looks (`report.release.page`).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from expectations.verdict import Verdict
 from model.files import read_json, write_bytes
 from model.references import BundleRef, Measured, Run
 from report.changes import CHANGES_FILE, table_from_json
+from report.page import add_link
+from report.quality.pages import QUALITY
 from report.suspects import suspects_section
 
 REPORT_FILE = "release.html"
@@ -34,12 +36,18 @@ class Release:
     """`version`, `url`; empty when nothing was deployed."""
     champion: str = ""
     """What served when it was judged, such as `version 6`; empty when nothing did."""
+    besides: Sequence[str] = ()
+    """Sentences on what changed beside the data since what served: configuration, code, dependencies."""
     undone: str = ""
     """Why its deployment was taken back; empty where it was not."""
     held: str = ""
     """Why it was not promoted although it passed; empty where it was."""
     unconfirmed: str = ""
     """Why it is not known whether it answers as judged; empty where it is."""
+    watched: str = ""
+    """What was seen of a version that serves while it was watched; empty where it was not."""
+    taken_back: str = ""
+    """Why it was taken back while it was watched; empty where it was not."""
 
 
 def write_report(
@@ -93,12 +101,18 @@ def write_report(
         registered=release.registered,
         deployed=release.deployed,
         champion=release.champion,
+        besides=release.besides,
         undone=release.undone,
         held=release.held,
         unconfirmed=release.unconfirmed,
+        watched=release.watched,
+        taken_back=release.taken_back,
         pages={title: os.path.relpath(path, run.reports) for title, path in pages.items()},
         suspects=None if suspects is None else suspects_section(suspects),
     )
     page = run.reports / REPORT_FILE
     write_bytes(page, render_release(report).encode())
+    quality = Path(quality_pages.get(QUALITY, ""))
+    if quality.is_file():
+        add_link(quality, "Report", os.path.relpath(page, quality.parent))
     return {"Report": str(page), **pages}

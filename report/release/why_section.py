@@ -5,8 +5,11 @@ Does not know how a verdict came about.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+from markupsafe import Markup
 
 from expectations.gates.figures import FindingFigures, verdict_figures
 from expectations.verdict import Finding, Verdict
@@ -19,6 +22,8 @@ class Ending:
     """What became of a version."""
 
     verdict: Verdict
+    name: str
+    """Project."""
     version: str
     """`version 3`; `this version` where nothing was registered."""
     serves: bool
@@ -31,6 +36,10 @@ class Ending:
     """Why it was not promoted although it passed; empty where it was."""
     unconfirmed: str = ""
     """Why it is not known whether it answers as judged; empty where it is."""
+    watched: str = ""
+    """What was seen of it while it was watched; empty where it was not."""
+    taken_back: str = ""
+    """Why it was taken back while it was watched; empty where it was not."""
 
     @property
     def open_ones(self) -> list[Finding]:
@@ -42,6 +51,10 @@ class Ending:
             if finding.outcome == outcome
         ]
 
+    @property
+    def _seen(self) -> str:
+        return f" {self.watched[:1].upper()}{self.watched[1:]}." if self.watched else ""
+
     def sentence(self) -> str:
         """What became of the version, in one sentence or two."""
         version, checks = self.version[:1].upper() + self.version[1:], len(self.verdict.findings)
@@ -50,12 +63,14 @@ class Ending:
         stays = stays or "Nothing serves."
         if self.undone:
             return f"{version} passed every check, but its deployment was taken back: {self.undone} {stays}"
+        if self.taken_back:
+            return f"{version} passed every check, was deployed and taken back: {self.taken_back}. {stays}"
         if self.held:
             return f"{version} passed every check and stays a candidate: {self.held}."
         if self.unconfirmed:
             return f"{version} passed every check and is the champion, but {self.unconfirmed}."
         if self.serves:
-            return f"{version} serves: it passed {every}."
+            return f"{version} serves: it passed {every}." + self._seen
         if self.verdict.outcome == "pass":
             return f"{version} passed {every} and may serve."
         if not checks:
@@ -66,10 +81,83 @@ class Ending:
         parts += [f"{undecided} could not be decided"] if undecided else []
         return f"{version} does not ship: of {checks} checks {' and '.join(parts)}. {stays}"
 
+    def next_step(self) -> Markup:
+        """What a reader can do now, with the command for it."""
+        number = self.version.removeprefix("version ")
+        if not number.isdigit():
+            return Markup("")
+        judge = f"headgate judge {self.name} {number}"
+        if self.undone or self.taken_back or self.unconfirmed:
+            return Markup("<code>{}</code> says what serves now.").format(f"headgate status {self.name}")
+        if self.held:
+            return Markup("<code>{}</code> compares it with what serves now.").format(judge)
+        if self.serves or self.verdict.outcome == "pass":
+            ask = f'headgate predict {self.name} "some text"'
+            return Markup("<code>{}</code> asks it.").format(ask)
+        if self.verdict.outcome == "inconclusive":
+            override = f'headgate promote {self.name} {number} --override "why" --expires 7d'
+            return Markup(
+                "<code>{}</code> judges it again; <code>{}</code> lets it serve for a while. What would "
+                "decide it stands below."
+            ).format(judge, override)
+        return Markup("change the data or the setting that stands below beside each check, then retrain.")
+
+
+class Became(Protocol):
+    """What became of a version: `report.release.gather.Release`, and the report itself."""
+
+    @property
+    def registered(self) -> Mapping[str, Any]:
+        """`version`, …; empty when nothing was registered."""
+
+    @property
+    def deployed(self) -> Mapping[str, Any]:
+        """`version`, `url`; empty when nothing was deployed."""
+
+    @property
+    def champion(self) -> str:
+        """What served when it was judged."""
+
+    @property
+    def undone(self) -> str:
+        """Why its deployment was taken back."""
+
+    @property
+    def held(self) -> str:
+        """Why it was not promoted."""
+
+    @property
+    def unconfirmed(self) -> str:
+        """Why it is not known whether it answers as judged."""
+
+    @property
+    def watched(self) -> str:
+        """What was seen of it while it was watched."""
+
+    @property
+    def taken_back(self) -> str:
+        """Why it was taken back while it was watched."""
+
+
+def ending_of(name: str, verdict: Verdict, became: Became) -> Ending:
+    """What terminal, page and registry say of a version."""
+    return Ending(
+        verdict=verdict,
+        name=name,
+        version=f"version {became.registered['version']}" if became.registered else "this version",
+        serves=bool(became.deployed),
+        undone=became.undone,
+        held=became.held,
+        unconfirmed=became.unconfirmed,
+        watched=became.watched,
+        taken_back=became.taken_back,
+        champion=became.champion,
+    )
+
 
 def why_section(ending: Ending) -> Section:
     """Why it ships, or why not and what to do about it; then what to know besides."""
-    if aside := ending.undone or ending.held or ending.unconfirmed:
+    if aside := ending.undone or ending.taken_back or ending.held or ending.unconfirmed:
         body: object = paragraph(aside)
     elif not ending.verdict.findings:
         body = join(*map(paragraph, ending.verdict.reasons))
@@ -83,7 +171,7 @@ def why_section(ending: Ending) -> Section:
         parts.append(subheading("Remarks"))
         said = ([finding.subject, finding.remark] for finding in remarked)
         parts.append(table(["What", "What to know although it does not decide"], said, wide=[1]))
-    ships = ending.verdict.outcome == "pass" and not (ending.undone or ending.held)
+    ships = ending.verdict.outcome == "pass" and not (ending.undone or ending.taken_back or ending.held)
     return section("Why it ships" if ships else "Why it does not ship", join(*parts))
 
 

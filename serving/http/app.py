@@ -6,6 +6,7 @@ Does not know files, pointers or signals.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -17,11 +18,20 @@ from starlette.responses import PlainTextResponse
 
 from serving.http.batching import Batcher, Closed
 from serving.http.body import BoundedRequest, Limits, Refused, bounded_route
+from serving.http.docs_page import add_docs_page
 from serving.http.engine import Engine
 from serving.http.heads import heads_of
 from serving.http.loading import Served
 from serving.http.metrics import Metrics
-from serving.http.middleware import FAILED, VERSION_HEADER, Access, App, Envelope
+from serving.http.middleware import (
+    FAILED,
+    HEALTH_NAMES,
+    READY_NAMES,
+    VERSION_HEADER,
+    Access,
+    App,
+    Envelope,
+)
 from serving.http.queueing import Probabilities, QueueFull
 from serving.http.replies import (
     ErrorReply,
@@ -36,6 +46,7 @@ from serving.http.replies import (
     version_reply,
 )
 from serving.http.requests import InvocationsRequest, Params, PredictRequest, refusal_of, texts_of
+from serving.http.v2.routes import Answer, add_v2
 from serving.store.board import WorkerState
 
 _JSON = "application/json"
@@ -50,6 +61,9 @@ _REFUSALS = {
     503: "Busy, ending, or nothing serves yet; see Retry-After",
 }
 
+
+_METHODS = (["HEAD"], ["HEAD", "GET"])
+"""Of a route whose GET there is already, and of another name of it."""
 
 _Described = dict[int | str, dict[str, Any]]
 
@@ -81,7 +95,7 @@ def make_app(
         draining: whether the endpoint is ending.
         workers: what each of several workers serves; None where this one is alone.
     """
-    # The pages under /docs would load scripts from a CDN; the schema itself stays at /openapi.json.
+    # FastAPI's own pages would load scripts from a CDN; `serving.http.docs_page` needs none.
     app = FastAPI(
         title="Headgate endpoint",
         docs_url=None,
@@ -94,8 +108,10 @@ def make_app(
     )
     app.router.route_class = bounded_route(limits)
     _answer_refusals(app)
-    direct = _answer_texts(app, engine, batcher, limits)
+    answer, direct = _answer_texts(app, engine, batcher, metrics, limits)
     _describe(app, engine, metrics, draining, workers)
+    add_v2(app, engine, limits, answer, draining)
+    add_docs_page(app)
     return Envelope(
         app,
         direct=direct,
@@ -106,29 +122,40 @@ def make_app(
     )
 
 
-def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits) -> dict[str, App]:
-    """Add the routes that texts are sent to; route → what answers its POST without FastAPI's layers, which
-    take as long as all else but the model."""
+def _answer_texts(
+    app: FastAPI, engine: Engine, batcher: Batcher, metrics: Metrics, limits: Limits
+) -> tuple[Answer, dict[str, App]]:
+    """Add the routes that texts are sent to.
+
+    Returns:
+        What answers them; and route → what answers its POST without FastAPI's layers, which take a quarter of
+        what a request costs beside the model.
+    """
 
     async def answer(
         texts: list[str],
         asked: PredictRequest | Params,
         render: Callable[[Served, Probabilities, bool], bytes],
     ) -> Response:
+        begin = time.perf_counter()
         served = engine.served  # taken once: the whole reply comes from this version
         if served is None:
             raise Refused(503, "not_ready", engine.reason, {"Retry-After": "1"})
         heads = heads_of(asked.heads, served)
         try:
             probabilities = await batcher.answer(served, texts)
+            answered = {head: probabilities[head] for head in heads}
+            body = render(served, answered, asked.all)
+            metrics.answered(served, answered, time.perf_counter() - begin)
         except QueueFull as full:
             wait = {"Retry-After": str(full.retry_after_s)}
             raise Refused(503, "busy", "too many texts wait for the model; ask again later", wait) from None
         except Closed:
             raise Refused(503, "ending", "the endpoint is ending", {"Retry-After": "1"}) from None
-        version = {VERSION_HEADER: str(served.version)}
-        answered = {head: probabilities[head] for head in heads}
-        return Response(render(served, answered, asked.all), media_type=_JSON, headers=version)
+        except Exception:
+            metrics.failed(served)
+            raise
+        return Response(body, media_type=_JSON, headers={VERSION_HEADER: str(served.version)})
 
     @app.post("/predict", responses=_replies(PredictReply, *_REFUSALS), response_model=None)
     async def predict(body: PredictRequest) -> Response:
@@ -141,10 +168,11 @@ def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits
         asked = body.root
         return await answer(texts_of(asked, limits), asked.params or Params(), invocations_reply)
 
-    return {
+    direct = {
         "/predict": _direct(PredictRequest, predict, limits),
         "/invocations": _direct(InvocationsRequest, invocations, limits),
     }
+    return answer, direct
 
 
 def _direct(model: type[_Asked], answer: Callable[[_Asked], Awaitable[Response]], limits: Limits) -> App:
@@ -178,10 +206,7 @@ def _describe(
     """Add the routes that describe the endpoint."""
 
     # HEAD is what some load balancers ask with; the schema has the routes once.
-    @app.head("/health", include_in_schema=False)
-    @app.head("/ping", include_in_schema=False)
     @app.get("/health", responses=_replies(dict[str, str]), response_model=None)
-    @app.get("/ping", include_in_schema=False, response_model=None)
     async def health() -> Response:
         """Whether the process is alive, whatever it serves."""
         return Response(to_json({"status": "alive"}), media_type=_JSON)
@@ -190,7 +215,6 @@ def _describe(
         503: {"model": ReadyReply, "description": "Nothing serves, or the endpoint is ending"}
     }
 
-    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", responses=_replies(ReadyReply) | not_ready, response_model=None)
     async def ready() -> Response:
         """Whether a version serves, and why what the pointer asks for does not."""
@@ -212,6 +236,11 @@ def _describe(
         if not is_ready:
             body["reason"] = "the endpoint is ending" if draining() else engine.reason
         return Response(to_json(body), 200 if is_ready else 503, media_type=_JSON)
+
+    for path in ("/health", *HEALTH_NAMES):
+        app.add_api_route(path, health, methods=_METHODS[path != "/health"], include_in_schema=False)
+    for path in ("/ready", *READY_NAMES):
+        app.add_api_route(path, ready, methods=_METHODS[path != "/ready"], include_in_schema=False)
 
     @app.get("/version", responses=_replies(VersionReply, 401, 503), response_model=None)
     async def version() -> Response:

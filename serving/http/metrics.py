@@ -1,6 +1,7 @@
 """The counters and gauges of `GET /metrics`, in a registry of their own: several endpoints fit in a process.
 
-Names carry their unit; labels come from fixed sets, never from a request.
+Names carry their unit; labels come from fixed sets and from the bundle, never from a request. What a version
+answered is counted in `serving.http.answer_counts`.
 """
 
 from __future__ import annotations
@@ -11,16 +12,29 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from serving.http.answer_counts import AnswerCounts, of_versions
+from serving.http.loading import Served
+from serving.http.queueing import Probabilities
 from serving.processes import resident_bytes
 from serving.store.board import Counts, WorkerState
 
-ROUTES = ("/predict", "/invocations", "/health", "/ready", "/version", "/metrics", "/ping", "/openapi.json")
+ROUTES = (
+    *("/predict", "/invocations", "/version", "/metrics", "/docs", "/openapi.json"),
+    *("/health", "/healthz", "/livez", "/ping", "/ready", "/readyz", "/v2/health/live", "/v2/health/ready"),
+)
 """Routes that are counted by name; all others are `other`."""
+V2 = "/v2/models"
+"""Name of all routes to a model of the Open Inference Protocol."""
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
 _QUEUED = "headgate_queued_texts"
 """The only figure that ends with the worker that had it."""
+
+
+def route_name(path: str) -> str:
+    """The route of a path as it is counted: one of few names, whatever was asked for."""
+    return path if path in ROUTES else V2 if path.startswith(f"{V2}/") else "other"
 
 
 class Metrics:
@@ -58,10 +72,12 @@ class Metrics:
         self._queued = Gauge(_QUEUED, "Texts that wait for the model", registry=r)
         self._exchanges = Counter("headgate_exchanges", "Versions that began to serve", registry=r)
         self._refusals = Counter("headgate_refusals", "Times a candidate was refused", registry=r)
+        self._answers = AnswerCounts()
+        r.register(self._answers)
 
     def reply(self, route: str, status: int, seconds: float) -> None:
         """Count a reply."""
-        key = route if route in ROUTES else "other", status
+        key = route_name(route), status
         if key not in self._counted:  # kept, because a look-up by labels takes some µs
             self._counted[key] = self._requests.labels(key[0], str(status)), self._seconds.labels(key[0])
         replies, durations = self._counted[key]
@@ -74,9 +90,20 @@ class Metrics:
         self._batch_texts.observe(texts)
         self._batch_seconds.observe(seconds)
 
-    def exchange(self) -> None:
+    def answered(self, served: Served, probabilities: Probabilities, seconds: float) -> None:
+        """Count a request that a version answered."""
+        self._answers.answered(served, probabilities, seconds)
+
+    def failed(self, served: Served) -> None:
+        """Count a request that a version failed at."""
+        self._answers.failed(served)
+
+    def exchange(self, served: Served) -> None:
         """A version begins to serve."""
         self._exchanges.inc()
+        self._answers.begin(served)
+        if self._before:
+            self._before = of_versions(self._before, self._answers.kept())
 
     def refusal(self) -> None:
         """A candidate was refused."""

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from flows.cli import exit_codes
-from flows.cli.console import headline, show_outcome, verdict_table
+from flows.cli.console import headline, pasted_lines, show_outcome, verdict_table
 from flows.ending import final_state, state_name
 from flows.outcome import STAGES, Outcome, Stage
 from model.errors import ErrorKind, HeadgateError, foreseen
@@ -22,6 +22,7 @@ CODES = {
     "busy": 5,
     "validated": 0,
     "rolled_back": 0,
+    "taken_back": 6,
     "swept": 0,
     "data_rejected": 3,
     "needs_consent": 4,
@@ -41,7 +42,7 @@ def test_an_ending_goes_through_state_exit_code_and_terminal(
     assert outcome.exit_code == CODES[stage]
     state = final_state(outcome)
     assert state.name == state_name(stage) and state.message == "because"
-    assert state.is_failed() == (stage in ("deployment_undone", "unconfirmed")), (
+    assert state.is_failed() == (stage in ("deployment_undone", "taken_back", "unconfirmed")), (
         "a rejection is a completed run"
     )
     word, sentence, style = headline(stage)
@@ -75,8 +76,8 @@ def test_printed_paths_and_commands_can_be_pasted_into_a_shell(
     outcome = Outcome(stage="deployed", name="kitchen", pages={"Data quality": page})
     show_outcome(outcome, home=home)
     shown = capsys.readouterr().out
-    words = [word for line in shown.splitlines() if str(home) in line for word in shlex.split(line)]
-    assert page in words and f"PREFECT_HOME={home / 'prefect'}" in words
+    words = [word for line in shown.splitlines() if ".headgate" in line for word in shlex.split(line)]
+    assert str(Path(page).relative_to(tmp_path)) in words and f"PREFECT_HOME={home / 'prefect'}" in words
     assert str(home) in words  # after --home
 
 
@@ -111,10 +112,35 @@ def test_the_verdict_table_fits_a_log_file(tmp_path: Path, capsys: pytest.Captur
     assert max(map(len, table.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_long_command_is_shown_on_lines_that_a_shell_takes_as_one(columns: int) -> None:
+    console = Console(width=columns, file=io.StringIO(), force_terminal=True)
+    command = (
+        "A=1 '/a b/prefect' server start --home /srv/a/long/way/down --override \"why not\" --expires 7d"
+    )
+    lines = pasted_lines(command, columns, console)
+    assert len(lines) > 1 and max(map(len, lines)) <= columns
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(command)
+    assert pasted_lines(command, columns, Console(file=io.StringIO())) == [command], "a log is one line each"
+
+
+def test_checks_without_a_figure_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = dict.fromkeys(("metric", "shared", "baseline", "difference", "margin"), "–")
+    rows = [{"subject": one, **plain, "verdict": "pass"} for one in ("threads", "timed bundles")]
+    failed = {"subject": "evidence", **plain, "verdict": "fail"}
+    show_outcome(Outcome(stage="model_rejected", name="kitchen", rows=(ROW, *rows, failed)), home=tmp_path)
+    shown = capsys.readouterr().out
+    assert "Also passed, without a figure: threads, timed bundles." in shown
+    assert shown.count("threads") == 1 and "evidence" in shown
+
+
 def test_states_of_different_meaning_have_different_names() -> None:
     names = {stage: state_name(stage) for stage in STAGES}
     assert set(names) == set(CODES)
-    assert len({names[stage] for stage in STAGES if not stage.endswith("_rejected")}) == len(STAGES) - 2
+    # Rejected is rejected, and gone back is gone back: by a person, or because it broke a bound.
+    alike = ("data_rejected", "model_rejected", "taken_back")
+    assert len({names[stage] for stage in STAGES if stage not in alike}) == len(STAGES) - len(alike)
+    assert names["taken_back"] == names["rolled_back"]
 
 
 @pytest.mark.parametrize("kind", get_args(ErrorKind))
