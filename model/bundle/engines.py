@@ -182,7 +182,7 @@ def _outputs(graph: Any) -> dict[str, tuple[list[Any], str]]:
 
 
 def _type(port: Any) -> str:
-    name = port.get_element_type().get_type_name()
+    name = str(port.get_element_type().get_type_name())
     return _TYPES.get(name, name)
 
 
