@@ -183,7 +183,7 @@ def _direct(model: type[_Asked], answer: Callable[[_Asked], Awaitable[Response]]
             body = await BoundedRequest(Request(scope, receive), limits).json()
             response = await answer(model.model_validate(body))
         except ValidationError as error:
-            response = _refusal(refusal_of(error.errors(include_url=False)))  # type: ignore[arg-type]
+            response = _refusal(refusal_of(error.errors(include_url=False)))
         except Refused as error:
             response = _refusal(error)
         await response(scope, receive, send)
