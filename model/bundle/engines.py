@@ -182,8 +182,8 @@ def _outputs(graph: Any) -> dict[str, tuple[list[Any], str]]:
 
 
 def _type(port: Any) -> str:
-    name = port.get_element_type().get_type_name()
-    return str(_TYPES.get(name, name))
+    name = str(port.get_element_type().get_type_name())
+    return _TYPES.get(name, name)
 
 
 def _labels(graph: Any) -> str:

@@ -10,8 +10,7 @@ Axes: K inputs and N outputs of a product, whose weights are (K, N).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -34,7 +33,7 @@ Product = Callable[[NodeProto, str, str], list[NodeProto]]
 
 def by_rows(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in which each product is one of 8-bit numbers; products of one input share its rounding."""
-    named: dict[str, np.generic[Any]] = {
+    named: dict[str, np.generic] = {
         "rows_steps": np.float32(STEPS),
         "rows_least": np.float32(LEAST),
         "rows_zero": np.float32(ZERO),
@@ -91,7 +90,9 @@ def _rounding(given: str, of_rows: str) -> list[NodeProto]:
     ]
 
 
-def _with_products(model: onnx.ModelProto, product: Product, named: dict[str, np.generic]) -> onnx.ModelProto:
+def _with_products(
+    model: onnx.ModelProto, product: Product, named: Mapping[str, np.generic]
+) -> onnx.ModelProto:
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     graph = changed.graph

@@ -43,13 +43,15 @@ _MLSERVER = (
     + """
 import json
 from mlserver import MLModel
-from mlserver.codecs import decode_args
+from mlserver.codecs import StringCodec
+from mlserver.types import InferenceRequest, InferenceResponse
 class Peer(MLModel):
     async def load(self):
         return True
-    @decode_args
-    async def predict(self, texts: list[str]) -> list[str]:
-        return [json.dumps(row) for row in answers(texts)]
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        found = [json.dumps(row) for row in answers(StringCodec.decode_input(payload.inputs[0]))]
+        outputs = [StringCodec.encode_output("answers", found)]
+        return InferenceResponse(model_name=self.name, outputs=outputs)
 """
 )
 

@@ -1,0 +1,1 @@
+"""Answering: what a bundle gives through HTTP, beside other servers."""
