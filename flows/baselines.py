@@ -25,6 +25,7 @@ def fit_baselines(project: Project, run: Run) -> dict[str, tuple[FittedRef, ...]
             fingerprint=run.head_fingerprints[name],
             part=f"seed {number + 1} of {seeds}" if seeds > 1 else "",
             seed=first + number if number else None,
+            label=baseline_label(name, number + 1),
             code=code_digest(),
         )
         for name in run.heads

@@ -61,9 +61,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     find_changes(kept.dataset, run, champion=champion)
     measured = measure(run, bundles, rules, how)
     verdict = decide(run.heads, measured, rules, champion=champion, dataset=kept.dataset)
-    candidate = candidate_of(
-        run, bundles["shared"], verdict, dataset=kept.dataset, measured=measured, gates=rules
-    )
+    candidate = candidate_of(run, bundles, verdict, dataset=kept.dataset, measured=measured, gates=rules)
     record_verdict(state, name, registry, found.registered, candidate)
     record = rejudged(state, registry, found, champion=champion, measured=measured, verdict=verdict)
     if record is not None:
@@ -74,8 +72,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     pages, rows = write_report(run, bundles, measured, verdict, release, quality_pages=kept.pages)
     if record is not None:
         note_pages(state, registry, record, pages)
-    # The folder, not the page: the page of the first judgement stays beside it.
-    log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
+    log_pages(state, name, registry, found.registered, run.reports)
     publish_artifacts(name, verdict, rows, pages)
     ending = ending_of(verdict, release)
     seconds = time.monotonic() - began_s

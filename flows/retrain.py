@@ -13,9 +13,11 @@ from prefect.client.schemas.objects import State
 
 from flows.outcome import LEFT, Outcome
 from flows.parts.end import run_failed, run_lost
+from flows.parts.in_mlflow import in_mlflow
 from flows.parts.nothing_to_do import ending_without_work, look_back
 from flows.prefect_runs import close_flow_runs, newer_run, run_name
 from flows.project import OpenProject, open_project
+from release.registry.tracking.flow_run import Tracked
 from release.runs.alone import alone
 from release.targets.deploy import refuse_impossible
 from tasks.data.merge import merge
@@ -47,8 +49,13 @@ def retrain(
 
 
 def _retrain(opened: OpenProject, *, force: bool) -> State[Outcome]:
+    project = opened.project
+    reconcile(opened.home, project.name, project.registry, project.deploy)
+    return in_mlflow(opened, "retrain", lambda tracked: _work(opened, tracked, force=force))
+
+
+def _work(opened: OpenProject, tracked: Tracked | None, *, force: bool) -> State[Outcome]:
     project, name, state = opened.project, opened.project.name, opened.home
-    reconcile(state, name, project.registry, project.deploy)
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     opened.check_labels(data.heads)
     champion = find_champion(state, name)
@@ -58,6 +65,6 @@ def _retrain(opened: OpenProject, *, force: bool) -> State[Outcome]:
 
     from flows.parts.make_and_ship import make_and_ship, ship_unfinished  # late: loads what trains and draws
 
-    if not force and (shipped := ship_unfinished(opened, standing, champion)):
+    if not force and (shipped := ship_unfinished(opened, standing, champion, tracked)):
         return shipped
-    return make_and_ship(opened, data, standing, champion=champion, fresh=force)
+    return make_and_ship(opened, data, standing, champion=champion, fresh=force, tracked=tracked)

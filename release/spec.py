@@ -38,6 +38,9 @@ class RegistrySpec:
     wait_s: Annotated[float, Range(ge=0)] = 900.0
     """How long a registry that is away is waited for when a candidate is registered, in seconds. What was
     trained, measured and judged is kept in any case: the next run goes on from there."""
+    log_mistakes: bool = False
+    """Whether MLflow keeps a table of the test texts that the shared model answers wrongly, up to 500 a head.
+    Whoever may read the registry then reads these texts."""
     signing_keys: str | None = None
     """Folder of the key pair that versions are signed with (`release.key`, mode 0600, and `release.pub`),
     made on first use. None: `keys` in the state folder, where a relative path starts, too. Another folder

@@ -20,6 +20,7 @@ from flows.parts.look_at_data import look_at_data
 from flows.project import OpenProject
 from release.champion import ChampionRef
 from release.registry.candidate import INPUTS_EVIDENCE, candidate_of
+from release.registry.tracking.flow_run import Tracked, note_tracked
 from release.runs.standing import Standing
 from release.saved_settings import Settings
 from sources.dataset import DatasetRef
@@ -32,17 +33,25 @@ from tasks.report.write_report import write_report
 
 
 def make_and_ship(
-    opened: OpenProject, data: DatasetRef, standing: Standing, *, champion: ChampionRef | None, fresh: bool
+    opened: OpenProject,
+    data: DatasetRef,
+    standing: Standing,
+    *,
+    champion: ChampionRef | None,
+    fresh: bool,
+    tracked: Tracked | None = None,
 ) -> State[Outcome]:
     """The way from the dataset to the end of the flow.
 
     Args:
         standing: of the run's inputs.
         fresh: train the shared model even where it is kept.
+        tracked: the flow's run in MLflow, if there is one.
     """
     project, state = opened.project, opened.home
     run = prepare_run(project.name, data, project.backbone, project.train, config=opened.config, home=state)
     run = replace(run, provenance={**run.provenance, INPUTS_EVIDENCE: standing.inputs.digest})
+    note_tracked(tracked, run.folder)
     quality, changed = look_at_data(opened, data, run, champion)
     renamed = () if changed is None else changed.renamed
     contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
@@ -56,32 +65,35 @@ def make_and_ship(
         wanted = consent_wanted(contract, champion, project)
         return opened.ended("needs_consent", **wanted, remarks=quality.warnings, pages=quality.pages)
     judged = make_candidate(opened, run, quality, standing, champion=champion, dataset=data.path, fresh=fresh)
-    return _conclude(opened, judged, champion)
+    return _conclude(opened, judged, champion, tracked)
 
 
 def ship_unfinished(
-    opened: OpenProject, standing: Standing, champion: ChampionRef | None
+    opened: OpenProject, standing: Standing, champion: ChampionRef | None, tracked: Tracked | None = None
 ) -> State[Outcome] | None:
     """The end of a flow that takes up a candidate which an earlier run judged, and no more; None where there
     is none."""
     judged = taken_up(opened, standing, champion)
-    return None if judged is None else _conclude(opened, judged, champion)
+    return None if judged is None else _conclude(opened, judged, champion, tracked)
 
 
-def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRef | None) -> State[Outcome]:
+def _conclude(
+    opened: OpenProject, judged: JudgedCandidate, champion: ChampionRef | None, tracked: Tracked | None
+) -> State[Outcome]:
     """Register a candidate, ship it if it passed, and show it."""
     project, name, state = opened.project, opened.project.name, opened.home
     run, verdict, measured = judged.run, judged.verdict, judged.measured
     settings = Settings(registry=project.registry, deploy=project.deploy)
     candidate = candidate_of(
         run,
-        judged.bundles["shared"],
+        judged.bundles,
         verdict,
         dataset=judged.dataset,
         measured=measured,
         gates=project.gates,
     )
-    registered = register(state, name, project.registry, candidate, before=judged.record.version)
+    before = judged.record.version
+    registered = register(state, name, project.registry, candidate, before=before, tracked=tracked)
     record = note_version(opened, judged, registered)
     deployed = ship(state, name, settings, registered, candidate)
 
@@ -90,7 +102,7 @@ def _conclude(opened: OpenProject, judged: JudgedCandidate, champion: ChampionRe
         run, judged.bundles, measured, verdict, release, quality_pages=judged.pages, suspects=judged.suspects
     )
     note_pages(state, project.registry, record, pages)
-    log_pages(state, name, project.registry, registered, pages)
+    log_pages(state, name, project.registry, registered, run.reports)
     publish_artifacts(name, verdict, rows, pages)
     remarks = (*judged.remarks, *verdict.remarks)
     return opened.ended(**ending_of(verdict, release), rows=rows, pages=pages, remarks=remarks)

@@ -6,7 +6,6 @@ written so that no reader of markdown takes them for markup or a link.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from expectations.verdict import Verdict
+from serving.shown import plain_markdown
 
 
 @task(name="publish-artifacts", cache_policy=NO_CACHE)
@@ -24,10 +24,10 @@ def publish_artifacts(
     """One markdown and one table artifact for project `name`; each run adds a version to its key."""
     key = name.replace("_", "-")
     lines = [f"# {name}: {verdict.outcome}", ""]
-    lines += [f"- {plain(reason)}" for reason in verdict.reasons] or ["Every gate passed."]
-    lines += [f"- Remark: {plain(remark)}" for remark in verdict.remarks]
+    lines += [f"- {plain_markdown(reason)}" for reason in verdict.reasons] or ["Every gate passed."]
+    lines += [f"- Remark: {plain_markdown(remark)}" for remark in verdict.remarks]
     lines += ["", "| page | file |", "|---|---|"]
-    lines += [f"| {title} | {plain(path)} |" for title, path in pages.items()]
+    lines += [f"| {title} | {plain_markdown(path)} |" for title, path in pages.items()]
     create_markdown_artifact(
         markdown="\n".join(lines), key=f"{key}-verdict", description="Verdict and reasons"
     )
@@ -35,12 +35,3 @@ def publish_artifacts(
         create_table_artifact(
             table=[dict(row) for row in rows], key=f"{key}-figures", description="Figures behind the verdict"
         )
-
-
-def plain(text: str) -> str:
-    """`text` so that markdown shows it as it is: HTML escaped, signs of markdown as HTML entities."""
-    return "".join(f"&#{ord(sign)};" if sign in _SIGNS else sign for sign in html.escape(text))
-
-
-_SIGNS = frozenset("\\`*[]()!|~\n\r")
-"""What begins a link, an image, code, emphasis, or another cell."""

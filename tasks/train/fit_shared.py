@@ -13,6 +13,8 @@ from model.jobs import fit
 from model.jobs.package import Packaging, package_bundle
 from model.references import BundleRef, Run
 from model.spec import PackageSpec
+from release.registry.tracking.course import course
+from release.registry.tracking.flow_run import tracked_of
 from report.progress import Step
 
 
@@ -29,8 +31,9 @@ def fit_shared(
     Raises:
         model.jobs.process.ModelProcessError: the training or the packaging ended badly.
     """
-    with Step("shared model", unit="steps") as step:
-        fitted = fit.fit_shared(run, teachers, step, fresh=fresh)
+    tracked = tracked_of(run.folder)
+    with Step("shared model", unit="steps") as step, course(tracked, "shared") as tell:
+        fitted = fit.fit_shared(run, teachers, step, fresh=fresh, on_event=tell)
     job = Packaging(
         fitted=Path(fitted.folder) / "fitted",
         out=run.folder / "shared" / "bundle",
