@@ -25,12 +25,13 @@ class RegistrySpec:
 
     tracking_uri: str | None = None
     """MLflow tracking URI, such as `http://mlflow.example:5000`, without user or password: those are read
-    from `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, or `MLFLOW_TRACKING_TOKEN`. None: SQLite
-    under the state folder, so that nothing has to be started first."""
+    from `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, or `MLFLOW_TRACKING_TOKEN`. None: what
+    `MLFLOW_TRACKING_URI` says, else SQLite under the state folder, so that nothing has to run first."""
     model: str | None = None
     """Registered model. None: the project's name."""
     experiment: str | None = None
-    """MLflow experiment that runs are logged to. None: the project's name."""
+    """MLflow experiment that runs are logged to. None: what `MLFLOW_EXPERIMENT_NAME` says, else the project's
+    name."""
     champion: str = "champion"
     """Alias of the version that serves. It moves only after every gate passed."""
     previous: str = "previous"

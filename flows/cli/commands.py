@@ -19,6 +19,7 @@ from flows.cli import exit_codes
 from flows.cli.help import WholeSentences
 from flows.cli.keeping import clean
 from flows.cli.keys import keys
+from flows.cli.mlflow_command import mlflow_command
 from flows.cli.options import CONFIG, HOME, JSON, NAME, SET, errors_shown, example, fail
 from flows.init.command import init
 from flows.notify.command import notify_test
@@ -373,6 +374,7 @@ main.add_command(schedule)
 main.add_command(up)
 main.add_command(clean)
 main.add_command(notify_test)
+main.add_command(mlflow_command)
 
 
 @main.command(**example("headgate schema > configs/schema.json"))

@@ -84,8 +84,12 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     facts = [*_facts(outcome), *((title, for_shell(path)) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
-        show = f"{_program('mlflow')} ui --backend-store-uri {for_shell(store)}"
-        facts.append(("MLflow", quiet_command("mlflow", show)))
+        run = f"/{outcome.registered.get('page', '')}"
+        if store.startswith("http"):
+            facts.append(("MLflow", f"{store.rstrip('/')}{run}"))
+        else:
+            show = f"{_program('mlflow')} ui --backend-store-uri {for_shell(store)}"
+            facts.append(("MLflow", f"{quiet_command('mlflow', show)}  # then {LOCAL_MLFLOW}{run}"))
     start = quiet_command("prefect", f"{_program('prefect')} server start")
     facts.append(("Prefect", f"PREFECT_HOME={for_shell(home / 'prefect')} {start}"))
     headgate, where = _program("headgate"), home_option(home, outcome.name)
@@ -120,6 +124,10 @@ def _program(name: str) -> str:
     beside = Path(sys.executable).with_name(name)
     found = shutil.which(name)
     return name if found is not None and Path(found) == beside else for_shell(os.path.relpath(beside))
+
+
+LOCAL_MLFLOW = "http://127.0.0.1:5000"
+"""Where `mlflow ui` answers."""
 
 
 def for_shell(what: object) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prefect.client.schemas.objects import State
 
+from flows.cli import exit_codes
 from flows.outcome import Outcome
 from flows.project import OpenProject
 from release.registry.tracking.flow_run import Tracked, end_flow_run, open_or_none
@@ -30,22 +31,19 @@ def in_mlflow(
         return work(None)
     try:
         state = work(tracked)
-    except BaseException as error:
-        killed = not isinstance(error, Exception)
-        end_flow_run(
-            tracked,
-            "stopped" if killed else "failed",
-            failed=True,
-            killed=killed,
-            why=f"{type(error).__name__}",
-        )
+    except Exception as error:
+        end_flow_run(tracked, "failed", failed=True, why=type(error).__name__)
         raise
-    if isinstance(outcome := state.data, Outcome):
-        if not outcome.registered:
-            log_report(tracked, [Path(page) for page in outcome.pages.values()])
-        end_flow_run(tracked, word_of(outcome), failed=state.is_failed(), why="\n".join(outcome.reasons))
-    else:
+    except BaseException:  # stopped from outside
+        end_flow_run(tracked, "stopped", killed=True)
+        raise
+    if not isinstance(outcome := state.data, Outcome):
         end_flow_run(tracked, "failed", failed=True)
+        return state
+    if not outcome.registered:
+        log_report(tracked, [Path(page) for page in outcome.pages.values()])
+    failed = outcome.exit_code == exit_codes.FAILED
+    end_flow_run(tracked, word_of(outcome), failed=failed, why="\n".join(outcome.reasons))
     return state
 
 

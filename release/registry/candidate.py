@@ -32,6 +32,8 @@ HEADLINES: Mapping[str, str] = {
     "bundle size": "size/bundle_mib",
 }
 """Subject of a finding that is of no head → its headline."""
+FINGERPRINT_EVIDENCE, CODE_EVIDENCE = "dataset_fingerprint", "code_digest"
+"""Entries of the evidence with the dataset's fingerprint and the digest of the code, in full."""
 INPUTS_EVIDENCE = "inputs"
 """Entry of the evidence with the digest of the run's inputs (`release.runs.inputs`)."""
 
@@ -162,13 +164,12 @@ def trained_models(
 
 
 def card_figures(card: Mapping[str, Any]) -> dict[str, float]:
-    """Figures of a card, named `validation/emotion/macro_f1`."""
+    """The figures of a card that its heads are trained for, named `validation/emotion/macro_f1`."""
     return {
-        f"{where}/{head}/{figure}": value
-        for where, heads in card.get("metrics", {}).items()
-        for head, figures in heads.items()
+        f"validation/{head}/{figure}": value
+        for head, figures in card.get("metrics", {}).get("validation", {}).items()
         for figure, value in figures.items()
-        if isinstance(value, int | float)
+        if isinstance(value, int | float) and figure != "rows"
     }
 
 
@@ -225,5 +226,7 @@ def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str,
         "resamples": rules.resamples,
         "rows": dict(run.provenance["dataset_rows"]),
         INPUTS_EVIDENCE: run.provenance.get(INPUTS_EVIDENCE, ""),
+        FINGERPRINT_EVIDENCE: run.provenance["dataset_fingerprint"],
+        CODE_EVIDENCE: run.provenance["code_digest"],
         "seeds": {"gates": rules.seed, "train": run.provenance["train"]["seed"]},
     }

@@ -46,6 +46,7 @@ from release.registry.run import (
     open_run,
 )
 from release.registry.tracking.course import log_points
+from release.registry.tracking.describe import MODEL_TRAINING, run_link
 from release.registry.tracking.flow_run import Tracked
 from release.registry.tracking.inputs import split_entity_of
 from release.registry.tracking.models import VERSIONS_TAG, figures_on, model_params, track_models
@@ -56,6 +57,8 @@ from serving.store.pointer import PointerBroken
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import PUBLIC_KEY
 
+SHORT = 16
+"""Digits of a digest that a person compares; the whole one is in the signed record."""
 REGISTERING = "registering"
 """Prefix of the temporary folder that a model is saved in, followed by the process's id."""
 
@@ -72,11 +75,17 @@ class RegisteredVersion:
     bundle_sha256: str
     """Digest of the bundle's manifest."""
     tracking_uri: str
+    experiment: str = ""
+    """Id of the experiment; empty where it was not asked for."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is shown and kept of it: `version`, `run_id`, `tracking_uri`."""
-        return {"version": self.version, "run_id": self.run_id, "tracking_uri": masked(self.tracking_uri)}
+        """What is shown and kept of it: `version`, `run_id`, `tracking_uri`, `page` below that address."""
+        page = f"#/runs/{self.run_id}"
+        if self.experiment:
+            page = f"{run_link(self.experiment, self.run_id)}{MODEL_TRAINING}"
+        uri = masked(self.tracking_uri)
+        return {"version": self.version, "run_id": self.run_id, "tracking_uri": uri, "page": page}
 
 
 class BundleChanged(HeadgateError):
@@ -153,6 +162,7 @@ def register_version(
         run_id=run_id,
         bundle_sha256=candidate.bundle_sha256,
         tracking_uri=registry.uri,
+        experiment=experiment,
     )
 
 
@@ -280,8 +290,8 @@ def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Can
         VERDICT_TAG: verdict.outcome,
         REASONS_TAG: "; ".join(verdict.reasons)[:MOST_TEXT],
         BUNDLE_TAG: candidate.bundle_sha256,
-        DATASET_TAG: candidate.dataset_fingerprint,
-        CODE_TAG: candidate.code_digest,
+        DATASET_TAG: candidate.dataset_fingerprint[:SHORT],
+        CODE_TAG: candidate.code_digest[:SHORT],
         **readable_tags(candidate),
     }
     # By its place: `models:/ID` would be looked up in MLflow's global store instead of this one.

@@ -19,13 +19,22 @@ MOST_LABELS = 12
 MOST_REASONS = 5
 MOST_NOTE = 4900
 """Longest description, in characters: MLflow refuses tags above 5,000 in some stores."""
-REPORT_PAGE = "report/release.html"
-"""Artifact that is the report's first page."""
+REPORT_PAGE = "report/report.html"
+"""Artifact with all pages of the report in one, whose links work in MLflow's viewer."""
+
+
+MODEL_TRAINING = "?workflowType=machine_learning"
+"""End of an address that opens MLflow's pages on training; without it those on language models open."""
 
 
 def artifact_link(experiment: str, run_id: str, path: str) -> str:
     """Address of an artifact's page, from any page of the same MLflow."""
-    return f"#/experiments/{experiment}/runs/{run_id}/artifacts/{path}"
+    return f"{run_link(experiment, run_id)}/artifacts/{path}{MODEL_TRAINING}"
+
+
+def run_link(experiment: str, run_id: str) -> str:
+    """Address of a run's page, from any page of the same MLflow."""
+    return f"#/experiments/{experiment}/runs/{run_id}"
 
 
 def describe_candidate(candidate: Candidate, name: str, version: int | None, report: str) -> str:
@@ -34,8 +43,9 @@ def describe_candidate(candidate: Candidate, name: str, version: int | None, rep
     Args:
         report: address of the report; empty where there is none yet.
     """
-    parts = [answers(candidate.configuration.get("heads", {}))]
-    parts.append(f"**Verdict: {candidate.verdict.outcome}**" + _reasons(candidate.verdict))
+    # MLflow folds a long description after a few lines.
+    parts = [f"**Verdict: {candidate.verdict.outcome}**" + _reasons(candidate.verdict)]
+    parts.append(answers(candidate.configuration.get("heads", {})))
     parts.append(verdict_markdown(candidate.verdict))
     if report:
         parts.append(f"[Report with every figure]({report})")
@@ -86,7 +96,7 @@ def how_to_predict(name: str, version: int) -> str:
     uri = f"models:/{name}/{version}"
     return (
         f'```sh\nheadgate predict {name} "some text"  # the version that serves\n'
-        f"headgate mlflow models serve -m {uri} --env-manager local --port 5001  # this version\n```\n\n"
+        f"headgate mlflow {name} models serve -m {uri} --env-manager local --port 5001\n```\n\n"
         "```python\nimport mlflow, pandas as pd\n"
         f'mlflow.pyfunc.load_model("{uri}").predict(pd.DataFrame({{"text": ["some text"]}}))\n```'
     )
