@@ -78,6 +78,18 @@ def projects(home: Home) -> list[str]:
     return sorted(path.name for path in releases.iterdir() if path.is_dir()) if releases.is_dir() else []
 
 
+def unable_to_sign(home: Home, name: str) -> str:
+    """What is wrong with the private key of project `name`, if it is here; empty where nothing is."""
+    folder = key_folder(home, load_settings(home, name).registry)
+    if not (folder / PRIVATE_KEY).exists():
+        return ""
+    try:
+        signing.ensure_key_pair(folder)
+    except KeyProblem as problem:
+        return str(problem)
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyState:
     """What is known of the keys of a project."""

@@ -188,10 +188,16 @@ def predict(
 @click.option("--port", type=int, help="Default: the port it was last deployed with.")
 def serve(name: str, home: Path | None, state: Path | None, port: int | None) -> None:
     """Start the endpoint of NAME in the background; it serves the current champion."""
+    from release.home import Home
+    from release.keys import unable_to_sign
     from release.targets.endpoint import start
 
     with errors_shown():
-        address = start(existing_home(home, name), name, port=port, state=state)
+        folder = existing_home(home, name)
+        address = start(folder, name, port=port, state=state)
+        problem = unable_to_sign(Home(folder), name) if state is None else ""
+    if problem:
+        click.echo(masked(f"it serves, but nothing can be signed or moved here: {problem}"), err=True)
     place = "" if state is None else f" --state {state}"
     click.echo(f"{name} serves at {address}  (stop it with: headgate stop {name}{place})")
 

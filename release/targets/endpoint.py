@@ -40,7 +40,7 @@ def start(root: Path, name: str, *, port: int | None = None, state: Path | None 
 
     Raises:
         EndpointDown: it did not start; the message says why.
-        serving.store.signing.KeyProblem: the private key is there but can't be used.
+        serving.store.signing.KeyProblem: the public key can't be used.
     """
     home = Home(root)
     settings = load_settings(home, name)
@@ -57,7 +57,11 @@ def start(root: Path, name: str, *, port: int | None = None, state: Path | None 
     keys = key_folder(home, settings.registry)
     if state is None and (keys / signing.PRIVATE_KEY).exists():
         # Writes the public key again if it is not the private one's: somebody exchanged it.
-        signing.ensure_key_pair(keys)
+        try:
+            signing.ensure_key_pair(keys)
+        except signing.KeyProblem:
+            # Serving only verifies; who signs next is told what is wrong with the private one.
+            signing.load_public_keys(keys / signing.PUBLIC_KEY)
     try:
         log = endpoint_log(home, name) if state is None else state / f"endpoint-{name}.log"
         running = process.start(

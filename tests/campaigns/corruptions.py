@@ -97,7 +97,7 @@ def judged(kind: Kind, command: str, ran: Ran, name: str) -> str:
     stopped_by_a_gate = command in FLOWS and ran.code in (3, 4) and "Rejected" in ran.output
     if ran.code == 0 or stopped_by_a_gate:
         return f"{WRONG}: took it for sound" if command in kind.refused_by else "works"
-    if kind.heals:
+    if kind.heals or command in kind.not_read_by:
         return f"{WRONG}: did not heal: {_last(ran)}"
     if name not in ran.output:
         return f"{WRONG}: does not name {name}: {_last(ran)}"

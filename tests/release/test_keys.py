@@ -289,3 +289,16 @@ def test_a_former_key_is_not_forgotten_while_another_project_needs_it(shipped: H
     sign_again(shipped, "other")
     sign_again(shipped, "toy", forget=True)
     assert current_champion(shipped, "other") is not None
+
+
+def test_with_a_damaged_private_key_the_endpoint_serves_and_says_so(shipped: Home) -> None:
+    """Answering only verifies: nobody waits at night for a key that moves versions."""
+    key = shipped.keys / signing.PRIVATE_KEY
+    key.write_bytes(b"")
+    done = CliRunner().invoke(main, ["serve", "toy", "--home", str(shipped.root)])
+    try:
+        assert done.exit_code == 0, done.output
+        assert "nothing can be signed" in done.output and str(key) in done.output
+        assert get(done.output.split("serves at ")[1].split()[0], "/version")[1]["version"] == 2
+    finally:
+        CliRunner().invoke(main, ["stop", "toy", "--home", str(shipped.root)])

@@ -10,7 +10,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 NEWER = "from_a_newer_version"
@@ -32,6 +32,8 @@ class Kind:
     """Whether a training reads it, so that it takes a whole retraining to see that it heals."""
     refused_by: frozenset[str] = frozenset()
     """Commands that must not take it for sound."""
+    not_read_by: frozenset[str] = frozenset()
+    """Commands that do without it, and must work."""
     stays: bool = False
     """Whether `NEWER` must still be there afterwards."""
 
@@ -167,7 +169,10 @@ RELEASED: tuple[Kind, ...] = (
     *_kinds("endpoint's state", "endpoints/NAME.json", "cut, garbage, a folder", _ENDPOINT | {"status"}),
     Kind(name="endpoint's state: a newer field", file="endpoints/NAME.json", harm=_newer_field, heals=True),
     *_kinds("endpoint's job", "endpoints/NAME.job", "garbage"),
-    *_kinds("private key", "keys/release.key", "empty, garbage, a folder", _MOVES),
+    *(
+        replace(kind, not_read_by=_ENDPOINT)  # they verify only
+        for kind in _kinds("private key", "keys/release.key", "empty, garbage, a folder", _MOVES)
+    ),
     *_kinds("public key", "keys/release.pub", "empty, garbage, a folder"),
     *_kinds("registry", "mlflow/store.sqlite", "cut, empty, garbage, a folder", _MOVES | {"retrain"}),
     *_kinds("pointer", "releases/NAME/current", "cut, garbage, a folder"),
