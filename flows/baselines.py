@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from prefect.utilities.annotations import quote
+
 from flows.config.schema import Project
+from flows.parts.graph import step
 from flows.runner import started
 from model.code import code_digest
 from model.jobs.baselines import BaselineJob, baseline_entry
@@ -40,7 +43,7 @@ def package_baselines(
 ) -> dict[str, BundleRef]:
     """Every baseline as a bundle of the shared model's precision, by its label in the evidence."""
     return {
-        baseline_label(head, number): package_baseline(head, baseline, run, precision, number=number)
+        baseline_label(head, number): step(package_baseline)(head, baseline, run, precision, number=number)
         for head, fitted in seeds.items()
         for number, baseline in enumerate(fitted, 1)
     }
@@ -59,7 +62,8 @@ def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[Fit
     if waiting and not alone:
         with started(spec) as runner:
             futures = {
-                number: runner.submit(fit_baseline, {"job": jobs[number], "run": run}) for number in waiting
+                number: runner.submit(fit_baseline, {"job": quote(jobs[number]), "run": quote(run)})
+                for number in waiting
             }
             found = {number: future.result() for number, future in futures.items()}
-    return [found.get(number) or fit_baseline(job, run) for number, job in enumerate(jobs)]
+    return [found.get(number) or step(fit_baseline)(job, run) for number, job in enumerate(jobs)]

@@ -19,7 +19,10 @@ from flows.outcome import Outcome
 from flows.parts.candidate import note_pages, rejudged
 from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.end import run_failed, run_lost
+from flows.parts.ended import published
+from flows.parts.graph import asking, part, step
 from flows.parts.measure import measure
+from flows.parts.names import named_run
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
 from release.registry.candidate import candidate_of
@@ -32,11 +35,10 @@ from tasks.judge.keep_judged import keep_judged
 from tasks.release.log_pages import log_pages
 from tasks.release.reconcile import reconcile
 from tasks.release.record_verdict import record_verdict
-from tasks.report.publish_artifacts import publish_artifacts
 from tasks.report.write_report import write_report
 
 
-@flow(name="judge", on_failure=[run_failed], on_crashed=[run_failed])
+@flow(name="judge", flow_run_name=named_run, on_failure=[run_failed], on_crashed=[run_failed])
 def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     """Judge `version` of project `name` again; ends `Deployed`, `Rejected`, or failed with the reason.
 
@@ -50,34 +52,37 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     settings = load_settings(state, name)
     registry, how = settings.registry, settings.deploy
     close_flow_runs(run_lost)
-    reconcile(state, name, registry, how)
-    found = find_candidate(state, name, registry, version)
-    champion, bundles = find_champion(state, name), found.bundles
+    asking(reconcile)(state, name, registry, how)
+    found = asking(find_candidate)(state, name, registry, version)
+    champion, bundles = step(find_champion)(state, name), found.bundles
     gone = () if champion is None else sorted(set(champion.bundle.heads) - set(found.run.heads))
     run, kept, rules = found.run, found.kept, gate_rules(found.gates, gone)
     if champion is not None:
         bundles["champion"] = champion.bundle
 
-    find_changes(kept.dataset, run, champion=champion)
-    measured = measure(run, bundles, rules, how)
-    verdict = decide(run.heads, measured, rules, champion=champion, dataset=kept.dataset)
+    step(find_changes, [found, champion])(kept.dataset, run, champion=champion)
+    measured = part("measure", lambda: measure(run, bundles, rules, how), [found])
+    verdict = step(decide, [measured])(run.heads, measured, rules, champion=champion, dataset=kept.dataset)
     candidate = candidate_of(run, bundles, verdict, dataset=kept.dataset, measured=measured, gates=rules)
-    record_verdict(state, name, registry, found.registered, candidate)
+    asking(record_verdict, [verdict])(state, name, registry, found.registered, candidate)
     record = rejudged(state, registry, found, champion=champion, measured=measured, verdict=verdict)
     if record is not None:
-        keep_judged(state, name, registry, record)
+        step(keep_judged, [verdict])(state, name, registry, record)
     deployed = ship(state, name, settings, found.registered, candidate)
 
     release = release_of(found.registered, deployed, champion)
-    pages, rows = write_report(run, bundles, measured, verdict, release, quality_pages=kept.pages)
+    shown = step(write_report, [verdict, deployed])(
+        run, bundles, measured, verdict, release, quality_pages=kept.pages
+    )
+    pages, rows = shown
     if record is not None:
         note_pages(state, registry, record, pages)
-    log_pages(state, name, registry, found.registered, run.reports)
-    publish_artifacts(name, verdict, rows, pages)
+    step(log_pages, [shown])(state, name, registry, found.registered, run.reports)
     ending = ending_of(verdict, release)
     seconds = time.monotonic() - began_s
     outcome = Outcome(
         name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending
     )
+    published(outcome, [shown])
     told_ending(state, outcome)
     return noted(state, outcome)

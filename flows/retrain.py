@@ -11,9 +11,12 @@ from pathlib import Path
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.ending import ENDINGS
 from flows.outcome import LEFT, Outcome
 from flows.parts.end import run_failed, run_lost
+from flows.parts.graph import asking, step
 from flows.parts.in_mlflow import in_mlflow
+from flows.parts.names import named_run
 from flows.parts.nothing_to_do import ending_without_work, look_back
 from flows.prefect_runs import close_flow_runs, newer_run, run_name
 from flows.project import OpenProject, open_project
@@ -25,7 +28,7 @@ from tasks.judge.find_champion import find_champion
 from tasks.release.reconcile import reconcile
 
 
-@flow(name="retrain", on_failure=[run_failed], on_crashed=[run_failed])
+@flow(name="retrain", flow_run_name=named_run, on_failure=[run_failed], on_crashed=[run_failed])
 def retrain(
     config: Path, home: Path | None = None, backbone: str | None = None, force: bool = False
 ) -> State[Outcome]:
@@ -42,7 +45,7 @@ def retrain(
     opened = open_project(config, home, backbone)
     refuse_impossible(opened.home, opened.project.name, opened.project.deploy)
     close_flow_runs(run_lost)
-    if newer := newer_run():
+    if newer := newer_run(ENDINGS):
         return opened.ended("unchanged", reasons=(f"{LEFT}{newer}",))
     with alone(opened.home, opened.project.name, run_name()) as busy:
         return opened.ended("busy", reasons=(busy,)) if busy else _retrain(opened, force=force)
@@ -50,15 +53,15 @@ def retrain(
 
 def _retrain(opened: OpenProject, *, force: bool) -> State[Outcome]:
     project = opened.project
-    reconcile(opened.home, project.name, project.registry, project.deploy)
+    asking(reconcile)(opened.home, project.name, project.registry, project.deploy)
     return in_mlflow(opened, "retrain", lambda tracked: _work(opened, tracked, force=force))
 
 
 def _work(opened: OpenProject, tracked: Tracked | None, *, force: bool) -> State[Outcome]:
     project, name, state = opened.project, opened.project.name, opened.home
-    data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
+    data = step(merge)(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     opened.check_labels(data.heads)
-    champion = find_champion(state, name)
+    champion = step(find_champion)(state, name)
     standing = look_back(opened, data, champion)
     if not force and (ending := ending_without_work(opened, standing)):
         return opened.ended(**ending)

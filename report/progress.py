@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,8 @@ PLAIN_LINE_EVERY_S = 10.0
 """Seconds between plain lines of one step: often enough to see life, rare enough for a log file."""
 
 _live = threading.Lock()
+watchers: list[Callable[[str, int, int | None], None]] = []
+"""Told of a step's title and how far it is; Prefect's progress is one (`flows.parts.prefect_progress`)."""
 
 
 LOGGER = "headgate"
@@ -34,13 +37,17 @@ LOGGER = "headgate"
 
 
 def print_line(line: str) -> None:
-    """One plain line to whoever watches, secrets masked. Never give it text from the data."""
-    line = one_line(line)
+    """One plain line to whoever watches and to the log of the run, secrets masked. Never give it text from
+    the data."""
     if os.environ.get(CONSOLE_VARIABLE) in ("1", "lines"):
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(one_line(line) + "\n")
         sys.stderr.flush()
-    else:
-        logging.getLogger(LOGGER).info(line)
+    log_line(line)
+
+
+def log_line(line: str) -> None:
+    """One plain line to the log of the run alone, secrets masked. Never give it text from the data."""
+    logging.getLogger(LOGGER).info(one_line(line))
 
 
 class Step:
@@ -78,6 +85,8 @@ class Step:
 
     def to(self, done: int, total: int | None, note: str = "") -> None:
         """So much is done; `note` is a short figure, such as the loss."""
+        for watch in watchers:
+            watch(self.title, done, total)
         if self._bar is not None:
             self._bar.update(self._row, completed=done, total=total, note=note)
             return

@@ -32,11 +32,9 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
         flows.cli.prefect_server.PrefectProblem: there is no server for the run, or it was lost.
     """
     console.print("  starting Prefect …", style="dim")
-    from prefect import tags
-
     refuse_unusable_server()  # at once, before the flows' libraries are loaded
     from flows.ending import state_name
-    from flows.prefect_runs import end_orphan_servers, mask_states, own_temporary_server, process_tag
+    from flows.prefect_runs import end_orphan_servers, mask_states, own_temporary_server
     from release.home import Home
 
     # Alone: the others load what it does not need.
@@ -46,7 +44,7 @@ def run_flow(which: str, *, home: Path, console: Console, **arguments: Any) -> O
         for line in end_orphan_servers(Home(home)):
             console.print(Text(several_lines(f"  {line}"), style="dim"))
         own_temporary_server()
-        with tags(process_tag()), server_watched():
+        with server_watched():
             state = flow(home=home, return_state=True, **arguments)
     if state.data is not None and state.name in map(state_name, STAGES):
         outcome = state.result(raise_on_failure=False)

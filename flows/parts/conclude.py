@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from expectations.verdict import Verdict
+from flows.parts.graph import asking, step
 from release.champion import ChampionRef
 from release.home import Home
 from release.registry.candidate import Candidate
@@ -25,10 +26,10 @@ def ship(
     """Promote and deploy a candidate that passed; None of one that did not."""
     if candidate.verdict.outcome != "pass":
         return None
-    promoted = promote(home, name, settings.registry, registered, candidate)
+    promoted = asking(promote, [registered])(home, name, settings.registry, registered, candidate)
     if isinstance(promoted, str):
         return DeployOutcome(end="held", wanted=registered.version, serving=None, url=None, reason=promoted)
-    return deploy(home, name, settings.registry, settings.deploy, registered.version)
+    return step(deploy, [promoted])(home, name, settings.registry, settings.deploy, registered.version)
 
 
 def release_of(

@@ -16,6 +16,7 @@ from flows.outcome import Outcome
 from flows.parts.candidate import JudgedCandidate, make_candidate, note_pages, note_version, taken_up
 from flows.parts.conclude import ending_of, release_of, ship
 from flows.parts.consent import consent_wanted, needs_remarks
+from flows.parts.graph import asking, renewed, step
 from flows.parts.look_at_data import look_at_data
 from flows.project import OpenProject
 from release.champion import ChampionRef
@@ -28,7 +29,6 @@ from tasks.data.prepare_run import prepare_run
 from tasks.judge.check_contract import check_contract
 from tasks.release.log_pages import log_pages
 from tasks.release.register import register
-from tasks.report.publish_artifacts import publish_artifacts
 from tasks.report.write_report import write_report
 
 
@@ -49,13 +49,18 @@ def make_and_ship(
         tracked: the flow's run in MLflow, if there is one.
     """
     project, state = opened.project, opened.home
-    run = prepare_run(project.name, data, project.backbone, project.train, config=opened.config, home=state)
-    run = replace(run, provenance={**run.provenance, INPUTS_EVIDENCE: standing.inputs.digest})
+    prepared = asking(prepare_run, [data, standing])(
+        project.name, data, project.backbone, project.train, config=opened.config, home=state
+    )
+    known = {**prepared.provenance, INPUTS_EVIDENCE: standing.inputs.digest}
+    run = renewed(replace(prepared, provenance=known), prepared)
     note_tracked(tracked, run.folder)
     quality, changed = look_at_data(opened, data, run, champion)
     renamed = () if changed is None else changed.renamed
-    contract = check_contract(data.heads, project.gates, champion=champion, renamed=renamed)
-    quality = replace(quality, warnings=(*quality.warnings, *unused_remarks(contract)))
+    contract = step(check_contract, [data, champion, changed])(
+        data.heads, project.gates, champion=champion, renamed=renamed
+    )
+    quality = renewed(replace(quality, warnings=(*quality.warnings, *unused_remarks(contract))), quality)
     if quality.verdict.outcome == "fail":
         remarks = (*quality.warnings, *needs_remarks(contract, champion))
         return opened.ended(
@@ -93,16 +98,18 @@ def _conclude(
         gates=project.gates,
     )
     before = judged.record.version
-    registered = register(state, name, project.registry, candidate, before=before, tracked=tracked)
+    registered = step(register, [verdict])(
+        state, name, project.registry, candidate, before=before, tracked=tracked
+    )
     record = note_version(opened, judged, registered)
     deployed = ship(state, name, settings, registered, candidate)
 
     release = release_of(registered, deployed, champion)
-    pages, rows = write_report(
+    shown = step(write_report, [registered, deployed])(
         run, judged.bundles, measured, verdict, release, quality_pages=judged.pages, suspects=judged.suspects
     )
+    pages, rows = shown
     note_pages(state, project.registry, record, pages)
-    log_pages(state, name, project.registry, registered, run.reports)
-    publish_artifacts(name, verdict, rows, pages)
+    step(log_pages, [shown])(state, name, project.registry, registered, run.reports)
     remarks = (*judged.remarks, *verdict.remarks)
     return opened.ended(**ending_of(verdict, release), rows=rows, pages=pages, remarks=remarks)

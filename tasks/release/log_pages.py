@@ -15,7 +15,7 @@ from release.spec import RegistrySpec
 from report.progress import print_line
 
 
-@task(name="log-pages", cache_policy=NO_CACHE, persist_result=False)
+@task(name="log-pages", task_run_name="log-pages", cache_policy=NO_CACHE, persist_result=False)
 def log_pages(home: Home, name: str, spec: RegistrySpec, registered: RegisteredVersion, pages: Path) -> None:
     """Log a folder of pages to the run of a registered version, in place of the former ones. A registry that
     is away is waited for.

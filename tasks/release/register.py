@@ -14,7 +14,7 @@ from release.spec import RegistrySpec
 from report.progress import Step, print_line
 
 
-@task(name="register", cache_policy=NO_CACHE, persist_result=False)
+@task(name="register", task_run_name="register", cache_policy=NO_CACHE, persist_result=False)
 def register(
     home: Home,
     name: str,
