@@ -7,6 +7,7 @@ that this room wrote.
 from __future__ import annotations
 
 import html
+import posixpath
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -42,7 +43,7 @@ def one_page(folder: Path, first: str = "release.html") -> str | None:
         inside = _PLACE.sub(lambda found, at=places[place]: f"{found['before']}{at}-", body[1])
         inside = _linked(inside, place, places)
         parts.append(
-            f'<hr><div id="{places[place]}"><p><a href="#page-0">Back to the top</a></p>{inside}</div>'
+            f'<hr/><div id="{places[place]}"><p><a href="#page-0">Back to the top</a></p>{inside}</div>'
         )
     return "\n".join([*parts, "</body>\n</html>\n"])
 
@@ -51,7 +52,7 @@ def _linked(page: str, own: str, places: Mapping[str, str]) -> str:
     """A page whose links lead to the other pages' places."""
 
     def link(found: re.Match[str]) -> str:
-        target = (PurePosixPath(own).parent / html.unescape(found["to"])).as_posix()
+        target = posixpath.normpath(PurePosixPath(own).parent / html.unescape(found["to"]))
         if target in places:
             return f'<a href="#{places[target]}">{found["text"]}</a>'
         return f"{found['text']} (<code>report/{html.escape(target)}</code>)"

@@ -14,11 +14,13 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Task, flow
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
+from prefect.task_engine import TaskRunTimeoutError
 from prefect.tasks import exponential_backoff
 from prefect.utilities.annotations import quote
 from prefect.utilities.engine import get_state_for_result, link_state_to_result
 
 from flows.runner import LONGEST_STEP_S
+from model.errors import HeadgateError
 from release.registry.client import SILENT, RegistryAway
 
 P = ParamSpec("P")
@@ -31,6 +33,10 @@ BACK_OFF_S = 2
 """Pause before the first further try of a step that asks somebody outside, in seconds; then twice as long."""
 
 
+class StepTooLong(HeadgateError):
+    """A step took longer than it may, and was ended."""
+
+
 class _Arrow:
     """Stands for the run that gave a result, and for nothing that the result holds."""
 
@@ -40,13 +46,23 @@ def step(task: Task[P, R], after: Iterable[object] = ()) -> Callable[P, R]:
 
     Args:
         after: results of the steps and parts that it comes after; whatever else is passed over.
+
+    Raises:
+        StepTooLong: it took longer than a step may (`runner.step_timeout_s`).
     """
 
     def call(*given: P.args, **named: P.kwargs) -> R:
-        limited = task.with_options(timeout_seconds=STEP_S.get())
+        longest_s = STEP_S.get()
+        limited: Any = task.with_options(timeout_seconds=longest_s)
         arguments = {name: quote(value) for name, value in named.items()}
-        found: Any = limited(*map(quote, given), **arguments, wait_for=arrows(after))  # type: ignore[call-overload]
-        return found  # type: ignore[no-any-return]
+        try:
+            found: R = limited(*map(quote, given), **arguments, wait_for=arrows(after))
+        except TaskRunTimeoutError as error:
+            raise StepTooLong(
+                f"step {task.name}: took longer than {longest_s:,.0f} s and was ended; raise "
+                f"`runner.step_timeout_s` (now {longest_s:g})"
+            ) from error
+        return found
 
     return call
 
@@ -73,9 +89,9 @@ def part(name: str, work: Callable[[], R], after: Iterable[object] = ()) -> R:
     """The result of `work`, whose steps are a flow of their own below the running one."""
     if FlowRunContext.get() is None:
         return work()
-    below = flow(name=name, flow_run_name=name, validate_parameters=False)(_without_parameters(work))
-    found: Any = below(wait_for=arrows(after))  # type: ignore[call-overload]
-    return found  # type: ignore[no-any-return]
+    below: Any = flow(name=name, flow_run_name=name, validate_parameters=False)(_without_parameters(work))
+    found: R = below(wait_for=arrows(after))
+    return found
 
 
 def arrows(after: Iterable[object]) -> list[_Arrow]:
