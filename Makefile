@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow quick lint check release-check quickstart-data stop lock clean
+.PHONY: help install run test test-slow quick lint check release-check quickstart-data docs stop lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,7 @@ pip_install = $(BIN)/python -m pip install --quiet $(1)
 uv_install = UV_INDEX_URL="$(call pip_says,INDEX_URL,index-url)" UV_FIND_LINKS="$(call pip_says,FIND_LINKS,find-links)" \
   $(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(1) \
   || { echo "uv cannot install this here (above); pip tries"; $(call pip_install,$(1)); }
+comma := ,
 install_with = $(call $(if $(filter uv,$(INSTALLER)),uv,pip)_install,$(1))
 
 $(BIN)/headgate: requirements.lock pyproject.toml
@@ -69,6 +70,10 @@ check: lint test ## lint and test
 
 release-check: $(BIN)/headgate ## version, changelog and schema agree
 	$(BIN)/python -m tests.support.release_check
+
+docs: $(BIN)/headgate ## the docs site, for reading without a network: build/docs/index.html
+	@$(BIN)/python -c 'import material' 2>/dev/null || $(call install_with,"mkdocs>=1.6$(comma)<2" "mkdocs-material>=9.7")
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet && echo "build/docs/index.html"
 
 lock: ## resolve the dependencies anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -78,7 +78,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     if record is not None:
         note_pages(state, registry, record, pages)
     step(log_pages, [shown])(state, name, registry, found.registered, run.reports)
-    ending = ending_of(verdict, release)
+    ending = ending_of(name, verdict, release)
     seconds = time.monotonic() - began_s
     outcome = Outcome(
         name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending

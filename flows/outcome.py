@@ -53,6 +53,8 @@ class Outcome:
     stage: Stage
     name: str
     """Project."""
+    sentence: str = ""
+    """What became of the version, as its page says it; empty where nothing was judged."""
     reasons: tuple[str, ...] = ()
     """Why it was rejected, held, undone or not confirmed, what needs consent, or why nothing was done."""
     paste: str = ""

@@ -7,7 +7,7 @@ once and with the registry down.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,15 @@ def _project(home: Home, name: str, where: str) -> dict[str, Any]:
     endpoint: dict[str, Any] = {"running": False, "says": "not known"}
     with _noted(damage):
         endpoint = _endpoint(home, name, where)
+    undecided = _undecided(name, entries, 0 if pointer is None else pointer.approval, where)
     return {
         "name": name,
         "serving": None if champion is None else _fields(folder, champion, public_key),
         "champion": _champion(folder, champion, public_key, before, where) if champion else shown,
         "previous": None if before is None else _release(folder, before, public_key)[0],
-        "waiting": _waiting(name, entries, 0 if pointer is None else pointer.approval, where),
+        "former": None if before is None else _fields(folder, before, public_key),
+        "undecided": undecided,
+        "waiting": None if undecided is None else _waiting(undecided),
         "endpoint": endpoint,
         "damage": list(dict.fromkeys(damage)),
         "history": [
@@ -153,9 +156,9 @@ def _release(folder: ReleaseFolder, version: int, public_key: Path) -> tuple[str
     return f"version {version}, approved {manifest.created}, bundle {bundle}…, signature good", None
 
 
-def _waiting(name: str, entries: Sequence[Entry], approval: int, where: str) -> str | None:
-    """The newest version that is registered and could not be decided, with what makes it serve; None where
-    there is none, or a later one was promoted."""
+def _undecided(name: str, entries: Sequence[Entry], approval: int, where: str) -> dict[str, Any] | None:
+    """The newest version that is registered and could not be decided, with the commands that judge it again
+    or let it serve; None where there is none, or a later one was promoted."""
     verdicts = {
         entry.version: entry.detail.removeprefix("verdict: ").partition(",")[0]
         for entry in entries
@@ -164,9 +167,17 @@ def _waiting(name: str, entries: Sequence[Entry], approval: int, where: str) -> 
     newest = max(verdicts, default=0)
     if newest <= approval or verdicts[newest] != "inconclusive":
         return None
+    return {
+        "version": newest,
+        "judge": f"headgate judge {name} {newest}{where}",
+        "override": f'headgate promote {name} {newest} --override "why" --expires 7d{where}',
+    }
+
+
+def _waiting(undecided: Mapping[str, Any]) -> str:
     return (
-        f"version {newest} was not decided: `headgate judge {name} {newest}{where}` judges it again, "
-        f'`headgate promote {name} {newest} --override "why" --expires 7d{where}` lets it serve for a while'
+        f"version {undecided['version']} was not decided: `{undecided['judge']}` judges it again, "
+        f"`{undecided['override']}` lets it serve for a while"
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from expectations.changes import Changes, Renamed, RowChange
-from report.page import Section, folded, join, paragraph, section, table
+from report.page import Section, folded, join, paragraph, section, subheading, table
 
 CHANGES_FILE = "changes.json"
 """In a run's folder: what its pages show."""
@@ -91,11 +91,11 @@ def change_lines(shown: ChangeTable) -> Iterator[str]:
         yield from _wrapped(_not_known(shown), "    ")
 
 
-def changes_section(shown: ChangeTable) -> Section:
-    """What changed, for a page."""
+def changes_section(shown: ChangeTable, first: Sequence[object] = ()) -> Section:
+    """What changed, for a page; `first` stands before the data."""
     title = f"Changed since version {shown.version}"
     if not shown.known:
-        return section(title, paragraph(_not_known(shown)))
+        return section(title, join(*first, paragraph(_not_known(shown))))
     parts: list[object] = [paragraph(sentence) for sentence in shown.said]
     if shown.rows:
         rows = [(what, split, then, now, f"{now - then:+,}") for what, split, then, now in shown.rows]
@@ -108,6 +108,8 @@ def changes_section(shown: ChangeTable) -> Section:
     if shown.unknown:
         parts.append(paragraph(_not_known(shown)))
     lead = f"This run's data beside those that version {shown.version}, the champion, was trained on."
+    if first:
+        return section(title, join(*first, subheading("Data"), paragraph(lead), *parts))
     return section(title, join(*parts), lead=lead)
 
 

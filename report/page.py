@@ -1,12 +1,14 @@
-"""The look of every report: one self-contained HTML page that fetches nothing and runs nothing.
+"""The look of every report: one self-contained HTML page that fetches nothing and runs one script of its own.
 
 All text is escaped, unless it is `Markup` already (made here, or by `report.charts`). The page's own content
-security policy forbids scripts and requests, so that a mistake in escaping does no harm. Does not know what
-is reported.
+security policy forbids requests, and all scripts but the one that sorts tables, which it names by its digest:
+so a mistake in escaping does no harm. Does not know what is reported.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,6 +18,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup, escape
+
+from model.files import write_bytes
 
 TEMPLATES = Path(__file__).with_name("templates")
 """Folder of the templates and of the style sheet."""
@@ -30,6 +34,12 @@ TONES: Mapping[str, str] = {
 for print in black and white."""
 
 
+SORTED_ROWS = 4
+"""Fewest rows of a table that can be sorted."""
+STACKED_COLUMNS = range(3, 10)
+"""Numbers of columns of a table whose rows stand as cards on a phone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """One titled part of a page, listed in its table of contents."""
@@ -41,6 +51,16 @@ class Section:
     def __html__(self) -> str:
         """The part as it stands in a page."""
         return str(self.html)
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where a reader goes from a page."""
+
+    links: Sequence[tuple[str, str]] = ()
+    """Title and relative path of each other page of the run."""
+    next_step: object = ""
+    """What the reader can do now."""
 
 
 def badge(outcome: object, label: object = None) -> Markup:
@@ -75,8 +95,16 @@ def table(
     wide: Collection[int] = (),
 ) -> Markup:
     """A table. Columns in `numeric` (from 0) are right-aligned in figures of equal width; those in
-    `wide` may wrap long words. Without rows, the sentence `empty` stands instead."""
+    `wide` may wrap long words. Without rows, the sentence `empty` stands instead. Where scripts run, a table
+    of `SORTED_ROWS` or more sorts by a click on a heading; on a phone the rows of one of `STACKED_COLUMNS`
+    stand as cards."""
     rows = [list(row) for row in rows]
+    stacked = len(headers) in STACKED_COLUMNS
+    kinds = ["sortable"] * (len(rows) >= SORTED_ROWS) + ["stack"] * stacked
+    marks = [
+        Markup(' data-label="{}"').format(Markup(escape(header)).striptags()) if stacked else Markup("")
+        for header in headers
+    ]
     if not rows:
         return Markup('<p class="empty">{}</p>').format(empty)
     styles = [
@@ -90,16 +118,17 @@ def table(
     body = Markup("\n").join(
         Markup("<tr>{}</tr>").format(
             Markup("").join(
-                Markup('<td class="{}">{}</td>').format(style, cell_text(value))
-                for style, value in zip(styles, row, strict=False)
+                Markup('<td class="{}"{}>{}</td>').format(style, mark, cell_text(value))
+                for style, mark, value in zip(styles, marks, row, strict=False)
             )
         )
         for row in rows
     )
     title = Markup("<caption>{}</caption>").format(caption) if caption is not None else Markup("")
     return Markup(
-        '<div class="scroll"><table>{}<thead><tr>{}</tr></thead><tbody>\n{}\n</tbody></table></div>'
-    ).format(title, head, body)
+        '<div class="scroll"><table class="{}">{}<thead><tr>{}</tr></thead>'
+        "<tbody>\n{}\n</tbody></table></div>"
+    ).format(" ".join(kinds), title, head, body)
 
 
 def breakable(name: str) -> Markup:
@@ -157,6 +186,7 @@ def page(
     *,
     outcome: object = None,
     facts: Sequence[tuple[object, object]] = (),
+    onward: Onward | None = None,
     footer: object = "",
 ) -> str:
     """The whole page as text, to be written as UTF-8.
@@ -164,6 +194,7 @@ def page(
     Args:
         outcome: the verdict, as a badge beside the title; another badge as `Markup`.
         facts: pairs (what, value) shown as tiles under the title.
+        onward: the other pages of the run, above the title, and what the reader can do, under the subtitle.
         footer: last line, such as when and from what the page was made.
     """
     mark = outcome if outcome is None or isinstance(outcome, Markup) else badge(outcome)
@@ -173,16 +204,47 @@ def page(
         sections=sections,
         outcome=mark,
         facts=[(what, cell_text(value)) for what, value in facts],
+        links=() if onward is None else onward.links,
+        next="" if onward is None else onward.next_step,
         footer=footer,
+        script=Markup(script()),
+        script_hash=Markup("'sha256-{}'").format(_sha256(script())),
         # A file of this project, not a user's text: it must not be escaped inside <style>.
         style=Markup(style_sheet()),
     )
+
+
+def add_link(file: Path, title: str, path: str) -> None:
+    """Put a link to another page, which was made later, on top of a page that has links there.
+
+    Raises:
+        OSError: the page can't be read or written.
+    """
+    html = file.read_text(encoding="utf-8")
+    link = Markup('<a href="{}">{}</a>').format(path, title)
+    if link not in html:
+        write_bytes(file, html.replace(_PAGES, f"{_PAGES}\n{link}", 1).encode("utf-8"))
+
+
+_PAGES = '<nav class="pages" aria-label="Pages of this run">'
+"""Begins the links of a page."""
 
 
 @lru_cache(maxsize=1)
 def style_sheet() -> str:
     """Rules of every page, with the colours of pages and charts."""
     return (TEMPLATES / "page.css").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def script() -> str:
+    """The one script of every page: tables that sort and filter."""
+    return (TEMPLATES / "page.js").read_text(encoding="utf-8")
+
+
+def _sha256(text: str) -> str:
+    """As a content security policy names a script."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @lru_cache(maxsize=1)

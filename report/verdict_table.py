@@ -6,10 +6,10 @@ Does not know HTML or rich.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from expectations.gates.figures import FindingFigures, Interval, verdict_figures
+from expectations.gates.figures import CONTROL_REACH, FindingFigures, Interval, verdict_figures
 from expectations.verdict import Verdict
 
 COLUMNS: Mapping[str, str] = {
@@ -26,6 +26,8 @@ COLUMNS: Mapping[str, str] = {
 TEXT_COLUMNS = ("subject", "metric", "verdict")
 """Columns that hold text; the others hold figures, aligned right."""
 
+FIGURES = tuple(key for key in COLUMNS if key not in TEXT_COLUMNS)
+
 ABSENT = "–"
 """Stands for a figure that is missing or has no meaning in this row."""
 
@@ -35,6 +37,16 @@ Row = dict[str, str]
 def verdict_rows(verdict: Verdict) -> list[Row]:
     """One row a finding, in the order of the findings; cells are text."""
     return [_row(figures) for figures in verdict_figures(verdict)]
+
+
+def table_and_line(rows: Sequence[Mapping[str, str]]) -> tuple[list[Mapping[str, str]], str]:
+    """The rows that a table shows, and one line on the checks that passed and have no figure; empty for none.
+
+    What did not pass keeps its row: it is what a reader looks for.
+    """
+    plain = [row for row in rows if row["verdict"] == "pass" and all(row[key] == ABSENT for key in FIGURES)]
+    line = f"Also passed, without a figure: {', '.join(row['subject'] for row in plain)}." if plain else ""
+    return [row for row in rows if row not in plain], line
 
 
 def figure_text(value: float | None, unit: str = "") -> str:
@@ -75,7 +87,8 @@ def _row(figures: FindingFigures) -> Row:
             row["margin"] = f"≤ {limit:g}×"
         case "control":
             row["difference"] = _interval(difference, ".2f", "×")
-            row["margin"] = f"1 ± {limit:g}"
+            # Its interval must reach the first and lie within the second.
+            row["margin"] = f"1 ± {limit:g} (± {CONTROL_REACH * (limit or 0):g})"
         case "budget":
             upper = difference.upper
             row["difference"] = ABSENT if upper is None else f"at most {figure_text(upper, unit)}"

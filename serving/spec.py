@@ -77,6 +77,13 @@ class DeploySpec:
     token_file: str | None = None
     """File (mode 0600) with the bearer token that requests must carry; a relative path starts from the
     configuration's folder. None: no token is asked for."""
+    traces_url: Annotated[str, Pattern(r"https?://[^@\s]+")] | None = None
+    """Where OpenTelemetry spans go, one a request: a collector's address for OTLP over HTTP, such as
+    `http://collector:4318/v1/traces`. They hold method, route, status and version, no text and no answer.
+    Needs the extra `traces`; headers with credentials come from `OTEL_EXPORTER_OTLP_HEADERS`. None: no
+    traces."""
+    traces_share: Annotated[float, Range(ge=0, le=1)] = 1.0
+    """Share of the requests without a trace of their caller's that become spans."""
     max_answer_ms: Annotated[float, Range(gt=0)] = 1000.0
     """Longest that one text may take when a new version is tried before it serves, in milliseconds
     (median of five); a slower version is refused."""

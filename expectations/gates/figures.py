@@ -12,6 +12,8 @@ from typing import cast, get_args
 
 from expectations.verdict import Comparison, Finding, Outcome, Verdict
 
+CONTROL_REACH = 3
+"""The control's bounds must lie within so many times its tolerance of 1."""
 COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
 
 

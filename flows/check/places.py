@@ -15,6 +15,7 @@ from model.errors import HeadgateError
 from release.home import Home
 from release.home_needs import refuse_unusable
 from release.targets.deploy import refuse_impossible
+from serving.process.traces import traces_problem
 
 ANSWER_S = 2.0
 """How long a registry may take to accept a connection, in seconds."""
@@ -47,6 +48,8 @@ def look_at_port(project: Project, folder: Path) -> Finding:
         refuse_impossible(Home(folder), project.name, spec)
     except HeadgateError as error:
         return Finding(what="deploy", says=str(error), state="problem")
+    if (problem := traces_problem(spec)) is not None:
+        return Finding(what="deploy", says=f"deploy.{problem}", state="problem")
     return Finding(
         what="deploy", says=f"{spec.host}:{spec.port}" if spec.target == "endpoint" else spec.target
     )

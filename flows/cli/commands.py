@@ -373,14 +373,8 @@ def follow(
         raise SystemExit(run_follower(job, once=once))
 
 
-main.add_command(check)
-main.add_command(init)
-main.add_command(keys)
-main.add_command(schedule)
-main.add_command(up)
-main.add_command(clean)
-main.add_command(notify_test)
-main.add_command(mlflow_command)
+for command in (check, init, keys, schedule, up, clean, notify_test, mlflow_command):
+    main.add_command(command)
 
 
 @main.command(**example("headgate schema > configs/schema.json"))

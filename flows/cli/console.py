@@ -6,6 +6,7 @@ Knows rich and the outcome values; does not decide anything.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -20,10 +21,11 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.cli.options import json_wanted
+from flows.cli.shown import status as shown_status
 from flows.outcome import Outcome, Stage
 from flows.state_folder import home_option, with_home
 from model.bundle.telemetry import quiet_command
-from report.verdict_table import ABSENT
+from report.verdict_table import ABSENT, table_and_line
 from serving.shown import one_line, several_lines
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -70,7 +72,11 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     if outcome.rows:
         console.print()
         columns = console.width if console.is_terminal else PLAIN_COLUMNS
-        console.print(verdict_table(outcome.rows, columns), width=columns)
+        rows, line = table_and_line(outcome.rows)
+        if rows:
+            console.print(verdict_table(rows, columns), width=columns)
+        if line:
+            console.print(Text(one_line(line)), width=columns)
     console.print()
     console.print(_headline(outcome))
     _listed(console, [with_home(reason, home) for reason in outcome.reasons])
@@ -81,7 +87,7 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     if outcome.remarks:
         console.print(f"\n{len(outcome.remarks)} {'remark' if len(outcome.remarks) == 1 else 'remarks'}:")
         _listed(console, [with_home(remark, home) for remark in outcome.remarks])
-    facts = [*_facts(outcome), *((title, for_shell(path)) for title, path in outcome.pages.items())]
+    facts = [*_facts(outcome), *((title, for_shell(near(path))) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
         run = f"/{outcome.registered.get('page', '')}"
@@ -89,7 +95,8 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
             facts.append(("MLflow", f"{store.rstrip('/')}{run}"))
         else:
             show = f"{_program('mlflow')} ui --backend-store-uri {for_shell(store)}"
-            facts.append(("MLflow", f"{quiet_command('mlflow', show)}  # then {LOCAL_MLFLOW}{run}"))
+            facts.append(("MLflow", quiet_command("mlflow", show)))
+            facts.append(("  then", f"{LOCAL_MLFLOW}{run}"))
     start = quiet_command("prefect", f"{_program('prefect')} server start")
     facts.append(("Prefect", f"PREFECT_HOME={for_shell(home / 'prefect')} {start}"))
     headgate, where = _program("headgate"), home_option(home, outcome.name)
@@ -102,7 +109,8 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     width = max(len(title) for title, _ in facts)
     console.print()
     for title, value in facts:
-        console.print(Text(one_line(f"  {title:<{width}}  {value}")), soft_wrap=True)
+        for number, line in enumerate(pasted_lines(one_line(value), console.width - width - 4, console)):
+            console.print(Text(f"  {'' if number else title:<{width}}  {line}"), soft_wrap=True)
     console.print(f"\n  {outcome.seconds:.0f} s in all, exit code {outcome.exit_code}")
 
 
@@ -130,6 +138,27 @@ LOCAL_MLFLOW = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers."""
 
 
+def near(path: str) -> str:
+    """A path as seen from here, if it lies below; else as it is."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def pasted_lines(command: str, columns: int, console: Console) -> list[str]:
+    """A command for the shell on lines of at most so many columns where it is shown on a terminal, each but
+    the last ending in a backslash; a word that is longer keeps a line of its own."""
+    if not console.is_terminal or len(command) <= columns:
+        return [command]
+    words = re.findall(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""", command)
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + len(word) + 3 <= columns:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"  {word}")
+    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
+
+
 def for_shell(what: object) -> str:
     """A path or argument as a shell takes it back: in quotes where it holds blanks or signs."""
     return shlex.quote(str(what))
@@ -137,7 +166,7 @@ def for_shell(what: object) -> str:
 
 def _headline(outcome: Outcome) -> Text:
     word, why, style = headline(outcome.stage)
-    return Text.assemble((word, style), f"  {outcome.name}: {why}")
+    return Text.assemble((word, style), one_line(f"  {outcome.name}: {outcome.sentence or why}"))
 
 
 def headline(stage: Stage) -> tuple[str, str, str]:
@@ -204,7 +233,13 @@ def _two_lines(row: Mapping[str, Any]) -> list[str]:
     """A row in five cells of one or two lines."""
     subject = row["subject"] if row["metric"] == ABSENT else f"{row['subject']}\n  {row['metric']}"
     models = row["shared"] if row["baseline"] == ABSENT else f"{row['shared']}\n{row['baseline']}"
-    return [subject, models, row["difference"].replace(" [", "\n["), row["margin"], row["verdict"]]
+    return [
+        subject,
+        models,
+        row["difference"].replace(" [", "\n["),
+        row["margin"].replace(" (", "\n("),
+        row["verdict"],
+    ]
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -249,26 +284,4 @@ def show_answers(texts: Sequence[str], reply: Mapping[str, Any]) -> None:
 
 def show_status(report: Mapping[str, Any]) -> None:
     """What serves and how it came about, one block a project."""
-    console = _output()
-    for project in report["projects"]:
-        endpoint = project["endpoint"]
-        console.print(Text(one_line(project["name"]), style="bold"))
-        for title in ("champion", "previous"):
-            console.print(Text(one_line(f"  {title:<10} {project[title] or 'none'}")), soft_wrap=True)
-        if project["waiting"]:
-            console.print(Text(one_line(f"  {'waiting':<10} {project['waiting']}")), soft_wrap=True)
-        console.print(Text(one_line(f"  {'endpoint':<10} {endpoint['says']}")))
-        for start in project.get("next", ()):
-            console.print(Text(one_line(f"  {'next':<10} {start}")), soft_wrap=True)
-        for ending in reversed(project.get("endings", ())):
-            why = f": {ending['detail']}" if ending["detail"] else ""
-            line = f"{ending['at']}  {ending['flow']} {ending['end']}{why}"
-            console.print(Text(one_line(f"  {'ended':<10} {line}")), soft_wrap=True)
-        for sentence in project["damage"]:
-            console.print(Text(one_line(f"  {'damaged':<10} {sentence}"), style="red"), soft_wrap=True)
-        history = Table("When (UTC)", "What", "Version", "Detail", header_style="bold", title_justify="left")
-        for entry in project["history"]:
-            history.add_row(
-                *(Text(one_line(str(entry[key]))) for key in ("at", "event", "version", "detail"))
-            )
-        console.print(history)
+    shown_status.show_status(report, _output())

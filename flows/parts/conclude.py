@@ -12,6 +12,7 @@ from release.registry.candidate import Candidate
 from release.registry.register import RegisteredVersion
 from release.saved_settings import Settings
 from release.targets.deploy import DeployOutcome
+from report.release import why_section
 from report.release.gather import Release
 from tasks.release.deploy import deploy
 from tasks.release.promote import promote
@@ -48,9 +49,14 @@ def release_of(
     )
 
 
-def ending_of(verdict: Verdict, release: Release) -> dict[str, Any]:
-    """Fields of `flows.outcome.Outcome`: stage, reasons, what is registered and deployed."""
-    known: dict[str, Any] = {"registered": release.registered, "deployed": release.deployed}
+def ending_of(name: str, verdict: Verdict, release: Release) -> dict[str, Any]:
+    """Fields of `flows.outcome.Outcome`: stage, its sentence, reasons, what is registered and deployed."""
+    sentence = why_section.ending_of(name, verdict, release).sentence()
+    known: dict[str, Any] = {
+        "registered": release.registered,
+        "deployed": release.deployed,
+        "sentence": sentence,
+    }
     if release.undone:
         return {"stage": "deployment_undone", "reasons": (release.undone,), **known}
     if release.unconfirmed:

@@ -25,7 +25,7 @@ def published(outcome: Outcome, after: Iterable[object] = ()) -> None:
     """
     shown = Shown(
         ending=state_name(outcome.stage),
-        said=headline(outcome.stage)[1],
+        said=outcome.sentence or headline(outcome.stage)[1],
         reasons=outcome.reasons,
         remarks=outcome.remarks,
         paste=outcome.paste,

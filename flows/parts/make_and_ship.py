@@ -70,7 +70,7 @@ def make_and_ship(
         wanted = consent_wanted(contract, champion, project)
         return opened.ended("needs_consent", **wanted, remarks=quality.warnings, pages=quality.pages)
     judged = make_candidate(opened, run, quality, standing, champion=champion, dataset=data.path, fresh=fresh)
-    return _conclude(opened, judged, champion, tracked)
+    return _conclude(opened, judged, champion, standing, tracked)
 
 
 def ship_unfinished(
@@ -79,11 +79,15 @@ def ship_unfinished(
     """The end of a flow that takes up a candidate which an earlier run judged, and no more; None where there
     is none."""
     judged = taken_up(opened, standing, champion)
-    return None if judged is None else _conclude(opened, judged, champion, tracked)
+    return None if judged is None else _conclude(opened, judged, champion, standing, tracked)
 
 
 def _conclude(
-    opened: OpenProject, judged: JudgedCandidate, champion: ChampionRef | None, tracked: Tracked | None
+    opened: OpenProject,
+    judged: JudgedCandidate,
+    champion: ChampionRef | None,
+    standing: Standing,
+    tracked: Tracked | None,
 ) -> State[Outcome]:
     """Register a candidate, ship it if it passed, and show it."""
     project, name, state = opened.project, opened.project.name, opened.home
@@ -104,7 +108,7 @@ def _conclude(
     record = note_version(opened, judged, registered)
     deployed = ship(state, name, settings, registered, candidate)
 
-    release = release_of(registered, deployed, champion)
+    release = replace(release_of(registered, deployed, champion), besides=standing.besides)
     shown = step(write_report, [registered, deployed])(
         run, judged.bundles, measured, verdict, release, quality_pages=judged.pages, suspects=judged.suspects
     )
@@ -112,4 +116,4 @@ def _conclude(
     note_pages(state, project.registry, record, pages)
     step(log_pages, [shown])(state, name, project.registry, registered, run.reports)
     remarks = (*judged.remarks, *verdict.remarks)
-    return opened.ended(**ending_of(verdict, release), rows=rows, pages=pages, remarks=remarks)
+    return opened.ended(**ending_of(name, verdict, release), rows=rows, pages=pages, remarks=remarks)

@@ -112,6 +112,14 @@ def named(found: Mapping[str, list[str]], before: Inputs, now: Inputs, rows: Map
     return "; ".join(said)
 
 
+def besides(before: Inputs, now: Inputs) -> list[str]:
+    """One sentence a part beside the data that differs: `Configuration: gates.margin.`"""
+    found = {part: names for part, names in differences(before, now).items() if part != DATA}
+    return [
+        f"{part.capitalize()}: {named({part: names}, before, now, None)}." for part, names in found.items()
+    ]
+
+
 def _rows(rows: Mapping[str, int]) -> str:
     of_heads = [f"{count:,} of head {name}" for name, count in rows.items() if name and count]
     shown = of_heads or [f"{rows.get('', 0):,}, none of them in a label"]

@@ -20,7 +20,7 @@ from release.home import Home
 from release.journal import Entry, Journal
 from release.kept_evidence import KeptEvidence, read_evidence
 from release.keys import signing_pair
-from release.runs.inputs import DATA, Inputs, differences, named
+from release.runs.inputs import DATA, Inputs, besides, differences, named
 from release.runs.judged import JudgedInputs, find_judged, measured_of
 from release.served import SERVES_AGAIN
 from release.spec import RegistrySpec
@@ -43,6 +43,8 @@ class Standing:
     inputs: Inputs
     said: str
     """One sentence: compared with what, and what differs."""
+    besides: tuple[str, ...] = ()
+    """What differs from the champion's inputs beside the data, a sentence a part."""
     record: JudgedInputs | None = None
     """What came of these inputs, or of the champion's where they are the same or nearly."""
 
@@ -93,15 +95,16 @@ def standing_of(
     if few:
         return Standing(kind="unchanged", inputs=inputs, said=said, record=before)
     compared_with = "" if champion is None else champion.bundle.sha256
+    aside = () if before is None else tuple(besides(before.gathered(), inputs))
     if record is None or record.against != compared_with:
-        return Standing(kind="new", inputs=inputs, said=said)
+        return Standing(kind="new", inputs=inputs, said=said, besides=aside)
     if record.judged().outcome != "pass" and record.version:
         said = f"version {record.version}, judged on {record.at[:10]}, had the same inputs and champion"
         return Standing(kind="decided", inputs=inputs, said=said, record=record)
     if record.version and any(_later(entry, record.version) for entry in entries):
         return Standing(kind="new", inputs=inputs, said=said)  # it could not be promoted any more
     said = f"judged on {record.at[:16]}, and cut short before it could be shipped: run {record.run}"
-    return Standing(kind="unfinished", inputs=inputs, said=said, record=record)
+    return Standing(kind="unfinished", inputs=inputs, said=said, besides=aside, record=record)
 
 
 def take_up(home: Home, record: JudgedInputs) -> Unfinished | None:

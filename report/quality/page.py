@@ -6,6 +6,7 @@ lists the rules; it does not judge (`expectations.data.gate`).
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,18 @@ from model.files import write_bytes
 from model.spec import SPLITS
 from report.chances import chances_section
 from report.changes import change_table, changes_section
-from report.page import Section, badge, breakable, folded, join, page, paragraph, section, subheading, table
+from report.page import (
+    Section,
+    badge,
+    breakable,
+    folded,
+    join,
+    page,
+    paragraph,
+    section,
+    subheading,
+    table,
+)
 from report.quality.agreement import agreement_section
 from report.quality.drift import drift_section
 from report.quality.offenders import offenders_section
@@ -81,6 +93,10 @@ def write_quality_page(
             ("Sources", len(profile["sources"])),
             ("Heads", len(profile["heads"])),
         ],
+        links=[("Data Docs", Path(os.path.relpath(judged.data_docs, out.parent)).as_posix())],
+        next_step=""
+        if outcome == "pass"
+        else "mend the data, or the setting that each rule names, and retrain.",
         footer=f"Headgate made this page from the merged dataset {dataset.name}.",
     )
     write_bytes(out, html.encode("utf-8"))

@@ -14,6 +14,9 @@ from report.data_docs import write_data_docs
 from report.quality.page import write_quality_page
 from report.quality.sources import source_remarks
 
+QUALITY = "Data quality"
+"""Title of the page on the data."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
@@ -57,7 +60,7 @@ def write_quality(
             *map(said, source_remarks(load_profile(dataset))),
             *([said(known.champion_rows)] if known.champion_rows else []),
         ),
-        pages={"Data quality": str(page), "Data Docs": str(write_data_docs(judged))},
+        pages={QUALITY: str(page), "Data Docs": str(write_data_docs(judged))},
         findings=judged.offending_parquet,
         drifted=tuple(
             f"{one.subject} ({one.split})" for one in judged.drift if one.level(judged.drift_levels) == "fail"

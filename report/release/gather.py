@@ -6,7 +6,7 @@ Does not know how the page looks (`report.release.page`).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from model.references import BundleRef, Measured, Run
 from report.changes import CHANGES_FILE, table_from_json
 from report.charts.files import write_charts
 from report.one_page import ONE_PAGE, one_page
+from report.page import add_link
+from report.quality.pages import QUALITY
 from report.suspects import suspects_section
 
 REPORT_FILE = "release.html"
@@ -36,6 +38,8 @@ class Release:
     """`version`, `url`; empty when nothing was deployed."""
     champion: str = ""
     """What served when it was judged, such as `version 6`; empty when nothing did."""
+    besides: Sequence[str] = ()
+    """Sentences on what changed beside the data since what served: configuration, code, dependencies."""
     undone: str = ""
     """Why its deployment was taken back; empty where it was not."""
     held: str = ""
@@ -95,6 +99,7 @@ def write_report(
         registered=release.registered,
         deployed=release.deployed,
         champion=release.champion,
+        besides=release.besides,
         undone=release.undone,
         held=release.held,
         unconfirmed=release.unconfirmed,
@@ -104,6 +109,9 @@ def write_report(
     page, rendered = run.reports / REPORT_FILE, render_release(report)
     write_bytes(page, rendered.encode())
     write_charts(rendered, run.reports)
+    quality = Path(quality_pages.get(QUALITY, ""))
+    if quality.is_file():
+        add_link(quality, "Report", os.path.relpath(page, quality.parent))
     if (whole := one_page(run.reports, REPORT_FILE)) is not None:
         write_bytes(run.reports / ONE_PAGE, whole.encode())
     return {"Report": str(page), **pages}

@@ -21,13 +21,13 @@ from model.spec import HeadSpec
 from report.chances import chances_section
 from report.changes import ChangeTable, changes_section
 from report.charts.intervals import has_intervals, interval_chart
-from report.page import Section, badge, folded, join, page, paragraph, section, table
+from report.page import Onward, Section, badge, folded, join, page, paragraph, section, table
 from report.release.data_section import data_section
 from report.release.heads_section import head_sections
 from report.release.latency_section import latency_section
 from report.release.training_section import training_section
-from report.release.why_section import Ending, why_section
-from report.verdict_table import COLUMNS, TEXT_COLUMNS, verdict_rows
+from report.release.why_section import ending_of, why_section
+from report.verdict_table import COLUMNS, TEXT_COLUMNS, figure_text, table_and_line, verdict_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,8 @@ class ReleaseReport:
     """What the test rows could decide before anything was trained (`HeadChance.to_json`)."""
     changed: ChangeTable | None = None
     """What changed in the data since the version that served; none where nothing served."""
+    besides: Sequence[str] = ()
+    """Sentences on what else changed since then: configuration, encoder, code, dependencies."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Dataset, code, encoder, recipe, versions; nested mappings are flattened."""
     registered: Mapping[str, Any] = field(default_factory=dict)
@@ -82,15 +84,15 @@ class ReleaseReport:
 
 def render_release(report: ReleaseReport) -> str:
     """The page as text, to be written as UTF-8."""
-    ending = _ending(report)
+    ending = ending_of(report.name, report.verdict, report)
     sections = [
         why_section(ending),
         section("Verdict", _verdict(report.verdict), lead=_how_to_read(report.verdict)),
+        *_changed(report),
         section("Heads", _intervals(report.verdict), lead=_INTERVALS),
         *head_sections(report.heads, report.shared, report.baselines, report.calibrations),
         training_section(report.heads, report.histories, report.bundles),
         latency_section(report.timings),
-        *([] if report.changed is None else [changes_section(report.changed)]),
         data_section(report.heads, report.profile),
         *([chances_section(report.chances)] if report.chances else []),
         *([] if report.suspects is None else [report.suspects]),
@@ -102,23 +104,16 @@ def render_release(report: ReleaseReport) -> str:
         sections,
         outcome=report.verdict.outcome,
         facts=list(_facts(report)),
+        onward=Onward(
+            links=[(title, path) for title, path in report.pages.items() if _is_beside(path)],
+            next_step=ending.next_step(),
+        ),
         footer=f"Run {report.run}, {report.created}. Headgate made this page from this run's evidence alone.",
     )
 
 
-def _ending(report: ReleaseReport) -> Ending:
-    registered = report.registered
-    return Ending(
-        verdict=report.verdict,
-        version=f"version {registered['version']}" if registered else "this version",
-        serves=bool(report.deployed),
-        undone=report.undone,
-        held=report.held,
-        unconfirmed=report.unconfirmed,
-        champion=report.champion,
-    )
-
-
+SINCE = " vs champion"
+"""End of the subjects that compare with the version that served."""
 _INTERVALS = (
     "Both models of a line answer the same test rows. Left: the metric of each model. Right: the difference "
     "between them. Lines show intervals. A head passes when the whole interval of its difference lies right "
@@ -149,19 +144,18 @@ def _how_to_read(verdict: Verdict) -> str:
     return (
         "All checks must pass. The bounds in brackets decide, not the figure before them: each bound is "
         f"one-sided at {confidence:.0%} confidence. Since all checks must pass, several tests need no "
-        "correction (intersection–union test: Berger 1982)."
+        "correction (intersection–union test: Berger 1982). The interval of the A/A control, the same model "
+        "timed twice, must reach its first margin and lie within the one in brackets."
     )
 
 
 def _verdict(verdict: Verdict) -> Markup:
-    rows = [
-        [badge(row[key]) if key == "verdict" else row[key] for key in COLUMNS]
-        for row in verdict_rows(verdict)
-    ]
+    with_figures, line = table_and_line(verdict_rows(verdict))
+    rows = [[badge(row[key]) if key == "verdict" else row[key] for key in COLUMNS] for row in with_figures]
     numeric = [at for at, key in enumerate(COLUMNS) if key not in TEXT_COLUMNS]
     shown = table(list(COLUMNS.values()), rows, numeric, empty="No gate checked anything.")
     passed = [finding for finding in verdict.findings if finding.outcome == "pass"]
-    parts: list[object] = [shown]
+    parts: list[object] = [shown, *([paragraph(line)] if line else [])]
     if passed:
         listed = table(["Verdict", "What", "Why"], map(_reason, passed), wide=[2])
         parts.append(folded(f"Why {len(passed)} checks passed", listed))
@@ -183,19 +177,38 @@ def _provenance(report: ReleaseReport) -> Section:
         *((f"deployed.{key}", value) for key, value in _flat(report.deployed)),
         *_flat(report.provenance),
     ]
-    links = [_link(title, path) for title, path in report.pages.items()]
-    parts: list[object] = [table(["What", "Value"], facts, wide=[1], empty="Nothing was recorded.")]
-    parts += [paragraph(link) for link in links]
-    return section(
-        "Provenance", join(*parts), lead="What this version was made from, and the other pages of the run."
-    )
+    elsewhere = [(title, path) for title, path in report.pages.items() if not _is_beside(path)]
+    shown = table(["What", "Value"], [*facts, *elsewhere], wide=[1], empty="Nothing was recorded.")
+    return section("Provenance", shown, lead="What this version was made from.")
 
 
-def _link(title: str, path: str) -> Markup:
-    """A link to a page beside this one; anything with a scheme stays plain text."""
-    if ":" in path or path.startswith("/"):
-        return Markup("{}: <code>{}</code>").format(title, path)
-    return Markup('<a href="{}">{}</a>').format(path, title)
+def _is_beside(path: str) -> bool:
+    """Whether a page can be linked to: relative to this one; anything with a scheme stays plain text."""
+    return ":" not in path and not path.startswith("/")
+
+
+def _changed(report: ReleaseReport) -> list[Section]:
+    """What changed since the champion: metrics on the same rows, configuration and code, data."""
+    if report.changed is None and not report.besides:
+        return []
+    rows = [
+        [
+            one.subject.removesuffix(SINCE),
+            one.metric,
+            figure_text(one.baseline.value, one.unit),
+            figure_text(one.shared.value, one.unit),
+            badge(one.outcome),
+        ]
+        for one in verdict_figures(report.verdict)
+        if one.subject.endswith(SINCE) and one.comparison in ("difference", "ratio") and one.metric
+    ]
+    parts: list[object] = []
+    if rows:
+        parts.append(table(["What", "Metric", "Champion", "This version", "Verdict"], rows, {2, 3}))
+    parts += map(paragraph, report.besides)
+    if report.changed is None:
+        return [section(f"Changed since {report.champion or 'the champion'}", join(*parts))]
+    return [changes_section(report.changed, first=parts)]
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -5,8 +5,11 @@ Does not know how a verdict came about.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+from markupsafe import Markup
 
 from expectations.gates.figures import FindingFigures, verdict_figures
 from expectations.verdict import Finding, Verdict
@@ -19,6 +22,8 @@ class Ending:
     """What became of a version."""
 
     verdict: Verdict
+    name: str
+    """Project."""
     version: str
     """`version 3`; `this version` where nothing was registered."""
     serves: bool
@@ -65,6 +70,69 @@ class Ending:
         parts = [f"{failed} failed"] if failed else []
         parts += [f"{undecided} could not be decided"] if undecided else []
         return f"{version} does not ship: of {checks} checks {' and '.join(parts)}. {stays}"
+
+    def next_step(self) -> Markup:
+        """What a reader can do now, with the command for it."""
+        number = self.version.removeprefix("version ")
+        if not number.isdigit():
+            return Markup("")
+        judge = f"headgate judge {self.name} {number}"
+        if self.undone or self.unconfirmed:
+            return Markup("<code>{}</code> says what serves now.").format(f"headgate status {self.name}")
+        if self.held:
+            return Markup("<code>{}</code> compares it with what serves now.").format(judge)
+        if self.serves or self.verdict.outcome == "pass":
+            ask = f'headgate predict {self.name} "some text"'
+            return Markup("<code>{}</code> asks it.").format(ask)
+        if self.verdict.outcome == "inconclusive":
+            override = f'headgate promote {self.name} {number} --override "why" --expires 7d'
+            return Markup(
+                "<code>{}</code> judges it again; <code>{}</code> lets it serve for a while. What would "
+                "decide it stands below."
+            ).format(judge, override)
+        return Markup("change the data or the setting that stands below beside each check, then retrain.")
+
+
+class Became(Protocol):
+    """What became of a version: `report.release.gather.Release`, and the report itself."""
+
+    @property
+    def registered(self) -> Mapping[str, Any]:
+        """`version`, …; empty when nothing was registered."""
+
+    @property
+    def deployed(self) -> Mapping[str, Any]:
+        """`version`, `url`; empty when nothing was deployed."""
+
+    @property
+    def champion(self) -> str:
+        """What served when it was judged."""
+
+    @property
+    def undone(self) -> str:
+        """Why its deployment was taken back."""
+
+    @property
+    def held(self) -> str:
+        """Why it was not promoted."""
+
+    @property
+    def unconfirmed(self) -> str:
+        """Why it is not known whether it answers as judged."""
+
+
+def ending_of(name: str, verdict: Verdict, became: Became) -> Ending:
+    """What terminal, page and registry say of a version."""
+    return Ending(
+        verdict=verdict,
+        name=name,
+        version=f"version {became.registered['version']}" if became.registered else "this version",
+        serves=bool(became.deployed),
+        undone=became.undone,
+        held=became.held,
+        unconfirmed=became.unconfirmed,
+        champion=became.champion,
+    )
 
 
 def why_section(ending: Ending) -> Section:

@@ -16,11 +16,20 @@ from starlette.responses import PlainTextResponse
 
 from serving.http.batching import Batcher, Closed
 from serving.http.body import Limits, Refused, bounded_route
+from serving.http.docs_page import add_docs_page
 from serving.http.engine import Engine
 from serving.http.heads import heads_of
 from serving.http.loading import Served
 from serving.http.metrics import Metrics
-from serving.http.middleware import FAILED, VERSION_HEADER, Access, App, Envelope
+from serving.http.middleware import (
+    FAILED,
+    HEALTH_NAMES,
+    READY_NAMES,
+    VERSION_HEADER,
+    Access,
+    App,
+    Envelope,
+)
 from serving.http.queueing import Probabilities, QueueFull
 from serving.http.replies import (
     ErrorReply,
@@ -35,6 +44,7 @@ from serving.http.replies import (
     version_reply,
 )
 from serving.http.requests import InvocationsRequest, Params, PredictRequest, refusal_of, texts_of
+from serving.http.v2.routes import Answer, add_v2
 from serving.store.board import WorkerState
 
 _JSON = "application/json"
@@ -48,6 +58,9 @@ _REFUSALS = {
     503: "Busy, ending, or nothing serves yet; see Retry-After",
 }
 
+
+_METHODS = (["HEAD"], ["HEAD", "GET"])
+"""Of a route whose GET there is already, and of another name of it."""
 
 _Described = dict[int | str, dict[str, Any]]
 
@@ -79,7 +92,7 @@ def make_app(
         draining: whether the endpoint is ending.
         workers: what each of several workers serves; None where this one is alone.
     """
-    # The pages under /docs would load scripts from a CDN; the schema itself stays at /openapi.json.
+    # FastAPI's own pages would load scripts from a CDN; `serving.http.docs_page` needs none.
     app = FastAPI(
         title="Headgate endpoint",
         docs_url=None,
@@ -92,8 +105,10 @@ def make_app(
     )
     app.router.route_class = bounded_route(limits)
     _answer_refusals(app)
-    _answer_texts(app, engine, batcher, limits)
+    answer = _answer_texts(app, engine, batcher, limits)
     _describe(app, engine, metrics, draining, workers)
+    add_v2(app, engine, limits, answer, draining)
+    add_docs_page(app)
     return Envelope(
         app,
         access=access,
@@ -103,8 +118,8 @@ def make_app(
     )
 
 
-def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits) -> None:
-    """Add the routes that texts are sent to."""
+def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits) -> Answer:
+    """Add the routes that texts are sent to; returns what answers them."""
 
     async def answer(
         texts: list[str],
@@ -137,6 +152,8 @@ def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits
         asked = body.root
         return await answer(texts_of(asked, limits), asked.params or Params(), invocations_reply)
 
+    return answer
+
 
 def _describe(
     app: FastAPI,
@@ -148,10 +165,7 @@ def _describe(
     """Add the routes that describe the endpoint."""
 
     # HEAD is what some load balancers ask with; the schema has the routes once.
-    @app.head("/health", include_in_schema=False)
-    @app.head("/ping", include_in_schema=False)
     @app.get("/health", responses=_replies(dict[str, str]), response_model=None)
-    @app.get("/ping", include_in_schema=False, response_model=None)
     async def health() -> Response:
         """Whether the process is alive, whatever it serves."""
         return Response(to_json({"status": "alive"}), media_type=_JSON)
@@ -160,7 +174,6 @@ def _describe(
         503: {"model": ReadyReply, "description": "Nothing serves, or the endpoint is ending"}
     }
 
-    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", responses=_replies(ReadyReply) | not_ready, response_model=None)
     async def ready() -> Response:
         """Whether a version serves, and why what the pointer asks for does not."""
@@ -182,6 +195,11 @@ def _describe(
         if not is_ready:
             body["reason"] = "the endpoint is ending" if draining() else engine.reason
         return Response(to_json(body), 200 if is_ready else 503, media_type=_JSON)
+
+    for path in ("/health", *HEALTH_NAMES):
+        app.add_api_route(path, health, methods=_METHODS[path != "/health"], include_in_schema=False)
+    for path in ("/ready", *READY_NAMES):
+        app.add_api_route(path, ready, methods=_METHODS[path != "/ready"], include_in_schema=False)
 
     @app.get("/version", responses=_replies(VersionReply, 401, 503), response_model=None)
     async def version() -> Response:

@@ -14,13 +14,23 @@ from prometheus_client.registry import Collector
 from serving.processes import resident_bytes
 from serving.store.board import Counts, WorkerState
 
-ROUTES = ("/predict", "/invocations", "/health", "/ready", "/version", "/metrics", "/ping", "/openapi.json")
+ROUTES = (
+    *("/predict", "/invocations", "/version", "/metrics", "/docs", "/openapi.json"),
+    *("/health", "/healthz", "/livez", "/ping", "/ready", "/readyz", "/v2/health/live", "/v2/health/ready"),
+)
 """Routes that are counted by name; all others are `other`."""
+V2 = "/v2/models"
+"""Name of all routes to a model of the Open Inference Protocol."""
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
 _QUEUED = "headgate_queued_texts"
 """The only figure that ends with the worker that had it."""
+
+
+def route_name(path: str) -> str:
+    """The route of a path as it is counted: one of few names, whatever was asked for."""
+    return path if path in ROUTES else V2 if path.startswith(f"{V2}/") else "other"
 
 
 class Metrics:
@@ -61,7 +71,7 @@ class Metrics:
 
     def reply(self, route: str, status: int, seconds: float) -> None:
         """Count a reply."""
-        key = route if route in ROUTES else "other", status
+        key = route_name(route), status
         if key not in self._counted:  # kept, because a look-up by labels takes some µs
             self._counted[key] = self._requests.labels(key[0], str(status)), self._seconds.labels(key[0])
         replies, durations = self._counted[key]

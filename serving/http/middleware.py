@@ -17,7 +17,13 @@ from serving.http.replies import error_reply
 VERSION_HEADER = "X-Headgate-Version"
 """Reply header with the version that answered, or `none`."""
 
-OPEN_ROUTES = frozenset({"/health", "/ready", "/ping"})
+HEALTH_NAMES = ("/healthz", "/livez", "/ping")
+"""Other names of `/health`: whether the process is alive."""
+READY_NAMES = ("/readyz",)
+"""Other names of `/ready`."""
+OPEN_ROUTES = frozenset(
+    {"/health", "/ready", *HEALTH_NAMES, *READY_NAMES, "/v2/health/live", "/v2/health/ready"}
+)
 """Routes that need no token: what supervisors and load balancers ask."""
 
 Message = MutableMapping[str, Any]

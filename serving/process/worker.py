@@ -28,6 +28,7 @@ from serving.http.middleware import Access
 from serving.process.connections import Patience, connections_allowed
 from serving.process.job import EndpointJob
 from serving.process.server import DrainingServer
+from serving.process.traces import with_traces
 from serving.processes import process_start
 from serving.store.board import Board, Counts, WorkerState
 from serving.store.release_folder import ReleaseFolder
@@ -124,7 +125,7 @@ def run_worker(
         queue_limit=spec.queue_limit,
         on_batch=lambda texts, seconds: metrics.batch(texts, seconds, batcher.queued_texts),
     )
-    app = make_app(
+    answering = make_app(
         engine,
         batcher,
         metrics,
@@ -138,6 +139,7 @@ def run_worker(
         draining=lambda: server is not None and server.draining,
         workers=None if place is None else workers,
     )
+    app, end_traces = with_traces(answering, spec, job.name or job.releases.name)
     server = DrainingServer(
         app,
         patience=Patience(
@@ -157,6 +159,7 @@ def run_worker(
     # What was accepted is answered by then, or its time is over.
     batcher.close(answer=False)
     engine.stop()
+    end_traces()
 
 
 def _repeat(publish: Callable[[], None]) -> None:

@@ -185,7 +185,7 @@ def whole_flow(root: Path) -> Leaks:
     shown = _shown(done.output, "MLflow") + f" --port {_free_port()} --workers 1"
     leaks += _server(root, shown, lambda port: f"http://127.0.0.1:{port}/health")
     code = f"""import mlflow; mlflow.set_tracking_uri("sqlite:///{root}/home/mlflow/store.sqlite")
-print(mlflow.pyfunc.load_model("models:/{PROJECT.name}/1").predict(["some words"]))"""
+print(mlflow.pyfunc.load_model("models:/{PROJECT.name}/1").predict([{{"text": "some words"}}]))"""
     load = f"MLFLOW_DISABLE_TELEMETRY=true {shlex.quote(sys.executable)} -c {shlex.quote(code)}"
     return leaks + _traced(root, load)[1]
 

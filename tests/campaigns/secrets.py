@@ -321,7 +321,7 @@ class Planted:
 
     def _run(self, command: list[str], what: str, *, expected: int) -> tuple[str, int]:
         done = subprocess.run(
-            command, env=self._environment, cwd=self._root, capture_output=True, text=True, timeout=300
+            command, env=self._environment, cwd=self._root, capture_output=True, text=True, timeout=1200
         )
         said = done.stdout + done.stderr
         self.ran += 1

@@ -293,9 +293,9 @@ def test_rejected_data_stops_before_anything_is_trained(place: Path, first: tupl
     assert any("`expectations.min_rows_per_label` (now 5000)" in reason for reason in outcome.reasons)
     assert {path for path in (place / "home" / "runs").glob("*/shared")} == runs
     assert aliases(place) == before and outcome.registered == {}
-    run, _ = prefect_run("Rejected")
-    assert run.state_type == StateType.FAILED, "dashboards show it as not done"
-    assert {f"{NAME}-verdict", f"{NAME}-findings"} <= artifacts(run)
+    shown, _ = prefect_run("Rejected")
+    assert shown.state_type == StateType.FAILED, "dashboards show it as not done"
+    assert {f"{NAME}-verdict", f"{NAME}-findings"} <= artifacts(shown)
     [last] = [one for one in mlflow_runs(place) if one.info.run_name.endswith("· data rejected")]
     assert last.info.status == "FINISHED"
 

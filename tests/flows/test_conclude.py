@@ -22,13 +22,13 @@ def test_a_version_that_serves() -> None:
     done = DeployOutcome(end="deployed", wanted=3, serving=3, url="http://here")
     release = release_of(REGISTERED, done, None)
     assert (release.deployed, release.undone) == ({"version": 3, "url": "http://here"}, "")
-    assert ending_of(verdict("pass"), release)["stage"] == "deployed"
+    assert ending_of("shop", verdict("pass"), release)["stage"] == "deployed"
 
 
 @pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
 def test_a_version_that_did_not_pass(outcome: Outcome) -> None:
     release = release_of(REGISTERED, None, None)
-    ending = ending_of(verdict(outcome), release)
+    ending = ending_of("shop", verdict(outcome), release)
     assert (release.deployed, release.undone) == ({}, "")
     assert (ending["stage"], ending["reasons"]) == ("model_rejected", ("so",))
     assert ending["registered"]["version"] == 3
@@ -38,7 +38,7 @@ def test_a_version_that_did_not_pass(outcome: Outcome) -> None:
 def test_a_deployment_that_was_taken_back_is_never_called_deployed(reason: str) -> None:
     done = DeployOutcome(end="undone", wanted=3, serving=2, url="http://here", reason=reason)
     release = release_of(REGISTERED, done, None)
-    ending = ending_of(verdict("pass"), release)
+    ending = ending_of("shop", verdict("pass"), release)
     assert release.deployed == {}
     assert (ending["stage"], ending["reasons"]) == ("deployment_undone", (reason or NO_REASON,))
 
@@ -49,12 +49,12 @@ def test_a_version_that_passed_and_is_not_known_to_serve_is_never_called_deploye
 ) -> None:
     done = DeployOutcome(end=end, wanted=3, serving=2, url=None, reason="so it is")
     release = release_of(REGISTERED, done, None)
-    ending = ending_of(verdict("pass"), release)
+    ending = ending_of("shop", verdict("pass"), release)
     assert (release.deployed, release.undone) == ({}, "")
     assert (ending["stage"], ending["reasons"]) == (stage, ("so it is",))
 
 
 def test_what_could_not_be_decided_is_told_from_what_failed() -> None:
     release = release_of(REGISTERED, None, None)
-    assert ending_of(verdict("inconclusive"), release)["undecided"] is True
-    assert ending_of(verdict("fail"), release)["undecided"] is False
+    assert ending_of("shop", verdict("inconclusive"), release)["undecided"] is True
+    assert ending_of("shop", verdict("fail"), release)["undecided"] is False

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from flows.cli import exit_codes
-from flows.cli.console import headline, show_outcome, verdict_table
+from flows.cli.console import headline, pasted_lines, show_outcome, verdict_table
 from flows.ending import final_state, state_name
 from flows.outcome import STAGES, Outcome, Stage
 from model.errors import ErrorKind, HeadgateError, foreseen
@@ -74,8 +74,8 @@ def test_printed_paths_and_commands_can_be_pasted_into_a_shell(
     outcome = Outcome(stage="deployed", name="kitchen", pages={"Data quality": page})
     show_outcome(outcome, home=home)
     shown = capsys.readouterr().out
-    words = [word for line in shown.splitlines() if str(home) in line for word in shlex.split(line)]
-    assert page in words and f"PREFECT_HOME={home / 'prefect'}" in words
+    words = [word for line in shown.splitlines() if ".headgate" in line for word in shlex.split(line)]
+    assert str(Path(page).relative_to(tmp_path)) in words and f"PREFECT_HOME={home / 'prefect'}" in words
     assert str(home) in words  # after --home
 
 
@@ -108,6 +108,28 @@ def test_the_verdict_table_fits_a_log_file(tmp_path: Path, capsys: pytest.Captur
     table = capsys.readouterr().out.partition("Rejected")[0]
     assert "1,234 MiB" in table and "inconclusive" in table
     assert max(map(len, table.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_long_command_is_shown_on_lines_that_a_shell_takes_as_one(columns: int) -> None:
+    console = Console(width=columns, file=io.StringIO(), force_terminal=True)
+    command = (
+        "A=1 '/a b/prefect' server start --home /srv/a/long/way/down --override \"why not\" --expires 7d"
+    )
+    lines = pasted_lines(command, columns, console)
+    assert len(lines) > 1 and max(map(len, lines)) <= columns
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(command)
+    assert pasted_lines(command, columns, Console(file=io.StringIO())) == [command], "a log is one line each"
+
+
+def test_checks_without_a_figure_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = dict.fromkeys(("metric", "shared", "baseline", "difference", "margin"), "–")
+    rows = [{"subject": one, **plain, "verdict": "pass"} for one in ("threads", "timed bundles")]
+    failed = {"subject": "evidence", **plain, "verdict": "fail"}
+    show_outcome(Outcome(stage="model_rejected", name="kitchen", rows=(ROW, *rows, failed)), home=tmp_path)
+    shown = capsys.readouterr().out
+    assert "Also passed, without a figure: threads, timed bundles." in shown
+    assert shown.count("threads") == 1 and "evidence" in shown
 
 
 def test_states_of_different_meaning_have_different_names() -> None:

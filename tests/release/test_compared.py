@@ -137,5 +137,5 @@ def test_what_is_held_is_no_failure_and_says_what_to_do(home: Home, candidate: M
     held = promote_task.fn(home, "toy", SPEC, versions[1], second)
     assert isinstance(held, str)
     done = DeployOutcome(end="held", wanted=2, serving=1, url=None, reason=held)
-    ending = ending_of(second.verdict, release_of(versions[1], done, None))
+    ending = ending_of("toy", second.verdict, release_of(versions[1], done, None))
     assert ending["stage"] == "held" and "headgate judge toy 2" in ending["reasons"][0]

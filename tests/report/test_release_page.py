@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -19,8 +20,11 @@ from expectations.gates.selftest import synthetic_evidence
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Outcome, Verdict, combine
 from model.spec import HeadSpec
-from report.page import badge
+from report.changes import ChangeTable
+from report.page import Onward, add_link, badge, table
+from report.page import page as render_page
 from report.release.page import ReleaseReport, render_release
+from tests.support.html import without_own_script
 
 NASTY = '<img src=x onerror="alert(1)">&"'
 RULES = GateRules(resamples=200)
@@ -171,7 +175,7 @@ def read(page: str) -> Reader:
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_nothing_is_run_or_fetched_and_everything_is_escaped(wide: bool) -> None:
-    page = render_release(report(wide=wide))
+    page = without_own_script(render_release(report(wide=wide)))
     reader = read(page)
     assert not {"script", "img", "iframe", "link", "object", "form"} & set(reader.tags)
     names = {name for name, _ in reader.attributes}
@@ -393,3 +397,51 @@ def test_figures_of_a_label_without_test_rows_are_a_dash_and_remarks_are_shown()
     assert rows["feeling 27"] == ["0", *["–"] * 7]
     assert rows["feeling 26"][1:4] == ["–", "0.000", "0.000"]
     assert "<h3>Remarks</h3>" in page and remark.replace("'", "&#39;") in page
+
+
+def test_the_head_of_the_page_links_to_the_others_and_says_what_to_do_next() -> None:
+    given = report()
+    page = render_release(given)
+    head = page.partition("<main>")[0]
+    assert '<a href="quality.html">Data quality</a>' in head and "javascript:" not in head
+    undecided = replace(given, deployed={}, name="shop")
+    assert undecided.verdict.outcome == "inconclusive"
+    head = render_release(undecided).partition("<main>")[0]
+    assert "<code>headgate judge shop 7</code> judges it again" in head
+    assert "headgate promote shop 7 --override &#34;why&#34; --expires 7d" in head
+    assert "<code>headgate predict shop" in render_release(replace(given, name="shop"))
+
+
+def test_what_changed_since_the_champion_is_metrics_configuration_and_data() -> None:
+    given = report()
+    compared = judge_champion(given.shared, given.baselines, RULES, given.heads)
+    changed = ChangeTable(version=6, said=("`topic`: 1 label is new",), rows=(("all texts", "train", 9, 11),))
+    page = render_release(
+        replace(given, verdict=compared, changed=changed, besides=("Configuration: gates.margins.topic.",))
+    )
+    part = page.partition('<section id="changed-since-version-6">')[2].partition("</section>")[0]
+    for words in ("This version", "macro_f1", "Configuration: gates.margins.topic.", "1 label is new", "+2"):
+        assert words in part, words
+
+
+def test_checks_without_a_figure_are_one_line_below_the_table() -> None:
+    page = render_release(report())
+    shown = page.partition('<section id="verdict">')[2].partition("</table>")[0]
+    assert "Also passed, without a figure: first model, threads." in page
+    assert "first model" not in shown and "A/A control" in shown and "1 ± 0.05 (± 0.15)" in shown
+
+
+def test_long_tables_sort_and_those_of_many_columns_become_cards_on_a_phone() -> None:
+    few, many = table("ab", [("x", 1)] * 3), table("abcd", [("x", 1, 2, 3)] * 4)
+    assert 'class=""' in few and "data-label" not in few
+    assert '<table class="sortable stack">' in many and '<td class="" data-label="d">3</td>' in many
+
+
+def test_a_page_gets_a_link_to_one_that_was_made_later_once(tmp_path: Path) -> None:
+    file = tmp_path / "quality.html"
+    file.write_text(
+        render_page("Data", "said", [], onward=Onward([("Data Docs", "docs.html")])), encoding="utf-8"
+    )
+    for _ in range(2):
+        add_link(file, "Report", "report.html")
+    assert file.read_text(encoding="utf-8").count('<a href="report.html">Report</a>') == 1

@@ -24,7 +24,7 @@ from tests.support.raw_http import opened, post, reply
 TOKEN = "a-long-enough-token-4711"
 
 
-@pytest.mark.parametrize("route", ["/health", "/ready", "/ping"])
+@pytest.mark.parametrize("route", ["/health", "/healthz", "/livez", "/ping", "/ready", "/readyz"])
 def test_health_can_be_asked_for_without_its_body(open_shop: Any, route: str) -> None:
     url = open_shop[1].url
     status, headers, body = client.request(url, "HEAD", route)
@@ -43,6 +43,8 @@ def test_head_says_when_it_is_not_ready(shop: Any, spec: Any, until: Any) -> Non
         state = process.status(shop.root / "s.json")
         assert state is not None
         assert client.request(state.url, "HEAD", "/ready")[0] == 503
+        assert client.request(state.url, "GET", "/readyz")[0] == 503
+        assert client.request(state.url, "GET", "/v2/health/ready")[0] == 503
         assert client.request(state.url, "HEAD", "/health")[0] == 200
     finally:
         endpoint.kill()
@@ -64,7 +66,8 @@ def test_a_prefix_is_answered_whether_the_proxy_takes_it_off_or_not(
     url = start(dataclasses.replace(spec, root_path=prefix, token_file=str(token_file))).url
     for base in (url, url + prefix):
         assert client.ask(base, "rain", token=TOKEN)["version"] == 1
-        assert client.get(base, "/ready")[0] == client.get(base, "/health")[0] == 200
+        for route in ("/ready", "/readyz", "/health", "/healthz", "/livez", "/v2/health/ready"):
+            assert client.request(base, "GET", route)[0] == 200, route
         assert client.get(base, "/version")[0] == 401
         assert client.get(base, "/nowhere", token=TOKEN)[0] == 404
         described = client.get(base, "/openapi.json", token=TOKEN)[1]
@@ -105,7 +108,16 @@ def test_whoever_has_no_token_learns_nothing_of_versions(shop: Any, start: Any, 
     token_file.write_text(TOKEN)
     token_file.chmod(stat.S_IRUSR | stat.S_IWUSR)
     url = start(dataclasses.replace(spec, token_file=str(token_file))).url
-    for route in ("/predict", "/invocations", "/version", "/metrics", "/openapi.json", "/nowhere"):
+    for route in (
+        "/predict",
+        "/invocations",
+        "/version",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/v2",
+        "/nowhere",
+    ):
         for method in ("GET", "POST", "HEAD"):
             status, headers, body = client.request(url, method, route)
             assert status == 401, (method, route)

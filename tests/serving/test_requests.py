@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import statistics
 import time
 import urllib.parse
@@ -101,11 +102,22 @@ def test_metrics_count_by_fixed_labels(url: str) -> None:
     assert CANARY not in text
 
 
+def test_docs_are_a_page_that_fetches_and_runs_nothing(url: str) -> None:
+    status, headers, body = client.request(url, "GET", "/docs")
+    page = body.decode()
+    assert status == 200 and headers["content-type"].startswith("text/html")
+    assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'unsafe-inline'")
+    for route in client.get(url, "/openapi.json")[1]["paths"]:
+        assert f"</b> {route}</h2>" in page
+    assert not re.search(r"<script|<link|src=|@import|https://", page)
+    assert not re.search(r"\son[a-z]+=", page)
+
+
 def test_schema_is_served_and_pages_that_fetch_scripts_are_not(url: str) -> None:
     status, schema = client.get(url, "/openapi.json")
     assert status == 200
     assert {"/predict", "/invocations", "/health", "/ready", "/version", "/metrics"} <= set(schema["paths"])
-    assert client.request(url, "GET", "/docs")[0] == client.request(url, "GET", "/redoc")[0] == 404
+    assert client.request(url, "GET", "/redoc")[0] == 404
 
 
 def test_replies_on_an_open_connection_do_not_wait_for_acknowledgements(url: str) -> None:
