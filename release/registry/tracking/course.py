@@ -137,10 +137,7 @@ class _Writer:
         self._run = open_child(self._client, self._tracked, self._label)
 
     def _try(self, work: Any) -> None:
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             work()
-        except (MlflowException, SQLAlchemyError, OSError):
-            self._away = True  # the events are kept beside the model, too
+        except Exception:  # whatever a store raises, the training goes on; its events are kept with the model
+            self._away = True
