@@ -19,10 +19,10 @@ from flows.cli import exit_codes
 from flows.cli.help import WholeSentences
 from flows.cli.keeping import clean
 from flows.cli.keys import keys
-from flows.cli.mlflow_command import mlflow_command
 from flows.cli.options import CONFIG, HOME, JSON, NAME, SET, errors_shown, example, fail
 from flows.init.command import init
 from flows.notify.command import notify_test
+from flows.registry.command import mlflow_command
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from flows.up.commands import schedule, up
 from model.bundle.masking import mask_process, masked

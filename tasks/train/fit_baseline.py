@@ -13,7 +13,9 @@ from release.registry.tracking.flow_run import tracked_of
 from report.progress import Step
 
 
-@task(name="fit-baseline", cache_policy=NO_CACHE, task_run_name="fit-baseline-{job.name}")
+@task(
+    name="fit-baseline", tags=["headgate-gpu"], cache_policy=NO_CACHE, task_run_name="fit-baseline-{job.name}"
+)
 def fit_baseline(job: BaselineJob, run: Run) -> FittedRef:
     """A single-head model with the recipe of the run.
 

@@ -18,7 +18,7 @@ from release.registry.tracking.flow_run import tracked_of
 from report.progress import Step
 
 
-@task(name="fit-shared", task_run_name="fit-shared", cache_policy=NO_CACHE)
+@task(name="fit-shared", tags=["headgate-gpu"], task_run_name="fit-shared", cache_policy=NO_CACHE)
 def fit_shared(
     run: Run, teachers: Mapping[str, str], package: PackageSpec, *, fresh: bool = False
 ) -> BundleRef:
