@@ -32,7 +32,7 @@ def state_name(stage: Stage) -> str:
             return "Busy"
         case "validated":
             return "Accepted"
-        case "rolled_back":
+        case "rolled_back" | "taken_back":
             return "RolledBack"
         case "swept":
             return "Swept"
@@ -68,7 +68,7 @@ def final_state(outcome: Outcome) -> State[Outcome]:
 
     Its type follows the exit code: what a command would end with an error for is not completed here either.
     """
-    message = "; ".join(outcome.reasons) or "every gate passed"
+    message = "; ".join(outcome.reasons) or outcome.sentence or "every gate passed"
     if outcome.paste:
         message += f"; to consent, add to the configuration:\n{outcome.paste}"
     if outcome.remarks:

@@ -7,6 +7,7 @@ promoted and deployed as in `flows.retrain`.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import flow
@@ -17,16 +18,25 @@ from flows.ending import noted
 from flows.notify.ending import told_ending
 from flows.outcome import Outcome
 from flows.parts.candidate import note_pages, rejudged
-from flows.parts.conclude import ending_of, release_of, ship
+from flows.parts.conclude import (
+    being_watched,
+    ending_of,
+    release_of,
+    ship,
+    watched_through,
+)
 from flows.parts.end import run_failed, run_lost
-from flows.parts.ended import published
 from flows.parts.graph import asking, part, step
+from flows.parts.late_watch import late_ending
 from flows.parts.measure import measure
-from flows.parts.names import named_run
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
+from flows.shown.ended import published
+from flows.shown.names import named_run
+from release.home import Home
 from release.registry.candidate import candidate_of
 from release.saved_settings import load_settings
+from report.release.gather import Release
 from tasks.data.find_changes import find_changes
 from tasks.judge.decide import decide
 from tasks.judge.find_candidate import find_candidate
@@ -53,6 +63,8 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     registry, how = settings.registry, settings.deploy
     close_flow_runs(run_lost)
     asking(reconcile)(state, name, registry, how)
+    if late := late_ending(state, name):
+        return _ended(state, Outcome(name=name, seconds=time.monotonic() - began_s, **late))
     found = asking(find_candidate)(state, name, registry, version)
     champion, bundles = step(find_champion)(state, name), found.bundles
     gone = () if champion is None else sorted(set(champion.bundle.heads) - set(found.run.heads))
@@ -70,19 +82,31 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
         step(keep_judged, [verdict])(state, name, registry, record)
     deployed = ship(state, name, settings, found.registered, candidate)
 
-    release = release_of(found.registered, deployed, champion)
-    shown = step(write_report, [verdict, deployed])(
-        run, bundles, measured, verdict, release, quality_pages=kept.pages
-    )
-    pages, rows = shown
-    if record is not None:
-        note_pages(state, registry, record, pages)
-    step(log_pages, [shown])(state, name, registry, found.registered, run.reports)
+    def shown(release: Release) -> tuple[dict[str, str], list[dict[str, str]]]:
+        written = step(write_report, [verdict, deployed])(
+            run, bundles, measured, verdict, release, quality_pages=kept.pages
+        )
+        if record is not None:
+            note_pages(state, registry, record, written[0])
+        step(log_pages, [written])(state, name, registry, found.registered, run.reports)
+        return written
+
+    begun = being_watched(state, name, settings, deployed)
+    release = release_of(found.registered, deployed, champion, begun)
+    written = shown(release)
+    if (watched := watched_through(state, name, begun)) is not begun:
+        release = release_of(found.registered, deployed, champion, watched)
+        written = shown(release)
+    pages, rows = written
     ending = ending_of(name, verdict, release)
     seconds = time.monotonic() - began_s
     outcome = Outcome(
         name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending
     )
-    published(outcome, [shown])
-    told_ending(state, outcome)
-    return noted(state, outcome)
+    return _ended(state, outcome, [written])
+
+
+def _ended(home: Home, outcome: Outcome, after: Sequence[object] = ()) -> State[Outcome]:
+    published(outcome, after)
+    told_ending(home, outcome)
+    return noted(home, outcome)

@@ -19,10 +19,10 @@ from flows.ending import noted
 from flows.notify.ending import remember, told_ending
 from flows.outcome import Outcome, Stage
 from flows.parts.end import tidy
-from flows.parts.ended import published
 from flows.parts.graph import STEP_S
-from flows.parts.prefect_progress import show_progress
 from flows.prefect_runs import log_to_prefect, mark_flow_run, mask_states
+from flows.shown.ended import published
+from flows.shown.progress import show_progress
 from flows.state_folder import config_home, existing_home, prepare
 from model.spec import HeadSpec
 from release.home import Home

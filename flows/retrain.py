@@ -16,10 +16,11 @@ from flows.outcome import LEFT, Outcome
 from flows.parts.end import run_failed, run_lost
 from flows.parts.graph import asking, step
 from flows.parts.in_mlflow import in_mlflow
-from flows.parts.names import named_run
+from flows.parts.late_watch import late_ending
 from flows.parts.nothing_to_do import ending_without_work, look_back
 from flows.prefect_runs import close_flow_runs, newer_run, run_name
 from flows.project import OpenProject, open_project
+from flows.shown.names import named_run
 from release.registry.tracking.flow_run import Tracked
 from release.runs.alone import alone
 from release.targets.deploy import refuse_impossible
@@ -32,8 +33,8 @@ from tasks.release.reconcile import reconcile
 def retrain(
     config: Path, home: Path | None = None, backbone: str | None = None, force: bool = False
 ) -> State[Outcome]:
-    """Retrain the project of `config`; ends `Deployed`, `Rejected`, `NeedsConsent`, `Unchanged`, `Busy`, or
-    failed with the reason.
+    """Retrain the project of `config`; ends `Deployed`, `Rejected`, `NeedsConsent`, `Unchanged`, `Busy`,
+    `RolledBack`, or failed with the reason.
 
     Args:
         force: train also where nothing differs from what the champion was made of.
@@ -54,6 +55,8 @@ def retrain(
 def _retrain(opened: OpenProject, *, force: bool) -> State[Outcome]:
     project = opened.project
     asking(reconcile)(opened.home, project.name, project.registry, project.deploy)
+    if late := late_ending(opened.home, project.name):
+        return opened.ended(**late)
     return in_mlflow(opened, "retrain", lambda tracked: _work(opened, tracked, force=force))
 
 

@@ -9,8 +9,8 @@ from prefect.client.schemas.objects import State
 
 from flows.parts.end import run_failed
 from flows.parts.graph import step
-from flows.parts.names import named_run
 from flows.project import open_project
+from flows.shown.names import named_run
 from tasks.release.roll_back import roll_back
 
 

@@ -12,8 +12,8 @@ from flows.config.messages import ConfigError
 from flows.parts.end import run_failed
 from flows.parts.graph import asking, step
 from flows.parts.look_at_data import look_at_data
-from flows.parts.names import named_run
 from flows.project import open_project
+from flows.shown.names import named_run
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.judge.find_champion import find_champion

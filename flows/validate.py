@@ -17,11 +17,12 @@ from flows.notify.ending import told_drift
 from flows.parts.consent import needs_remarks
 from flows.parts.end import run_failed
 from flows.parts.graph import asking, step
+from flows.parts.late_watch import late_ending
 from flows.parts.look_at_data import look_at_data
-from flows.parts.names import named_run
 from flows.prefect_runs import newer_run
 from flows.project import open_project
 from flows.schedule.drift import tell_drift
+from flows.shown.names import named_run
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.judge.check_contract import check_contract
@@ -40,6 +41,8 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     if newer := newer_run(ENDINGS):
         return opened.ended("unchanged", reasons=(f"left to a newer run of this schedule: {newer}",))
     project, state = opened.project, opened.home
+    if late := late_ending(state, project.name, begun_only=True):
+        return opened.ended(**late)
     data = step(merge)(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     opened.check_labels(data.heads)
     champion = step(find_champion)(state, project.name)

@@ -29,7 +29,7 @@ PLAIN_LINE_EVERY_S = 10.0
 
 _live = threading.Lock()
 watchers: list[Callable[[str, int, int | None], None]] = []
-"""Told of a step's title and how far it is; Prefect's progress is one (`flows.parts.prefect_progress`)."""
+"""Told of a step's title and how far it is; Prefect's progress is one (`flows.shown.progress`)."""
 
 
 LOGGER = "headgate"

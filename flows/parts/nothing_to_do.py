@@ -27,6 +27,7 @@ WITHOUT_EFFECT = frozenset(
         "registry.wait_s",
         "registry.log_mistakes",
         "deploy.keep_versions",
+        "deploy.bake",
     }
 )
 """Sections and fields that decide when and where a run works and what is told, not what it makes."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from expectations.gates.figures import verdict_figures
 from expectations.gates.head_metrics import metric_value
-from expectations.gates.scores import load_scores
+from expectations.gates.scores import answered_labels, load_scores
 from expectations.spec import GateRules
 from expectations.verdict import Verdict
 from model.errors import BadInput
@@ -36,6 +36,8 @@ FINGERPRINT_EVIDENCE, CODE_EVIDENCE = "dataset_fingerprint", "code_digest"
 """Entries of the evidence with the dataset's fingerprint and the digest of the code, in full."""
 INPUTS_EVIDENCE = "inputs"
 """Entry of the evidence with the digest of the run's inputs (`release.runs.inputs`)."""
+ANSWERED_EVIDENCE = "answered"
+"""Entry of the evidence with what the version answered on its test rows (`answered_labels`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,8 +210,13 @@ def gather_configuration(run: Run, rules: GateRules) -> dict[str, Any]:
 
 
 def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str, Any]:
-    """Digests of the scores, answers of references and timings, machine, threads, counts and seeds. The
-    figures themselves, with the rows behind each, are in the verdict's findings."""
+    """Digests of the scores, answers of references and timings, machine, threads, counts and seeds, and which
+    labels it answered how often. The figures themselves, with the rows behind each, are in the verdict's
+    findings.
+
+    Raises:
+        OSError: the scores can't be read.
+    """
     timing = read_json(Path(measured.timing.path))
     return {
         "scores": {label: scores.sha256 for label, scores in measured.scores.items()},
@@ -228,5 +235,6 @@ def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str,
         INPUTS_EVIDENCE: run.provenance.get(INPUTS_EVIDENCE, ""),
         FINGERPRINT_EVIDENCE: run.provenance["dataset_fingerprint"],
         CODE_EVIDENCE: run.provenance["code_digest"],
+        ANSWERED_EVIDENCE: answered_labels(load_scores(Path(measured.scores["shared"].path), run.heads)),
         "seeds": {"gates": rules.seed, "train": run.provenance["train"]["seed"]},
     }

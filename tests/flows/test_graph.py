@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 
 from flows.parts.graph import STEP_S, StepTooLong, asking, part, renewed, step
-from flows.parts.names import project_of
+from flows.shown.names import project_of
 from release.registry.client import RegistryAway, RegistryProblem
 
 
