@@ -59,7 +59,7 @@ def step(task: Task[P, R], after: Iterable[object] = ()) -> Callable[P, R]:
             found: R = limited(*map(quote, given), **arguments, wait_for=arrows(after))
         except TaskRunTimeoutError as error:
             raise StepTooLong(
-                f"step {task.name}: took longer than {longest_s:,.0f} s and was ended; raise "
+                f"step {task.name}: took longer than {longest_s:g} s and was ended; raise "
                 f"`runner.step_timeout_s` (now {longest_s:g})"
             ) from error
         return found

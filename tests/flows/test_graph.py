@@ -91,17 +91,18 @@ def test_a_step_that_hangs_is_ended(prefect_harness: None) -> None:
         time.sleep(100)
 
     @flow(name="hangs")
-    def hangs() -> None:
+    def hangs() -> float:
         STEP_S.set(0.3)
-        step(hang)()
-
-    before, began_s = STEP_S.get(), time.monotonic()
-    try:
+        began_s = time.monotonic()
         with pytest.raises(StepTooLong, match=r"step hang: took longer .* `runner.step_timeout_s`"):
-            hangs()
+            step(hang)()
+        return time.monotonic() - began_s
+
+    before = STEP_S.get()
+    try:
+        assert hangs() < 30
     finally:
         STEP_S.set(before)
-    assert time.monotonic() - began_s < 60
 
 
 def test_a_run_is_named_after_its_project(tmp_path: Path) -> None:
