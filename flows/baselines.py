@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from prefect.utilities.annotations import quote
+
 from flows.config.schema import Project
+from flows.parts.graph import step
 from flows.runner import started
 from model.code import code_digest
 from model.jobs.baselines import BaselineJob, baseline_entry
@@ -32,6 +35,7 @@ def baseline_jobs(project: Project, run: Run) -> list[BaselineJob]:
             fingerprint=run.head_fingerprints[name],
             part=f"seed {number + 1} of {seeds}" if seeds > 1 else "",
             seed=first + number if number else None,
+            label=baseline_label(name, number + 1),
             code=code_digest(),
         )
         for name in run.heads
@@ -46,7 +50,7 @@ def package_baselines(
     stands for all of their architecture where latency and memory are measured: that of the head with the
     fewest labels, which is the smallest (decision 60)."""
     smallest = smallest_head(run.heads)
-    bundle = package_baseline(smallest, seeds[smallest][0], run, precision)
+    bundle = step(package_baseline)(smallest, seeds[smallest][0], run, precision)
     return {
         baseline_label(head, number): replace(
             bundle,
@@ -78,7 +82,8 @@ def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[Fit
     if waiting and not alone:
         with started(spec) as runner:
             futures = {
-                number: runner.submit(fit_baseline, {"job": jobs[number], "run": run}) for number in waiting
+                number: runner.submit(fit_baseline, {"job": quote(jobs[number]), "run": quote(run)})
+                for number in waiting
             }
             found = {number: future.result() for number, future in futures.items()}
-    return [found.get(number) or fit_baseline(job, run) for number, job in enumerate(jobs)]
+    return [found.get(number) or step(fit_baseline)(job, run) for number, job in enumerate(jobs)]

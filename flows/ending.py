@@ -1,7 +1,9 @@
 """From an outcome to the named state that a flow ends in.
 
-A rejection is a completed run: the flow did its work, and its gates did not pass. It is not retried, and
-automations know it from a crash by its name.
+Dashboards show as done what ended with exit code 0, or left its work to another run. All else is of the type
+`FAILED`, red and counted as not done, under a name of its own: `Rejected` is no `Failed`. Prefect's events
+carry the name, so an automation on `prefect.flow-run.Failed` pages for errors alone; no flow has retries
+(decision 62).
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
-from flows.outcome import Outcome, Stage
+from flows.cli import exit_codes
+from flows.outcome import STAGES, Outcome, Stage
 from flows.schedule.endings import Ending, note_ending
 from model.bundle.masking import masked
 from release.home import Home
@@ -47,6 +50,10 @@ def state_name(stage: Stage) -> str:
             assert_never(stage)
 
 
+ENDINGS = frozenset(map(state_name, STAGES))
+"""Names of the states that a flow gives itself, as errors do not."""
+
+
 def noted(home: Home, outcome: Outcome) -> State[Outcome]:
     """The final state of the flow that this process runs, after its ending was noted in the state folder."""
     context = FlowRunContext.get()
@@ -59,14 +66,12 @@ def noted(home: Home, outcome: Outcome) -> State[Outcome]:
 def final_state(outcome: Outcome) -> State[Outcome]:
     """The final state of a flow, with the outcome as its result.
 
-    A deployment that had to be undone, was taken back or could not be confirmed is a failed run: something is
-    broken that a person must see.
+    Its type follows the exit code: what a command would end with an error for is not completed here either.
     """
     message = "; ".join(outcome.reasons) or outcome.sentence or "every gate passed"
     if outcome.paste:
         message += f"; to consent, add to the configuration:\n{outcome.paste}"
     if outcome.remarks:
         message += f"; remarks: {'; '.join(outcome.remarks)}"
-    bad = outcome.stage in ("deployment_undone", "taken_back", "unconfirmed")
-    make = Failed if bad else Completed
+    make = Completed if outcome.exit_code in (exit_codes.DONE, exit_codes.BUSY) else Failed
     return make(name=state_name(outcome.stage), message=masked(message)[:2000], data=outcome)

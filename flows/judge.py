@@ -7,6 +7,7 @@ promoted and deployed as in `flows.retrain`.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import flow
@@ -25,10 +26,13 @@ from flows.parts.conclude import (
     watched_through,
 )
 from flows.parts.end import run_failed, run_lost
+from flows.parts.graph import asking, part, step
 from flows.parts.late_watch import late_ending
 from flows.parts.measure import answer, measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
+from flows.shown.ended import published
+from flows.shown.names import named_run
 from release.home import Home
 from release.registry.candidate import candidate_of
 from release.saved_settings import load_settings
@@ -41,11 +45,10 @@ from tasks.judge.keep_judged import keep_judged
 from tasks.release.log_pages import log_pages
 from tasks.release.reconcile import reconcile
 from tasks.release.record_verdict import record_verdict
-from tasks.report.publish_artifacts import publish_artifacts
 from tasks.report.write_report import write_report
 
 
-@flow(name="judge", on_failure=[run_failed], on_crashed=[run_failed])
+@flow(name="judge", flow_run_name=named_run, on_failure=[run_failed], on_crashed=[run_failed])
 def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     """Judge `version` of project `name` again; ends `Deployed`, `Rejected`, or failed with the reason.
 
@@ -59,51 +62,53 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     settings = load_settings(state, name)
     registry, how = settings.registry, settings.deploy
     close_flow_runs(run_lost)
-    reconcile(state, name, registry, how)
+    asking(reconcile)(state, name, registry, how)
     if late := late_ending(state, name):
         return _ended(state, Outcome(name=name, seconds=time.monotonic() - began_s, **late))
-    found = find_candidate(state, name, registry, version)
-    champion, bundles = find_champion(state, name), found.bundles
+    found = asking(find_candidate)(state, name, registry, version)
+    champion, bundles = step(find_champion)(state, name), found.bundles
     gone = () if champion is None else sorted(set(champion.bundle.heads) - set(found.run.heads))
     run, kept, rules = found.run, found.kept, gate_rules(found.gates, gone)
     if champion is not None:
         bundles["champion"] = champion.bundle
 
-    find_changes(kept.dataset, run, champion=champion)
-    measured = measure(run, bundles, rules, how, answer(run, bundles, rules))
-    verdict = decide(run.heads, measured, rules, champion=champion, dataset=kept.dataset)
-    candidate = candidate_of(
-        run, bundles["shared"], verdict, dataset=kept.dataset, measured=measured, gates=rules
+    step(find_changes, [found, champion])(kept.dataset, run, champion=champion)
+    measured = part(
+        "measure", lambda: measure(run, bundles, rules, how, answer(run, bundles, rules)), [found]
     )
-    record_verdict(state, name, registry, found.registered, candidate)
+    verdict = step(decide, [measured])(run.heads, measured, rules, champion=champion, dataset=kept.dataset)
+    candidate = candidate_of(run, bundles, verdict, dataset=kept.dataset, measured=measured, gates=rules)
+    asking(record_verdict, [verdict])(state, name, registry, found.registered, candidate)
     record = rejudged(state, registry, found, champion=champion, measured=measured, verdict=verdict)
     if record is not None:
-        keep_judged(state, name, registry, record)
+        step(keep_judged, [verdict])(state, name, registry, record)
     deployed = ship(state, name, settings, found.registered, candidate)
 
     def shown(release: Release) -> tuple[dict[str, str], list[dict[str, str]]]:
-        pages, rows = write_report(run, bundles, measured, verdict, release, quality_pages=kept.pages)
+        written = step(write_report, [verdict, deployed])(
+            run, bundles, measured, verdict, release, quality_pages=kept.pages
+        )
         if record is not None:
-            note_pages(state, registry, record, pages)
-        # The folder, not the page: the page of the first judgement stays beside it.
-        log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
-        return pages, rows
+            note_pages(state, registry, record, written[0])
+        step(log_pages, [written])(state, name, registry, found.registered, run.reports)
+        return written
 
     begun = being_watched(state, name, settings, deployed)
     release = release_of(found.registered, deployed, champion, begun)
-    pages, rows = shown(release)
+    written = shown(release)
     if (watched := watched_through(state, name, begun)) is not begun:
         release = release_of(found.registered, deployed, champion, watched)
-        pages, rows = shown(release)
-    publish_artifacts(name, verdict, rows, pages)
+        written = shown(release)
+    pages, rows = written
     ending = ending_of(name, verdict, release)
     seconds = time.monotonic() - began_s
     outcome = Outcome(
         name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending
     )
-    return _ended(state, outcome)
+    return _ended(state, outcome, [written])
 
 
-def _ended(home: Home, outcome: Outcome) -> State[Outcome]:
+def _ended(home: Home, outcome: Outcome, after: Sequence[object] = ()) -> State[Outcome]:
+    published(outcome, after)
     told_ending(home, outcome)
     return noted(home, outcome)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from expectations.data.suspects import Suspects
 from flows.config.schema import Project
 from flows.parts.folds import answers_out_of_fold
+from flows.parts.graph import step
 from model.references import FittedRef, LogitsRef, Run
 from model.spec import SplitName
 from tasks.data.check_labels import check_labels
@@ -18,16 +19,25 @@ _SPLITS: tuple[tuple[SplitName, bool], ...] = (("validation", False), ("test", F
 
 
 def search_labels(
-    project: Project, dataset: Path, run: Run, baselines: Mapping[str, FittedRef]
+    project: Project,
+    dataset: Path,
+    run: Run,
+    baselines: Mapping[str, FittedRef],
+    *,
+    after: Sequence[object] = (),
 ) -> Suspects | None:
-    """What a model doubts of the given labels; None where it was not asked for (`label_check.mode`)."""
+    """What a model doubts of the given labels; None where it was not asked for (`label_check.mode`).
+
+    Args:
+        after: results that it comes after.
+    """
     if project.label_check.mode == "off":
         return None
     logits = {
         name: [*_by_baseline(project, run, name, baseline), *_by_folds(project, run, name)]
         for name, baseline in baselines.items()
     }
-    return check_labels(dataset, run, logits, project.label_check)
+    return step(check_labels, after)(dataset, run, logits, project.label_check)
 
 
 def _by_baseline(project: Project, run: Run, name: str, baseline: FittedRef) -> Iterator[LogitsRef]:
@@ -35,7 +45,7 @@ def _by_baseline(project: Project, run: Run, name: str, baseline: FittedRef) -> 
     for split, seen in _SPLITS:
         if seen and project.label_check.mode != "baseline":
             continue
-        logits = answer_rows(name, baseline, run.rows, run, split)
+        logits = step(answer_rows)(name, baseline, run.rows, run, split)
         yield LogitsRef(split=split, logits=logits, seen=seen)
 
 

@@ -1,6 +1,6 @@
 """Prefect's view of flows: what it keeps of them, runs that would stay RUNNING, servers that nobody stops.
 
-A run carries the process that executes it as a tag, a temporary server the one that started it in its
+A run carries the process that executes it as a label, a temporary server the one that started it in its
 environment; both are compared with the processes of this machine. Does not know what the flows do.
 """
 
@@ -26,16 +26,20 @@ from serving.processes import counts_alike, process_start
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.objects import FlowRun
 
+LABEL = "headgate.process"
+"""Label of a flow run: host, process id and start of the process that executes it."""
 TAG = "headgate-process="
-"""Prefix of the tag of a flow run, followed by host, process id and the process's start."""
+"""Prefix of the tag that runs of older versions carry in its place."""
 OWNER_VARIABLE = "HEADGATE_PROCESS"
 """Set for what a flow starts: process id and start of the flow's process."""
 
 
-def process_tag() -> str:
-    """The tag of runs that this process executes."""
-    return f"{TAG}{socket.gethostname()}:{_me()}"
+def process_label() -> str:
+    """The label of runs that this process executes."""
+    return f"{socket.gethostname()}:{_me()}"
 
 
 def own_temporary_server() -> None:
@@ -51,6 +55,23 @@ def log_to_prefect() -> None:
     if not any(isinstance(handler, APILogHandler) for handler in logger.handlers):
         logger.addHandler(APILogHandler())
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # the terminal has these lines already
+    if _in_a_run not in logger.filters:
+        logger.addFilter(_in_a_run)
+
+
+def _in_a_run(record: logging.LogRecord) -> bool:
+    """Whether a line belongs to a run: others, of commands, have nowhere to go in Prefect."""
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    return FlowRunContext.get() is not None or TaskRunContext.get() is not None
+
+
+def parts_of(runs: Collection[UUID]) -> FlowRunFilter:
+    """The flows below these runs."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+
+    return FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=list(runs)))
 
 
 def mask_states() -> None:
@@ -85,17 +106,15 @@ def mask_states() -> None:
 
 
 def mark_flow_run() -> None:
-    """Tag the run that this process executes, where a worker started it and it is not tagged yet."""
+    """Note at the run that this process executes which process that is."""
     from prefect.client.orchestration import get_client
     from prefect.context import FlowRunContext
 
     context = FlowRunContext.get()
     run = context.flow_run if context is not None else None
-    if run is None or process_tag() in run.tags:
-        return
-    with get_client(sync_client=True) as client:
-        kept = [tag for tag in client.read_flow_run(run.id).tags if not tag.startswith(TAG)]
-        client.update_flow_run(run.id, tags=[*kept, process_tag()])
+    if run is not None:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run_labels(run.id, {LABEL: process_label()})
 
 
 def run_name() -> str:
@@ -106,10 +125,14 @@ def run_name() -> str:
     return context.flow_run.name if context is not None and context.flow_run is not None else ""
 
 
-def newer_run() -> str:
+def newer_run(named: Collection[str] = ()) -> str:
     """The newest run of this run's deployment, with its parameters, that is due or was run, in words, where
     this one is scheduled and older: of the runs that were missed while no worker was there, the newest does
-    the work. Empty for any other run."""
+    the work. Empty for any other run.
+
+    Args:
+        named: names of states in which a run did its work, whatever their type.
+    """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
         FlowRunFilter,
@@ -135,7 +158,7 @@ def newer_run() -> str:
             one.expected_start_time: one.name
             for one in client.read_flow_runs(flow_run_filter=wanted, limit=200)
             if one.parameters == run.parameters
-            and one.state_type not in lost
+            and (one.state_type not in lost or one.state_name in named)
             and one.expected_start_time is not None
             and one.expected_start_time > run.expected_start_time
         }
@@ -163,10 +186,12 @@ def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None 
     deployments: set[UUID | None] = set()
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=wanted, limit=200):
-            tag = next((tag for tag in run.tags if tag.startswith(TAG)), None)
-            if tag is None or not _left_behind(tag.removeprefix(TAG)):
+            if not _left_behind(_process_of(run)):
                 continue
             why = "its process ended before it could close the run"
+            for below in client.read_flow_runs(flow_run_filter=parts_of([run.id])):
+                if below.state_type in open_states:
+                    client.set_flow_run_state(below.id, Crashed(message=why), force=True)
             client.set_flow_run_state(run.id, Crashed(message=why), force=True)
             if ended is not None:
                 ended(client.read_flow(run.flow_id).name, run.parameters, why)
@@ -174,6 +199,12 @@ def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None 
             done.append(f"closed the flow run {run.name}, which its process left open")
         _keep_own_slot(client, deployments)
     return done
+
+
+def _process_of(run: FlowRun) -> str:
+    """The process that executes a run, as far as the run says it."""
+    tagged = next((tag.removeprefix(TAG) for tag in run.tags if tag.startswith(TAG)), "")
+    return str((run.labels or {}).get(LABEL, tagged))
 
 
 def _keep_own_slot(client: SyncPrefectClient, closed: Collection[UUID | None]) -> None:

@@ -19,7 +19,10 @@ from flows.ending import noted
 from flows.notify.ending import remember, told_ending
 from flows.outcome import Outcome, Stage
 from flows.parts.end import tidy
+from flows.parts.graph import STEP_S
 from flows.prefect_runs import log_to_prefect, mark_flow_run, mask_states
+from flows.shown.ended import published
+from flows.shown.progress import show_progress
 from flows.state_folder import config_home, existing_home, prepare
 from model.spec import HeadSpec
 from release.home import Home
@@ -58,6 +61,7 @@ class OpenProject:
         """The final state of the flow. `known` are fields of `flows.outcome.Outcome`."""
         seconds = time.monotonic() - self.started_s
         outcome = Outcome(stage=stage, name=self.project.name, seconds=seconds, **known)
+        published(outcome)
         told_ending(self.home, outcome)
         tidy(self.home, self.project, self.config)
         return noted(self.home, outcome)
@@ -73,6 +77,7 @@ def open_home(home: Path | None, name: str) -> Home:
     folder = existing_home(home, name)
     prepare(folder, on_console=False)
     log_to_prefect()
+    show_progress()
     mark_flow_run()
     return Home(folder)
 
@@ -93,10 +98,12 @@ def open_project(config: Path, home: Path | None = None, backbone: str | None = 
     folder = config_home(config, home)
     prepare(folder, on_console=False)
     log_to_prefect()
+    show_progress()
     mark_flow_run()
     project, said = chosen_encoder(load_project(config, backbone=backbone), folder)
     if said:
         print_line(f"  {said}")
+    STEP_S.set(project.runner.step_timeout_s)
     opened = OpenProject(project=project, home=Home(folder), config=config)
     remember(opened.home, opened.project, config)
     return opened

@@ -8,11 +8,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.parts.end import run_failed
+from flows.parts.graph import step
 from flows.project import open_project
+from flows.shown.names import named_run
 from tasks.release.roll_back import roll_back
 
 
-@flow(name="rollback", on_failure=[run_failed], on_crashed=[run_failed])
+@flow(name="rollback", flow_run_name=named_run, on_failure=[run_failed], on_crashed=[run_failed])
 def rollback(config: Path, home: Path | None = None, version: int | None = None) -> State:
     """Make the former champion (or `version`) of the project of `config` serve again.
 
@@ -21,7 +23,7 @@ def rollback(config: Path, home: Path | None = None, version: int | None = None)
         release.moves.rollback.RollbackRefused: there is nothing to go back to, or it may not serve.
     """
     opened = open_project(config, home)
-    done = roll_back(opened.home, opened.project.name, version)
+    done = step(roll_back)(opened.home, opened.project.name, version)
     return opened.ended(
         "rolled_back" if done.deployed else "deployment_undone" if done.end == "undone" else "unconfirmed",
         reasons=(done.reason,) if done.reason else (),

@@ -19,6 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 LOOPBACK = "127.0.0.1"
 
+LONGEST_STEP_S = 86_400.0
+"""Longest time of a step where nothing else is said, in seconds: a day."""
+
 EXTRAS = {"dask": "prefect_dask", "ray": "prefect_ray"}
 """Kind of a cluster, which is also the name of the extra, and the module that comes with it."""
 
@@ -39,6 +42,9 @@ class RunnerSpec(BaseModel):
     side_by_side: Annotated[int, Field(ge=1)] = 1
     """Baselines fitted at once. 1: two trainings on the same cores slow each other many times over;
     raise it where each has its own cores or GPU. A cluster at `address` decides by its workers."""
+    step_timeout_s: Annotated[float, Field(gt=0)] = LONGEST_STEP_S
+    """Longest time that one step of a run may take, in seconds; then it is ended and the run fails. Raise it
+    for a training that takes longer."""
     address: str | None = None
     """Of a cluster that runs already: `tcp://scheduler:8786` or `tls://…` (Dask), `ray://head:10001` (Ray).
     Whoever reaches it can run code there: keep it in a network of your own. Its workers need this version of

@@ -10,8 +10,10 @@ from prefect.client.schemas.objects import State
 from expectations.stats.pareto import loss_shares
 from flows.config.messages import ConfigError
 from flows.parts.end import run_failed
+from flows.parts.graph import asking, step
 from flows.parts.look_at_data import look_at_data
 from flows.project import open_project
+from flows.shown.names import named_run
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.judge.find_champion import find_champion
@@ -23,7 +25,7 @@ POINTS = 5
 """Values of π for each head: 0.1, 0.3, 0.5, 0.7 and 0.9."""
 
 
-@flow(name="sweep", on_failure=[run_failed], on_crashed=[run_failed])
+@flow(name="sweep", flow_run_name=named_run, on_failure=[run_failed], on_crashed=[run_failed])
 def sweep(config: Path, home: Path | None = None, backbone: str | None = None, points: int = POINTS) -> State:
     """Train the shared model of `config` at each point of a grid of loss weights; ends `Swept` or `Rejected`.
 
@@ -38,19 +40,24 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
     project, state = opened.project, opened.home
     if len(project.heads) < 2:
         raise ConfigError(config, ["heads: seen one, a sweep of loss weights needs two or more"])
-    data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
-    run = prepare_run(project.name, data, project.backbone, project.train, config=config, home=state)
-    champion = find_champion(state, project.name)
+    data = step(merge)(project.sources, project.heads, project.split, base=opened.base, out=state.data)
+    run = asking(prepare_run, [data])(
+        project.name, data, project.backbone, project.train, config=config, home=state
+    )
+    champion = step(find_champion)(state, project.name)
     quality, _ = look_at_data(opened, data, run, champion)
     if quality.verdict.outcome == "fail":
         return opened.ended(
             "data_rejected", reasons=quality.verdict.reasons, remarks=quality.warnings, pages=quality.pages
         )
     grid = loss_shares(list(run.heads), points)
-    found = [fit_sweep_point(number, shares, run) for number, shares in enumerate(grid, start=1)]
+    found = [
+        step(fit_sweep_point, [quality])(number, shares, run) for number, shares in enumerate(grid, start=1)
+    ]
     metrics = {name: head.primary_metric for name, head in run.heads.items()}
-    chosen, page = write_sweep_page(project.name, found, metrics, out=run.reports / "sweep.html")
-    parent = log_sweep(
+    drawn = step(write_sweep_page, found)(project.name, found, metrics, out=run.reports / "sweep.html")
+    chosen, page = drawn
+    parent = asking(log_sweep, [drawn])(
         state, project.name, project.registry, found, chosen, page, fingerprint=data.fingerprint
     )
     best = found[chosen]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flows.config.schema import Project
 from flows.parts.folds import answers_out_of_fold
+from flows.parts.graph import step
 from model.references import FittedRef, Run
 from tasks.train.answer_rows import answer_rows
 from tasks.train.combine_folds import combine_folds
 
 
-def teachers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) -> dict[str, str]:
+def teachers(
+    project: Project, run: Run, baselines: Mapping[str, FittedRef], *, after: Sequence[object] = ()
+) -> dict[str, str]:
     """Head → `.npy` file (N, L_h) of answers for all training rows; none where distillation is off.
+
+    Args:
+        after: results that it comes after.
 
     Raises:
         model.errors.BadInput: `out_of_fold`, and a head has fewer labelled rows than folds.
@@ -20,12 +26,14 @@ def teachers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) -> 
     recipe = project.train
     if recipe.distillation == 0 or len(baselines) == 1:
         return {}
-    found = {name: answer_rows(name, baseline, run.rows, run) for name, baseline in baselines.items()}
+    found = {
+        name: step(answer_rows, after)(name, baseline, run.rows, run) for name, baseline in baselines.items()
+    }
     if recipe.distillation_teachers == "in_sample":
         return found
     folds, seed = recipe.distillation_folds, recipe.seed
     return {
-        name: combine_folds(
+        name: step(combine_folds, [logits])(
             name, logits, answers_out_of_fold(project, run, name, folds=folds, seed=seed), run
         )
         for name, logits in found.items()

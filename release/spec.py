@@ -25,12 +25,13 @@ class RegistrySpec:
 
     tracking_uri: str | None = None
     """MLflow tracking URI, such as `http://mlflow.example:5000`, without user or password: those are read
-    from `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, or `MLFLOW_TRACKING_TOKEN`. None: SQLite
-    under the state folder, so that nothing has to be started first."""
+    from `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, or `MLFLOW_TRACKING_TOKEN`. None: what
+    `MLFLOW_TRACKING_URI` says, else SQLite under the state folder, so that nothing has to run first."""
     model: str | None = None
     """Registered model. None: the project's name."""
     experiment: str | None = None
-    """MLflow experiment that runs are logged to. None: the project's name."""
+    """MLflow experiment that runs are logged to. None: what `MLFLOW_EXPERIMENT_NAME` says, else the project's
+    name."""
     champion: str = "champion"
     """Alias of the version that serves. It moves only after every gate passed."""
     previous: str = "previous"
@@ -38,6 +39,9 @@ class RegistrySpec:
     wait_s: Annotated[float, Range(ge=0)] = 900.0
     """How long a registry that is away is waited for when a candidate is registered, in seconds. What was
     trained, measured and judged is kept in any case: the next run goes on from there."""
+    log_mistakes: bool = False
+    """Whether MLflow keeps a table of the test texts that the shared model answers wrongly, up to 500 a head.
+    Whoever may read the registry then reads these texts."""
     signing_keys: str | None = None
     """Folder of the key pair that versions are signed with (`release.key`, mode 0600, and `release.pub`),
     made on first use. None: `keys` in the state folder, where a relative path starts, too. Another folder

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +29,8 @@ PLAIN_LINE_EVERY_S = 10.0
 """Seconds between plain lines of one step: often enough to see life, rare enough for a log file."""
 
 _live = threading.Lock()
+watchers: list[Callable[[str, int, int | None], None]] = []
+"""Told of a step's title and how far it is; Prefect's progress is one (`flows.shown.progress`)."""
 
 
 LOGGER = "headgate"
@@ -35,13 +38,17 @@ LOGGER = "headgate"
 
 
 def print_line(line: str) -> None:
-    """One plain line to whoever watches, secrets masked. Never give it text from the data."""
-    line = one_line(line)
+    """One plain line to whoever watches and to the log of the run, secrets masked. Never give it text from
+    the data."""
     if os.environ.get(CONSOLE_VARIABLE) in ("1", "lines"):
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(one_line(line) + "\n")
         sys.stderr.flush()
-    else:
-        logging.getLogger(LOGGER).info(line)
+    log_line(line)
+
+
+def log_line(line: str) -> None:
+    """One plain line to the log of the run alone, secrets masked. Never give it text from the data."""
+    logging.getLogger(LOGGER).info(one_line(line))
 
 
 class Step:
@@ -83,6 +90,8 @@ class Step:
         now_s, run = time.monotonic(), time_left()
         if run is not None and total:
             run.at(self.title, done / total, now_s - self._started_s)
+        for watch in watchers:
+            watch(self.title, done, total)
         if self._bar is not None:
             whole = "" if run is None else f"run: {run.words()}, step:"
             self._bar.update(self._row, completed=done, total=total, note=f"{note}  {whole}".strip())

@@ -6,6 +6,7 @@ would turn what follows. HTML is for `report`.
 
 from __future__ import annotations
 
+import html
 import unicodedata
 
 from model.bundle.masking import masked
@@ -33,3 +34,12 @@ def _hidden(character: str) -> bool:
 
 def _written_out(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def plain_markdown(text: str) -> str:
+    """`text` so that markdown shows it as it is, in one line: HTML escaped, signs of markdown as entities."""
+    return "".join(f"&#{ord(sign)};" if sign in _SIGNS else sign for sign in html.escape(text))
+
+
+_SIGNS = frozenset("\\`*[]()!|~\n\r")
+"""What begins a link, an image, code, emphasis, or another cell."""

@@ -21,8 +21,9 @@ from flows.cli.keeping import clean
 from flows.cli.keys import keys
 from flows.cli.options import CONFIG, HOME, JSON, NAME, SET, errors_shown, example, fail
 from flows.export.command import export
-from flows.init.command import init
+from flows.init.command import init, schema
 from flows.notify.command import notify_test
+from flows.registry.command import mlflow_command
 from flows.state_folder import config_home, existing_home, home_option, prepare
 from flows.up.commands import schedule, up
 from model.bundle.masking import mask_process, masked
@@ -375,16 +376,8 @@ def follow(
         raise SystemExit(run_follower(job, once=once))
 
 
-for command in (check, init, keys, schedule, up, clean, export, notify_test):
+for command in (check, init, schema, keys, schedule, up, clean, export, notify_test, mlflow_command):
     main.add_command(command)
-
-
-@main.command(**example("headgate schema > configs/schema.json"))
-def schema() -> None:
-    """Print the JSON Schema of the configuration, for editors."""
-    from flows.config.load import json_schema
-
-    click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 
 
 def _tell(line: str) -> None:

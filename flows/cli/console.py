@@ -87,8 +87,13 @@ def show_outcome(outcome: Outcome, *, home: Path) -> None:
     facts = [*_facts(outcome), *((title, for_shell(near(path))) for title, path in outcome.pages.items())]
     if outcome.registered:
         store = outcome.registered["tracking_uri"]
-        show = f"{program('mlflow')} ui --backend-store-uri {for_shell(store)}"
-        facts.append(("MLflow", quiet_command("mlflow", show)))
+        run = f"/{outcome.registered.get('page', '')}"
+        if store.startswith("http"):
+            facts.append(("MLflow", f"{store.rstrip('/')}{run}"))
+        else:
+            show = f"{program('mlflow')} ui --backend-store-uri {for_shell(store)}"
+            facts.append(("MLflow", quiet_command("mlflow", show)))
+            facts.append(("  then", f"{LOCAL_MLFLOW}{run}"))
     start = quiet_command("prefect", f"{program('prefect')} server start")
     facts.append(("Prefect", f"PREFECT_HOME={for_shell(home / 'prefect')} {start}"))
     headgate, where = program("headgate"), home_option(home, outcome.name)
@@ -117,6 +122,10 @@ def _listed(console: Console, sentences: Sequence[str]) -> None:
             console.print(bullet)
         else:
             console.print(Text(one_line(f"  • {sentence}")), soft_wrap=True)
+
+
+LOCAL_MLFLOW = "http://127.0.0.1:5000"
+"""Where `mlflow ui` answers."""
 
 
 def near(path: str) -> str:

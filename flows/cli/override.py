@@ -27,5 +27,5 @@ def show_override(home: Home, run: str, override: Override) -> Path | None:
         return None
     write_bytes(page, add_override(page.read_text(encoding="utf-8", errors="replace"), override).encode())
     registry = open_registry(home, override.name, load_settings(home, override.name).registry)
-    attach(registry, registry.run_of(override.version), [page])
+    attach(registry, registry.run_of(override.version), page)
     return page

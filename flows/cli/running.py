@@ -49,12 +49,10 @@ def run_flow(
             stack.callback(server.end_unused)
         for line in said:
             console.print(Text(several_lines(f"  {line}"), style="dim"))
-        from prefect import tags
-
         if server is None:
             refuse_unusable_server()  # at once, before the flows' libraries are loaded
         from flows.ending import state_name
-        from flows.prefect_runs import end_orphan_servers, mask_states, own_temporary_server, process_tag
+        from flows.prefect_runs import end_orphan_servers, mask_states, own_temporary_server
         from release.home import Home
 
         # Alone: the others load what it does not need.
@@ -68,8 +66,7 @@ def run_flow(
             for line in end_orphan_servers(Home(home)):
                 console.print(Text(several_lines(f"  {line}"), style="dim"))
             own_temporary_server()
-        with tags(process_tag()):
-            state = flow(home=home, return_state=True, **arguments)
+        state = flow(home=home, return_state=True, **arguments)
         if state.data is not None and state.name in map(state_name, STAGES):
             outcome = state.result(raise_on_failure=False)
             if isinstance(outcome, Outcome):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from flows.config.messages import ConfigError
 from flows.config.reading import read_project
 from flows.config.schema import Project
 from release.registry.store import absolute_address
+
+TRACKING_VARIABLE, EXPERIMENT_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
+"""MLflow's own variables: they hold where the configuration names neither registry nor experiment."""
 
 
 def load_project(path: Path, *, backbone: str | None = None) -> Project:
@@ -32,6 +36,10 @@ def _placed(project: Project, base: Path) -> Project:
     registry, deploy = project.registry, project.deploy
     if (address := registry.tracking_uri) is not None:
         registry = replace(registry, tracking_uri=absolute_address(address, base))
+    elif address := os.environ.get(TRACKING_VARIABLE):
+        registry = replace(registry, tracking_uri=absolute_address(address, Path.cwd()))
+    if registry.experiment is None and (experiment := os.environ.get(EXPERIMENT_VARIABLE)):
+        registry = replace(registry, experiment=experiment)
     if (token := deploy.token_file) is not None:
         deploy = replace(deploy, token_file=str(base / Path(token).expanduser()))
     return project.model_copy(update={"registry": registry, "deploy": deploy})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import textwrap
@@ -78,3 +79,11 @@ def _default_name(files: tuple[Path, ...]) -> str:
     wanted = files[0].name.partition(".")[0] if len(files) == 1 else Path.cwd().name
     name = re.sub(r"[^a-z0-9_-]+", "-", wanted.lower()).strip("-_")
     return name[:63] if name and name[0].isalpha() else "project"
+
+
+@click.command(**example("headgate schema > configs/schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from flows.config.load import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))

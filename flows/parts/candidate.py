@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from expectations.gates.champion import without_repeats
 from expectations.verdict import Verdict
 from flows.baselines import fit_baselines, package_baselines
 from flows.label_check import search_labels
+from flows.parts.graph import part, step
 from flows.parts.measure import Answered, answer, measure
 from flows.project import OpenProject
 from flows.teachers import teachers
@@ -63,23 +64,33 @@ class Made:
 
 
 def make_candidate(
-    opened: OpenProject, run: Run, *, champion: ChampionRef | None, dataset: Path, fresh: bool
+    opened: OpenProject,
+    run: Run,
+    *,
+    champion: ChampionRef | None,
+    dataset: Path,
+    fresh: bool,
+    after: Sequence[object] = (),
 ) -> Made:
     """Train, package and answer the test rows.
 
     Args:
         dataset: its folder.
         fresh: train the shared model even where it is kept.
+        after: results that it comes after.
     """
     project = opened.project
-    seeds = fit_baselines(project, run)
+    seeds = part("baselines", lambda: fit_baselines(project, run), after)
     baselines = {head: fitted[0] for head, fitted in seeds.items()}
-    suspects = search_labels(project, dataset, run, baselines)
-    shared = fit_shared(run, teachers(project, run, baselines), project.package, fresh=fresh)
-    bundles = {"shared": shared, **package_baselines(seeds, run, shared.precision)}
+    suspects = search_labels(project, dataset, run, baselines, after=[seeds])
+    taught = teachers(project, run, baselines, after=[seeds])
+    shared = step(fit_shared, [*taught.values()] or [seeds])(run, taught, project.package, fresh=fresh)
+    packaged = part("package baselines", lambda: package_baselines(seeds, run, shared.precision), [shared])
+    bundles = {"shared": shared, **packaged}
     if champion is not None:
         bundles["champion"] = champion.bundle
-    return Made(bundles=bundles, answered=answer(run, bundles, project.gates), suspects=suspects)
+    answered = part("answer", lambda: answer(run, bundles, project.gates), [packaged])
+    return Made(bundles=bundles, answered=answered, suspects=suspects)
 
 
 def judge_candidate(
@@ -99,10 +110,14 @@ def judge_candidate(
         dataset: its folder.
     """
     project, state, bundles = opened.project, opened.home, made.bundles
-    measured = measure(run, bundles, project.gates, project.deploy, made.answered)
+    measured = part(
+        "measure",
+        lambda: measure(run, bundles, project.gates, project.deploy, made.answered),
+        [made.answered],
+    )
     settings = Settings(registry=project.registry, deploy=project.deploy)
-    keep_evidence(state, run, bundles, settings, dataset=dataset, pages=quality.pages)
-    verdict = decide(run.heads, measured, project.gates, champion=champion, dataset=dataset)
+    step(keep_evidence, [measured])(state, run, bundles, settings, dataset=dataset, pages=quality.pages)
+    verdict = step(decide, [measured])(run.heads, measured, project.gates, champion=champion, dataset=dataset)
     remarks = without_repeats(quality.warnings, verdict)
     record = JudgedInputs(
         name=project.name,
@@ -116,7 +131,7 @@ def judge_candidate(
         verdict=verdict.to_json(),
         remarks=list(remarks),
     )
-    keep_judged(state, project.name, project.registry, record)
+    step(keep_judged, [verdict])(state, project.name, project.registry, record)
     return JudgedCandidate(
         run=run,
         dataset=dataset,
@@ -157,7 +172,7 @@ def taken_up(opened: OpenProject, standing: Standing, champion: ChampionRef | No
 def note_version(opened: OpenProject, judged: JudgedCandidate, registered: RegisteredVersion) -> JudgedInputs:
     """Keep the version that a candidate was registered as."""
     record = replace(judged.record, version=registered.version, mlflow_run=registered.run_id)
-    keep_judged(opened.home, opened.project.name, opened.project.registry, record)
+    step(keep_judged, [registered])(opened.home, opened.project.name, opened.project.registry, record)
     return record
 
 
@@ -188,4 +203,4 @@ def rejudged(
 
 def note_pages(home: Home, registry: RegistrySpec, record: JudgedInputs, pages: Mapping[str, str]) -> None:
     """Keep the pages of a candidate, which runs with equal inputs show again."""
-    keep_judged(home, record.name, registry, with_pages(record, home, pages))
+    step(keep_judged)(home, record.name, registry, with_pages(record, home, pages))

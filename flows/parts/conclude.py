@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from expectations.verdict import Verdict
+from flows.parts.graph import asking, step
 from release.bake.outcome import BakeOutcome
 from release.bake.plan import plan
 from release.bake.record import bake_file
@@ -46,10 +47,10 @@ def ship(
     if candidate.verdict.outcome != "pass":
         return None
     plan(home, name, settings.deploy, registered.version)
-    promoted = promote(home, name, settings.registry, registered, candidate)
+    promoted = asking(promote, [registered])(home, name, settings.registry, registered, candidate)
     if isinstance(promoted, str):
         return DeployOutcome(end="held", wanted=registered.version, serving=None, url=None, reason=promoted)
-    return deploy(home, name, settings.registry, settings.deploy, registered.version)
+    return step(deploy, [promoted])(home, name, settings.registry, settings.deploy, registered.version)
 
 
 def being_watched(
@@ -67,7 +68,7 @@ def watched_through(home: Home, name: str, begun: Watched | None) -> Watched | N
     """How a watch that goes on ended, which takes its time; otherwise what was known."""
     if begun is None or not begun.goes_on:
         return begun
-    outcome = bake(home, name)
+    outcome = step(bake)(home, name)
     return begun if outcome is None else Watched(said=outcome.why, outcome=outcome)
 
 

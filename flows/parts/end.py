@@ -16,7 +16,10 @@ from prefect.flows import Flow
 
 from flows.config.load import load_project
 from flows.config.schema import Project
+from flows.ending import ENDINGS
 from flows.notify.ending import told_end, told_failure
+from flows.parts.graph import step
+from flows.prefect_runs import parts_of
 from flows.schedule.failures import note_end, note_failure
 from flows.state_folder import config_home
 from model.errors import HeadgateError
@@ -33,7 +36,7 @@ FLOWS = ["retrain", "validate", "sweep", "rollback", "judge"]
 def tidy(home: Home, project: Project, config: Path) -> None:
     """Remove what `project` does not keep."""
     try:
-        clean(home, project.name, project.registry, project.keep)
+        step(clean)(home, project.name, project.registry, project.keep)
     except (HeadgateError, OSError) as error:
         print_line(f"clean: {error}")
     try:
@@ -47,6 +50,8 @@ def run_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
     must not fill the disk either."""
     note_failure(flow, flow_run, state)
     told_failure(flow, flow_run, state)
+    if state.name in ENDINGS:  # the flow named its end itself, and tidied
+        return
     with contextlib.suppress(HeadgateError, OSError):
         if "config" in flow_run.parameters:
             config, home = Path(str(flow_run.parameters["config"])), flow_run.parameters.get("home")
@@ -84,10 +89,12 @@ def remove_flow_runs(home: Home, config: Path, days: int, now: datetime | None =
             given = run.parameters
             if str(given.get("home")) != str(home.root) and not _same(given.get("config"), config):
                 continue
-            made = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+            below = [one.id for one in client.read_flow_runs(flow_run_filter=parts_of([run.id]))]
+            made = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id, *below]))
             for artifact in client.read_artifacts(artifact_filter=made):
                 client.delete_artifact(artifact.id)
-            client.delete_flow_run(run.id)
+            for one in (*below, run.id):
+                client.delete_flow_run(one)
             removed += 1
     return removed
 

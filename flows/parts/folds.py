@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flows.baselines import fit_all
 from flows.config.schema import Project
+from flows.parts.graph import step
 from model.code import code_digest
 from model.jobs.baselines import BaselineJob
 from model.references import LogitsRef, Run
@@ -18,7 +19,7 @@ def answers_out_of_fold(project: Project, run: Run, name: str, *, folds: int, se
     Raises:
         model.errors.BadInput: there are fewer labelled rows than folds.
     """
-    cut = cut_folds(name, run, folds=folds, seed=seed)
+    cut = step(cut_folds)(name, run, folds=folds, seed=seed)
     jobs = [
         BaselineJob(
             name=name,
@@ -31,6 +32,6 @@ def answers_out_of_fold(project: Project, run: Run, name: str, *, folds: int, se
     ]
     found = []
     for fold, fitted in zip(cut, fit_all(project, run, jobs), strict=True):
-        logits = answer_rows(name, fitted, fold.rows, run, "test")
+        logits = step(answer_rows, [fitted])(name, fitted, fold.rows, run, "test")
         found.append(LogitsRef(split="train", logits=logits, positions=fold.positions))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from flows.parts.graph import step
 from release.bake.record import bake_file
 from release.home import Home
 
@@ -21,7 +22,7 @@ def late_ending(home: Home, name: str, *, begun_only: bool = False) -> dict[str,
     from flows.parts.conclude import serving_after  # late: most runs find nothing, and need no statistics
     from tasks.release.bake import bake
 
-    outcome = bake(home, name, begun_only=begun_only)
+    outcome = step(bake)(home, name, begun_only=begun_only)
     if outcome is None or outcome.end not in ("taken back", "stuck"):
         return None
     why = f"version {outcome.version}, whose watch was cut short: {outcome.why}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from expectations.gates.usefulness.references import wanted_references
 from expectations.spec import GateRules
+from flows.parts.graph import step
 from model.references import AnswersRef, BundleRef, Measured, Run, ScoresRef, baseline_label
 from serving.spec import DeploySpec
 from tasks.judge.answer_cheaply import answer_cheaply
@@ -29,9 +30,11 @@ class Answered:
 
 def answer(run: Run, bundles: Mapping[str, BundleRef], gates: GateRules) -> Answered:
     """Scores of every model and answers of the cheap references."""
-    scores = {label: score(label, bundle, run, gates.latency_threads) for label, bundle in bundles.items()}
+    scores = {
+        label: step(score)(label, bundle, run, gates.latency_threads) for label, bundle in bundles.items()
+    }
     wanted = wanted_references(gates)
-    references = {head: answer_cheaply(head, run, wanted) for head in run.heads} if wanted else {}
+    references = {head: step(answer_cheaply)(head, run, wanted) for head in run.heads} if wanted else {}
     return Answered(scores=scores, references=references)
 
 
@@ -42,6 +45,9 @@ def measure(
     that no measurement disturbs the next."""
     # Every seed gives the same architecture: timing more than the first would only take longer.
     timed = {"shared", "champion", *(baseline_label(head) for head in run.heads)}
-    timing = time_bundles({label: bundles[label] for label in bundles if label in timed}, run, gates)
-    http = time_http(bundles["shared"], run, gates, deploy)
+    last = [*answered.scores.values()][-1:]
+    timing = step(time_bundles, last)(
+        {label: bundles[label] for label in bundles if label in timed}, run, gates
+    )
+    http = step(time_http, [timing])(bundles["shared"], run, gates, deploy)
     return Measured(scores=answered.scores, timing=timing, http=http, references=answered.references)

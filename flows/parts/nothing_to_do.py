@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flows.config.schema import Project
+from flows.parts.graph import asking, step
 from flows.project import OpenProject
 from release.champion import ChampionRef
 from release.registry.client import open_registry
@@ -18,8 +19,8 @@ from tasks.data.gather_inputs import gather_inputs
 from tasks.judge.compare_inputs import compare_inputs
 
 WITHOUT_EFFECT = frozenset(
-    {"schedule", "runner", "keep", "notify", "registry.wait_s", "deploy.keep_versions", "deploy.bake"}
-    | {"deploy.traces_url", "deploy.traces_share"}
+    {"schedule", "runner", "keep", "notify", "registry.wait_s", "registry.log_mistakes"}
+    | {"deploy.keep_versions", "deploy.bake", "deploy.traces_url", "deploy.traces_share"}
 )
 """Sections and fields that decide when and where a run works and what is told, not what it makes."""
 FORCE = "`headgate retrain CONFIG --force` trains nevertheless"
@@ -29,8 +30,8 @@ def look_back(opened: OpenProject, data: DatasetRef, champion: ChampionRef | Non
     """How the inputs of this run stand to what serves and to what was judged before."""
     project, base = opened.project, opened.base
     rules = {f"expectations.modules {name}": base / name for name in project.expectations.modules}
-    inputs = gather_inputs(data, project.backbone, effective(project), files=rules)
-    return compare_inputs(
+    inputs = asking(gather_inputs, [data])(data, project.backbone, effective(project), files=rules)
+    return step(compare_inputs, [inputs, champion])(
         opened.home,
         project.name,
         project.registry,

@@ -12,8 +12,7 @@ import yaml
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
-from flows.ending import state_name
-from flows.outcome import STAGES
+from flows.ending import ENDINGS
 from flows.schedule.endings import Ending, note_ending
 from flows.state_folder import config_home, existing_home
 from model.errors import HeadgateError
@@ -22,7 +21,7 @@ from release.home import Home
 
 def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Note how the run ended, unless the flow named its end itself: that is noted already."""
-    if state.name in {state_name(stage) for stage in STAGES}:
+    if state.name in ENDINGS:
         return
     first = "".join((state.message or "").strip().splitlines()[:1])
     note_end(flow.name, flow_run.parameters, state.name or "Failed", first)

@@ -13,6 +13,7 @@ from ..cache import Cache, CacheEntry
 from ..code import code_digest, training_code
 from ..digest import digest
 from ..errors import HeadgateError
+from ..events import OnEvent, ignore_event
 from ..faults import fault
 from ..files import read_json
 from ..references import BundleRef, FittedRef, Run
@@ -41,6 +42,8 @@ class BaselineJob:
     """Shown with its name where it is not the only one, such as `fold 2 of 3`."""
     seed: int | None = None
     """Seed of its training; none: the recipe's."""
+    label: str = ""
+    """What it is called in the evidence; empty for one that is no part of it, such as that of a fold."""
     code: str = ""
     """Digest of `model` where the job was made: it may be done on another machine. Empty: not checked."""
 
@@ -94,8 +97,13 @@ def teacher_entry(baseline: FittedRef, rows: Path, run: Run, split: SplitName) -
     return Cache(run.cache).entry("teachers", key)
 
 
-def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
+def fit_baseline(
+    job: BaselineJob, run: Run, progress: Progress, on_event: OnEvent = ignore_event
+) -> FittedRef:
     """A single-head model with the recipe of the run, found in the cache or trained into it.
+
+    Args:
+        on_event: told of what happens in the training.
 
     Raises:
         OtherCode: this process has another `model`, and would keep its work under the wrong key.
@@ -121,7 +129,7 @@ def fit_baseline(job: BaselineJob, run: Run, progress: Progress) -> FittedRef:
                 encoder_sha256=run.encoder_sha256,
             )
             log = f"fit-{job.name}.log" if job.seed is None else f"fit-{job.name}-seed-{job.seed}.log"
-            fit_job(fit, run.logs / log, progress)
+            fit_job(fit, run.logs / log, progress, on_event)
         else:
             progress.outcome = "cached"
     seconds = read_json(entry.folder / "fitted" / "fit.json")["seconds"]

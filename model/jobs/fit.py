@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 from ..cache import Cache, CacheEntry
 from ..code import training_code
 from ..digest import digest
+from ..events import OnEvent, ignore_event
 from ..files import file_sha256, read_json, write_json
 from ..references import FittedRef, Run
 from ..spec import FitJob
@@ -17,9 +20,17 @@ from .memory import lower
 from .process import run_model
 from .progress import Progress
 
+EVENTS_FILE = "events.jsonl"
+"""Beside a fitted folder: the progress events of its training, each with its time `at` (s since 1970)."""
+COURSE = frozenset({"step", "epoch", "resumed"})
+"""Kinds of events that are kept."""
 
-def fit_job(job: FitJob, log: Path, progress: Progress) -> None:
-    """Run one training to its end.
+
+def fit_job(job: FitJob, log: Path, progress: Progress, on_event: OnEvent = ignore_event) -> None:
+    """Run one training to its end. Its events are kept in `EVENTS_FILE` beside the fitted folder.
+
+    Args:
+        on_event: told of each of these events, too.
 
     Raises:
         model.jobs.process.ModelProcessError: it ended badly.
@@ -30,6 +41,11 @@ def fit_job(job: FitJob, log: Path, progress: Progress) -> None:
     write_json(file, asdict(job))
 
     def follow(event: Mapping[str, Any]) -> None:
+        if event["event"] in COURSE:
+            kept = {"at": round(time.time(), 3), **event}
+            with (out.parent / EVENTS_FILE).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(kept) + "\n")
+            on_event(kept)
         if event["event"] == "step":
             rate = event.get("rows_per_s") or 0
             progress.to(event["step"], event["steps"], f"loss {event['loss']:.3f}  {rate:.0f} rows/s")
@@ -52,22 +68,28 @@ def shared_entry(run: Run, teachers: Mapping[str, str]) -> CacheEntry:
 
 
 def fit_shared(
-    run: Run, teachers: Mapping[str, str], progress: Progress, *, fresh: bool = False
+    run: Run,
+    teachers: Mapping[str, str],
+    progress: Progress,
+    *,
+    fresh: bool = False,
+    on_event: OnEvent = ignore_event,
 ) -> FittedRef:
     """The one encoder with all heads, trained on all rows, or found where it was trained before.
 
     Args:
         teachers: head → `.npy` file of logits that the head also learns from.
         fresh: train it in the run's own folder, whatever is kept.
+        on_event: told of what happens in the training.
     """
     if fresh:
         folder, cached = run.folder / "shared", False
-        _fit_shared(run, teachers, folder, progress)
+        _fit_shared(run, teachers, folder, progress, on_event)
     else:
         entry = shared_entry(run, teachers)
         with entry.making(resume=True) as making:
             if making is not None:
-                _fit_shared(run, teachers, making, progress)
+                _fit_shared(run, teachers, making, progress, on_event)
             else:
                 progress.outcome = "trained before, on the same rows"
         folder, cached = entry.folder, making is None
@@ -75,7 +97,9 @@ def fit_shared(
     return FittedRef(folder=str(folder), seconds=seconds, cached=cached)
 
 
-def _fit_shared(run: Run, teachers: Mapping[str, str], folder: Path, progress: Progress) -> None:
+def _fit_shared(
+    run: Run, teachers: Mapping[str, str], folder: Path, progress: Progress, on_event: OnEvent
+) -> None:
     job = FitJob(
         heads=dict(run.heads),
         backbone=run.backbone,
@@ -85,4 +109,13 @@ def _fit_shared(run: Run, teachers: Mapping[str, str], folder: Path, progress: P
         teachers=dict(teachers),
         encoder_sha256=run.encoder_sha256,
     )
-    fit_job(job, run.logs / "fit-shared.log", progress)
+    fit_job(job, run.logs / "fit-shared.log", progress, on_event)
+
+
+def course_of(fitted: Path) -> list[dict[str, Any]]:
+    """The events of the training of a fitted folder, in their order; none where they were not kept."""
+    try:
+        lines = (fitted.parent / EVENTS_FILE).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []

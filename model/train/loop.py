@@ -186,8 +186,9 @@ class Training:
         now_s, before_s = time.monotonic(), self._reported_s
         rows_per_s = rows_done / (now_s - before_s) if before_s is not None and now_s > before_s else 0.0
         self._reported_s = now_s
-        event = {"event": "step", "step": self.done, "steps": self.steps}
-        self.on_event({**event, "loss": round(loss, 5), "rows_per_s": round(rows_per_s, 1)})
+        event = {"event": "step", "step": self.done, "steps": self.steps, "learning_rate": rate}
+        event |= {"loss": round(loss, 5), "rows_per_s": round(rows_per_s, 1)}
+        self.on_event({**event, "heads": {head: round(mean, 5) for head, mean in means.items()}})
 
     def _diverged(self, step: int, batch: Batch, losses: NDArray[np.float64]) -> str:
         names = [name for name, loss in zip(self.heads, losses, strict=True) if not math.isfinite(loss)]

@@ -13,7 +13,7 @@ from expectations.verdict import verdict_from_json
 from model.files import read_json
 from release.moves.contract import renumbered
 from release.moves.move import Move, move
-from release.registry.candidate import Candidate, card_figures, verdict_metrics
+from release.registry.candidate import Candidate, card_figures, headline_figures
 from release.registry.register import register_version
 from release.releases import Releases
 from serving.store.manifest import (
@@ -98,7 +98,7 @@ def _seen(where: Path, manifest: ReleaseManifest) -> Path | None:
 def _candidate(releases: Releases, where: Path, manifest: ReleaseManifest, seen: Path | None) -> Candidate:
     """What was registered the first time, as far as the signed manifest and the bundle's card know it."""
     bundle, verdict = where / BUNDLE_FOLDER, verdict_from_json(manifest.verdict)
-    made_by = manifest.configuration
+    made_by, card = manifest.configuration, read_json(bundle / "card.json")
     return Candidate(
         bundle=bundle,
         bundle_sha256=manifest.bundle_sha256,
@@ -109,7 +109,7 @@ def _candidate(releases: Releases, where: Path, manifest: ReleaseManifest, seen:
         dataset_rows=manifest.evidence.get("rows") or {},
         code_digest=manifest.code_digest,
         params={key: made_by[key] for key in ("backbone", "train", "versions") if key in made_by},
-        metrics={**card_figures(read_json(bundle / "card.json")), **verdict_metrics(verdict)},
+        metrics={**card_figures(card), **headline_figures(verdict, list(card.get("heads", {})))},
         seen=seen,
         evidence=manifest.evidence,
         configuration=made_by,

@@ -25,6 +25,8 @@ from release.registry.client import REASONS_TAG, VERDICT_TAG
 from release.registry.judgement import Judgement, keep_former, read_judgement, sign_judgement
 from release.registry.register import RegisteredVersion
 from release.registry.run import MOST_TEXT, log_verdict
+from release.registry.tracking.flow_run import rename_run
+from release.registry.tracking.pages import describe_again
 from release.releases import Releases, open_releases
 from release.spec import RegistrySpec
 from serving.store.manifest import verify_bundle_files
@@ -114,6 +116,9 @@ def record_verdict(
         )
         _tag(releases, read_judgement(releases.registry, releases.public_key, registered.version))
         log_verdict(releases.registry, registered.run_id, candidate)
+        with releases.registry.asked("describe the version"):
+            describe_again(releases.registry, registered.run_id, registered.version, candidate)
+            rename_run(releases.registry.client, registered.run_id, candidate.verdict.outcome)
         fault("verdict_replaced")
         detail = f"verdict: {candidate.verdict.outcome}, before: {former.verdict.outcome}"
         releases.journal.append(Entry(event="judged again", version=registered.version, detail=detail))

@@ -24,6 +24,7 @@ from release.moves.compared import uncompared
 from release.moves.contract import answered, beside_serving, refuse_losses, with_dropped_heads
 from release.moves.move import Move, move
 from release.moves.unfinished import finish_moves
+from release.registry.candidate import CODE_EVIDENCE, FINGERPRINT_EVIDENCE
 from release.registry.client import BUNDLE_TAG, CODE_TAG, DATASET_TAG, VERDICT_TAG
 from release.registry.judgement import Judgement
 from release.releases import Releases, open_releases
@@ -210,8 +211,8 @@ def _manifest(
         bundle_sha256=judged.bundle_sha256,
         verdict=judged.verdict.to_json(),
         evidence=dict(evidence),
-        dataset_fingerprint=tags.get(DATASET_TAG, ""),
-        code_digest=tags.get(CODE_TAG, ""),
+        dataset_fingerprint=str(evidence.get(FINGERPRINT_EVIDENCE) or tags.get(DATASET_TAG, "")),
+        code_digest=str(evidence.get(CODE_EVIDENCE) or tags.get(CODE_TAG, "")),
         code_version=version("headgate"),
         configuration=dict(configuration),
     )

@@ -1,27 +1,57 @@
-"""What is registered of a run: the bundle, its verdict, and the figures, curves and files beside it.
+"""What is registered of a run: the bundle, its verdict, and the figures, models and files beside it.
 
 Does not know the registry.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from expectations.gates.figures import verdict_figures
+from expectations.gates.head_metrics import metric_value
 from expectations.gates.scores import answered_labels, load_scores
 from expectations.spec import GateRules
 from expectations.verdict import Verdict
+from model.errors import BadInput
 from model.files import read_json
 from model.references import BundleRef, Measured, Run
+from model.spec import HeadSpec
 from serving.store.manifest import SEEN_EVIDENCE, SEEN_FILE
 
+VS_CHAMPION = " vs champion"
+"""End of the subject of a head that is compared with the champion."""
+HEADLINES: Mapping[str, str] = {
+    "p95 of one request": "latency/p95_ms",
+    "p95 over HTTP": "latency/http_p95_ms",
+    "latency vs baselines": "latency/ratio",
+    "peak memory": "size/memory_mib",
+    "bundle size": "size/bundle_mib",
+}
+"""Subject of a finding that is of no head → its headline."""
+FINGERPRINT_EVIDENCE, CODE_EVIDENCE = "dataset_fingerprint", "code_digest"
+"""Entries of the evidence with the dataset's fingerprint and the digest of the code, in full."""
 INPUTS_EVIDENCE = "inputs"
 """Entry of the evidence with the digest of the run's inputs (`release.runs.inputs`)."""
 ANSWERED_EVIDENCE = "answered"
 """Entry of the evidence with what the version answered on its test rows (`answered_labels`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedModel:
+    """One model of a run."""
+
+    label: str
+    """`shared`, `baseline:HEAD`, `baseline:HEAD:2`."""
+    fitted: Path
+    """Folder that its training left."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Precision, size, time of the training."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """`test/HEAD/METRIC` → figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +74,16 @@ class Candidate:
     """Recipe and versions; nested mappings become dotted names."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Name → figure. One that is not finite is left out and named in a tag."""
-    curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
-    """Name → (step, value) points of the training."""
     seen: Path | None = None
     """List of the texts that it was trained on, named `SEEN_FILE`; its sha256 is in the evidence."""
+    models: Sequence[TrainedModel] = ()
+    """The shared model and its baselines."""
+    heads: Mapping[str, HeadSpec] = field(default_factory=dict)
+    """Labels filled in."""
+    scores: Mapping[str, Path] = field(default_factory=dict)
+    """Label of a model → file of its answers on the test rows."""
+    texts: Path | None = None
+    """File of the test rows' texts."""
     files: Sequence[Path] = ()
     """Further files to keep with the run."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -57,17 +93,27 @@ class Candidate:
 
 
 def candidate_of(
-    run: Run, shared: BundleRef, verdict: Verdict, *, dataset: Path, measured: Measured, gates: GateRules
+    run: Run,
+    bundles: Mapping[str, BundleRef],
+    verdict: Verdict,
+    *,
+    dataset: Path,
+    measured: Measured,
+    gates: GateRules,
 ) -> Candidate:
-    """The shared model of a run of the flow, with its training curves and the figures of its verdict.
+    """The shared model of a run of the flow, with the figures of its verdict and what it was compared with.
 
     Writes the list of the texts that it was trained on into the run's folder.
+
+    Args:
+        bundles: `shared`, `baseline:<head>` and, where there is one, `champion`.
 
     Raises:
         OSError: a file of the run or the dataset's table cannot be read.
     """
     from expectations.seen_texts import write_seen  # late: loads pyarrow, which no other move needs
 
+    shared = bundles["shared"]
     card = read_json(Path(shared.path) / "card.json")
     seen = write_seen(dataset, run.folder / SEEN_FILE)
     return Candidate(
@@ -80,42 +126,73 @@ def candidate_of(
         dataset_rows=run.provenance["dataset_rows"],
         code_digest=run.provenance["code_digest"],
         params={key: run.provenance[key] for key in ("backbone", "train", "versions")},
-        metrics={**card_figures(card), **verdict_metrics(verdict)},
-        curves=training_curves(read_json(Path(shared.fitted) / "history.json")),
+        metrics={**card_figures(card), **headline_figures(verdict, list(run.heads))},
+        models=trained_models(run, bundles, measured),
+        heads=run.heads,
+        scores={label: Path(scores.path) for label, scores in measured.scores.items()},
+        texts=run.rows / "test.texts.jsonl",
         seen=Path(seen.path),
         evidence={**gather_evidence(measured, run, gates), SEEN_EVIDENCE: seen.sha256},
         configuration=gather_configuration(run, gates),
     )
 
 
-def training_curves(history: Mapping[str, Any]) -> dict[str, list[tuple[int, float]]]:
-    """Name → (step, value) points, from the `history.json` of a fitted folder."""
-    curves = {"train/loss": [(point["step"], point["loss"]) for point in history["steps"]]}
-    for epoch in history["epochs"]:
-        curves.setdefault("validation/mean", []).append((epoch["step"], epoch["mean"]))
-        for head, value in epoch["metrics"].items():
-            curves.setdefault(f"validation/{head}", []).append((epoch["step"], value))
-    return curves
+def trained_models(
+    run: Run, bundles: Mapping[str, BundleRef], measured: Measured
+) -> tuple[TrainedModel, ...]:
+    """The models that a run trained or found, each with its figures on the test rows of its heads."""
+    found = []
+    for label, bundle in bundles.items():
+        if label == "champion" or label not in measured.scores:
+            continue
+        heads = {head: run.heads[head] for head in bundle.heads if head in run.heads}
+        metrics = {}
+        with contextlib.suppress(OSError, ValueError, BadInput):  # the gates say what is wrong with them
+            scores = load_scores(Path(measured.scores[label].path), heads)
+            metrics = {
+                f"test/{head}/{name}": metric_value(scores[head], name)
+                for head, spec in heads.items()
+                if head in scores and (name := spec.primary_metric)
+            }
+        params = {
+            "precision": bundle.precision,
+            "bundle_bytes": bundle.bytes,
+            "fit_seconds": round(bundle.fit_seconds, 1),
+            "from_cache": bundle.cached,
+            "bundle": bundle.sha256[:12],
+        }
+        found.append(TrainedModel(label=label, fitted=Path(bundle.fitted), params=params, metrics=metrics))
+    return tuple(found)
 
 
 def card_figures(card: Mapping[str, Any]) -> dict[str, float]:
-    """Figures of a card, named `validation/emotion/macro_f1`."""
+    """The figures of a card that its heads are trained for, named `validation/emotion/macro_f1`."""
     return {
-        f"{where}/{head}/{figure}": value
-        for where, heads in card.get("metrics", {}).items()
-        for head, figures in heads.items()
+        f"validation/{head}/{figure}": value
+        for head, figures in card.get("metrics", {}).get("validation", {}).items()
         for figure, value in figures.items()
-        if isinstance(value, int | float)
+        if isinstance(value, int | float) and figure != "rows"
     }
 
 
-def verdict_metrics(verdict: Verdict) -> dict[str, float]:
-    """Figures behind a verdict, named `emotion/difference`; missing ones are left out."""
-    return {
-        f"{figures.subject}/{name}": value
-        for figures in verdict_figures(verdict)
-        for name, value in figures.numbers().items()
-    }
+def headline_figures(verdict: Verdict, heads: Sequence[str]) -> dict[str, float]:
+    """The figures of a verdict that runs are compared by: `test/intent/accuracy`, `baseline/intent/accuracy`,
+    `difference/intent`, `champion/intent/accuracy`, `latency/p95_ms`, …. All others are in its table."""
+    found: dict[str, float | None] = {}
+    for one in verdict_figures(verdict):
+        head = one.subject.removesuffix(VS_CHAMPION)
+        if head in heads and one.comparison in ("difference", "better", "not_worse"):
+            if head == one.subject:
+                found |= {
+                    f"test/{head}/{one.metric}": one.shared.value,
+                    f"difference/{head}": one.difference.value,
+                }
+                found[f"baseline/{head}/{one.metric}"] = one.baseline.value
+            else:
+                found[f"champion/{head}/{one.metric}"] = one.baseline.value
+        elif (name := HEADLINES.get(one.subject.partition(" at ")[0])) is not None:
+            found[name] = one.difference.value if one.comparison == "ratio" else one.shared.value
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def gather_configuration(run: Run, rules: GateRules) -> dict[str, Any]:
@@ -156,6 +233,8 @@ def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str,
         "resamples": rules.resamples,
         "rows": dict(run.provenance["dataset_rows"]),
         INPUTS_EVIDENCE: run.provenance.get(INPUTS_EVIDENCE, ""),
+        FINGERPRINT_EVIDENCE: run.provenance["dataset_fingerprint"],
+        CODE_EVIDENCE: run.provenance["code_digest"],
         ANSWERED_EVIDENCE: answered_labels(load_scores(Path(measured.scores["shared"].path), run.heads)),
         "seeds": {"gates": rules.seed, "train": run.provenance["train"]["seed"]},
     }

@@ -6,9 +6,9 @@ Every candidate is registered, whatever its verdict; no alias is moved here (`re
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,16 +39,26 @@ from release.registry.run import (
     MOST_TEXT,
     close_run,
     experiment_id,
+    fail_models,
     log_dataset,
     log_figures,
     log_files,
     open_run,
 )
+from release.registry.tracking.course import log_points
+from release.registry.tracking.describe import MODEL_TRAINING, run_link
+from release.registry.tracking.flow_run import Tracked
+from release.registry.tracking.inputs import split_entity_of
+from release.registry.tracking.models import VERSIONS_TAG, figures_on, model_params, track_models
+from release.registry.tracking.pages import describe, readable_tags
+from release.registry.tracking.report_folder import log_pages
 from release.spec import RegistrySpec
 from serving.store.pointer import PointerBroken
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import PUBLIC_KEY
 
+SHORT = 16
+"""Digits of a digest that a person compares; the whole one is in the signed record."""
 REGISTERING = "registering"
 """Prefix of the temporary folder that a model is saved in, followed by the process's id."""
 
@@ -65,11 +75,17 @@ class RegisteredVersion:
     bundle_sha256: str
     """Digest of the bundle's manifest."""
     tracking_uri: str
+    experiment: str = ""
+    """Id of the experiment; empty where it was not asked for."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is shown and kept of it: `version`, `run_id`, `tracking_uri`."""
-        return {"version": self.version, "run_id": self.run_id, "tracking_uri": masked(self.tracking_uri)}
+        """What is shown and kept of it: `version`, `run_id`, `tracking_uri`, `page` below that address."""
+        page = f"#/runs/{self.run_id}"
+        if self.experiment:
+            page = f"{run_link(self.experiment, self.run_id)}{MODEL_TRAINING}"
+        uri = masked(self.tracking_uri)
+        return {"version": self.version, "run_id": self.run_id, "tracking_uri": uri, "page": page}
 
 
 class BundleChanged(HeadgateError):
@@ -90,11 +106,16 @@ def approve(registered: RegisteredVersion, verdict: Verdict) -> ApprovedVersion:
     )
 
 
-def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candidate) -> RegisteredVersion:
+def register_version(
+    home: Home, name: str, spec: RegistrySpec, candidate: Candidate, *, tracked: Tracked | None = None
+) -> RegisteredVersion:
     """Register a candidate of project `name` with its verdict.
 
     The version comes into being last and complete: what dies before leaves a run without a version,
     which `release.moves.reconcile` closes.
+
+    Args:
+        tracked: the run of the flow, which then is the version's and stays open; None: one is made.
 
     Raises:
         BundleChanged: the bundle is not the one that was judged.
@@ -112,17 +133,25 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
     with registry.asked("register a version"):
         experiment = experiment_id(registry, home, spec.experiment or name, spec)
         fault("experiment_made")
-        run_id = open_run(registry, experiment, candidate)
+        place = tracked if tracked is not None and tracked.uri == registry.uri else None
+        run_id = open_run(registry, experiment, candidate, "" if place is None else place.run)
         try:
             fault("run_opened")
-            version = _fill_run(registry, home, experiment, run_id, name, candidate)
+            version = _fill_run(registry, home, Place(experiment, run_id), name, candidate)
+            if place is not None:
+                test = split_entity_of(name, candidate)
+                track_models(registry.client, place, candidate.models, candidate.params, test)
         except Exception:
             # If the registry is what failed, this fails too, and `release.moves.reconcile` closes the run
             # later.
             with contextlib.suppress(Exception):
-                close_run(registry, experiment, run_id, "FAILED")
+                if place is None:
+                    close_run(registry, experiment, run_id, "FAILED")
+                else:
+                    fail_models(registry, experiment, run_id)
             raise
-        registry.client.set_terminated(run_id, "FINISHED")
+        if place is None:
+            registry.client.set_terminated(run_id, "FINISHED")
         fault("run_closed")
     outcome = candidate.verdict.outcome
     journal.append(Entry(event="registered", version=version, detail=f"verdict: {outcome}"))
@@ -133,6 +162,7 @@ def register_version(home: Home, name: str, spec: RegistrySpec, candidate: Candi
         run_id=run_id,
         bundle_sha256=candidate.bundle_sha256,
         tracking_uri=registry.uri,
+        experiment=experiment,
     )
 
 
@@ -156,44 +186,60 @@ def registered_before(
     )
 
 
-def _fill_run(
-    registry: Registry, home: Home, experiment: str, run_id: str, name: str, candidate: Candidate
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a candidate is logged."""
+
+    experiment: str
+    """Id of the experiment."""
+    run: str
+    """Id of the run."""
+
+
+def _fill_run(registry: Registry, home: Home, place: Place, name: str, candidate: Candidate) -> int:
     """Log everything to an open run, then make the version."""
+    run_id = place.run
     log_figures(registry, run_id, candidate)
     fault("figures_logged")
     log_files(registry, run_id, candidate)
     log_dataset(registry, run_id, name, candidate)
     fault("dataset_logged")
-    logged, digests = _log_model(registry, home, experiment, run_id, name, candidate)
+    logged, digests = _log_model(registry, home, place, name, candidate)
     above = highest_released(home, name, registry.spec)
     version = _create_version(registry, run_id, logged, candidate, above=above)
     private_key, _ = signing_pair(home, name, registry.spec)
     sign_judgement(registry, private_key, run_id, version, candidate, digests)
+    describe(registry, place, name, candidate, version)
     return version
 
 
-def attach(registry: Registry, run_id: str, paths: Sequence[Path]) -> None:
-    """Keep files and folders below `report/` of a run.
+def attach(registry: Registry, run_id: str, pages: Path) -> None:
+    """Keep a page, or a folder of pages, as `report/` of a run.
 
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
     with registry.asked("log the report"):
-        for path in paths:
-            registry.client.log_artifact(run_id, str(path), "report")
+        log_pages(registry.client, run_id, pages)
     fault("pages_logged")
 
 
 def _log_model(
-    registry: Registry, home: Home, experiment: str, run_id: str, name: str, candidate: Candidate
+    registry: Registry, home: Home, place: Place, name: str, candidate: Candidate
 ) -> tuple[Any, dict[str, str]]:
     """MLflow's record of the model, its files written, and their digests."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
 
-    client = registry.client
-    made = client.create_logged_model(experiment, name=name, source_run_id=run_id, model_type="headgate")
+    client, run_id = registry.client, place.run
+    made = client.create_logged_model(
+        place.experiment,
+        name=name,
+        source_run_id=run_id,
+        model_type="headgate",
+        params=model_params({**candidate.params, "bundle": candidate.bundle_sha256[:12]}),
+        tags={"verdict": candidate.verdict.outcome},
+    )
     fault("model_opened")
     with tempfile.TemporaryDirectory(prefix=unfinished_prefix(REGISTERING), dir=home.cache) as temporary:
         folder = Path(temporary)
@@ -213,6 +259,8 @@ def _log_model(
         fault("model_logged")
     client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
+    figures = {key: value for key, value in candidate.metrics.items() if key.startswith("test/")}
+    log_points(client, run_id, figures_on(split_entity_of(name, candidate), figures, run_id, made.model_id))
     fault("model_closed")
     return made, digests
 
@@ -242,8 +290,9 @@ def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Can
         VERDICT_TAG: verdict.outcome,
         REASONS_TAG: "; ".join(verdict.reasons)[:MOST_TEXT],
         BUNDLE_TAG: candidate.bundle_sha256,
-        DATASET_TAG: candidate.dataset_fingerprint,
-        CODE_TAG: candidate.code_digest,
+        DATASET_TAG: candidate.dataset_fingerprint[:SHORT],
+        CODE_TAG: candidate.code_digest[:SHORT],
+        **readable_tags(candidate),
     }
     # By its place: `models:/ID` would be looked up in MLflow's global store instead of this one.
     number, made = -1, None
@@ -261,6 +310,9 @@ def _create_version(registry: Registry, run_id: str, logged: Any, candidate: Can
             )
         number = int(made.version)
     fault("version_registered")
+    # By these its page says that it is registered, and as what.
+    versions = json.dumps([{"name": registry.model, "version": number}])
+    client.set_logged_model_tags(logged.model_id, {VERSIONS_TAG: versions})
     # The order of approvals is that of the versions.
     client.set_model_version_tag(registry.model, made.version, SEQUENCE_TAG, str(made.version))
     fault("version_tagged")

@@ -18,6 +18,8 @@ from expectations.verdict import Verdict
 from model.files import read_json, write_bytes
 from model.references import BundleRef, Measured, Run
 from report.changes import CHANGES_FILE, table_from_json
+from report.charts.files import write_charts
+from report.one_page import ONE_PAGE, one_page
 from report.page import add_link
 from report.quality.pages import QUALITY
 from report.suspects import suspects_section
@@ -110,9 +112,12 @@ def write_report(
         pages={title: os.path.relpath(path, run.reports) for title, path in pages.items()},
         suspects=None if suspects is None else suspects_section(suspects),
     )
-    page = run.reports / REPORT_FILE
-    write_bytes(page, render_release(report).encode())
+    page, rendered = run.reports / REPORT_FILE, render_release(report)
+    write_bytes(page, rendered.encode())
+    write_charts(rendered, run.reports)
     quality = Path(quality_pages.get(QUALITY, ""))
     if quality.is_file():
         add_link(quality, "Report", os.path.relpath(page, quality.parent))
+    if (whole := one_page(run.reports, REPORT_FILE)) is not None:
+        write_bytes(run.reports / ONE_PAGE, whole.encode())
     return {"Report": str(page), **pages}

@@ -18,7 +18,7 @@ from model.spec import HeadSpec
 from report.progress import Step
 
 
-@task(name="check-labels", cache_policy=NO_CACHE)
+@task(name="check-labels", task_run_name="check-labels", cache_policy=NO_CACHE)
 def check_labels(
     dataset: Path, run: Run, logits: Mapping[str, Sequence[LogitsRef]], check: LabelCheck
 ) -> Suspects:

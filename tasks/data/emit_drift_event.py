@@ -21,7 +21,7 @@ def project_resource(name: str) -> str:
     return f"headgate.project.{name}"
 
 
-@task(name="emit-drift-event", cache_policy=NO_CACHE)
+@task(name="emit-drift-event", task_run_name="emit-drift-event", cache_policy=NO_CACHE)
 def emit_drift_event(name: str, config: Path, drifted: Sequence[str]) -> None:
     """Emit one event that names the project, its configuration and what drifted."""
     emit_event(

@@ -17,7 +17,7 @@ from report.changes import CHANGES_FILE, change_lines, change_table
 from report.progress import Step, print_line
 
 
-@task(name="find-changes", cache_policy=NO_CACHE)
+@task(name="find-changes", task_run_name="find-changes", cache_policy=NO_CACHE)
 def find_changes(dataset: Path, run: Run, *, champion: ChampionRef | None) -> Changes | None:
     """What changed since the champion was trained, shown and kept with the run; None where there is no
     champion, or nothing is known of its data.

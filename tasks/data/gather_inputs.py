@@ -15,7 +15,7 @@ from release.runs.inputs import Inputs
 from sources.dataset import DatasetRef
 
 
-@task(name="gather-inputs", cache_policy=NO_CACHE)
+@task(name="gather-inputs", task_run_name="gather-inputs", cache_policy=NO_CACHE)
 def gather_inputs(
     data: DatasetRef, backbone: BackboneSpec, configuration: Mapping[str, Any], *, files: Mapping[str, Path]
 ) -> Inputs:

@@ -16,7 +16,7 @@ from sources.dataset import DatasetRef, build_dataset
 from sources.spec import SourceSpec, SplitSpec
 
 
-@task(name="merge", cache_policy=NO_CACHE)
+@task(name="merge", task_run_name="merge", cache_policy=NO_CACHE)
 def merge(
     sources: Mapping[str, SourceSpec],
     heads: Mapping[str, HeadSpec],

@@ -29,7 +29,7 @@ VERSIONS = ("headgate", "torch", "transformers", "onnxruntime")
 """Packages whose version is part of a model's provenance."""
 
 
-@task(name="prepare", cache_policy=NO_CACHE)
+@task(name="prepare", task_run_name="prepare", cache_policy=NO_CACHE)
 def prepare_run(
     name: str, data: DatasetRef, backbone: BackboneSpec, train: TrainSpec, *, config: Path, home: Home
 ) -> Run:

@@ -24,7 +24,7 @@ from report.quality.pages import Quality, write_quality
 from sources.dataset import DatasetRef
 
 
-@task(name="validate", cache_policy=NO_CACHE)
+@task(name="validate", task_run_name="validate", cache_policy=NO_CACHE)
 def validate_data(
     data: DatasetRef,
     run: Run,

@@ -17,7 +17,7 @@ from report.progress import Step, print_line
 from sources.dataset import DatasetRef
 
 
-@task(name="weigh-chances", cache_policy=NO_CACHE)
+@task(name="weigh-chances", task_run_name="weigh-chances", cache_policy=NO_CACHE)
 def weigh_chances(
     data: DatasetRef, run: Run, gates: GateRules, *, champion: ChampionRef | None
 ) -> tuple[HeadChance, ...]:

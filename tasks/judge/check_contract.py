@@ -19,7 +19,7 @@ from release.champion import ChampionRef
 from report.progress import Step, print_line
 
 
-@task(name="check-contract", cache_policy=NO_CACHE)
+@task(name="check-contract", task_run_name="check-contract", cache_policy=NO_CACHE)
 def check_contract(
     heads: Mapping[str, HeadSpec],
     rules: GateRules,

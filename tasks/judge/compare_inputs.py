@@ -13,7 +13,7 @@ from release.spec import RegistrySpec
 from report.progress import Step
 
 
-@task(name="compare-inputs", cache_policy=NO_CACHE)
+@task(name="compare-inputs", task_run_name="compare-inputs", cache_policy=NO_CACHE)
 def compare_inputs(
     home: Home,
     name: str,

@@ -17,7 +17,7 @@ from release.champion import ChampionRef
 from report.progress import Step
 
 
-@task(name="decide", cache_policy=NO_CACHE)
+@task(name="decide", task_run_name="decide", cache_policy=NO_CACHE)
 def decide(
     heads: Mapping[str, HeadSpec],
     measured: Measured,

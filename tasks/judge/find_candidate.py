@@ -11,7 +11,7 @@ from release.spec import RegistrySpec
 from report.progress import Step
 
 
-@task(name="find-candidate", cache_policy=NO_CACHE, persist_result=False)
+@task(name="find-candidate", task_run_name="find-candidate", cache_policy=NO_CACHE, persist_result=False)
 def find_candidate(home: Home, name: str, registry: RegistrySpec, version: int) -> Judgeable:
     """Version `version` of project `name`, its bundles and rows verified.
 

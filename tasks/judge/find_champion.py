@@ -9,7 +9,7 @@ from release.champion import ChampionRef, current_champion
 from release.home import Home
 
 
-@task(name="find-champion", cache_policy=NO_CACHE)
+@task(name="find-champion", task_run_name="find-champion", cache_policy=NO_CACHE)
 def find_champion(home: Home, name: str) -> ChampionRef | None:
     """The version that the release folder points at, verified; None before the first deployment.
 

@@ -14,7 +14,7 @@ from release.home import Home
 from release.saved_settings import Settings, save_first_settings
 
 
-@task(name="keep-evidence", cache_policy=NO_CACHE)
+@task(name="keep-evidence", task_run_name="keep-evidence", cache_policy=NO_CACHE)
 def keep_evidence(
     home: Home,
     run: Run,

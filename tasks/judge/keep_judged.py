@@ -11,7 +11,7 @@ from release.runs import judged
 from release.spec import RegistrySpec
 
 
-@task(name="keep-judged", cache_policy=NO_CACHE, persist_result=False)
+@task(name="keep-judged", task_run_name="keep-judged", cache_policy=NO_CACHE, persist_result=False)
 def keep_judged(home: Home, name: str, registry: RegistrySpec, record: judged.JudgedInputs) -> None:
     """Sign the record of project `name` and write it.
 

@@ -17,7 +17,7 @@ from model.references import BundleRef, Run, TimingRef
 from report.progress import Step, print_line
 
 
-@task(name="time", cache_policy=NO_CACHE)
+@task(name="time", task_run_name="time", cache_policy=NO_CACHE)
 def time_bundles(bundles: Mapping[str, BundleRef], run: Run, gates: GateRules) -> TimingRef:
     """Latency and memory of all bundles, interleaved in one run, each in its own process; again where that
     does not decide.

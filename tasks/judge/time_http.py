@@ -16,7 +16,7 @@ from serving.process.http_timing import HttpTimingJob, Patience, measure_patient
 from serving.spec import DeploySpec
 
 
-@task(name="time-http", cache_policy=NO_CACHE)
+@task(name="time-http", task_run_name="time-http", cache_policy=NO_CACHE)
 def time_http(shared: BundleRef, run: Run, gates: GateRules, deploy: DeploySpec) -> TimingRef:
     """Latency through HTTP at the declared rate, and the endpoint's memory; again where a busy machine kept
     it from deciding."""

@@ -12,7 +12,7 @@ from release.spec import RegistrySpec
 from report.progress import Step, print_line
 
 
-@task(name="clean", cache_policy=NO_CACHE)
+@task(name="clean", task_run_name="clean", cache_policy=NO_CACHE)
 def clean(home: Home, name: str, registry: RegistrySpec, keep: KeepSpec) -> None:
     """Remove what project `name` does not keep.
 

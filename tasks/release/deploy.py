@@ -12,7 +12,7 @@ from report.progress import Step
 from serving.spec import DeploySpec
 
 
-@task(name="deploy", cache_policy=NO_CACHE, persist_result=False)
+@task(name="deploy", task_run_name="deploy", cache_policy=NO_CACHE, persist_result=False)
 def deploy(home: Home, name: str, registry: RegistrySpec, spec: DeploySpec, version: int) -> DeployOutcome:
     """Make the endpoint of `name` serve `version`, which was promoted, or restore the former one.
 

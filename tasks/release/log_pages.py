@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from prefect import task
@@ -16,17 +15,14 @@ from release.spec import RegistrySpec
 from report.progress import print_line
 
 
-@task(name="log-pages", cache_policy=NO_CACHE, persist_result=False)
-def log_pages(
-    home: Home, name: str, spec: RegistrySpec, registered: RegisteredVersion, pages: Mapping[str, str]
-) -> None:
-    """Log the pages (title → file or folder) to the run of a registered version. A registry that is away is
-    waited for.
+@task(name="log-pages", task_run_name="log-pages", cache_policy=NO_CACHE, persist_result=False)
+def log_pages(home: Home, name: str, spec: RegistrySpec, registered: RegisteredVersion, pages: Path) -> None:
+    """Log a folder of pages to the run of a registered version, in place of the former ones. A registry that
+    is away is waited for.
 
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
-    files = [Path(page) for page in pages.values()]
     patiently(
-        lambda: attach(open_registry(home, name, spec), registered.run_id, files), spec.wait_s, print_line
+        lambda: attach(open_registry(home, name, spec), registered.run_id, pages), spec.wait_s, print_line
     )

@@ -15,7 +15,7 @@ from release.spec import RegistrySpec
 from report.progress import Step
 
 
-@task(name="log-sweep", cache_policy=NO_CACHE)
+@task(name="log-sweep", task_run_name="log-sweep", cache_policy=NO_CACHE)
 def log_sweep(
     home: Home,
     name: str,

@@ -14,7 +14,7 @@ from release.spec import RegistrySpec
 from report.progress import Step
 
 
-@task(name="promote", cache_policy=NO_CACHE, persist_result=False)
+@task(name="promote", task_run_name="promote", cache_policy=NO_CACHE, persist_result=False)
 def promote(
     home: Home, name: str, spec: RegistrySpec, registered: RegisteredVersion, candidate: Candidate
 ) -> Promotion | str:

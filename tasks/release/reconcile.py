@@ -12,7 +12,7 @@ from report.progress import print_line
 from serving.spec import DeploySpec
 
 
-@task(name="reconcile", cache_policy=NO_CACHE, persist_result=False)
+@task(name="reconcile", task_run_name="reconcile", cache_policy=NO_CACHE, persist_result=False)
 def reconcile(home: Home, name: str, spec: RegistrySpec, deploy: DeploySpec | None = None) -> tuple[str, ...]:
     """Finish or undo what a crash cut short; what was done, one sentence each.
 

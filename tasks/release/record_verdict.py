@@ -13,7 +13,7 @@ from release.spec import RegistrySpec
 from report.progress import Step
 
 
-@task(name="record-verdict", cache_policy=NO_CACHE, persist_result=False)
+@task(name="record-verdict", task_run_name="record-verdict", cache_policy=NO_CACHE, persist_result=False)
 def record_verdict(
     home: Home, name: str, registry: RegistrySpec, registered: RegisteredVersion, candidate: Candidate
 ) -> None:

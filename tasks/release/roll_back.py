@@ -11,7 +11,7 @@ from release.targets.deploy import DeployOutcome
 from report.progress import print_line
 
 
-@task(name="rollback", cache_policy=NO_CACHE, persist_result=False)
+@task(name="rollback", task_run_name="rollback", cache_policy=NO_CACHE, persist_result=False)
 def roll_back(home: Home, name: str, version: int | None = None) -> DeployOutcome:
     """Make the former champion of project `name`, or `version`, serve again.
 

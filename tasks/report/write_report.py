@@ -15,7 +15,7 @@ from report.release import gather
 from report.verdict_table import verdict_rows
 
 
-@task(name="report", cache_policy=NO_CACHE)
+@task(name="report", task_run_name="report", cache_policy=NO_CACHE)
 def write_report(
     run: Run,
     bundles: Mapping[str, BundleRef],

@@ -13,7 +13,7 @@ from report import sweep
 from report.progress import Step
 
 
-@task(name="sweep-page", cache_policy=NO_CACHE)
+@task(name="sweep-page", task_run_name="sweep-page", cache_policy=NO_CACHE)
 def write_sweep_page(
     name: str, points: Sequence[SweepPoint], metrics: Mapping[str, str], *, out: Path
 ) -> tuple[int, Path]:

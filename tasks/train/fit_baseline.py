@@ -8,10 +8,14 @@ from prefect.cache_policies import NO_CACHE
 from model.jobs import baselines
 from model.jobs.baselines import BaselineJob
 from model.references import FittedRef, Run
+from release.registry.tracking.course import course
+from release.registry.tracking.flow_run import tracked_of
 from report.progress import Step
 
 
-@task(name="fit-baseline", cache_policy=NO_CACHE, task_run_name="fit-baseline-{job.name}")
+@task(
+    name="fit-baseline", tags=["headgate-gpu"], cache_policy=NO_CACHE, task_run_name="fit-baseline-{job.name}"
+)
 def fit_baseline(job: BaselineJob, run: Run) -> FittedRef:
     """A single-head model with the recipe of the run.
 
@@ -19,5 +23,6 @@ def fit_baseline(job: BaselineJob, run: Run) -> FittedRef:
         model.jobs.baselines.OtherCode: this process has another `model` than the flow.
         model.jobs.process.ModelProcessError: the training ended badly.
     """
-    with Step(job.title, unit="steps") as step:
-        return baselines.fit_baseline(job, run, step)
+    tracked = tracked_of(run.folder) if job.label else None
+    with Step(job.title, unit="steps") as step, course(tracked, job.label) as tell:
+        return baselines.fit_baseline(job, run, step, tell)

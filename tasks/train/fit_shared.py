@@ -13,10 +13,12 @@ from model.jobs import fit
 from model.jobs.package import Packaging, graphs_folder, package_bundle
 from model.references import BundleRef, Run
 from model.spec import PackageSpec
+from release.registry.tracking.course import course
+from release.registry.tracking.flow_run import tracked_of
 from report.progress import Step
 
 
-@task(name="fit-shared", cache_policy=NO_CACHE)
+@task(name="fit-shared", tags=["headgate-gpu"], task_run_name="fit-shared", cache_policy=NO_CACHE)
 def fit_shared(
     run: Run, teachers: Mapping[str, str], package: PackageSpec, *, fresh: bool = False
 ) -> BundleRef:
@@ -29,8 +31,9 @@ def fit_shared(
     Raises:
         model.jobs.process.ModelProcessError: the training or the packaging ended badly.
     """
-    with Step("shared model", unit="steps") as step:
-        fitted = fit.fit_shared(run, teachers, step, fresh=fresh)
+    tracked = tracked_of(run.folder)
+    with Step("shared model", unit="steps") as step, course(tracked, "shared") as tell:
+        fitted = fit.fit_shared(run, teachers, step, fresh=fresh, on_event=tell)
     job = Packaging(
         fitted=Path(fitted.folder) / "fitted",
         out=run.folder / "shared" / "bundle",

@@ -12,7 +12,12 @@ from model.references import Run, SweepPoint
 from report.progress import Step
 
 
-@task(name="fit-sweep-point", cache_policy=NO_CACHE, task_run_name="fit-sweep-point-{number}")
+@task(
+    name="fit-sweep-point",
+    tags=["headgate-gpu"],
+    cache_policy=NO_CACHE,
+    task_run_name="fit-sweep-point-{number}",
+)
 def fit_sweep_point(number: int, shares: Mapping[str, float], run: Run) -> SweepPoint:
     """The shared model with the heads' loss weights in these shares, without teachers.
 

@@ -11,8 +11,19 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
 
 from flows.outcome import Outcome
+from flows.prefect_runs import parts_of
 from release.home import Home
 from tests.support.html import without_own_script
 from tests.support.rough_timing import ROUGH_TIMING
@@ -139,6 +150,39 @@ def aliases(place: Path) -> dict[str, int]:
     return {alias: int(version) for alias, version in client.get_registered_model(NAME).aliases.items()}
 
 
+def mlflow_runs(place: Path) -> list[Any]:
+    from mlflow import MlflowClient
+
+    from release.registry.store import tracking_uri
+
+    client = MlflowClient(tracking_uri(Home(place / "home"), None))
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def prefect_run(state: str) -> tuple[FlowRun, list[FlowRun]]:
+    """The last run of this project that ended so, and the flows below it."""
+    with get_client(sync_client=True) as client:
+        ended = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=[state])))
+        runs = [run for run in client.read_flow_runs(flow_run_filter=ended) if run.name.startswith(NAME)]
+        run = max(runs, key=lambda one: str(one.start_time))
+        return run, client.read_flow_runs(flow_run_filter=parts_of([run.id]))
+
+
+def edges(*runs: FlowRun) -> int:
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in runs]))
+    with get_client(sync_client=True) as client:
+        found = client.read_task_runs(flow_run_filter=wanted, limit=200)
+    return sum(len(inputs) for one in found for inputs in one.task_inputs.values())
+
+
+def artifacts(run: FlowRun) -> set[str | None]:
+    wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+    with get_client(sync_client=True) as client:
+        return {one.key for one in client.read_artifacts(artifact_filter=wanted)}
+
+
 def test_a_sound_model_is_deployed_and_answers(place: Path, first: tuple[str, Outcome]) -> None:
     from release.targets.endpoint import ask
 
@@ -150,6 +194,27 @@ def test_a_sound_model_is_deployed_and_answers(place: Path, first: tuple[str, Ou
     [answer] = reply["answers"]
     assert answer["topic"]["labels"][0]["label"] == "food"
     assert "drink" in {one["label"] for one in answer["marks"]["labels"]}
+
+
+def test_mlflow_shows_a_run_for_the_flow_and_one_for_each_model(
+    place: Path, first: tuple[str, Outcome]
+) -> None:
+    runs = mlflow_runs(place)
+    names = sorted(run.info.run_name for run in runs if "mlflow.parentRunId" in run.data.tags)
+    assert names == ["baseline marks", "baseline topic", "shared model"]
+    [flow] = [run for run in runs if run.info.run_id == first[1].registered["run_id"]]
+    assert flow.info.status == "FINISHED" and flow.info.run_name.endswith("· deployed")
+    assert flow.info.end_time - flow.info.start_time > 1000, "it was open while the flow worked"
+    assert len(flow.data.metrics) <= 15 and "test/topic/accuracy" in flow.data.metrics
+
+
+def test_prefects_graph_can_be_read_and_holds_what_was_found(first: tuple[str, Outcome]) -> None:
+    run, parts = prefect_run("Deployed")
+    assert run.name.startswith(f"{NAME} · ") and not run.tags
+    assert {part.name for part in parts} == {"baselines", "package baselines", "measure"}
+    assert 20 <= edges(run, *parts) <= 60
+    keys = artifacts(run)
+    assert {f"{NAME}-{what}" for what in ("verdict", "figures", "data", "findings")} <= keys
 
 
 def test_the_reports_are_whole_and_fetch_nothing(first: tuple[str, Outcome]) -> None:
@@ -229,6 +294,11 @@ def test_rejected_data_stops_before_anything_is_trained(place: Path, first: tupl
     assert any("`expectations.min_rows_per_label` (now 5000)" in reason for reason in outcome.reasons)
     assert {path for path in (place / "home" / "runs").glob("*/shared")} == runs
     assert aliases(place) == before and outcome.registered == {}
+    shown, _ = prefect_run("Rejected")
+    assert shown.state_type == StateType.FAILED, "dashboards show it as not done"
+    assert {f"{NAME}-verdict", f"{NAME}-findings"} <= artifacts(shown)
+    [last] = [one for one in mlflow_runs(place) if one.info.run_name.endswith("· data rejected")]
+    assert last.info.status == "FINISHED"
 
 
 def _with(place: Path, **sections: Any) -> Path:

@@ -140,6 +140,6 @@ def test_what_a_person_sees(write: Write, tmp_path: Path, capsys: pytest.Capture
     assert f"this in the configuration consents to it:\n\n{outcome.paste}\n" in shown
     assert "exit code 4" in shown
     state = final_state(outcome)
-    assert state.name == "NeedsConsent" and state.is_completed()
+    assert state.name == "NeedsConsent" and state.is_failed()
     assert "- drop tone" in (state.message or "")
     assert len(needs_remarks(contract(project), None)) == len(LINES)

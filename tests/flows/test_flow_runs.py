@@ -26,12 +26,14 @@ from flows.notify.record import read, record_file
 from flows.outcome import LEFT, Outcome, Stage
 from flows.parts.end import run_lost
 from flows.prefect_runs import (
+    LABEL,
     OWNER_VARIABLE,
+    TAG,
     close_flow_runs,
     end_orphan_servers,
     mark_flow_run,
     own_temporary_server,
-    process_tag,
+    process_label,
 )
 from flows.schedule.endings import last_endings
 from model.files import write_json
@@ -39,7 +41,8 @@ from release.home import Home
 from tests.support.scheduled_project import scheduled_config
 from tests.support.told import by_http
 
-DEAD = process_tag().rsplit(":", 1)[0] + ":1"
+MINE = TAG + process_label()
+DEAD = MINE.rsplit(":", 1)[0] + ":1"
 """This process's number, but started at another time: a process that is gone."""
 
 
@@ -49,29 +52,30 @@ def open_ended() -> None:
 
 
 @flow(name="marked")
-def marked() -> list[str]:
-    """Marks its own run."""
+def marked() -> tuple[list[str], object]:
+    """Marks its own run; its tags and its label."""
     from prefect.context import FlowRunContext
 
     mark_flow_run()
     context = FlowRunContext.get()
     assert context is not None and context.flow_run is not None
     with get_client(sync_client=True) as client:
-        return list(client.read_flow_run(context.flow_run.id).tags)
+        run = client.read_flow_run(context.flow_run.id)
+    return list(run.tags), run.labels.get(LABEL)
 
 
 def test_runs_of_dead_processes_are_closed_and_others_are_not(prefect_harness: None) -> None:
     with get_client(sync_client=True) as client:
         runs = {
             tag: client.create_flow_run(open_ended, tags=[tag], state=Running()).id
-            for tag in (DEAD, process_tag(), "headgate-process=another-host:1:1", "nobody's")
+            for tag in (DEAD, MINE, "headgate-process=another-host:1:1", "nobody's")
         }
         (said,) = close_flow_runs()
         assert "which its process left open" in said
         states = {tag: client.read_flow_run(run).state for tag, run in runs.items()}
     assert {tag: state.type for tag, state in states.items() if state} == {
         DEAD: StateType.CRASHED,
-        process_tag(): StateType.RUNNING,
+        MINE: StateType.RUNNING,
         "headgate-process=another-host:1:1": StateType.RUNNING,
         "nobody's": StateType.RUNNING,
     }
@@ -79,9 +83,10 @@ def test_runs_of_dead_processes_are_closed_and_others_are_not(prefect_harness: N
 
 
 def test_a_run_is_marked_once_whoever_started_it(prefect_harness: None) -> None:
-    assert marked() == [process_tag()]
-    with tags(process_tag(), "mine"):
-        assert sorted(marked()) == sorted([process_tag(), "mine"])
+    for _ in range(2):
+        assert marked() == ([], process_label())
+    with tags("mine"):
+        assert marked() == (["mine"], process_label())
 
 
 @pytest.fixture

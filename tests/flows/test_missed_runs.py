@@ -15,9 +15,9 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Crashed, Pending, Running, Scheduled, State
 
-from flows.prefect_runs import close_flow_runs, newer_run, process_tag
+from flows.prefect_runs import TAG, close_flow_runs, newer_run, process_label
 
-DEAD = process_tag().rsplit(":", 1)[0] + ":1"
+DEAD = TAG + process_label().rsplit(":", 1)[0] + ":1"
 """This process's number, but started at another time: a process that is gone."""
 
 
@@ -67,7 +67,7 @@ def test_closing_a_dead_run_whose_lease_ended_does_not_free_the_slot_of_the_next
     lease = dead.state.state_details.deployment_concurrency_lease_id
     assert lease is not None
     client.release_concurrency_slots_with_lease(lease)  # as the server does when the lease has expired
-    mine = begun(client, deployment, process_tag())
+    mine = begun(client, deployment, TAG + process_label())
     assert taken(client, deployment) == 1
     said = within(mine, close_flow_runs)
     assert any(dead.name in one for one in said)

@@ -16,7 +16,7 @@ from flows.baselines import fit_all, fit_baselines
 from flows.config.load import load_project
 from flows.config.messages import ConfigError
 from flows.config.schema import Project
-from flows.prefect_runs import process_tag
+from flows.prefect_runs import process_label
 from flows.runner import EXTRAS, RunnerSpec, started
 from model.jobs.baselines import BaselineJob, OtherCode
 from model.references import FittedRef, Run
@@ -110,7 +110,7 @@ def test_a_cluster_fits_the_same_baselines(
 
     expected, _ = fit(plain, here, False)
     found, workers = fit(two_heads(runner=cluster), there, True)
-    assert workers and process_tag() not in workers
+    assert workers and process_label() not in workers
     for name, reference in found.items():
         assert not reference.cached and Path(reference.folder).name == Path(expected[name].folder).name
         weights = [Path(f.folder) / "fitted" / "weights.safetensors" for f in (reference, expected[name])]
@@ -121,5 +121,5 @@ def test_a_cluster_fits_the_same_baselines(
 def _workers(spec: RunnerSpec) -> set[str]:
     with started(spec) as runner:
         # Not a function of this module, which workers cannot import.
-        who = task(process_tag, name="who", cache_policy=NO_CACHE)
+        who = task(process_label, name="who", cache_policy=NO_CACHE)
         return {future.result() for future in [runner.submit(who, {}) for _ in range(3)]}

@@ -127,3 +127,16 @@ def test_commands_that_read_a_configuration_take_it(config: Path) -> None:
     for command in named:
         done = CliRunner().invoke(main, [command, str(config), "--set", "train.epochs=0"])
         assert done.exit_code == 2 and "--set train.epochs" in done.output, (command, done.output)
+
+
+def test_mlflows_own_variables_hold_where_the_configuration_says_nothing(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "trials")
+    registry = load_project(config).registry
+    assert (registry.tracking_uri, registry.experiment) == (f"sqlite:///{tmp_path}/mine.db", "trials")
+    config.write_text(f"{SMALLEST}registry: {{tracking_uri: 'http://mlflow:5000', experiment: named}}\n")
+    registry = load_project(config).registry
+    assert (registry.tracking_uri, registry.experiment) == ("http://mlflow:5000", "named")

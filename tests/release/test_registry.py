@@ -48,15 +48,19 @@ def test_a_candidate_becomes_a_version_with_its_verdict_and_moves_no_alias(
 
 
 def test_the_run_holds_what_is_known(home: Home, candidate: Make) -> None:
-    made = replace(candidate(), metrics={"mood/accuracy": 0.9, "mood/p": float("inf"), "x[y]": float("nan")})
+    made = replace(
+        candidate(), metrics={"test/mood/accuracy": 0.9, "mood/p": float("inf"), "x[y]": float("nan")}
+    )
     registered = register_version(home, "toy", SPEC, made)
     run = open_registry(home, "toy", SPEC).client.get_run(registered.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params == {"train.epochs": "3"}
-    assert run.data.metrics == {"mood/accuracy": 0.9, "train/loss": 0.5}
+    assert run.data.metrics == {"test/mood/accuracy": 0.9}
     assert run.data.tags["headgate.not_finite"] == "mood/p, x[y]"
-    dataset = run.inputs.dataset_inputs[0].dataset
-    assert (dataset.name, dataset.digest) == ("toy", "f" * 16)
+    datasets = [one.dataset for one in run.inputs.dataset_inputs]
+    assert {one.name: one.digest for one in datasets} == {
+        f"toy-{split}": "f" * 16 for split in ("train", "validation", "test")
+    }
 
 
 def test_a_registered_version_answers_as_its_bundle(home: Home, candidate: Make) -> None:

@@ -62,8 +62,7 @@ def toy_candidate(root: Path, seed: int, outcome: Outcome = "pass") -> Candidate
         dataset_rows={"train": 10, "validation": 5, "test": 5},
         code_digest="c" * 64,
         params={"train": {"epochs": 3}},
-        metrics={"mood/accuracy": 0.9},
-        curves={"train/loss": [(1, 0.7), (2, 0.5)]},
+        metrics={"test/mood/accuracy": 0.9},
         files=(page,),
         seen=seen,
         evidence={"threads": 1, SEEN_EVIDENCE: file_sha256(seen)},
@@ -162,7 +161,7 @@ def ship(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> DeployOu
     version = promoted(world, made, deploy)
     outcome = deploy_version(world.home, NAME, world.spec, deploy, version)
     registry = open_registry(world.home, NAME, world.spec)
-    attach(registry, registry.run_of(version), list(made.files))
+    attach(registry, registry.run_of(version), made.files[0])
     return outcome
 
 

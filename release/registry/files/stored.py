@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlparse
 from model.files import unfinished_path
 from release.home import Home
 from release.registry.client import FILES_TAG, Registry
+from release.registry.tracking.course import PARENT_TAG
 
 MOST_RUNS = 1000
 """Most runs that are looked at at once; the next clean goes on."""
@@ -94,10 +95,17 @@ def runs_without_version(registry: Registry, experiment: str, ended_before: floa
             return []
         wanted = f"attributes.end_time > 0 and attributes.end_time < {int(ended_before * 1000)}"
         old = client.search_runs([found.experiment_id], wanted, max_results=MOST_RUNS)
+        without = {
+            one.info.run_id
+            for one in old
+            if not client.search_model_versions(f"run_id = '{one.info.run_id}'", max_results=1)
+        }
+        # The run of a training stays as long as that of its flow, which may have made a version.
+        ended = {one.info.run_id for one in old} - without
         return [
             StoredRun(run_id=one.info.run_id, name=str(one.info.run_name), source=str(one.info.artifact_uri))
             for one in old
-            if not client.search_model_versions(f"run_id = '{one.info.run_id}'", max_results=1)
+            if one.info.run_id in without and one.data.tags.get(PARENT_TAG) not in ended
         ]
 
 
@@ -109,6 +117,9 @@ def remove_run(registry: Registry, home: Home, stored: StoredRun) -> None:
     """
     with registry.asked(f"remove the run {stored.name}"):
         _remove_source(registry, home, stored.source)
+        experiment = registry.client.get_run(stored.run_id).info.experiment_id
+        for model in registry.client.search_logged_models([experiment], f"source_run_id = '{stored.run_id}'"):
+            registry.client.delete_logged_model(model.model_id)
         registry.client.delete_run(stored.run_id)
 
 

@@ -1,0 +1,1 @@
+"""MLflow's own command line on the registry of a project."""

@@ -1,0 +1,54 @@
+"""`headgate mlflow NAME …`: MLflow's own command line on the registry of a project.
+
+Its programs look for others on PATH, and its address and telemetry are set by variables: all of that is given
+here, so that nothing has to be activated or exported first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from flows.cli.options import HOME, NAME, errors_shown, example
+from flows.state_folder import existing_home
+from model.bundle.telemetry import SWITCHES
+
+
+@click.command(
+    "mlflow",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    **example("headgate mlflow quickstart models serve -m models:/quickstart/1 --env-manager local"),
+)
+@HOME
+@NAME
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def mlflow_command(name: str, home: Path | None, arguments: tuple[str, ...]) -> None:
+    """Run MLflow's command line on the registry of NAME, such as `ui` or `models serve`."""
+    with errors_shown():
+        variables = {**os.environ, **mlflow_variables(existing_home(home, name), name)}
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], variables)
+
+
+def mlflow_variables(folder: Path, name: str) -> dict[str, str]:
+    """Variables by which MLflow's programs find each other and the registry of project `name`.
+
+    Raises:
+        model.errors.HeadgateError: the project's registry can't be used.
+    """
+    from release.home import Home
+    from release.registry.store import tracking_uri
+    from release.saved_settings import load_settings
+
+    home = Home(folder)
+    uri = tracking_uri(home, load_settings(home, name).registry.tracking_uri)
+    beside = str(Path(sys.executable).parent)
+    return {
+        **SWITCHES,
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_REGISTRY_URI": uri,
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "PATH": os.pathsep.join(filter(None, (beside, os.environ.get("PATH", "")))),
+    }
