@@ -81,7 +81,7 @@ def _default_name(files: tuple[Path, ...]) -> str:
     return name[:63] if name and name[0].isalpha() else "project"
 
 
-@click.command(**example("headgate schema > configs/schema.json"))
+@click.command(epilog=example("headgate schema > configs/schema.json")["epilog"])
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     from flows.config.load import json_schema
