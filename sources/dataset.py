@@ -157,8 +157,13 @@ def _merge(
             "finding_totals": totals,
             **said,
         }
-        tables = {"dataset": dataset, "observations": aside, "findings": findings}
-        tables |= {"labels": labels_table(dataset, resolved), "words": words}
+        tables: dict[str, pl.DataFrame | pl.LazyFrame | Path] = {
+            "dataset": dataset,
+            "observations": aside,
+            "findings": findings,
+            "labels": labels_table(dataset, resolved),
+            "words": words,
+        }
         return _reference(write_dataset(about, tables, profile, resolved, out_root, progress), about)
 
 

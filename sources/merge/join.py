@@ -207,8 +207,9 @@ def _texts_of(rows: pl.LazyFrame, heads: Mapping[str, HeadSpec], kept: Sequence[
     ]
     texts = rows.group_by("number").agg(found).collect()
     if (texts["rest"] != texts["rest_last"]).any():  # two ids that begin alike, once in a million datasets
-        texts = rows.group_by("number", "rest").agg(one for one in found if one.meta.root_names() != ["rest"])
-        return texts.sort("number", "rest").drop("number", "rest").collect()
+        others = [one for one in found if one.meta.root_names() != ["rest"]]
+        both = rows.group_by("number", "rest").agg(others)
+        return both.sort("number", "rest").drop("number", "rest").collect()
     order = np.argsort(texts["number"].to_numpy())
     return texts.drop("number", "rest", "rest_last")[order]
 
