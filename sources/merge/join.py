@@ -22,7 +22,7 @@ from sources.merge.rows_folder import string_bytes
 from sources.merge.split import CODES, join_groups
 from sources.spec import SourceSpec, SplitSpec
 
-PART_ROWS = 1_000_000
+PART_ROWS = 500_000
 """Rows from which they are joined in sixteen parts."""
 KEPT = "column:"
 """Prefix of a column that a source keeps (`SourceSpec.keep`), in the rows, the texts and the dataset."""
