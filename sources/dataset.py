@@ -161,8 +161,9 @@ def _merge(
             "dataset": dataset,
             "observations": aside,
             "findings": findings,
+            "labels": labels_table(dataset, resolved),
+            "words": words,
         }
-        tables |= {"labels": labels_table(dataset, resolved), "words": words}
         return _reference(write_dataset(about, tables, profile, resolved, out_root, progress), about)
 
 

@@ -22,7 +22,7 @@ from sources.merge.rows_folder import string_bytes
 from sources.merge.split import CODES, join_groups
 from sources.spec import SourceSpec, SplitSpec
 
-PART_ROWS = 1_000_000
+PART_ROWS = 500_000
 """Rows from which they are joined in sixteen parts."""
 KEPT = "column:"
 """Prefix of a column that a source keeps (`SourceSpec.keep`), in the rows, the texts and the dataset."""
@@ -207,8 +207,9 @@ def _texts_of(rows: pl.LazyFrame, heads: Mapping[str, HeadSpec], kept: Sequence[
     ]
     texts = rows.group_by("number").agg(found).collect()
     if (texts["rest"] != texts["rest_last"]).any():  # two ids that begin alike, once in a million datasets
-        apart = rows.group_by("number", "rest").agg(one for one in found if one.meta.root_names() != ["rest"])
-        return apart.sort("number", "rest").drop("number", "rest").collect()
+        others = [one for one in found if one.meta.root_names() != ["rest"]]
+        both = rows.group_by("number", "rest").agg(others)
+        return both.sort("number", "rest").drop("number", "rest").collect()
     order = np.argsort(texts["number"].to_numpy())
     return texts.drop("number", "rest", "rest_last")[order]
 

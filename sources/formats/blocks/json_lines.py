@@ -86,7 +86,8 @@ def _kind(value: Any, strings: type[str]) -> str:
     if isinstance(value, bool):
         return "truth"
     if isinstance(value, strings):
-        return "whole" if len(value) < 18 and str(value).lstrip("-").isdigit() else "number"
+        written = str(value)
+        return "whole" if len(written) < 18 and written.lstrip("-").isdigit() else "number"
     if isinstance(value, str):
         return "text"
     if isinstance(value, list):
