@@ -13,16 +13,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.support.contract import CannotMeasure, Report, run
-from tests.support.measures import Measure, at_least, undecided
+from tests.support.measures import Measure, at_least, at_most, undecided
 
 GOAL = "35% of the matrix rate at 128 tokens, 3 × Trainer"
 QUICK_S, WHOLE_S = 20, 300
 LENGTHS = (32, 128)
 """Tokens a row."""
+
+CHECKED_STEPS = 8
+"""Steps whose losses are compared with a CPU's."""
 
 LABELS = (3, 27, 77)
 """Of the three heads, all multiclass."""
@@ -57,7 +60,15 @@ def measure(options: argparse.Namespace) -> Report:
     size = TINY if options.quick else FULL
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rate = matrix_rate(size.matrix, device)
-    measures = [Measure(f"bfloat16 product of {size.matrix:,}²", rate / 1e12, "TFLOP/s")]
+    measures = [
+        Measure(f"bfloat16 product of {size.matrix:,}²", rate / 1e12, "TFLOP/s"),
+        Measure(
+            f"losses of {CHECKED_STEPS} steps, beside a CPU in float32",
+            losses_differ(size),
+            "",
+            at_most(0.02),
+        ),
+    ]
     for length in LENGTHS:
         measures += measures_at(length, size, rate)
     small = "the encoder is tiny, and the device may be a CPU"
@@ -101,7 +112,25 @@ def matrix_rate(side: int, device: Any) -> float:
     return best
 
 
-def network_of(size: Size, attention: str) -> Any:
+def losses_differ(size: Size) -> float:
+    """Largest relative difference of a loss between this device in bfloat16 and the CPU in float32, over the
+    first steps of one small training: of texts of mixed lengths, so that padding counts too."""
+    import numpy as np
+    import torch
+
+    from model.train.device import Compute, choose_compute
+
+    small = replace(size, layers=min(size.layers, 2), rows=256, batch_tokens=1024)
+    curves = []
+    for compute in (choose_compute("bfloat16", None), Compute(torch.device("cpu"), "float32", 2)):
+        training = _training(small, compute, [*range(8, 40)] * 8, dropout=0.0)
+        training.run()
+        curves.append([point["loss"] for point in training.history.steps[:CHECKED_STEPS]])
+    there, here = np.array(curves[0]), np.array(curves[1])
+    return float(np.max(np.abs(there - here) / np.abs(here)))
+
+
+def network_of(size: Size, attention: str, dropout: float = 0.1) -> Any:
     """The network with random weights, in float32."""
     import torch
     from transformers import DistilBertConfig, DistilBertModel
@@ -118,7 +147,7 @@ def network_of(size: Size, attention: str) -> Any:
     )
     encoder = DistilBertModel._from_config(config, attn_implementation=attention)
     labels = {f"head{i}": n for i, n in enumerate(LABELS)}
-    return MultiHeadNetwork(encoder, labels, pooling="mean", dropout=0.1)
+    return MultiHeadNetwork(encoder, labels, pooling="mean", dropout=dropout)
 
 
 def random_rows(length: int, rows: int, size: Size) -> tuple[Any, dict[str, Any]]:
@@ -132,47 +161,61 @@ def random_rows(length: int, rows: int, size: Size) -> tuple[Any, dict[str, Any]
 
 def headgate_seconds(length: int, size: Size) -> float:
     """Seconds of Headgate's training steps over all rows, once, after a short training to warm up."""
+    from model.train.device import choose_compute
+
+    compute = choose_compute("bfloat16", None)
+    seconds = 0.0
+    for count in (min(size.rows, 8 * size.batch_tokens // length), size.rows):
+        seconds = _training(size, compute, [length] * count).run().seconds
+    return seconds
+
+
+def _training(size: Size, compute: Any, lengths: list[int], dropout: float = 0.1) -> Any:
+    """A training of one epoch on random texts of these lengths, in a folder that goes with the process."""
     import numpy as np
 
     from model.spec import BackboneSpec, FitJob, HeadSpec, TrainSpec
-    from model.train.device import choose_compute
     from model.train.loop import Training
     from model.train.rows import TrainingData, TrainingRows
     from model.train.tokens import Tokens
 
-    compute = choose_compute("bfloat16", None)
     heads = {
         f"head{i}": HeadSpec(kind="multiclass", labels=tuple(map(str, range(n))))
         for i, n in enumerate(LABELS)
     }
+    longest = max(lengths)
     recipe = TrainSpec(
         epochs=1,
-        batch_rows=size.batch_tokens // length,
+        batch_rows=max(1, size.batch_tokens // longest),
         batch_tokens=size.batch_tokens,
-        max_length=length,
+        max_length=longest,
+        learning_rate=1e-3,  # so that a few steps change the losses
+        head_learning_rate=1e-2,
         frozen_embeddings=False,
         distillation=0.0,
         keep_best=False,
     )
 
-    def rows_of(count: int) -> TrainingRows:
-        ids, targets = random_rows(length, count, size)
-        tokens = Tokens(ids.ravel(), np.arange(count + 1, dtype=np.int64) * length)
-        return TrainingRows(tokens, np.arange(count), np.ones(count, np.float32), targets)
+    def rows_of(part: list[int]) -> TrainingRows:
+        ids, targets = random_rows(longest, len(part), size)
+        kept = np.arange(longest) < np.array(part)[:, None]
+        tokens = Tokens(ids[kept], np.concatenate([[0], np.cumsum(part)]).astype(np.int64))
+        return TrainingRows(tokens, np.arange(len(part)), np.ones(len(part), np.float32), targets)
 
-    seconds = 0.0
-    for count in (min(size.rows, 8 * recipe.batch_rows), size.rows):
-        with tempfile.TemporaryDirectory() as folder:
-            training = Training(
-                network_of(size, compute.attention),
-                FitJob(heads=heads, backbone=BackboneSpec(), train=recipe, rows="", out=folder),
-                compute,
-                TrainingData(rows_of(count), rows_of(64), pad_id=0),
-                key="gpu",
-                on_event=lambda event: None,
-            )
-            seconds = training.run().seconds
-    return seconds
+    return Training(
+        network_of(size, compute.attention, dropout),
+        FitJob(
+            heads=heads,
+            backbone=BackboneSpec(),
+            train=recipe,
+            rows="",
+            out=tempfile.mkdtemp(prefix="headgate-gpu-"),
+        ),
+        compute,
+        TrainingData(rows_of(lengths), rows_of(lengths[:64]), pad_id=0),
+        key="gpu",
+        on_event=lambda event: None,
+    )
 
 
 def trainer_seconds(length: int, size: Size) -> float:

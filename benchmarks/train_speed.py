@@ -1,7 +1,8 @@
 """Training speed: Headgate's shared model beside `transformers.Trainer` at its defaults.
 
 Both train one network (the packaged encoder, three heads of `configs/feelings.yaml`) on equal rows for
-equally many epochs, each in a process of its own, in the order Headgate, Trainer, Headgate. Trainer has
+equally many epochs, each in a process of its own, in the order Headgate, Trainer, Headgate. `--against`:
+the code of another checkout trains before Trainer and after it, too. Trainer has
 what it has by default (learning rate 5e-5, linear decay, float32, fused AdamW, dropout, SDPA attention)
 with batches of 32 and dynamic padding. At that rate it is not done after a few epochs on few rows:
 `--trainer-learning-rate` sets another one, so that both come to about equal metrics. Rows a second are
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("work", nargs="?", type=Path, help="folder that keeps the rows")
     parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--trainer-learning-rate", type=float, default=5e-5, help="default: Trainer's own")
+    parser.add_argument("--against", type=Path, help="checkout whose code trains beside this one")
+    parser.add_argument("--no-trainer", action="store_true", help="leave Trainer out")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[17], help="of Headgate; each trains")
     parser.add_argument("--held-out", type=float, default=1.0, help="share of validation and test rows")
 
 
@@ -60,34 +64,88 @@ def measure(options: argparse.Namespace) -> Report:
                 budget[split] = {head: round(options.held_out * count) for head, count in most.items()}
             whole = merged_rows("feelings", work / "data")
             rows = sampled_rows(whole, budget, seed=17, out=work / f"rows-{options.rows}")
-        each = {"headgate": asked, "trainer": {**asked, "learning_rate": options.trainer_learning_rate}}
-        sides = [
-            _run(side, rows, work / f"{side}-{number}", each[side])
-            for number, side in enumerate(("headgate", "trainer", "headgate"))
-        ]
+        sides = _all_sides(options, rows, work, asked)
     measures = measures_of(sides)
     return Report(list(undecided(measures, TINY)) if options.quick else measures)
 
 
-def measures_of(sides: list[dict[str, Any]]) -> list[Measure]:
-    """The figures of Headgate, Trainer and Headgate again."""
-    first, plain, second = sides
-    rates = [side["rows_per_s"] for side in (first, second)]
-    ours = len(rates) / sum(1 / rate for rate in rates)
-    cpu = [first["cpu_seconds"] + second["cpu_seconds"], 2 * plain["cpu_seconds"]]
-    gain = first["mean_metric"] - plain["mean_metric"]
+def _all_sides(
+    options: argparse.Namespace, rows: Path, work: Path, asked: dict[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """Side → its figures, one a training; the order in which they train is said above."""
+    found: dict[str, list[dict[str, Any]]] = {"headgate": [], "trainer": [], "against": []}
+
+    def train(side: str, seed: int) -> None:
+        settings = {**asked, "seed": seed}
+        if side == "trainer":
+            settings = {**asked, "learning_rate": options.trainer_learning_rate}
+        if side == "against":
+            settings["code"] = str(options.against.resolve())
+        number = sum(map(len, found.values()))
+        found[side].append(_run(side, rows, work / f"{side}-{number}", settings))
+
+    ours = ("headgate", "against") if options.against else ("headgate",)
+    for number, seed in enumerate(options.seeds):
+        for side in ours:
+            train(side, seed)
+        if number == 0 and not options.no_trainer:
+            train("trainer", seed)
+    if len(options.seeds) == 1:
+        for side in reversed(ours):
+            train(side, options.seeds[0])
+    return found
+
+
+def measures_of(sides: dict[str, list[dict[str, Any]]]) -> list[Measure]:
+    """The figures of all sides."""
+    ours = sides["headgate"]
+    first = ours[0]
     label = f"{first['rows']:,} rows, {first['epochs']} epochs, {first['threads']} threads"
-    return [
-        Measure(f"{label}: Headgate (of {rates[0]:.0f} and {rates[1]:.0f})", ours, "rows/s"),
-        Measure(f"{label}: Trainer", plain["rows_per_s"], "rows/s"),
-        Measure("Headgate by Trainer", ours / plain["rows_per_s"], "×", at_least(3)),
-        Measure("Headgate by Trainer, by processor time", cpu[1] / cpu[0], "×"),
+    each = ", ".join(f"{side['rows_per_s']:.0f}" for side in ours)
+    peak_mb = max(side["peak_mib"] for side in ours) * 2**20 / 1e6
+    measures = [
+        Measure(f"{label}: Headgate (of {each})", _rate(ours), "rows/s"),
         Measure("Headgate: padding", 100 * first["padding_share"], "% of tokens", at_most(5)),
-        Measure("Trainer: padding", 100 * plain["padding_share"], "% of tokens"),
-        Measure("Headgate: mean metric", first["mean_metric"]),
-        Measure(f"Trainer: mean metric at rate {plain['learning_rate']:g}", plain["mean_metric"]),
-        Measure("Headgate - Trainer, mean metric", gain, "", at_least(-0.005)),
+        Measure("Headgate: peak memory of the process", peak_mb, "MB", at_most(1200)),
+        Measure("Headgate: mean metric", _mean(ours)),
     ]
+    if sides["against"]:
+        other = sides["against"]
+        measures += [
+            Measure("other checkout", _rate(other), "rows/s"),
+            Measure("Headgate by the other checkout", _rate(ours) / _rate(other), "×", at_least(1.8)),
+            Measure("Headgate by the other, by processor time", _spent(other) / _spent(ours), "×"),
+            Measure("other checkout: peak memory", max(s["peak_mib"] for s in other) * 2**20 / 1e6, "MB"),
+            Measure(
+                "Headgate - other checkout, mean metric", _mean(ours) - _mean(other), "", at_least(-0.003)
+            ),
+        ]
+    if sides["trainer"]:
+        plain = sides["trainer"]
+        gain = _mean(ours) - _mean(plain)
+        measures += [
+            Measure("Trainer", _rate(plain), "rows/s"),
+            Measure("Headgate by Trainer", _rate(ours) / _rate(plain), "×", at_least(3)),
+            Measure("Headgate by Trainer, by processor time", _spent(plain) / _spent(ours), "×"),
+            Measure("Trainer: padding", 100 * plain[0]["padding_share"], "% of tokens"),
+            Measure(f"Trainer: mean metric at rate {plain[0]['learning_rate']:g}", _mean(plain)),
+            Measure("Headgate - Trainer, mean metric", gain, "", at_least(-0.005)),
+        ]
+    return measures
+
+
+def _rate(sides: list[dict[str, Any]]) -> float:
+    """Rows a second of all trainings of a side together."""
+    return len(sides) / sum(1 / side["rows_per_s"] for side in sides)
+
+
+def _spent(sides: list[dict[str, Any]]) -> float:
+    """Mean processor time of a training, in seconds."""
+    return sum(float(side["cpu_seconds"]) for side in sides) / len(sides)
+
+
+def _mean(sides: list[dict[str, Any]]) -> float:
+    return sum(float(side["mean_metric"]) for side in sides) / len(sides)
 
 
 def _run(side: str, rows: Path, out: Path, asked: dict[str, Any]) -> dict[str, Any]:
@@ -95,8 +153,8 @@ def _run(side: str, rows: Path, out: Path, asked: dict[str, Any]) -> dict[str, A
     print(f"  {side} …", flush=True)
     lines: list[str] = []
     command = [sys.executable, "-m", "benchmarks.parts.train_speed_side", side, str(rows), str(out)]
-    run_measured([*command, json.dumps(asked)], on_line=lines.append)
-    result: dict[str, Any] = json.loads(lines[-1])
+    spent = run_measured([*command, json.dumps(asked)], on_line=lines.append)
+    result: dict[str, Any] = {**json.loads(lines[-1]), "peak_mib": spent.peak_mib}
     print(f"  {side}: {result['rows_per_s']:.1f} rows/s", flush=True)
     return result
 

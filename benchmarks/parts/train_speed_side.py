@@ -1,8 +1,9 @@
 """One side of `benchmarks.train_speed`: train on a rows folder, print one line of JSON.
 
-    python -m benchmarks.parts.train_speed_side headgate|trainer ROWS OUT '{"epochs": 2, "threads": 2}'
+    python -m benchmarks.parts.train_speed_side SIDE ROWS OUT '{"epochs": 2, "threads": 2}'
 
-Trainer also takes `learning_rate`; both take `backbone`, by default the packaged encoder.
+SIDE: headgate, against (which also takes `code`, the folder of another checkout), or trainer. Trainer also
+takes `learning_rate`; both take `backbone`, by default the packaged encoder.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `python -m model fit` sets it
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     backbone = asked.pop("backbone", "offline")
-    figures = {"headgate": _headgate, "trainer": _trainer}[side](rows, out, backbone, asked)
+    if "code" in asked:
+        sys.path.insert(0, asked.pop("code"))  # another checkout's `model`
+    figures = {"headgate": _headgate, "against": _headgate, "trainer": _trainer}[side](
+        rows, out, backbone, asked
+    )
     print(json.dumps({**figures, **asked}))
     return 0
 

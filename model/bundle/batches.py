@@ -68,10 +68,17 @@ def sorted_batches(lengths: NDArray[np.int64], *, batch_rows: int, batch_tokens:
     return cut_batches(order, lengths, batch_rows=batch_rows, batch_tokens=batch_tokens)
 
 
-def padding_share(batches: list[Batch], lengths: NDArray[np.int64]) -> float:
-    """Share of the computed tokens that is padding, between 0 and 1."""
+def padding_share(
+    batches: list[Batch], lengths: NDArray[np.int64], padded: NDArray[np.int64] | None = None
+) -> float:
+    """Share of the computed tokens that is padding, between 0 and 1.
+
+    Args:
+        padded: (N,) to how many tokens each row is padded at least; none: to the longest of its batch.
+    """
     if not batches:
         return 0.0
-    computed = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
+    longest = lengths if padded is None else padded
+    computed = sum(len(batch) * int(longest[batch].max()) for batch in batches)
     real = sum(int(lengths[batch].sum()) for batch in batches)
     return 1.0 - real / computed

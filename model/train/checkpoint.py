@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -38,26 +37,3 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise BadInput(f"{path}: cannot be read: {error}; remove it to start anew") from error
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
-    """The optimizer's state as flat tensors; `names` maps `id(parameter)` → name."""
-    return {
-        f"optimizer/{names[id(parameter)]}/{key}": value
-        for parameter, values in optimizer.state.items()
-        for key, value in values.items()
-    }
-
-
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer,
-    parameters: Mapping[str, torch.nn.Parameter],
-    tensors: Mapping[str, Tensor],
-) -> None:
-    """Put back what `optimizer_tensors` took."""
-    for full, value in tensors.items():
-        if full.startswith("optimizer/"):
-            name, key = full.removeprefix("optimizer/").rsplit("/", 1)
-            parameter = parameters[name]
-            # The step count stays where a fresh optimizer puts it: beside the parameter.
-            optimizer.state[parameter][key] = value.to(parameter.device)

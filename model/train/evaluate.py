@@ -5,7 +5,8 @@ Knows inference. Does not know training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -18,13 +19,17 @@ from ..measure.metrics import metric
 from ..rows import Targets
 from ..spec import HeadSpec
 from .device import Compute
+from .fast.encoder import quick_encoder
+from .fast.shapes import shape_lengths
+from .fast.workers import Workers
 from .network import MultiHeadNetwork
 from .tokens import Tokens
 
-INFERENCE_ROWS = 64
-"""Rows in an inference batch."""
-INFERENCE_TOKENS = 8192
-"""Tokens in an inference batch, padding included."""
+INFERENCE_ROWS = {"cpu": 32, "cuda": 4096}
+"""Rows in an inference batch on a kind of device. On a CPU the default of a training: equal shapes."""
+INFERENCE_TOKENS = {"cpu": 2048, "cuda": 131_072}
+"""Tokens in an inference batch on a kind of device, padding included: on a CPU more of them are no faster and
+take memory, a GPU wants many."""
 
 
 def predict_logits(
@@ -43,20 +48,41 @@ def predict_logits(
     total = len(tokens.lengths)
     result: dict[str, NDArray[np.float32]] = {}
     done = 0
-    for rows in sorted_batches(tokens.lengths, batch_rows=INFERENCE_ROWS, batch_tokens=INFERENCE_TOKENS):
-        ids, mask = tokens.padded(rows, pad_id)
-        with torch.inference_mode(), compute.autocast():
-            logits = network(
-                torch.from_numpy(ids).to(compute.device), torch.from_numpy(mask).to(compute.device)
-            )
-        for head, values in logits.items():
-            if head not in result:
-                result[head] = np.empty((total, values.shape[1]), np.float32)
-            result[head][rows] = values.cpu().numpy()
-        done += len(rows)
-        if on_progress is not None:
-            on_progress(done, total)
+    longest = int(tokens.lengths.max()) if total else 0
+    shapes = shape_lengths(tokens.lengths, longest)
+    with _quick_way(network, compute):
+        kind = compute.device.type
+        budget = {"batch_rows": INFERENCE_ROWS[kind], "batch_tokens": INFERENCE_TOKENS[kind]}
+        for rows in sorted_batches(shapes, **budget):
+            ids, mask = tokens.padded(rows, pad_id, int(shapes[rows].max()))
+            with torch.inference_mode(), compute.autocast():
+                on_device = (torch.from_numpy(array).to(compute.device) for array in (ids, mask))
+                logits = network(*on_device, unpadded=bool(mask.all()))
+            for head, values in logits.items():
+                if head not in result:
+                    result[head] = np.empty((total, values.shape[1]), np.float32)
+                result[head][rows] = values.cpu().numpy()
+            done += len(rows)
+            if on_progress is not None:
+                on_progress(done, total)
     return result
+
+
+@contextmanager
+def _quick_way(network: MultiHeadNetwork, compute: Compute) -> Iterator[None]:
+    """Within the block the network computes its encoder the quick way, where there is one."""
+    if network.quick is not None or compute.device.type != "cpu":
+        yield
+        return
+    dtype = torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
+    workers = Workers(compute.threads)
+    found = quick_encoder(network, dtype, workers)
+    network.quick = None if found is None else found[0]
+    try:
+        yield
+    finally:
+        network.quick = None
+        workers.close()
 
 
 def primary_metrics(

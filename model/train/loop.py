@@ -21,9 +21,13 @@ from ..errors import BadInput, TrainingDiverged
 from ..events import OnEvent
 from ..faults import fault
 from ..spec import FitJob, TrainSpec
-from .checkpoint import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
+from .checkpoint import load_tensors, save_tensors
 from .device import Compute
 from .evaluate import predict_logits, primary_metrics
+from .fast.encoder import quick_encoder
+from .fast.memory import give_back_memory
+from .fast.shapes import shape_lengths
+from .fast.workers import Workers
 from .history import History
 from .losses import combine
 from .network import MultiHeadNetwork
@@ -31,13 +35,12 @@ from .objective import Objective
 from .optimizer import (
     WeightAverage,
     freeze_embeddings,
-    make_optimizer,
+    make_masters,
     plateaus,
     rate_factor,
     set_encoder_dropout,
-    set_rate,
 )
-from .rows import TrainingData, TrainingRows
+from .rows import TrainingData
 
 LOG_POINTS = 200
 """Points of a whole training's loss curve, at most."""
@@ -67,18 +70,22 @@ class Training:
         self.checkpoint, self.best = folder / "checkpoint.safetensors", folder / "best.safetensors"
         self.key, self.on_event = key, on_event
         recipe = self.recipe
-        self.plan = [_epoch_batches(data.train, recipe, epoch) for epoch in range(recipe.epochs)]
+        lengths = data.train.tokens.lengths
+        self.shapes = shape_lengths(lengths, recipe.max_length)
+        """(N,) to how many tokens each row is padded."""
+        self.plan = [_epoch_batches(self.shapes, recipe, epoch) for epoch in range(recipe.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
-        self.padding_share = padding_share([b for e in self.plan for b in e], data.train.tokens.lengths)
+        self.padding_share = padding_share([b for e in self.plan for b in e], lengths, self.shapes)
         batches = max(1, round(self.steps / recipe.epochs))
         self.objective = Objective(self.heads, recipe, data.train, batches, self._put)
         set_encoder_dropout(network, recipe.encoder_dropout)
         if recipe.frozen_embeddings:
             freeze_embeddings(network)
+        self.workers = Workers(compute.threads if self._alone_on_cpu else 1)
+        self.masters = make_masters(network, recipe, in_half=self._in_half, workers=self.workers.count)
+        self._take_quick_way()
         self.wrapped = self.processes.wrap(self.network)
-        self.optimizer = make_optimizer(network, recipe)
-        self.parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
-        self.average = WeightAverage(network, recipe.ema_decay) if recipe.ema_decay > 0 else None
+        self.average = WeightAverage(self.masters, recipe.ema_decay) if recipe.ema_decay > 0 else None
         self.history = History()
         self.done = 0
         """Steps made."""
@@ -94,6 +101,12 @@ class Training:
         Raises:
             TrainingDiverged: a loss is not finite; the message names the step and the rows.
         """
+        try:
+            return self._run()
+        finally:
+            self.workers.close()
+
+    def _run(self) -> History:
         self._resume()
         self._reported_s = time.monotonic()
         for epoch, batches in enumerate(self.plan):
@@ -123,6 +136,27 @@ class Training:
         """The epoch (from 1) whose weights ship."""
         return self.history.best_epoch if self.recipe.keep_best else len(self.history.epochs)
 
+    @property
+    def _in_half(self) -> bool:
+        """Whether the network holds the encoder's matrices in the products' type. Processes on CPUs add up
+        their gradients in float32."""
+        return self.compute.precision == "bfloat16" and self.processes.count == 1
+
+    @property
+    def _alone_on_cpu(self) -> bool:
+        return self.compute.device.type == "cpu" and self.processes.count == 1
+
+    def _take_quick_way(self) -> None:
+        """Compute the encoder by `fast.layer`, where that knows it. Several processes go transformers' way:
+        theirs is the one that tells them when gradients are there."""
+        if not self._alone_on_cpu:
+            return
+        dtype = torch.bfloat16 if self._in_half else torch.float32
+        self.network.train()  # dropout inside the encoder counts only then
+        found = quick_encoder(self.network, dtype, self.workers, self.masters.gradients)
+        if found is not None:
+            self.network.quick, self.masters.written = found
+
     def _ends_early(self) -> bool:
         """Whether the recipe ends the training before its last epoch."""
         recipe, count = self.recipe, plateaus(self.history.means, self.recipe.patience)
@@ -137,13 +171,11 @@ class Training:
         self._rate_factor = rate_factor(
             step, self.steps, warmup_share=recipe.warmup_share, schedule=recipe.schedule, drops=drops
         )
-        set_rate(self.optimizer, self._rate_factor)
+        self.masters.set_rate(self._rate_factor)
         losses = self._forward(batch, step / self.steps)
         # The gradients of several processes are averaged; they must be added.
         torch.autograd.backward(combine(losses) * self.processes.count)
-        torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), recipe.gradient_clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.masters.step(recipe.gradient_clip)
         if self.average is not None:
             self.average.update(step)
         self.done = step + 1
@@ -158,9 +190,10 @@ class Training:
         if len(part) == 0:
             # A batch with fewer rows than there are processes: this one takes a row that does not count.
             part, factor = batch[:1], 0.0
-        ids, mask = self.data.train.tokens.padded(part, self.data.pad_id)
+        length = int(self.shapes[part].max())
+        ids, mask = self.data.train.tokens.padded(part, self.data.pad_id, length)
         with self.compute.autocast():
-            logits = self.wrapped(self._put(ids), self._put(mask))
+            logits = self.wrapped(self._put(ids), self._put(mask), unpadded=bool(mask.all()))
         return {name: loss * factor for name, loss in self.objective.losses(part, logits, done).items()}
 
     def _put(self, array: NDArray[Any]) -> Tensor:
@@ -180,6 +213,7 @@ class Training:
                 raise TrainingDiverged(self._diverged(step, batch, row))
         rows_done = sum(len(batch) for _, batch, _ in self._unread)
         self._unread.clear()
+        give_back_memory()  # or what batches of other shapes have left between its pieces adds up
         means = dict(zip(self.heads, values.mean(0).tolist(), strict=True))
         rate = self.recipe.learning_rate * self._rate_factor
         loss = self.history.add_point(self.done, epoch + 1, means, rate)
@@ -211,26 +245,31 @@ class Training:
         best_before = max(self.history.means, default=-math.inf)
         point = self.history.add_epoch(self.done, epoch + 1, metrics)
         if self.recipe.keep_best and point["mean"] > best_before and self.processes.is_main:
-            save_tensors(self.best, self.parameters)
+            save_tensors(self.best, self.masters.named)
         if self.average is not None:
             self.average.swap()
         self.on_event({"event": "epoch", **point})
         if self.done < self.steps:
+            give_back_memory()
             self._save()
         self._reported_s = time.monotonic()
 
     def _take_weights_to_ship(self) -> None:
-        if self.recipe.keep_best and self.processes.is_main:  # the main process alone wrote the file
+        keep_best = self.recipe.keep_best and self.processes.is_main  # who alone wrote the file
+        if self.average is not None and not keep_best:
+            self.average.swap()
+        self.network.quick = None
+        self.masters.release()
+        give_back_memory()
+        if keep_best:
             tensors, _ = load_tensors(self.best)
             with torch.no_grad():
-                for name, parameter in self.parameters.items():
+                for name, parameter in self.masters.parameters.items():
                     parameter.copy_(tensors[name])
-        elif self.average is not None:
-            self.average.swap()
 
     def _save(self) -> None:
-        tensors: dict[str, Tensor] = {f"weight/{n}": p for n, p in self.parameters.items()}
-        tensors |= optimizer_tensors(self.optimizer, {id(p): n for n, p in self.parameters.items()})
+        tensors: dict[str, Tensor] = {f"weight/{n}": p for n, p in self.masters.named.items()}
+        tensors |= self.masters.state()
         if self.average is not None:
             tensors |= {f"average/{n}": t for n, t in self.average.average.items()}
         for rank, state in enumerate(self.processes.from_all(torch.get_rng_state())):
@@ -253,13 +292,11 @@ class Training:
             return
         if state.get("key") != self.key:
             return
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(tensors[f"weight/{name}"])
-            if self.average is not None:
-                for name, tensor in self.average.average.items():
-                    tensor.copy_(tensors[f"average/{name}"])
-        restore_optimizer(self.optimizer, self.parameters, tensors)
+        self.masters.put({name: tensors[f"weight/{name}"] for name in self.masters.named})
+        if self.average is not None:
+            for name, tensor in self.average.average.items():
+                tensor.copy_(tensors[f"average/{name}"])
+        self.masters.restore(tensors)
         torch.set_rng_state(tensors[f"random/cpu/{self.processes.rank}"])
         if self.compute.device.type == "cuda":
             torch.cuda.set_rng_state(tensors[f"random/cuda/{self.processes.rank}"])
@@ -268,9 +305,9 @@ class Training:
         self.on_event({"event": "resumed", "step": self.done, "steps": self.steps})
 
 
-def _epoch_batches(rows: TrainingRows, recipe: TrainSpec, epoch: int) -> list[Batch]:
+def _epoch_batches(lengths: NDArray[np.int64], recipe: TrainSpec, epoch: int) -> list[Batch]:
     return plan_batches(
-        rows.tokens.lengths,
+        lengths,
         batch_rows=recipe.batch_rows,
         batch_tokens=recipe.batch_tokens,
         seed=recipe.seed,

@@ -7,7 +7,7 @@ Axes: B rows, T tokens, D hidden size, L_h labels of head h.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..errors import BadInput
 from ..job import read_object
 from ..spec import HeadKind, HeadSpec, Pooling, head_from_json
+from .fast.encoder import FAMILIES
 
 NETWORK_SCHEMA = 1
 
@@ -31,6 +32,8 @@ class MultiHeadNetwork(nn.Module):
         """`encoder(input_ids, attention_mask).last_hidden_state` must be (B, T, D)."""
         super().__init__()
         self.encoder = encoder
+        self.quick: Callable[[Tensor, Tensor], Tensor] | None = None
+        """Computes the encoder's states another way (`model.train.fast`); none: the encoder itself does."""
         self.pooling = pooling
         hidden = int(encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.dropout = nn.Dropout(dropout)
@@ -67,16 +70,25 @@ class MultiHeadNetwork(nn.Module):
                 assert_never(kind)
         self.heads[f"head_{head}"].bias.copy_(bias)  # type: ignore[operator]
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, *, unpadded: bool = False
+    ) -> dict[str, Tensor]:
         """Logits of every head, float32.
 
         Args:
             input_ids: (B, T), integers.
             attention_mask: (B, T), 1 for tokens and 0 for padding.
+            unpadded: says that nothing is padded, so that nobody has to look on the device.
 
         Returns: head → (B, L_h).
         """
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if self.quick is not None:
+            states = self.quick(input_ids, attention_mask).float()
+        else:
+            mask: Tensor | None = attention_mask
+            if attention_mask.is_cuda:
+                mask = mask_without_looking(self.encoder, attention_mask, unpadded=unpadded)
+            states = self.encoder(input_ids=input_ids, attention_mask=mask).last_hidden_state
         pooled = self._pool(states, attention_mask)
         return {
             name: self.heads[f"head_{name}"](self.dropout(pooled[name])).float() for name in self.head_names
@@ -100,6 +112,21 @@ class MultiHeadNetwork(nn.Module):
                 return {name: pooled[:, h] for h, name in enumerate(self.head_names)}
             case _:
                 assert_never(self.pooling)
+
+
+def mask_without_looking(encoder: nn.Module, mask: Tensor, *, unpadded: bool) -> Tensor | None:
+    """A mask for which transformers does not ask whether all of it is 1: to answer that, the host would wait
+    for the GPU in every step.
+
+    Returns: none where nothing is padded; else (B, 1, 1, T), true for tokens, for families whose layers all
+        see the whole text, and the mask itself for others.
+    """
+    if unpadded:
+        return None
+    config: Any = encoder.config
+    if config.model_type not in FAMILIES or config._attn_implementation != "sdpa":
+        return mask
+    return mask.bool()[:, None, None, :]
 
 
 @dataclass(frozen=True, slots=True)

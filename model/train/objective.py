@@ -15,7 +15,7 @@ from torch import Tensor
 from ..bundle.batches import Batch
 from ..measure.frequencies import label_weights
 from ..rows import Targets
-from ..spec import HeadKind, HeadSpec, TrainSpec
+from ..spec import UNLABELLED, HeadKind, HeadSpec, TrainSpec
 from .losses import LossShape, Teaching, head_loss, head_scale
 from .rows import TrainingRows
 
@@ -68,25 +68,29 @@ class Objective:
         """
         mixing = mixing_at(self.recipe, done)
         weights = self.to_device(self.rows.weights[batch])
-        return {
-            name: head_loss(
+        losses = {}
+        for name, scale in self.scales.items():
+            targets, teaching = self.rows.targets[name][batch], self._teaching(name, batch, done)
+            if teaching is None and not (targets != UNLABELLED).any():
+                # In the graph all the same: several processes wait for a gradient of every head.
+                losses[name] = logits[name].sum() * 0.0
+                continue
+            losses[name] = head_loss(
                 scale,
                 logits[name],
-                self.to_device(_as_index(scale.kind, self.rows.targets[name][batch])),
+                self.to_device(_as_index(scale.kind, targets)),
                 weights,
-                teaching=self._teaching(name, batch, done),
+                teaching=teaching,
                 shape=self.shapes[name],
                 mixing=mixing,
             )
-            for name, scale in self.scales.items()
-        }
+        return losses
 
     def _teaching(self, head: str, batch: Batch, done: float) -> Teaching | None:
-        teacher = self.rows.teachers.get(head)
-        if teacher is None:
+        teacher, share = self.rows.teachers.get(head), teacher_share_at(self.recipe, done)
+        if teacher is None or share == 0.0:
             return None
-        logits = self.to_device(teacher[batch])
-        return Teaching(logits, teacher_share_at(self.recipe, done), self.recipe.distillation_temperature)
+        return Teaching(self.to_device(teacher[batch]), share, self.recipe.distillation_temperature)
 
 
 def _as_index(kind: HeadKind, targets: Targets) -> Targets:

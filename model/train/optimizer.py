@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..spec import Schedule, TrainSpec
+from .fast.masters import GroupPlan, Masters, halved
 from .network import MultiHeadNetwork
 
 PLATEAU_FACTOR = 0.5
@@ -38,33 +39,32 @@ def freeze_embeddings(network: MultiHeadNetwork) -> None:
         parameter.requires_grad_(False)
 
 
-def make_optimizer(network: MultiHeadNetwork, recipe: TrainSpec) -> torch.optim.AdamW:
-    """AdamW over all parameters that learn; decay on matrices only. Fused: 7 times faster on CPU.
+def make_masters(
+    network: MultiHeadNetwork, recipe: TrainSpec, *, in_half: bool = False, workers: int = 1
+) -> Masters:
+    """AdamW over all parameters that learn; decay on matrices only.
 
     The encoder's top layer learns at `learning_rate`, each layer below at `layer_decay` times the rate of the
     one above it.
+
+    Args:
+        in_half: whether the network holds the encoder's matrices in bfloat16.
+        workers: how many write gradients side by side.
     """
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], dict[str, nn.Parameter]] = {}
     layers = int(network.encoder.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            rate = recipe.head_learning_rate
-            if name.startswith("encoder."):
-                rate = recipe.learning_rate * recipe.layer_decay ** levels_below_top(name, layers)
-            groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "lr": rate,
-                "peak_lr": rate,
-                "weight_decay": recipe.weight_decay if is_matrix else 0.0,
-            }
-            for (rate, is_matrix), parameters in groups.items()
-        ],
-        betas=(0.9, recipe.adam_beta2),
-        fused=True,
-    )
+    learning = {n: p for n, p in network.named_parameters() if p.requires_grad}
+    for name, parameter in learning.items():
+        rate = recipe.head_learning_rate
+        if name.startswith("encoder."):
+            rate = recipe.learning_rate * recipe.layer_decay ** levels_below_top(name, layers)
+        groups.setdefault((rate, parameter.ndim > 1), {})[name] = parameter
+    plans = [
+        GroupPlan(parameters, rate, recipe.weight_decay if is_matrix else 0.0)
+        for (rate, is_matrix), parameters in groups.items()
+    ]
+    halves = halved(network, learning) if in_half else frozenset[str]()
+    return Masters(plans, halves, beta2=recipe.adam_beta2, workers=workers)
 
 
 def levels_below_top(name: str, layers: int) -> int:
@@ -74,12 +74,6 @@ def levels_below_top(name: str, layers: int) -> int:
     if found is not None:
         return layers - 1 - int(found[1])
     return layers if "embeddings" in name else 0
-
-
-def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set every group's learning rate to its peak times `factor`."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * factor
 
 
 def rate_factor(step: int, steps: int, *, warmup_share: float, schedule: Schedule, drops: int = 0) -> float:
@@ -128,23 +122,23 @@ def plateaus(means: Sequence[float], patience: int) -> int:
 class WeightAverage:
     """Running average of the weights that learn (Polyak averaging with exponential decay)."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        """Starts from the present weights of the parameters that get gradients."""
-        self.decay = decay
-        self.live = {n: p for n, p in network.named_parameters() if p.requires_grad}
-        self.average = {n: p.detach().clone() for n, p in self.live.items()}
+    def __init__(self, masters: Masters, decay: float) -> None:
+        """Starts from the present weights."""
+        self.decay, self.masters = decay, masters
+        self.average = {n: p.clone() for n, p in masters.named.items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Add the weights after a step (from 0). The decay is lower in the first steps, so that the average
         forgets the initial weights."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.average.values()), list(self.live.values()), 1 - decay)
+        torch._foreach_lerp_(list(self.average.values()), list(self.masters.named.values()), 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the live weights and the average; a second call undoes the first."""
-        for name, parameter in self.live.items():
-            kept = parameter.clone()
-            parameter.copy_(self.average[name])
+        for name, weights in self.masters.named.items():
+            kept = weights.clone()
+            weights.copy_(self.average[name])
             self.average[name].copy_(kept)
+        self.masters.renew()

@@ -44,11 +44,14 @@ class Tokens:
         """(N,) tokens of each text, special tokens included."""
         return np.diff(self.offsets)
 
-    def padded(self, rows: NDArray[np.int64], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Ids and mask of some rows, both (B, T), where T is the longest of them."""
+    def padded(
+        self, rows: NDArray[np.int64], pad_id: int, length: int = 0
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids and mask of some rows, both (B, T), where T is the longest of them, or `length` if that is
+        more."""
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
-        positions = np.arange(int(lengths.max()))
+        positions = np.arange(max(int(lengths.max()), length))
         mask = positions < lengths[:, None]
         where = np.where(mask, starts[:, None] + positions, 0)
         return np.where(mask, self.ids[where], pad_id).astype(np.int64), mask.astype(np.int64)

@@ -132,6 +132,26 @@ def test_killed_at_any_step_it_resumes_to_the_same_bits(job: FitJob, tmp_path: P
         assert steps[0] == steps[1]
 
 
+def test_two_threads_in_half_precision_resume_to_the_same_bits(job: FitJob, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, checkpoint_every_steps=3, threads=2, precision="bfloat16")
+    whole = replace(job, out=str(tmp_path / "whole"), train=recipe)
+    fit(whole, _silent)
+    broken = replace(job, out=str(tmp_path / "broken"), train=recipe)
+
+    class Killed(Exception):
+        pass
+
+    def on_event(event: Mapping[str, Any]) -> None:
+        if event["event"] == "step" and event["step"] == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(broken, on_event)
+    torch.manual_seed(999)
+    fit(broken, _silent)
+    assert _same(_weights(whole), _weights(broken))
+
+
 def test_kill_minus_nine_and_resume(job: FitJob, tmp_path: Path) -> None:
     recipe = replace(RECIPE, checkpoint_every_steps=2, epochs=3)
     whole = replace(job, out=str(tmp_path / "whole"), train=recipe)

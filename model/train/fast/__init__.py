@@ -1,0 +1,1 @@
+"""The quick way through an encoder: bounded shapes, flat weights, layers in one piece, packed attention."""
