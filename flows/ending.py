@@ -29,7 +29,7 @@ def state_name(stage: Stage) -> str:
             return "Busy"
         case "validated":
             return "Accepted"
-        case "rolled_back":
+        case "rolled_back" | "taken_back":
             return "RolledBack"
         case "swept":
             return "Swept"
@@ -59,13 +59,14 @@ def noted(home: Home, outcome: Outcome) -> State[Outcome]:
 def final_state(outcome: Outcome) -> State[Outcome]:
     """The final state of a flow, with the outcome as its result.
 
-    A deployment that had to be undone or could not be confirmed is a failed run: something is broken that a
-    person must see.
+    A deployment that had to be undone, was taken back or could not be confirmed is a failed run: something is
+    broken that a person must see.
     """
-    message = "; ".join(outcome.reasons) or "every gate passed"
+    message = "; ".join(outcome.reasons) or outcome.sentence or "every gate passed"
     if outcome.paste:
         message += f"; to consent, add to the configuration:\n{outcome.paste}"
     if outcome.remarks:
         message += f"; remarks: {'; '.join(outcome.remarks)}"
-    make = Failed if outcome.stage in ("deployment_undone", "unconfirmed") else Completed
+    bad = outcome.stage in ("deployment_undone", "taken_back", "unconfirmed")
+    make = Failed if bad else Completed
     return make(name=state_name(outcome.stage), message=masked(message)[:2000], data=outcome)

@@ -17,13 +17,22 @@ from flows.ending import noted
 from flows.notify.ending import told_ending
 from flows.outcome import Outcome
 from flows.parts.candidate import note_pages, rejudged
-from flows.parts.conclude import ending_of, release_of, ship
+from flows.parts.conclude import (
+    being_watched,
+    ending_of,
+    release_of,
+    ship,
+    watched_through,
+)
 from flows.parts.end import run_failed, run_lost
+from flows.parts.late_watch import late_ending
 from flows.parts.measure import measure
 from flows.prefect_runs import close_flow_runs
 from flows.project import open_home
+from release.home import Home
 from release.registry.candidate import candidate_of
 from release.saved_settings import load_settings
+from report.release.gather import Release
 from tasks.data.find_changes import find_changes
 from tasks.judge.decide import decide
 from tasks.judge.find_candidate import find_candidate
@@ -51,6 +60,8 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     registry, how = settings.registry, settings.deploy
     close_flow_runs(run_lost)
     reconcile(state, name, registry, how)
+    if late := late_ending(state, name):
+        return _ended(state, Outcome(name=name, seconds=time.monotonic() - began_s, **late))
     found = find_candidate(state, name, registry, version)
     champion, bundles = find_champion(state, name), found.bundles
     gone = () if champion is None else sorted(set(champion.bundle.heads) - set(found.run.heads))
@@ -70,17 +81,29 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
         keep_judged(state, name, registry, record)
     deployed = ship(state, name, settings, found.registered, candidate)
 
-    release = release_of(found.registered, deployed, champion)
-    pages, rows = write_report(run, bundles, measured, verdict, release, quality_pages=kept.pages)
-    if record is not None:
-        note_pages(state, registry, record, pages)
-    # The folder, not the page: the page of the first judgement stays beside it.
-    log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
+    def shown(release: Release) -> tuple[dict[str, str], list[dict[str, str]]]:
+        pages, rows = write_report(run, bundles, measured, verdict, release, quality_pages=kept.pages)
+        if record is not None:
+            note_pages(state, registry, record, pages)
+        # The folder, not the page: the page of the first judgement stays beside it.
+        log_pages(state, name, registry, found.registered, {"Report": str(run.reports)})
+        return pages, rows
+
+    begun = being_watched(state, name, settings, deployed)
+    release = release_of(found.registered, deployed, champion, begun)
+    pages, rows = shown(release)
+    if (watched := watched_through(state, name, begun)) is not begun:
+        release = release_of(found.registered, deployed, champion, watched)
+        pages, rows = shown(release)
     publish_artifacts(name, verdict, rows, pages)
     ending = ending_of(name, verdict, release)
     seconds = time.monotonic() - began_s
     outcome = Outcome(
         name=name, seconds=seconds, rows=tuple(rows), pages=pages, remarks=verdict.remarks, **ending
     )
-    told_ending(state, outcome)
-    return noted(state, outcome)
+    return _ended(state, outcome)
+
+
+def _ended(home: Home, outcome: Outcome) -> State[Outcome]:
+    told_ending(home, outcome)
+    return noted(home, outcome)

@@ -20,6 +20,7 @@ Stage = Literal[
     "deployment_undone",
     "unconfirmed",
     "rolled_back",
+    "taken_back",
     "swept",
 ]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -36,6 +37,8 @@ def exit_code(stage: Stage) -> int:
             return exit_codes.DONE
         case "busy":
             return exit_codes.BUSY
+        case "taken_back":
+            return exit_codes.TAKEN_BACK
         case "data_rejected":
             return exit_codes.DATA_REJECTED
         case "needs_consent" | "model_rejected" | "held":
@@ -56,7 +59,8 @@ class Outcome:
     sentence: str = ""
     """What became of the version, as its page says it; empty where nothing was judged."""
     reasons: tuple[str, ...] = ()
-    """Why it was rejected, held, undone or not confirmed, what needs consent, or why nothing was done."""
+    """Why it was rejected, held, undone, taken back or not confirmed, what needs consent, or why nothing was
+    done; of a deployment that was watched, what was seen."""
     paste: str = ""
     """Lines of YAML that would let it go on, for the configuration; empty where there are none."""
     remarks: tuple[str, ...] = ()

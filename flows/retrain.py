@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 
 from flows.outcome import LEFT, Outcome
 from flows.parts.end import run_failed, run_lost
+from flows.parts.late_watch import late_ending
 from flows.parts.nothing_to_do import ending_without_work, look_back
 from flows.prefect_runs import close_flow_runs, newer_run, run_name
 from flows.project import OpenProject, open_project
@@ -27,8 +28,8 @@ from tasks.release.reconcile import reconcile
 def retrain(
     config: Path, home: Path | None = None, backbone: str | None = None, force: bool = False
 ) -> State[Outcome]:
-    """Retrain the project of `config`; ends `Deployed`, `Rejected`, `NeedsConsent`, `Unchanged`, `Busy`, or
-    failed with the reason.
+    """Retrain the project of `config`; ends `Deployed`, `Rejected`, `NeedsConsent`, `Unchanged`, `Busy`,
+    `RolledBack`, or failed with the reason.
 
     Args:
         force: train also where nothing differs from what the champion was made of.
@@ -49,6 +50,8 @@ def retrain(
 def _retrain(opened: OpenProject, *, force: bool) -> State[Outcome]:
     project, name, state = opened.project, opened.project.name, opened.home
     reconcile(state, name, project.registry, project.deploy)
+    if late := late_ending(state, name):
+        return opened.ended(**late)
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     opened.check_labels(data.heads)
     champion = find_champion(state, name)

@@ -15,6 +15,7 @@ from expectations.contract.findings import unused_remarks
 from flows.notify.ending import told_drift
 from flows.parts.consent import needs_remarks
 from flows.parts.end import run_failed
+from flows.parts.late_watch import late_ending
 from flows.parts.look_at_data import look_at_data
 from flows.prefect_runs import newer_run
 from flows.project import open_project
@@ -37,6 +38,8 @@ def validate(config: Path, home: Path | None = None, backbone: str | None = None
     if newer := newer_run():
         return opened.ended("unchanged", reasons=(f"left to a newer run of this schedule: {newer}",))
     project, state = opened.project, opened.home
+    if late := late_ending(state, project.name, begun_only=True):
+        return opened.ended(**late)
     data = merge(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     opened.check_labels(data.heads)
     champion = find_champion(state, project.name)

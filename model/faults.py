@@ -52,6 +52,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     ),
     "undo": ("refusal_journalled", "restore_begun", "version_dropped", "endpoint_stopped"),
     "rollback": ("rollback_begun",),
+    "bake": ("bake_planned", "bake_begun", "bake_broken", "bake_taken_back", "bake_journalled"),
     "clean": ("model_removed", "versions_cleaned", "folder_cleaned"),
     "follow": (
         "version_fetched",

@@ -240,8 +240,8 @@ def as_record(raw: Any, kind: type[T]) -> T:
         if one.name not in raw:
             if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
                 raise RecordDamaged(f"the field {one.name!r} is missing")
-        elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            known[one.name] = as_record(raw[one.name], hint)
+        elif raw[one.name] is not None and (inner := _record_in(hint)) is not None:
+            known[one.name] = as_record(raw[one.name], inner)
         elif _fits(raw[one.name], hint):
             known[one.name] = raw[one.name]
         else:
@@ -265,6 +265,14 @@ def with_unknown(record: Any, kept: Any) -> dict[str, Any]:
 @functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
+
+
+def _record_in(hint: Any) -> Any:
+    """The dataclass of a field that holds one, or one or nothing; None of any other field."""
+    several = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    kinds = typing.get_args(hint) if several else (hint,)
+    found = [one for one in kinds if isinstance(one, type) and dataclasses.is_dataclass(one)]
+    return found[0] if len(found) == 1 else None
 
 
 def _fits(value: Any, hint: Any) -> bool:

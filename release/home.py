@@ -91,6 +91,11 @@ class Home:
         return self._folder("followers")
 
     @property
+    def bakes(self) -> Path:
+        """Versions that are being watched, one file a project (`release.bake`)."""
+        return self._folder("bakes")
+
+    @property
     def schedules(self) -> Path:
         """When each project runs, and of which drift it was told, by name (`flows.schedule`)."""
         return self._folder("schedules")
@@ -121,6 +126,10 @@ class Home:
     def run_lock(self, name: str) -> Path:
         """The lock that a retraining of `name` holds from its start to its end (`release.runs.alone`)."""
         return self.locks / f"{name}.run.lock"
+
+    def bake_lock(self, name: str) -> Path:
+        """The lock that whoever watches a version of `name` holds (`release.bake`)."""
+        return self.locks / f"{name}.bake.lock"
 
     def _folder(self, name: str) -> Path:
         folder = self.root / name

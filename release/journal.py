@@ -33,6 +33,7 @@ Event = Literal[
     "withdrawn",
     "rollback begun",
     "rolled back",
+    "watched",
     "followed",
     "refused",
     "undone",

@@ -41,6 +41,17 @@ def last_pointer(home: Home, folder: ReleaseFolder, keys: KeySource) -> Pointer 
     return None
 
 
+def serving_version(home: Home, folder: ReleaseFolder, keys: KeySource) -> int | None:
+    """Version that the pointer names; None where there is none, or it was withdrawn.
+
+    Raises:
+        ChampionUnverified: something serves, and it can't be verified what.
+    """
+    pointer = last_pointer(home, folder, keys)
+    withdrawn = pointer is None or not folder.version_dir(pointer.version).is_dir()
+    return None if pointer is None or withdrawn else pointer.version
+
+
 def was_withdrawn(home: Home, name: str) -> bool:
     """Whether the last thing that the journal says of who serves is that nothing does."""
     last = _last_word(Journal(home.journal / f"{name}.jsonl"))

@@ -18,7 +18,7 @@ from model.files import locked, remove_folder
 from release.home import Home
 from release.journal import Entry, Journal
 from release.keys import signing_pair
-from release.pointed import last_pointer
+from release.pointed import last_pointer, serving_version
 from release.registry import bond
 from release.registry.bond import Standing, released_bundle
 from release.registry.client import Registry, open_registry
@@ -63,9 +63,7 @@ class Releases:
 
     def serving(self) -> int | None:
         """Version that the pointer names; None where there is none, or it was withdrawn."""
-        pointer = self.pointer()
-        withdrawn = pointer is None or not self.folder.version_dir(pointer.version).is_dir()
-        return None if pointer is None or withdrawn else pointer.version
+        return serving_version(self.home, self.folder, self.public_key)
 
     def served(self) -> list[int]:
         """Versions to fall back on, the one that serves last (`release.served`)."""

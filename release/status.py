@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import HeadgateError
+from release.bake.record import read_bake, said_bake
 from release.home import Home
 from release.journal import Entry, Journal
 from release.keys import public_key as public_key_of
@@ -73,6 +74,9 @@ def _project(home: Home, name: str, where: str) -> dict[str, Any]:
     with _noted(damage):
         endpoint = _endpoint(home, name, where)
     undecided = _undecided(name, entries, 0 if pointer is None else pointer.approval, where)
+    watch = None
+    with _noted(damage):
+        watch = None if (kept := read_bake(home, name)) is None else said_bake(kept)
     return {
         "name": name,
         "serving": None if champion is None else _fields(folder, champion, public_key),
@@ -81,6 +85,7 @@ def _project(home: Home, name: str, where: str) -> dict[str, Any]:
         "former": None if before is None else _fields(folder, before, public_key),
         "undecided": undecided,
         "waiting": None if undecided is None else _waiting(undecided),
+        "watch": watch,
         "endpoint": endpoint,
         "damage": list(dict.fromkeys(damage)),
         "history": [

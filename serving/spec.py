@@ -16,6 +16,29 @@ ENDPOINT = "endpoint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BakeSpec:
+    """How long a version that was just deployed is watched, and what takes it back. A bound counts as broken
+    only beyond doubt, at 99% for all of them and all looks together."""
+
+    __pydantic_config__ = SCHEMA_CONFIG
+
+    minutes: Annotated[float, Range(gt=0, le=1440)] = 30.0
+    """How long it is watched after the swap, in minutes. The run goes on for so long."""
+    max_error_share: Annotated[float, Range(ge=0, lt=1)] = 0.01
+    """Largest share of requests at which the version fails (status 500). What the endpoint refuses (503 when
+    it is busy, 4xx for what a client got wrong) counts neither way."""
+    max_p95_ratio: Annotated[float, Range(ge=1)] = 1.5
+    """Largest p95 of the time from a request's texts to its answer, over that of the former version at the
+    same endpoint; not judged where that had answered fewer than `min_requests`."""
+    max_label_shift: Annotated[float, Range(gt=0, lt=1)] = 0.1
+    """Largest distance of a label's share among a head's answers from its share among the answers to the test
+    rows: 0.1 allows 30% where 20% were seen."""
+    min_requests: Annotated[int, Range(ge=1)] = 200
+    """Requests without which time and labels are not judged, and the run says that traffic was too little to
+    tell. Failures beyond doubt count at any number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeploySpec:
     """Where the endpoint listens and how much it takes on at once."""
 
@@ -91,6 +114,10 @@ class DeploySpec:
     """The older name of `keep.versions`, which it is equal to."""
     poll_s: Annotated[float, Range(gt=0, le=60)] = 0.5
     """Pause between two looks of the endpoint for a new version, in seconds. One look is one `stat`."""
+    bake: BakeSpec | None = None
+    """Whether a version that was just deployed is watched, and taken back where its answers to real requests
+    break a bound; `bake: {}` watches with the defaults. Not of a first version, which has none to go back
+    to. None: it is not watched."""
     start_timeout_s: Annotated[float, Range(gt=0)] = 60.0
     """How long a start, and also a swap, may take before it counts as failed, in seconds: until the endpoint
     serves the wanted version."""

@@ -182,6 +182,22 @@ def load_scores(
     return found
 
 
+def answered_labels(scores: Mapping[str, HeadScores]) -> dict[str, Any]:
+    """Head → `rows` and `labels` (label → rows that it was answered for), of the test rows that were
+    answered: those with a label for any head."""
+    asked = np.logical_or.reduce([head.labelled for head in scores.values()]) if scores else np.zeros(0, bool)
+    found = {}
+    for name, head in scores.items():
+        decisions = head.decisions[asked]
+        if head.kind == "multiclass":
+            counts = np.bincount(decisions[decisions >= 0], minlength=len(head.labels))
+        else:
+            counts = decisions.sum(axis=0)
+        labels = dict(zip(head.labels, map(int, counts), strict=True))
+        found[name] = {"rows": int(asked.sum()), "labels": labels}
+    return found
+
+
 def _reorder(decisions: NDArray[Any], answered: HeadSpec, wanted: HeadSpec) -> NDArray[Any]:
     """Decisions in the label order of `answered`, brought to that of `wanted`; labels that `answered` lacks
     never apply. Two labels of one name, where one was renamed to the other, are one."""

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from expectations.stats.shares import wilson_bounds
+
 Right = NDArray[np.bool_]
 """`(N,)`: whether the answer to each row is right."""
 Groups = NDArray[np.integer[Any]]
@@ -150,7 +152,7 @@ def tango_statistic(shared_only: float, baseline_only: float, n: float, d: float
 
 
 def wilson_interval(right: Right, confidence: float, groups: Groups | None = None) -> Interval:
-    """Share right of one model (Wilson 1927, JASA 22, 209–212).
+    """Share right of one model (`expectations.stats.shares.wilson_bounds`).
 
     Raises:
         ValueError: the array is empty.
@@ -158,14 +160,12 @@ def wilson_interval(right: Right, confidence: float, groups: Groups | None = Non
     n = int(right.size)
     if n == 0:
         raise ValueError("no rows: a share of nothing has no interval")
-    z = float(norm.ppf(confidence))
     share = float(np.count_nonzero(right)) / n
     alone = n / design_effect(right.astype(np.float64), groups)
-    centre = (share + z * z / (2 * alone)) / (1 + z * z / alone)
-    half = z / (1 + z * z / alone) * math.sqrt(share * (1 - share) / alone + z * z / (4 * alone * alone))
+    lower, upper = wilson_bounds(share, alone, confidence)
     return Interval(
         value=share,
-        lower=max(0.0, centre - half),
-        upper=min(1.0, centre + half),
+        lower=lower,
+        upper=upper,
         standard_error=math.sqrt(share * (1 - share) / alone),
     )

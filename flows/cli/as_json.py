@@ -21,6 +21,7 @@ def outcome_json(outcome: Outcome, state: str) -> dict[str, Any]:
         "stage": outcome.stage,
         "state": state,
         "exit_code": outcome.exit_code,
+        "sentence": outcome.sentence,
         "seconds": round(outcome.seconds, 3),
         "reasons": list(outcome.reasons),
         "paste": outcome.paste,

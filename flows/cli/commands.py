@@ -53,7 +53,7 @@ def main() -> None:
     \b
     Exit codes: 0 deployed or done, 2 wrong usage or configuration, 3 data rejected,
     4 model rejected, inconclusive or in need of consent, 5 busy with another run,
-    1 anything else.
+    6 deployed, watched and taken back, 1 anything else.
     """
     telemetry_off()
     mask_process()

@@ -176,6 +176,8 @@ def headline(stage: Stage) -> tuple[str, str, str]:
             return "Swept", "the weights with the best mean of the heads are", good
         case "rolled_back":
             return "Rolled back", "the former version serves again", good
+        case "taken_back":
+            return "Rolled back", "it was watched and taken back; the former version serves again", bad
         case "data_rejected":
             return "Rejected", "the data gate failed; nothing was trained", bad
         case "needs_consent":
@@ -185,7 +187,7 @@ def headline(stage: Stage) -> tuple[str, str, str]:
         case "deployment_undone":
             return "Undone", "the endpoint did not answer as judged; the alias went back", bad
         case "unconfirmed":
-            return "Unconfirmed", "the endpoint could not be asked; nothing was undone or withdrawn", bad
+            return "Unconfirmed", "what serves could not be confirmed; nothing was withdrawn", bad
         case "held":
             return "Held", "every gate passed, but it was compared with another champion than serves", bad
         case _:

@@ -18,6 +18,8 @@ MODEL_REJECTED = 4
 """A release gate failed or could not decide, or the contract gate wants consent; the champion stays."""
 BUSY = 5
 """Another run of the project is at work; nothing was done."""
+TAKEN_BACK = 6
+"""A version was deployed, watched and taken back: the former one serves again."""
 
 
 def of_error(kind: ErrorKind) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.cli.options import HOME, errors_shown, example
+from flows.cli.options import HOME, SET, errors_shown, example
 from flows.state_folder import config_home, existing_home, prepare
 from serving.shown import one_line
 
@@ -24,6 +24,7 @@ WIDTH = 80
 @click.command(epilog=example("headgate clean quickstart --dry-run")["epilog"])
 @click.argument("project", metavar="CONFIG|NAME")
 @HOME
+@SET
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @click.option("--paths", is_flag=True, help="Every path, one a line.")
 def clean(project: str, home: Path | None, dry_run: bool, paths: bool) -> None:

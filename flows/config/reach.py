@@ -209,6 +209,11 @@ def _training(train: TrainSpec) -> Iterator[str]:
 def _serving(project: Project) -> Iterator[str]:
     deploy, budget = project.deploy, project.gates.budget_p95_ms
     if deploy.target != ENDPOINT:
+        if deploy.bake is not None:
+            yield (
+                f"deploy.bake: saw a watch, expected none with `deploy.target: {deploy.target}`, whose "
+                "requests are not counted here; remove it, or deploy to the endpoint"
+            )
         return
     if deploy.max_answer_ms < budget:
         yield (

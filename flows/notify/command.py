@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from flows.cli import exit_codes
-from flows.cli.options import CONFIG, HOME, errors_shown, example
+from flows.cli.options import CONFIG, HOME, SET, errors_shown, example
 from flows.state_folder import config_home, prepare
 from serving.shown import one_line
 
@@ -15,6 +15,7 @@ from serving.shown import one_line
 @click.command("notify-test", epilog=example("headgate notify-test configs/quickstart.yaml")["epilog"])
 @CONFIG
 @HOME
+@SET
 def notify_test(config: Path, home: Path | None) -> None:
     """Send a message to every address that `notify` of CONFIG names, and say what became of each."""
     from flows.config.load import load_project

@@ -27,6 +27,7 @@ EVENT_OF_STAGE: dict[str, Event] = {
     "deployment_undone": "endpoint_refused",
     "unconfirmed": "failed",
     "rolled_back": "rolled_back",
+    "taken_back": "rolled_back",
     "unchanged": "unchanged",
 }
 """Ending of a flow → what is told of; of the others nothing is."""

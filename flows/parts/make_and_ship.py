@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from expectations.contract.findings import unused_remarks
 from flows.outcome import Outcome
 from flows.parts.candidate import JudgedCandidate, make_candidate, note_pages, note_version, taken_up
-from flows.parts.conclude import ending_of, release_of, ship
+from flows.parts.conclude import being_watched, ending_of, release_of, ship, watched_through
 from flows.parts.consent import consent_wanted, needs_remarks
 from flows.parts.look_at_data import look_at_data
 from flows.project import OpenProject
@@ -22,6 +22,7 @@ from release.champion import ChampionRef
 from release.registry.candidate import INPUTS_EVIDENCE, candidate_of
 from release.runs.standing import Standing
 from release.saved_settings import Settings
+from report.release.gather import Release
 from sources.dataset import DatasetRef
 from tasks.data.prepare_run import prepare_run
 from tasks.judge.check_contract import check_contract
@@ -87,12 +88,26 @@ def _conclude(
     record = note_version(opened, judged, registered)
     deployed = ship(state, name, settings, registered, candidate)
 
-    release = replace(release_of(registered, deployed, champion), besides=standing.besides)
-    pages, rows = write_report(
-        run, judged.bundles, measured, verdict, release, quality_pages=judged.pages, suspects=judged.suspects
-    )
-    note_pages(state, project.registry, record, pages)
-    log_pages(state, name, project.registry, registered, pages)
+    def shown(release: Release) -> tuple[dict[str, str], list[dict[str, str]]]:
+        pages, rows = write_report(
+            run,
+            judged.bundles,
+            measured,
+            verdict,
+            release,
+            quality_pages=judged.pages,
+            suspects=judged.suspects,
+        )
+        note_pages(state, project.registry, record, pages)
+        log_pages(state, name, project.registry, registered, pages)
+        return pages, rows
+
+    begun = being_watched(state, name, settings, deployed)
+    release = replace(release_of(registered, deployed, champion, begun), besides=standing.besides)
+    pages, rows = shown(release)
+    if (watched := watched_through(state, name, begun)) is not begun:
+        release = replace(release_of(registered, deployed, champion, watched), besides=standing.besides)
+        pages, rows = shown(release)
     publish_artifacts(name, verdict, rows, pages)
     remarks = (*judged.remarks, *verdict.remarks)
     return opened.ended(**ending_of(name, verdict, release), rows=rows, pages=pages, remarks=remarks)

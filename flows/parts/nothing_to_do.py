@@ -18,7 +18,7 @@ from tasks.data.gather_inputs import gather_inputs
 from tasks.judge.compare_inputs import compare_inputs
 
 WITHOUT_EFFECT = frozenset(
-    {"schedule", "runner", "keep", "notify", "registry.wait_s", "deploy.keep_versions"}
+    {"schedule", "runner", "keep", "notify", "registry.wait_s", "deploy.keep_versions", "deploy.bake"}
 )
 """Sections and fields that decide when and where a run works and what is told, not what it makes."""
 FORCE = "`headgate retrain CONFIG --force` trains nevertheless"

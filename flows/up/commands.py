@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from flows.cli import exit_codes
-from flows.cli.options import HOME, errors_shown, example, fail
+from flows.cli.options import HOME, SET, errors_shown, example, fail
 from flows.state_folder import config_home, prepare
 from serving.shown import one_line
 
@@ -22,13 +22,15 @@ _PORT = click.IntRange(min=1, max=65535)
 @click.command(epilog=example("headgate schedule configs/quickstart.yaml")["epilog"])
 @_CONFIGS
 @HOME
+@SET
 @click.option("--show", is_flag=True, help="Change nothing; say what the server has.")
 @click.option("--remove", is_flag=True, help="Take the deployments off the server.")
 def schedule(configs: tuple[Path, ...], home: Path | None, show: bool, remove: bool) -> None:
     """Deploy the flows of each CONFIG on the Prefect server that PREFECT_API_URL names.
 
     Retraining and validation start by the `schedule` of the configuration, retraining also when the data has
-    drifted. Called again it changes what differs and nothing else.
+    drifted. Called again it changes what differs and nothing else. `--set` counts for the
+    deployments; their runs read CONFIG anew, with the variables of their worker.
     """
     from flows.config.load import load_project
 
@@ -65,6 +67,7 @@ def schedule(configs: tuple[Path, ...], home: Path | None, show: bool, remove: b
 @click.command(epilog=example("headgate up configs/quickstart.yaml")["epilog"])
 @_CONFIGS
 @HOME
+@SET
 @click.option("--port", type=_PORT, default=4200, show_default=True, help="Of the Prefect server.")
 @click.option("--mlflow", is_flag=True, help="MLflow's page, too.")
 @click.option("--mlflow-port", type=_PORT, default=5000, show_default=True)
@@ -77,7 +80,7 @@ def up(
     """Run all that CONFIG needs: Prefect's server and worker, the schedule, the endpoint.
 
     In the foreground, until SIGTERM or Ctrl-C; what dies is started again. With PREFECT_API_URL set, that
-    server is used and none is started.
+    server is used and none is started. `--set` holds for all that it starts, and so for every run.
     """
     from flows.config.load import load_project
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.config.settings import options_of_process
 from flows.schedule.record import POOL
 from flows.up.group import Part
 from model.bundle.telemetry import SWITCHES
@@ -88,7 +89,8 @@ def parts(wanted: Wanted) -> list[Part]:
     if wanted.server is None:
         serve = [*prefect, "server", "start", "--host", LOOPBACK, "--port", str(wanted.port)]
         found.append(one(SERVER, serve, "prefect-server.log"))
-    schedule = [*headgate, "schedule", *configs, *where]
+    options = [part for option in options_of_process() for part in ("--set", option)]
+    schedule = [*headgate, "schedule", *configs, *where, *options]
     found.append(one(SCHEDULE, schedule, "schedule.log", may_start=answers, ends=True, once=True))
     work = [*prefect, "worker", "start", "--pool", POOL, "--type", "process"]
     found.append(one(WORKER, work, "prefect-worker.log", may_start=answers))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from expectations.gates.figures import verdict_figures
+from expectations.gates.scores import answered_labels, load_scores
 from expectations.spec import GateRules
 from expectations.verdict import Verdict
 from model.files import read_json
@@ -19,6 +20,8 @@ from serving.store.manifest import SEEN_EVIDENCE, SEEN_FILE
 
 INPUTS_EVIDENCE = "inputs"
 """Entry of the evidence with the digest of the run's inputs (`release.runs.inputs`)."""
+ANSWERED_EVIDENCE = "answered"
+"""Entry of the evidence with what the version answered on its test rows (`answered_labels`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +133,13 @@ def gather_configuration(run: Run, rules: GateRules) -> dict[str, Any]:
 
 
 def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str, Any]:
-    """Digests of the scores, answers of references and timings, machine, threads, counts and seeds. The
-    figures themselves, with the rows behind each, are in the verdict's findings."""
+    """Digests of the scores, answers of references and timings, machine, threads, counts and seeds, and which
+    labels it answered how often. The figures themselves, with the rows behind each, are in the verdict's
+    findings.
+
+    Raises:
+        OSError: the scores can't be read.
+    """
     timing = read_json(Path(measured.timing.path))
     return {
         "scores": {label: scores.sha256 for label, scores in measured.scores.items()},
@@ -148,5 +156,6 @@ def gather_evidence(measured: Measured, run: Run, rules: GateRules) -> dict[str,
         "resamples": rules.resamples,
         "rows": dict(run.provenance["dataset_rows"]),
         INPUTS_EVIDENCE: run.provenance.get(INPUTS_EVIDENCE, ""),
+        ANSWERED_EVIDENCE: answered_labels(load_scores(Path(measured.scores["shared"].path), run.heads)),
         "seeds": {"gates": rules.seed, "train": run.provenance["train"]["seed"]},
     }

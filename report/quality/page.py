@@ -25,6 +25,7 @@ from model.spec import SPLITS
 from report.chances import chances_section
 from report.changes import change_table, changes_section
 from report.page import (
+    Onward,
     Section,
     badge,
     breakable,
@@ -100,10 +101,10 @@ def write_quality_page(
             ("Sources", len(profile["sources"])),
             ("Heads", len(profile["heads"])),
         ],
-        links=[("Data Docs", Path(os.path.relpath(judged.data_docs, out.parent)).as_posix())],
-        next_step=""
-        if outcome == "pass"
-        else "mend the data, or the setting that each rule names, and retrain.",
+        onward=Onward(
+            [("Data Docs", Path(os.path.relpath(judged.data_docs, out.parent)).as_posix())],
+            "" if outcome == "pass" else "mend the data, or the setting that each rule names, and retrain.",
+        ),
         footer=f"Headgate made this page from the merged dataset {dataset.name}.",
     )
     write_bytes(out, html.encode("utf-8"))

@@ -44,6 +44,10 @@ class Release:
     """Why it was not promoted although it passed; empty where it was."""
     unconfirmed: str = ""
     """Why it is not known whether it answers as judged; empty where it is."""
+    watched: str = ""
+    """What was seen of a version that serves while it was watched; empty where it was not."""
+    taken_back: str = ""
+    """Why it was taken back while it was watched; empty where it was not."""
 
 
 def write_report(
@@ -101,6 +105,8 @@ def write_report(
         undone=release.undone,
         held=release.held,
         unconfirmed=release.unconfirmed,
+        watched=release.watched,
+        taken_back=release.taken_back,
         pages={title: os.path.relpath(path, run.reports) for title, path in pages.items()},
         suspects=None if suspects is None else suspects_section(suspects),
     )

@@ -76,6 +76,10 @@ class ReleaseReport:
     """Why it was not promoted although it passed; empty where it was."""
     unconfirmed: str = ""
     """Why it is not known whether it answers as judged; empty where it is."""
+    watched: str = ""
+    """What was seen of it while it was watched; empty where it was not."""
+    taken_back: str = ""
+    """Why it was taken back while it was watched; empty where it was not."""
     suspects: Section | None = None
     """Labels that look wrong; none where they were not searched for."""
     pages: Mapping[str, str] = field(default_factory=dict)

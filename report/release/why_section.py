@@ -36,6 +36,10 @@ class Ending:
     """Why it was not promoted although it passed; empty where it was."""
     unconfirmed: str = ""
     """Why it is not known whether it answers as judged; empty where it is."""
+    watched: str = ""
+    """What was seen of it while it was watched; empty where it was not."""
+    taken_back: str = ""
+    """Why it was taken back while it was watched; empty where it was not."""
 
     @property
     def open_ones(self) -> list[Finding]:
@@ -47,6 +51,10 @@ class Ending:
             if finding.outcome == outcome
         ]
 
+    @property
+    def _seen(self) -> str:
+        return f" {self.watched[:1].upper()}{self.watched[1:]}." if self.watched else ""
+
     def sentence(self) -> str:
         """What became of the version, in one sentence or two."""
         version, checks = self.version[:1].upper() + self.version[1:], len(self.verdict.findings)
@@ -55,12 +63,14 @@ class Ending:
         stays = stays or "Nothing serves."
         if self.undone:
             return f"{version} passed every check, but its deployment was taken back: {self.undone} {stays}"
+        if self.taken_back:
+            return f"{version} passed every check, was deployed and taken back: {self.taken_back}. {stays}"
         if self.held:
             return f"{version} passed every check and stays a candidate: {self.held}."
         if self.unconfirmed:
             return f"{version} passed every check and is the champion, but {self.unconfirmed}."
         if self.serves:
-            return f"{version} serves: it passed {every}."
+            return f"{version} serves: it passed {every}." + self._seen
         if self.verdict.outcome == "pass":
             return f"{version} passed {every} and may serve."
         if not checks:
@@ -77,7 +87,7 @@ class Ending:
         if not number.isdigit():
             return Markup("")
         judge = f"headgate judge {self.name} {number}"
-        if self.undone or self.unconfirmed:
+        if self.undone or self.taken_back or self.unconfirmed:
             return Markup("<code>{}</code> says what serves now.").format(f"headgate status {self.name}")
         if self.held:
             return Markup("<code>{}</code> compares it with what serves now.").format(judge)
@@ -120,6 +130,14 @@ class Became(Protocol):
     def unconfirmed(self) -> str:
         """Why it is not known whether it answers as judged."""
 
+    @property
+    def watched(self) -> str:
+        """What was seen of it while it was watched."""
+
+    @property
+    def taken_back(self) -> str:
+        """Why it was taken back while it was watched."""
+
 
 def ending_of(name: str, verdict: Verdict, became: Became) -> Ending:
     """What terminal, page and registry say of a version."""
@@ -131,13 +149,15 @@ def ending_of(name: str, verdict: Verdict, became: Became) -> Ending:
         undone=became.undone,
         held=became.held,
         unconfirmed=became.unconfirmed,
+        watched=became.watched,
+        taken_back=became.taken_back,
         champion=became.champion,
     )
 
 
 def why_section(ending: Ending) -> Section:
     """Why it ships, or why not and what to do about it; then what to know besides."""
-    if aside := ending.undone or ending.held or ending.unconfirmed:
+    if aside := ending.undone or ending.taken_back or ending.held or ending.unconfirmed:
         body: object = paragraph(aside)
     elif not ending.verdict.findings:
         body = join(*map(paragraph, ending.verdict.reasons))
@@ -151,7 +171,7 @@ def why_section(ending: Ending) -> Section:
         parts.append(subheading("Remarks"))
         said = ([finding.subject, finding.remark] for finding in remarked)
         parts.append(table(["What", "What to know although it does not decide"], said, wide=[1]))
-    ships = ending.verdict.outcome == "pass" and not (ending.undone or ending.held)
+    ships = ending.verdict.outcome == "pass" and not (ending.undone or ending.taken_back or ending.held)
     return section("Why it ships" if ships else "Why it does not ship", join(*parts))
 
 

@@ -6,6 +6,7 @@ Does not know files, pointers or signals.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,7 +106,7 @@ def make_app(
     )
     app.router.route_class = bounded_route(limits)
     _answer_refusals(app)
-    answer = _answer_texts(app, engine, batcher, limits)
+    answer = _answer_texts(app, engine, batcher, metrics, limits)
     _describe(app, engine, metrics, draining, workers)
     add_v2(app, engine, limits, answer, draining)
     add_docs_page(app)
@@ -118,7 +119,7 @@ def make_app(
     )
 
 
-def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits) -> Answer:
+def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, metrics: Metrics, limits: Limits) -> Answer:
     """Add the routes that texts are sent to; returns what answers them."""
 
     async def answer(
@@ -126,20 +127,25 @@ def _answer_texts(app: FastAPI, engine: Engine, batcher: Batcher, limits: Limits
         asked: PredictRequest | Params,
         render: Callable[[Served, Probabilities, bool], bytes],
     ) -> Response:
+        begin = time.perf_counter()
         served = engine.served  # taken once: the whole reply comes from this version
         if served is None:
             raise Refused(503, "not_ready", engine.reason, {"Retry-After": "1"})
         heads = heads_of(asked.heads, served)
         try:
             probabilities = await batcher.answer(served, texts)
+            answered = {head: probabilities[head] for head in heads}
+            body = render(served, answered, asked.all)
+            metrics.answered(served, answered, time.perf_counter() - begin)
         except QueueFull as full:
             wait = {"Retry-After": str(full.retry_after_s)}
             raise Refused(503, "busy", "too many texts wait for the model; ask again later", wait) from None
         except Closed:
             raise Refused(503, "ending", "the endpoint is ending", {"Retry-After": "1"}) from None
-        version = {VERSION_HEADER: str(served.version)}
-        answered = {head: probabilities[head] for head in heads}
-        return Response(render(served, answered, asked.all), media_type=_JSON, headers=version)
+        except Exception:
+            metrics.failed(served)
+            raise
+        return Response(body, media_type=_JSON, headers={VERSION_HEADER: str(served.version)})
 
     @app.post("/predict", responses=_replies(PredictReply, *_REFUSALS), response_model=None)
     async def predict(body: PredictRequest) -> Response:

@@ -1,6 +1,7 @@
 """The counters and gauges of `GET /metrics`, in a registry of their own: several endpoints fit in a process.
 
-Names carry their unit; labels come from fixed sets, never from a request.
+Names carry their unit; labels come from fixed sets and from the bundle, never from a request. What a version
+answered is counted in `serving.http.answer_counts`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from serving.http.answer_counts import AnswerCounts, of_versions
+from serving.http.loading import Served
+from serving.http.queueing import Probabilities
 from serving.processes import resident_bytes
 from serving.store.board import Counts, WorkerState
 
@@ -68,6 +72,8 @@ class Metrics:
         self._queued = Gauge(_QUEUED, "Texts that wait for the model", registry=r)
         self._exchanges = Counter("headgate_exchanges", "Versions that began to serve", registry=r)
         self._refusals = Counter("headgate_refusals", "Times a candidate was refused", registry=r)
+        self._answers = AnswerCounts()
+        r.register(self._answers)
 
     def reply(self, route: str, status: int, seconds: float) -> None:
         """Count a reply."""
@@ -84,9 +90,20 @@ class Metrics:
         self._batch_texts.observe(texts)
         self._batch_seconds.observe(seconds)
 
-    def exchange(self) -> None:
+    def answered(self, served: Served, probabilities: Probabilities, seconds: float) -> None:
+        """Count a request that a version answered."""
+        self._answers.answered(served, probabilities, seconds)
+
+    def failed(self, served: Served) -> None:
+        """Count a request that a version failed at."""
+        self._answers.failed(served)
+
+    def exchange(self, served: Served) -> None:
         """A version begins to serve."""
         self._exchanges.inc()
+        self._answers.begin(served)
+        if self._before:
+            self._before = of_versions(self._before, self._answers.kept())
 
     def refusal(self) -> None:
         """A candidate was refused."""

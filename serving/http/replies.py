@@ -133,9 +133,9 @@ def answers(bundle: Bundle, probabilities: Probabilities, everything: bool) -> l
         if not np.isfinite(matrix).all():
             raise ValueError(f"head {head!r} answered a probability that is not finite")
         about = bundle.card.heads[head]
-        labels, applies = about.labels, _applies(about, matrix)
+        labels, chosen_ones = about.labels, applies(about, matrix)
         order = np.argsort(-matrix, axis=1, kind="stable")
-        for reply, row, chosen, ranked in zip(replies, matrix, applies, order, strict=True):
+        for reply, row, chosen, ranked in zip(replies, matrix, chosen_ones, order, strict=True):
             answer: HeadAnswer = {"labels": [_entry(labels, row, i) for i in ranked if chosen[i]]}
             if everything:
                 answer["probabilities"] = [_entry(labels, row, i) for i in ranked]
@@ -143,7 +143,7 @@ def answers(bundle: Bundle, probabilities: Probabilities, everything: bool) -> l
     return replies
 
 
-def _applies(about: HeadCard, matrix: NDArray[np.float32]) -> NDArray[Any]:
+def applies(about: HeadCard, matrix: NDArray[np.float32]) -> NDArray[Any]:
     """Which labels a head answers: (N, L_h), by the rule that the gates measured."""
     chosen = decisions(about, matrix)
     return np.arange(matrix.shape[1]) == chosen[:, None] if about.kind == "multiclass" else chosen

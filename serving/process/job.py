@@ -19,7 +19,7 @@ from serving.spec import DeploySpec
 
 OF_THE_DEPLOYMENT = (
     *("target", "target_config", "verify_target", "keep_versions"),
-    *("start_timeout_s", "wait_poll_s"),
+    *("start_timeout_s", "wait_poll_s", "bake"),
 )
 """Fields of `DeploySpec` that the process does not read: a change of them needs no new process."""
 

@@ -114,7 +114,7 @@ def run_worker(
         poll_s=spec.poll_s,
         clock=LatestTime(job.state_file.with_suffix(".time")),
         events=EngineEvents(
-            on_exchange=lambda served: metrics.exchange(),
+            on_exchange=metrics.exchange,
             on_refusal=lambda refusal: metrics.refusal(),
             on_change=publish,
         ),

@@ -22,8 +22,8 @@ from serving.processes import process_start
 Counts: TypeAlias = Mapping[str, Sequence[Sequence[Any]]]
 """Metric → its samples, each (name, labels, value)."""
 
-HALF_BYTES = 128 * 1024
-"""Room for one record; each worker has two, and writes them in turn."""
+HALF_BYTES = 1024 * 1024
+"""Room for one record; each worker has two, and writes them in turn. What is not written takes no memory."""
 _HEAD = struct.Struct("<QIII")
 """Number of the record; bytes of the state and of the counts; checksum of both."""
 
@@ -118,9 +118,11 @@ class Board:
         return 0, b"", b""
 
     def _half(self, worker: int, half: int) -> tuple[int, bytes, bytes]:
-        data = os.pread(self.descriptor, HALF_BYTES, self._place(worker, half))
-        number, about, counted, checksum = _HEAD.unpack_from(data)
-        body = data[_HEAD.size : _HEAD.size + about + counted]
+        place = self._place(worker, half)
+        number, about, counted, checksum = _HEAD.unpack(os.pread(self.descriptor, _HEAD.size, place))
+        # A head that is being written may say anything: no more than the room is read.
+        size = min(about + counted, HALF_BYTES - _HEAD.size)
+        body = os.pread(self.descriptor, size, place + _HEAD.size)
         if zlib.crc32(body) != checksum:
             return 0, b"", b""
         return number, body[:about], body[about:]

@@ -23,6 +23,8 @@ CELLS = [
     ("settings: a link to nothing", "status"),
     ("endpoint's state: cut", "predict"),
     ("endpoint's state: a newer field", "predict"),
+    ("watch: cut", "status"),
+    ("watch: a folder", "rollback"),
     ("registry: cut", "rollback"),
     ("registry: empty", "promote"),
     ("public key: garbage", "status"),

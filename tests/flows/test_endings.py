@@ -22,6 +22,7 @@ CODES = {
     "busy": 5,
     "validated": 0,
     "rolled_back": 0,
+    "taken_back": 6,
     "swept": 0,
     "data_rejected": 3,
     "needs_consent": 4,
@@ -41,7 +42,7 @@ def test_an_ending_goes_through_state_exit_code_and_terminal(
     assert outcome.exit_code == CODES[stage]
     state = final_state(outcome)
     assert state.name == state_name(stage) and state.message == "because"
-    assert state.is_failed() == (stage in ("deployment_undone", "unconfirmed")), (
+    assert state.is_failed() == (stage in ("deployment_undone", "taken_back", "unconfirmed")), (
         "a rejection is a completed run"
     )
     word, sentence, style = headline(stage)
@@ -136,7 +137,10 @@ def test_checks_without_a_figure_are_one_line(tmp_path: Path, capsys: pytest.Cap
 def test_states_of_different_meaning_have_different_names() -> None:
     names = {stage: state_name(stage) for stage in STAGES}
     assert set(names) == set(CODES)
-    assert len({names[stage] for stage in STAGES if not stage.endswith("_rejected")}) == len(STAGES) - 2
+    # Rejected is rejected, and gone back is gone back: by a person, or because it broke a bound.
+    alike = ("data_rejected", "model_rejected", "taken_back")
+    assert len({names[stage] for stage in STAGES if stage not in alike}) == len(STAGES) - len(alike)
+    assert names["taken_back"] == names["rolled_back"]
 
 
 @pytest.mark.parametrize("kind", get_args(ErrorKind))

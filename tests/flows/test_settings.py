@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -114,6 +115,15 @@ def test_a_list_is_set_by_position() -> None:
 
 
 def test_commands_that_read_a_configuration_take_it(config: Path) -> None:
-    for command in ("retrain", "validate", "sweep", "check", "adopt"):
+    reads = {"config", "configs", "project"}
+    named = [
+        name
+        for name, command in main.commands.items()
+        if reads & {one.name for one in command.params if isinstance(one, click.Argument)}
+    ]
+    assert {"retrain", "validate", "sweep", "check", "adopt", "schedule", "up", "clean", "notify-test"} == {
+        *named
+    }
+    for command in named:
         done = CliRunner().invoke(main, [command, str(config), "--set", "train.epochs=0"])
         assert done.exit_code == 2 and "--set train.epochs" in done.output, (command, done.output)

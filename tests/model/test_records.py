@@ -26,6 +26,7 @@ class Record:
     what: Literal["one", "two"] = "one"
     former: int | None = None
     inner: Inner = field(default_factory=Inner)
+    maybe: Inner | None = None
 
 
 def test_there_is_nothing(tmp_path: Path) -> None:
@@ -44,6 +45,8 @@ def test_there_is_nothing(tmp_path: Path) -> None:
             {"version": 1, "inner": {"limit_s": 2, "words": {"a": "b"}, "new": 1}},
             Record(version=1, inner=Inner(limit_s=2, words={"a": "b"})),
         ),
+        ({"version": 1, "maybe": None}, Record(version=1)),
+        ({"version": 1, "maybe": {"limit_s": 2, "new": 1}}, Record(version=1, maybe=Inner(limit_s=2))),
     ],
 )
 def test_what_is_known_of_it_is_read(raw: dict[str, Any], expected: Record, tmp_path: Path) -> None:
@@ -99,6 +102,7 @@ def test_what_a_newer_version_added_is_written_back_and_removed_words_are_not() 
         "version": 2,
         "what": "one",
         "former": None,
+        "maybe": None,
         "new": 1,
         "inner": {"words": {"a": "b"}, "limit_s": 1.0, "newer": [2]},
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from expectations.spec import GateRules
 from expectations.verdict import Finding, Verdict
 from model.files import file_sha256
@@ -30,6 +32,9 @@ def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_pat
     timing = tmp_path / "timing.json"
     timing.write_text(json.dumps({"machine": {"cpu": "x"}, "threads": 2}))
     heads = {"topic": HeadSpec(kind="multiclass", labels=("a", "b"))}
+    scores = tmp_path / "s.npz"
+    arrays = {"decisions:topic": np.array([1, 1, 0, -1]), "targets:topic": np.array([1, 0, 0, -1])}
+    np.savez(scores, allow_pickle=False, **arrays, **{"probabilities:topic": np.zeros((4, 2), np.float32)})
     provenance = {
         "dataset_fingerprint": "f" * 16,
         "dataset_rows": {"test": 9},
@@ -55,7 +60,7 @@ def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_pat
         findings=(Finding(subject="topic", outcome="pass", reason="because", figures=figures),),
     )
     measured = Measured(
-        scores={"shared": ScoresRef(path="s.npz", sha256="1", bundle_sha256="b")},
+        scores={"shared": ScoresRef(path=str(scores), sha256="1", bundle_sha256="b")},
         timing=TimingRef(path=str(timing), sha256="2"),
         http=TimingRef(path="http.json", sha256="3"),
         references={"topic": AnswersRef(path="topic.npz", sha256="4")},
@@ -71,6 +76,7 @@ def test_a_candidate_is_gathered_from_bundle_history_verdict_and_timings(tmp_pat
     }
     assert made.curves["train/loss"] == [(1, 0.9), (2, 0.5)]
     assert (made.bundle_sha256, made.run_name, made.code_digest) == ("b", "run", "c")
+    assert made.evidence["answered"] == {"topic": {"rows": 3, "labels": {"a": 1, "b": 2}}}
     assert made.evidence["references"] == {"topic": "4"}
     assert made.evidence["scored_bundles"] == {"shared": "b"} and made.evidence["machine"] == {"cpu": "x"}
     assert made.seen == run.folder / SEEN_FILE and made.evidence[SEEN_EVIDENCE] == file_sha256(made.seen)

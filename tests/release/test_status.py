@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -205,3 +206,24 @@ def test_a_damaged_journal_and_state_file_are_named(registered: Home) -> None:
     assert "remove the file and run `headgate serve`" in project["damage"][1]
     assert project["history"] == []
     (registered.endpoints / "toy.json").unlink()
+
+
+def test_status_answers_fields(home: Home, candidate: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (1, 2):
+        ship(home, candidate(seed))
+    register_version(home, "toy", RegistrySpec(), candidate(3, "inconclusive"))
+    report = read_status(home.root, "toy")
+    [project] = report["projects"]
+    assert (project["serving"]["version"], project["former"]["version"]) == (2, 1)
+    assert project["serving"]["verdict"] == project["former"]["verdict"] == "pass"
+    undecided = project["undecided"]
+    assert undecided["version"] == 3 and undecided["judge"] == "headgate judge toy 3"
+    assert undecided["override"].startswith("headgate promote toy 3 --override")
+    show_status(report)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    for wanted in ("champion   version 2", "previous   version 1", "undecided  version 3"):
+        assert wanted in lines
+    assert [line for line in lines if re.fullmatch(r"verdict +pass", line)] != []
+    documented = Path(__file__).resolve().parents[2].joinpath("docs", "json.md").read_text(encoding="utf-8")
+    for field in project:
+        assert f"`{field}`" in documented, field

@@ -317,6 +317,27 @@ PASSES = Finding(subject="threads", outcome="pass", reason="timed as declared", 
         (
             {
                 "verdict": Verdict(gate="release", findings=(PASSES,)),
+                "deployed": {"version": 3, "url": "u"},
+                "watched": "too little traffic to tell: 37 of 200; watched for 30 minutes",
+            },
+            "Version 3 serves: it passed its one check. Too little traffic to tell: 37 of 200; watched for "
+            "30 minutes.",
+            ["a word to the wise"],
+        ),
+        (
+            {
+                "verdict": Verdict(gate="release", findings=(PASSES,)),
+                "deployed": {"version": 2, "url": "u"},
+                "taken_back": "9 of 60 requests failed",
+                "champion": "version 2",
+            },
+            "Version 3 passed every check, was deployed and taken back: 9 of 60 requests failed. Version 2 "
+            "goes on serving.",
+            ["9 of 60 requests failed"],
+        ),
+        (
+            {
+                "verdict": Verdict(gate="release", findings=(PASSES,)),
                 "held": "version 2 serves by now: run `headgate judge toy 3`",
                 "champion": "version 1",
             },
@@ -340,7 +361,17 @@ PASSES = Finding(subject="threads", outcome="pass", reason="timed as declared", 
             ["the release gate looked at nothing"],
         ),
     ],
-    ids=["failed", "inconclusive", "deployed", "undone", "held", "unconfirmed", "unchecked"],
+    ids=[
+        "failed",
+        "inconclusive",
+        "deployed",
+        "undone",
+        "watched",
+        "taken back",
+        "held",
+        "unconfirmed",
+        "unchecked",
+    ],
 )
 def test_why_it_ships_or_not_stands_first(known: dict[str, Any], sentence: str, first: list[str]) -> None:
     given = ReleaseReport(

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from serving import client
 
@@ -104,6 +106,28 @@ def test_bytes_that_do_not_add_up_are_refused(url: str) -> None:
         for stated in (len(head), len(head) - 1, 10**11):
             status, reply = send_bytes(url, head + data, stated)
             assert status == 400 and isinstance(reply["error"], str)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda deeper: st.lists(deeper, max_size=3) | st.dictionaries(st.text(max_size=6), deeper, max_size=3),
+    max_leaves=8,
+)
+TENSORS = st.fixed_dictionaries(
+    {
+        "name": st.just("text") | st.text(max_size=3),
+        "shape": st.lists(st.integers(-1, 3), max_size=3) | JSON,
+        "datatype": st.just("BYTES"),
+    },
+    optional={"data": st.lists(st.text(max_size=5) | JSON, max_size=3) | JSON, "parameters": JSON},
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(body=st.fixed_dictionaries({"inputs": st.lists(TENSORS, max_size=2)}, optional={"outputs": JSON}))
+def test_no_request_makes_it_fail(url: str, body: dict[str, Any]) -> None:
+    status, reply = infer(url, body)
+    assert status in (200, 400, 422) and (status == 200 or isinstance(reply["error"], str))
 
 
 def send_bytes(url: str, body: bytes, json_bytes: int) -> tuple[int, dict[str, Any]]:

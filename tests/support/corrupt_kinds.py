@@ -168,6 +168,7 @@ RELEASED: tuple[Kind, ...] = (
     ),
     *_kinds("endpoint's state", "endpoints/NAME.json", "cut, garbage, a folder", _ENDPOINT | {"status"}),
     Kind(name="endpoint's state: a newer field", file="endpoints/NAME.json", harm=_newer_field, heals=True),
+    *_kinds("watch", "bakes/NAME.json", "cut, garbage, a folder, a link to nothing", frozenset({"status"})),
     *_kinds("endpoint's job", "endpoints/NAME.job", "garbage"),
     *(
         replace(kind, not_read_by=_ENDPOINT)  # they verify only

@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 import yaml
 
+from release.bake.record import Bake, keep_bake
 from release.home import Home, environment
 from serving.client import NoAnswer, request
 from tests.support.forks import in_a_child
@@ -135,6 +136,7 @@ def toy_project(root: Path) -> Damageable:
         world = World(root)
         for _ in range(2):
             assert ship(world, world.candidate()).deployed  # `keep` ends the endpoint
+        keep_bake(world.home, TOY, Bake(version=2, former=1))  # as a run leaves it that is killed
 
     assert in_a_child(work, log=root / "log") == 0, (root / "log").read_text()
     made.keep()

@@ -15,22 +15,26 @@ from pathlib import Path
 
 from flows.cli.following import run_follower
 from model.faults import STEPS
+from release.bake.record import bake_file
+from release.bake.watch import bake
 from release.home import Home
 from release.keep.clean import clean
 from release.keep.spec import KeepSpec
 from release.moves.judge_again import record_verdict
 from release.moves.reconcile import reconcile
 from release.moves.rollback import roll_back
-from release.registry.candidate import Candidate
+from release.registry.candidate import ANSWERED_EVIDENCE, Candidate
 from release.registry.register import register_version
 from release.registry.store import tracking_uri
 from release.targets.follower import FollowJob, followed_registry
+from serving.spec import BakeSpec
 from serving.store.manifest import verify_release
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import PUBLIC_KEY
 from tests.support.forks import Seen, in_a_child, watched
 from tests.support.toy_bundle import NAME
 from tests.support.toy_release import (
+    DEPLOY,
     SPEC,
     TEXT,
     World,
@@ -95,6 +99,8 @@ class ReleaseCases:
             return self._judge(point, kind)
         if point in STEPS["clean"]:
             return self._clean(point, kind)
+        if point in STEPS["bake"]:
+            return self._bake(point, kind)
         return self._ship(point, kind, fresh=point in FRESH or repetition == 0)
 
     def close(self) -> None:
@@ -163,6 +169,25 @@ class ReleaseCases:
             clean(world.home, NAME, SPEC, few)
 
         return self._case(world, point, kind, work, work)
+
+    def _bake(self, point: str, kind: str) -> Result:
+        """A version is watched whose labels are others than on its test rows, and taken back."""
+        world = self._going
+        self._ship_quietly(world)
+        mood = {"rows": 500, "labels": {"low": 500, "mid": 500, "high": 500}}
+        made = world.candidate()
+        made = replace(made, evidence={**made.evidence, ANSWERED_EVIDENCE: {"mood": mood}})
+        deploy = replace(DEPLOY, bake=BakeSpec(minutes=0.5, min_requests=20))
+
+        def work() -> None:
+            ship(world, made, deploy)
+            bake(world.home, NAME)
+
+        def again() -> None:
+            bake(world.home, NAME)
+            assert not bake_file(world.home, NAME).exists(), "the watch goes on"
+
+        return self._case(world, point, kind, work, again)
 
     def _reconcile(self, point: str, kind: str) -> Result:
         """The start after a crash crashes, too."""

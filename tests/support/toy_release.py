@@ -17,6 +17,7 @@ from expectations.seen_texts import FIRST_MAGIC
 from expectations.verdict import ApprovedVersion, Finding, Outcome, Verdict
 from model.bundle.reader import Bundle
 from model.files import file_sha256
+from release.bake.watch import plan
 from release.home import Home
 from release.leftovers import BEING_WRITTEN, LIBRARIES
 from release.moves.promote import promote_version
@@ -137,9 +138,10 @@ def warm_up(root: Path) -> Path:
     return empty
 
 
-def promoted(world: World, made: Candidate) -> int:
-    """Register and promote, and deploy nowhere; the version."""
+def promoted(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> int:
+    """Register, plan the watch if there is to be one, promote, and deploy nowhere; the version."""
     registered = register_version(world.home, NAME, world.spec, made)
+    plan(world.home, NAME, deploy, registered.version)
     approved = ApprovedVersion(
         name=NAME, version=registered.version, bundle_sha256=made.bundle_sha256, verdict=made.verdict
     )
@@ -157,7 +159,7 @@ def promoted(world: World, made: Candidate) -> int:
 
 def ship(world: World, made: Candidate, deploy: DeploySpec = DEPLOY) -> DeployOutcome:
     """Register, promote, deploy, keep the report: what a flow does after its gates passed."""
-    version = promoted(world, made)
+    version = promoted(world, made, deploy)
     outcome = deploy_version(world.home, NAME, world.spec, deploy, version)
     registry = open_registry(world.home, NAME, world.spec)
     attach(registry, registry.run_of(version), list(made.files))

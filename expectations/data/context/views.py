@@ -29,7 +29,7 @@ def offline(page: str) -> str:
     return page.replace("<head>", f"<head>\n{POLICY}", 1)
 
 
-class OfflinePage(DefaultJinjaPageView):
+class OfflinePage(DefaultJinjaPageView):  # type: ignore[misc]
     """A page of a suite or of results."""
 
     def render(self, document: Any, template: Any = None, **kwargs: Any) -> str:
@@ -37,7 +37,7 @@ class OfflinePage(DefaultJinjaPageView):
         return offline(str(super().render(document, template, **kwargs)))
 
 
-class OfflineIndex(DefaultJinjaIndexPageView):
+class OfflineIndex(DefaultJinjaIndexPageView):  # type: ignore[misc]
     """The page that lists the others."""
 
     def render(self, document: Any, template: Any = None, **kwargs: Any) -> str:

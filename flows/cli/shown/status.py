@@ -41,6 +41,8 @@ def _fields(project: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "override", undecided["override"]
     elif project["waiting"]:
         yield "waiting", project["waiting"]
+    if watch := project.get("watch"):
+        yield "watch", watch
     yield from _endpoint(project["endpoint"])
     for start in project.get("next", ()):
         yield "next", start

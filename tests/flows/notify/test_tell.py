@@ -190,6 +190,7 @@ def test_a_damaged_record_begins_anew(home: Home) -> None:
         ("deployment_undone", {}, "endpoint_refused", "headgate status kitchen"),
         ("unconfirmed", {}, "failed", "headgate status kitchen"),
         ("rolled_back", {}, "rolled_back", "headgate status kitchen"),
+        ("taken_back", {}, "rolled_back", "headgate status kitchen"),
     ],
 )
 def test_every_ending_that_matters_is_told(stage: Any, more: dict[str, Any], event: str, runs: str) -> None:
