@@ -89,8 +89,8 @@ def fit(job: FitJob, on_event: OnEvent) -> dict[str, Any]:
     compute = choose_compute(recipe.precision, recipe.threads)
     torch.manual_seed(recipe.seed)
     encoder = load_encoder(backbone, attn_implementation=compute.attention)
-    described: Any = encoder.config
-    refuse_longer(described.to_dict(), recipe.max_length, backbone.name)
+    config: Any = encoder.config
+    refuse_longer(config.to_dict(), recipe.max_length, backbone.name)
     tokenizer = load_tokenizer(backbone, recipe.max_length)
     data = _load_data(job, rows, tokenizer, pad_id=int(getattr(encoder.config, "pad_token_id", None) or 0))
     network = _start_network(encoder, job, data)
