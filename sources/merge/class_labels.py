@@ -8,6 +8,7 @@ where a column holds strings it takes no names. Written without the library, whi
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,9 @@ import pyarrow.parquet as pq
 
 from model.spec import SPLITS, HeadSpec
 
+ROWS_TOGETHER = 50_000
+"""Rows that are written at once: few enough for little memory, and for the offsets of 32 bits that the
+library's own types have."""
 _PLAIN = ("text_id", "text", "weight")
 
 
@@ -51,12 +55,19 @@ def write_class_labels(dataset: pl.DataFrame, heads: Mapping[str, HeadSpec], fol
                 assert_never(head.kind)
     metadata = {"huggingface": json.dumps({"info": {"features": features}}, ensure_ascii=False)}
     for split in SPLITS:
-        part = dataset.filter(pl.col("split") == split).select(*_PLAIN, *coded)
-        if part.height:
-            table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-            table = table.cast(pa.schema([_narrow(field) for field in table.schema]))
-            table = table.replace_schema_metadata(metadata)
-            pq.write_table(table, folder / f"{split}.parquet", compression="zstd")
+        with contextlib.ExitStack() as stack:
+            writer: pq.ParquetWriter | None = None
+            for part in dataset.iter_slices(ROWS_TOGETHER):
+                found = part.filter(pl.col("split") == split).select(*_PLAIN, *coded)
+                if not found.height:
+                    continue
+                table = found.to_arrow(compat_level=pl.CompatLevel.oldest())
+                table = table.cast(pa.schema([_narrow(field) for field in table.schema]))
+                table = table.replace_schema_metadata(metadata)
+                if writer is None:
+                    path = folder / f"{split}.parquet"
+                    writer = stack.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
+                writer.write_table(table)
 
 
 def _codes(column: pl.Expr, index: Mapping[str, int]) -> pl.Expr:
