@@ -88,19 +88,17 @@ def test_who_gives_no_answer_is_asked_again_and_a_refusal_is_told_at_once(
 def test_a_step_that_hangs_is_ended(prefect_harness: None) -> None:
     @task(name="hang", cache_policy=NO_CACHE)
     def hang() -> None:
-        time.sleep(100)
+        time.sleep(600)
 
     @flow(name="hangs")
-    def hangs() -> float:
+    def hangs() -> None:
         STEP_S.set(0.3)
-        began_s = time.monotonic()
         with pytest.raises(StepTooLong, match=r"step hang: took longer .* `runner.step_timeout_s`"):
             step(hang)()
-        return time.monotonic() - began_s
 
     before = STEP_S.get()
     try:
-        assert hangs() < 30
+        hangs()  # a step that is not ended runs into the limit of a test
     finally:
         STEP_S.set(before)
 
