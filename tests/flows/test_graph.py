@@ -92,16 +92,14 @@ def test_a_step_that_hangs_is_ended(prefect_harness: None) -> None:
             time.sleep(0.1)
 
     @flow(name="hangs")
-    def hangs() -> float:
+    def hangs() -> None:
         STEP_S.set(0.3)
-        began_s = time.monotonic()
         with pytest.raises(StepTooLong, match=r"step hang: took longer .* `runner.step_timeout_s`"):
             step(hang)()
-        return time.monotonic() - began_s
 
     before = STEP_S.get()
     try:
-        assert hangs() < 30
+        hangs()  # a step that is not ended runs into the limit of a test
     finally:
         STEP_S.set(before)
 
