@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from ..bundle.card import PROFILES, Precision
 from ..cache import Cache
 from ..code import code_digest
 from ..digest import digest
@@ -39,7 +40,9 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
         return _score(label, bundle, target, run, threads, progress)
     # bfloat16, where the processor multiplies it, is nearer to float32 than 8-bit weights are: the error of
     # logits was 0.003 and 0.012 of their standard deviation.
-    exact: ComputeChoice = "auto" if bundle.precision == "int8" else "float32"
+    exact: ComputeChoice = (
+        "float32" if PROFILES[cast(Precision, bundle.precision)].weights == "float32" else "auto"
+    )
     made_of = (Path(bundle.fitted).parent.name, exact, test_rows(run.rows, bundle.heads))
     key = digest("answers", *made_of, code_digest())
 
