@@ -85,6 +85,7 @@ def test_who_gives_no_answer_is_asked_again_and_a_refusal_is_told_at_once(
     assert len(asked) == 1
 
 
+@pytest.mark.slow
 def test_a_step_that_hangs_is_ended(prefect_harness: None) -> None:
     @task(name="hang", cache_policy=NO_CACHE)
     def hang() -> None:
