@@ -171,7 +171,12 @@ def taken_up(opened: OpenProject, standing: Standing, champion: ChampionRef | No
 
 def note_version(opened: OpenProject, judged: JudgedCandidate, registered: RegisteredVersion) -> JudgedInputs:
     """Keep the version that a candidate was registered as."""
-    record = replace(judged.record, version=registered.version, mlflow_run=registered.run_id)
+    record = replace(
+        judged.record,
+        version=registered.version,
+        mlflow_run=registered.run_id,
+        mlflow_experiment=registered.experiment,
+    )
     step(keep_judged, [registered])(opened.home, opened.project.name, opened.project.registry, record)
     return record
 

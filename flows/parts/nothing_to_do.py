@@ -89,4 +89,5 @@ def _registered(opened: OpenProject, record: JudgedInputs) -> RegisteredVersion:
         run_id=record.mlflow_run,
         bundle_sha256=record.scored_bundles.get("shared", ""),
         tracking_uri=registry.uri,
+        experiment=record.mlflow_experiment,
     )

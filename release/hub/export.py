@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from expectations.gates.figures import verdict_figures
 from expectations.verdict import Verdict, verdict_from_json
 from model.errors import HeadgateError
-from model.export.model_card import About, Measured
-from model.jobs.export import export_heads
+from model.export.hub.job import export_heads
+from model.export.hub.model_card import About, Measured
 from model.jobs.hub import push_folder
 from release.champion import current_champion
 from release.home import Home
@@ -27,7 +27,7 @@ from release.saved_settings import load_settings
 from serving.store.manifest import verify_bundle_files
 
 if TYPE_CHECKING:
-    from model.export.huggingface import ExportedHead
+    from model.export.hub.huggingface import ExportedHead
 
 
 class NothingToExport(HeadgateError):

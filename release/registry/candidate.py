@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from expectations.gates.figures import verdict_figures
-from expectations.gates.head_metrics import metric_value
 from expectations.gates.scores import answered_labels, load_scores
 from expectations.spec import GateRules
 from expectations.verdict import Verdict
@@ -141,6 +140,8 @@ def trained_models(
     run: Run, bundles: Mapping[str, BundleRef], measured: Measured
 ) -> tuple[TrainedModel, ...]:
     """The models that a run trained or found, each with its figures on the test rows of its heads."""
+    from expectations.gates.head_metrics import metric_value  # late: loads scipy
+
     found = []
     for label, bundle in bundles.items():
         if label == "champion" or label not in measured.scores:

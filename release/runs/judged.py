@@ -63,6 +63,8 @@ class JudgedInputs:
     """Registered version; 0 before there is one."""
     mlflow_run: str = ""
     """Its run in the registry."""
+    mlflow_experiment: str = ""
+    """Id of that run's experiment; empty in records that are older than the field."""
     pages: dict[str, str] = field(default_factory=dict)
     """Title → page, relative to the state folder; empty before they are written."""
 

@@ -99,6 +99,7 @@ def place(
         "name": NAME,
         "backbone": str(tmp_path / "encoder"),
         "heads": {"topic": "multiclass"},
+        "train": {"max_length": 64},
         "sources": {"shop": {"path": "rows.csv", "split_column": "split", "heads": {"topic": "topic"}}},
     }
     (tmp_path / "project.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")

@@ -19,6 +19,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from expectations.data.offending_rows import FORMULA_SIGNS
 from expectations.verdict import Finding, Verdict
+from report.ending import Shown
 from tasks.report.publish_artifacts import publish_artifacts
 
 HOSTILE = (
@@ -142,7 +143,8 @@ def test_no_artifact_of_a_run_holds_markup_or_a_link_that_acts(prefect_harness: 
     @flow
     def publish() -> None:
         verdict = Verdict(gate="data", findings=tuple(findings))
-        publish_artifacts("hostile", verdict, [], {"Report": "/tmp/](javascript:alert(1))<b>.html"})
+        shown = Shown(ending="Rejected", said="the data gate failed", reasons=verdict.reasons)
+        publish_artifacts("hostile", shown, [], {"Report": "/tmp/](javascript:alert(1))<b>.html"})
 
     publish()
     with get_client(sync_client=True) as client:

@@ -13,9 +13,9 @@ import torch
 from model.bundle.card import HeadCard
 from model.errors import BackboneError, BadInput
 from model.export.graph import OPSET, PARITY, export_graph, largest_difference, sample_inputs
+from model.export.hub.read_back import read_back
+from model.export.hub.stock import NotStock, stock_classifier
 from model.export.quantise import quantise
-from model.export.read_back import read_back
-from model.export.stock import NotStock, stock_classifier
 from model.jobs.prepare import refuse_unexportable
 from model.spec import TrainSpec
 from model.train.backbone import ResolvedBackbone, refuse_longer

@@ -16,8 +16,8 @@ from huggingface_hub import ModelCard
 from model.bundle.card import Precision
 from model.bundle.reader import Bundle
 from model.errors import BadInput
-from model.export.huggingface import export_bundle
-from model.export.model_card import About, Measured, licence_of
+from model.export.hub.huggingface import export_bundle
+from model.export.hub.model_card import About, Measured, licence_of
 from model.export.package import write_manifest
 from tests.support.tiny_encoder import make_tiny_backbone
 from tests.support.tiny_models import make_tiny_bundles, make_tiny_fitted

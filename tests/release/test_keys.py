@@ -89,7 +89,8 @@ def test_on_a_machine_with_the_public_key_alone_nothing_is_moved_or_made(shipped
         assert "copy it here with mode 0600" in refused.output and "headgate keys new toy" in refused.output
     assert (everything(shipped), aliases(shipped)) == before
     shown = command(shipped, "status", "toy")
-    assert "version 2, approved" in shown.output, "what verifies needs no private key"
+    assert "champion   version 2" in shown.output, "what verifies needs no private key"
+    assert "signature good" in shown.output
 
 
 def test_no_key_is_made_where_releases_are(shipped: Home) -> None:

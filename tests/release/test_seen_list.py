@@ -23,7 +23,7 @@ from release.moves.promote import promote_version
 from release.moves.promote_by_hand import promote_by_hand
 from release.moves.reconcile import reconcile
 from release.moves.rollback import roll_back
-from release.registry.candidate import Candidate
+from release.registry.candidate import FINGERPRINT_EVIDENCE, Candidate
 from release.registry.client import open_registry
 from release.registry.register import register_version
 from release.releases import open_releases
@@ -46,7 +46,8 @@ def ship(home: Home, made: Candidate) -> int:
     approved = ApprovedVersion(
         name="toy", version=done.version, bundle_sha256=made.bundle_sha256, verdict=made.verdict
     )
-    promote_version(home, "toy", SPEC, approved, bundle=made.bundle, evidence=made.evidence)
+    evidence = {FINGERPRINT_EVIDENCE: made.dataset_fingerprint, **made.evidence}
+    promote_version(home, "toy", SPEC, approved, bundle=made.bundle, evidence=evidence)
     return done.version
 
 
@@ -156,7 +157,8 @@ def test_a_list_that_was_exchanged_before_the_promotion_stops_it(home: Home, can
         name="toy", version=done.version, bundle_sha256=made.bundle_sha256, verdict=made.verdict
     )
     with pytest.raises(ReleaseRefused, match="not the ones that were judged"):
-        promote_version(home, "toy", SPEC, approved, bundle=made.bundle, evidence=made.evidence)
+        evidence = {FINGERPRINT_EVIDENCE: made.dataset_fingerprint, **made.evidence}
+    promote_version(home, "toy", SPEC, approved, bundle=made.bundle, evidence=evidence)
     assert open_releases(home, "toy", SPEC).serving() is None
     assert not list(home.cache.glob(".promoting*"))
 

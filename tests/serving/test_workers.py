@@ -68,7 +68,9 @@ def test_any_worker_speaks_for_all_and_a_dead_one_comes_back(
         assert client.ask(state.url, "rain")["version"] == 1
     replies = 'headgate_requests_total{route="/predict",status="200"}'
     until(lambda: metric(state.url, replies) == {replies: 40.0})
-    assert metric(state.url, "headgate_version") == {f'headgate_version{{worker="{i}"}}': 1.0 for i in (0, 1)}
+    assert metric(state.url, "headgate_version{") == {
+        f'headgate_version{{worker="{i}"}}': 1.0 for i in (0, 1)
+    }
     assert all(size > 2**20 for size in metric(state.url, "headgate_worker_resident_bytes").values())
 
     first, second = pids(state)

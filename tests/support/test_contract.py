@@ -17,7 +17,7 @@ from tests.support import catalogue
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("benchmarks", "tests.campaigns")
 ENTRIES = [entry for package in PACKAGES for entry in catalogue.entries(package)]
-MOST_LINES = 3900
+MOST_LINES = 4100
 """Of Python in `benchmarks/`."""
 
 WHOLE_FLOW_S = {

@@ -25,6 +25,7 @@ def offline(page: str) -> str:
     page = re.sub(r"<img\b[^>]*\bsrc=[\"']?https?:[^>]*>", "", page, flags=re.IGNORECASE)
     page = re.sub(r"url\(['\"]?https?:[^)]*\)", "none", page, flags=re.IGNORECASE)
     page = re.sub(r"<a\b[^>]*href=[\"']?https?:[^>]*>(.*?)</a>", r"\1", page, flags=re.DOTALL | re.IGNORECASE)
+    page = re.sub(r"\son\w+=(\"[^\"]*\"|'[^']*')", "", page, flags=re.IGNORECASE)
     page = re.sub(r"<footer\b.*?</footer>", "", page, flags=re.DOTALL | re.IGNORECASE)
     return page.replace("<head>", f"<head>\n{POLICY}", 1)
 

@@ -68,7 +68,7 @@ def _version(
     yield "  approved", fields["approved"]
     yield "  bundle", f"{fields['bundle_sha256'][:12]}…, signature good"
     if override := fields["override"]:
-        yield "  override", f"{override['reason']} (by {override['by']}, until {override['expires']})"
+        yield "  serves", f"BY OVERRIDE of {override['by']} until {override['expires']}: {override['reason']}"
 
 
 def _endpoint(endpoint: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
-from ..bundle.card import Card, HeadCard
-from ..errors import BackboneError
-from ..jobs.hub import cached_file
-from ..spec import BackboneSpec
-from ..train.backbone import OFFLINE_NAME, packaged_folder
+from ...bundle.card import Card, HeadCard
+from ...errors import BackboneError
+from ...jobs.hub import cached_file
+from ...spec import BackboneSpec
+from ...train.backbone import OFFLINE_NAME, packaged_folder
 
 OFFLINE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 """What the packaged encoder is called on the hub."""

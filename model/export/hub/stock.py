@@ -25,9 +25,9 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor, nn
 
-from ..bundle.card import HeadCard
-from ..errors import BadInput
-from ..train.network import MultiHeadNetwork
+from ...bundle.card import HeadCard
+from ...errors import BadInput
+from ...train.network import MultiHeadNetwork
 
 R = 4096.0
 """How much larger the constant part of a normalised vector is than the logits in it. Their sum of squares is

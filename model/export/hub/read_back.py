@@ -3,7 +3,7 @@
 A network of the same form whose weights are all different random numbers is exported once more. Where one of
 its weights stands in that graph, at an input of a node, the bundle's weight stands at the same input of the
 node of the same name. 8-bit weights are multiplied by their scales. Whether the network is the right one is
-for the bundle's golden answers to say (`model.export.huggingface`).
+for the bundle's golden answers to say (`model.export.hub.huggingface`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from ..train.network import MultiHeadNetwork
-from .graph import ExportError, fuse, trace
+from ...train.network import MultiHeadNetwork
+from ..graph import ExportError, fuse, trace
 
 ZERO = 128
 """Of the products' 8-bit weights: the byte that stands for 0."""

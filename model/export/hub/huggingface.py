@@ -1,8 +1,8 @@
 """A bundle as models that transformers loads by itself, one folder a head, without code of this project.
 
-    FOLDER/HEAD/config.json, model.safetensors   a sequence classifier (`model.export.stock`), float32
+    FOLDER/HEAD/config.json, model.safetensors   a sequence classifier (`model.export.hub.stock`), float32
     FOLDER/HEAD/tokenizer.json, …                the bundle's tokenizer, which prepares texts as that does
-    FOLDER/HEAD/README.md                        the model card (`model.export.model_card`)
+    FOLDER/HEAD/README.md                        the model card (`model.export.hub.model_card`)
 
 The weights are those of the bundle's graph, so that what was judged is what is exported. Every folder is
 loaded again and asked the bundle's golden texts before it appears. Axes: B texts, L labels.
@@ -23,14 +23,14 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, normalizers
 
-from ..bundle.card import Card, HeadCard, card_from_json
-from ..bundle.files import CARD, GOLDEN, MODEL, TOKENIZER, parse_golden
-from ..bundle.texts import TextPreparation
-from ..bundle.tokens import TokenReader, load_tokenizer, unknown_id
-from ..errors import BadInput
-from ..files import file_sha256, read_json, replacing_folder, unfinished_prefix, write_bytes, write_json
-from ..train.network import MultiHeadNetwork, rebuild_network
-from .graph import ExportError
+from ...bundle.card import Card, HeadCard, card_from_json
+from ...bundle.files import CARD, GOLDEN, MODEL, TOKENIZER, parse_golden
+from ...bundle.texts import TextPreparation
+from ...bundle.tokens import TokenReader, load_tokenizer, unknown_id
+from ...errors import BadInput
+from ...files import file_sha256, read_json, replacing_folder, unfinished_prefix, write_bytes, write_json
+from ...train.network import MultiHeadNetwork, rebuild_network
+from ..graph import ExportError
 from .model_card import About, model_card
 from .read_back import read_back
 from .stock import stock_classifier
@@ -58,7 +58,7 @@ def export_bundle(bundle: Path, out: Path, about: About) -> list[ExportedHead]:
         about: what the cards say beside what the bundle knows.
 
     Raises:
-        model.export.stock.NotStock: a head has no counterpart in transformers.
+        model.export.hub.stock.NotStock: a head has no counterpart in transformers.
         BadInput: the bundle does not say how its network is built.
         ExportError: a weight can't be read from the graph, or a folder answers otherwise than the bundle.
     """
