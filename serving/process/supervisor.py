@@ -142,8 +142,8 @@ class _Hung:
     def __init__(self, board: Board, allowed_s: float) -> None:
         self._board, self._allowed_s = board, allowed_s
         self._looked = time.monotonic()
-        self._seen: dict[int, tuple[int, float | None]] = {}
-        """Worker → its process, and the last turn that was seen."""
+        self._seen: dict[int, tuple[int, bool, float | None]] = {}
+        """Worker → its process, whether it is starting, and the last turn that was seen."""
         self._silent_s: dict[int, float] = {}
 
     def among(self, running: Mapping[int, int]) -> list[int]:
@@ -155,12 +155,12 @@ class _Hung:
         hung = []
         for worker, pid in running.items():
             state = self._board.of(worker, pid)
-            seen = (pid, state.turned_s if state is not None else None)
+            # One that has loaded a version listens within moments, whether a turn was seen yet or not.
+            starting = state is None or (state.turned_s is None and state.version is None)
+            seen = (pid, starting, state.turned_s if state is not None else None)
             if self._seen.get(worker) != seen:
                 self._seen[worker], self._silent_s[worker] = seen, 0.0
                 continue
-            # One that has loaded a version listens within moments, whether a turn was seen yet or not.
-            starting = state is None or (state.turned_s is None and state.version is None)
             allowed_s = STARTING_S if starting else self._allowed_s
             before = self._silent_s[worker]
             self._silent_s[worker] += passed_s
