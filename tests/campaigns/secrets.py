@@ -143,6 +143,7 @@ def _measure(root: Path, *, whole: bool) -> Report:
     root.mkdir(parents=True, exist_ok=True)
     world = Planted(root)
     world.refuse_configurations()
+    world.refuse_the_environment()
     if whole:
         world.deploy()
         world.ask()
@@ -215,6 +216,12 @@ class Planted:
         self._headgate(
             "follow", "small", "--once", "--tracking-uri", f"http://u:{secret}@{CLOSED}", expected=2
         )
+
+    def refuse_the_environment(self) -> None:
+        """A registry's address with a password in MLflow's own variable, which is read where the configuration
+        names none."""
+        self._headgate("retrain", str(self._config), expected=2)
+        del self._environment["MLFLOW_TRACKING_URI"]
 
     def deploy(self) -> None:
         """The whole flow, registered here, with an endpoint that asks for a token."""
