@@ -208,7 +208,11 @@ def worker(root: Path) -> Leaks:
     prefect = f"{shlex.quote(sys.executable)} -m prefect"
     lines = f"""
 {prefect} server start --host 127.0.0.1 --port {port} > server.log 2>&1 & server=$!
-trap 'kill $worker $server; wait' EXIT
+end() {{  # the worker first: without its server it does not end
+  kill $worker; for n in $(seq 30); do kill -0 $worker || break; sleep 1; done 2>/dev/null
+  kill -9 $worker 2>/dev/null; kill $server; wait
+}}
+trap end EXIT
 for n in $(seq 90); do
   {shlex.quote(sys.executable)} -c "import urllib.request as u; u.urlopen('$PREFECT_API_URL/health')" && break
   sleep 1
@@ -216,7 +220,7 @@ done 2>/dev/null
 {prefect} worker start --pool headgate --type process > worker.log 2>&1 & worker=$!
 sleep 10
 {prefect} --no-prompt deploy --all
-{prefect} deployment run validate/quickstart --watch --watch-timeout 150
+{prefect} deployment run 'validate/validate quickstart' --watch --watch-timeout 150
 """
     return _traced(root, lines, **variables)[1]
 
