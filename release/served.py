@@ -14,7 +14,7 @@ from typing import Any
 from release.home import Home
 from release.journal import Entry, Event
 from release.registry.bond import released_bundle
-from serving.store.manifest import RELEASE_FILE
+from serving.store.manifest import RELEASE_FILE, ReleaseRefused, read_file
 from serving.store.release_folder import ReleaseFolder
 
 SERVES_AGAIN: tuple[Event, ...] = ("promoted", "rolled back", "restored", "renumbered", "adopted")
@@ -42,8 +42,8 @@ def signed_manifests(home: Home, name: str = "*") -> Iterator[dict[str, Any]]:
     """What the release folders of a state folder say of their versions, verified or not: what they name must
     stay, also where a version may not serve at the moment."""
     for file in sorted((home.root / "releases").glob(f"{name}/versions/*/{RELEASE_FILE}")):
-        with contextlib.suppress(OSError, ValueError):
-            if isinstance(raw := json.loads(file.read_bytes()), dict):
+        with contextlib.suppress(ReleaseRefused, ValueError):
+            if isinstance(raw := json.loads(read_file(file)), dict):
                 yield raw
 
 

@@ -11,13 +11,16 @@ import secrets
 from pathlib import Path
 from typing import Literal
 
+from model.bundle.plain_files import read_plain
 from model.files import write_bytes
 from release.registry.client import Registry, RegistryProblem
 from release.registry.judgement import NotJudged, read_judgement
-from serving.store.manifest import RELEASE_FILE
+from serving.store.manifest import RELEASE_FILE, ReleaseRefused, read_file
 from serving.store.pointer import Pointer, PointerBroken, parse_pointer
 from serving.store.release_folder import ReleaseFolder
 
+BOND_MOST_BYTES = 1024
+"""Largest file that is read as an id."""
 BOND_FILE = "registry.id"
 """File of the release folder with the id that the experiment carries as a tag."""
 
@@ -139,9 +142,9 @@ def signed_pointer(text: str | None, public_key: Path, name: str) -> Pointer | N
 def released_bundle(folder: ReleaseFolder, version: int) -> str:
     """Digest of the bundle that was released as `version` here; empty where that is not known (any more)."""
     try:
-        raw = json.loads((folder.version_dir(version) / RELEASE_FILE).read_bytes())
+        raw = json.loads(read_file(folder.version_dir(version) / RELEASE_FILE))
         return str(raw["bundle_sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ReleaseRefused, ValueError, KeyError, TypeError):
         return ""
 
 
@@ -169,7 +172,7 @@ def is_bound(folder: ReleaseFolder) -> bool:
 
 def _bond(folder: ReleaseFolder) -> str:
     try:
-        return (folder.path / BOND_FILE).read_text(encoding="utf-8").strip()
+        return read_plain(folder.path / BOND_FILE, BOND_MOST_BYTES).decode("utf-8").strip()
     except (OSError, ValueError):
         return ""
 

@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from release.home import Home
 from serving.process.job import EndpointJob, write_job
 from serving.spec import DeploySpec
@@ -191,8 +193,8 @@ print(mlflow.pyfunc.load_model("models:/{PROJECT.name}/1").predict([{{"text": "s
 
 
 def worker(root: Path) -> Leaks:
-    """A Prefect server, a worker and the deployments of `prefect.yaml`, started as the README says; the
-    worker runs a validation."""
+    """A Prefect server, a worker and the deployments of `prefect.yaml`, with the switches that the compose
+    file sets; the worker runs a validation."""
     config = _project(root)
     deployments = (ROOT / "prefect.yaml").read_text(encoding="utf-8")
     deployments = deployments.replace("configs/quickstart.yaml", str(config))
@@ -200,14 +202,14 @@ def worker(root: Path) -> Leaks:
     (root / "home" / "prefect").mkdir(parents=True)
     port = _free_port()
     variables = {
-        **_readme_exports(),
+        **_shipped_switches(),
         "PREFECT_HOME": str(root / "home" / "prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "HEADGATE_HOME": str(root / "home"),
     }
     prefect = f"{shlex.quote(sys.executable)} -m prefect"
     lines = f"""
-{prefect} server start --host 127.0.0.1 --port {port} > server.log 2>&1 & server=$!
+{prefect} server start --host 127.0.0.1 --port {port} > tmp/server.log 2>&1 & server=$!
 end() {{  # the worker first: without its server it does not end
   kill $worker; for n in $(seq 30); do kill -0 $worker || break; sleep 1; done 2>/dev/null
   kill -9 $worker 2>/dev/null; kill $server; wait
@@ -217,7 +219,7 @@ for n in $(seq 90); do
   {shlex.quote(sys.executable)} -c "import urllib.request as u; u.urlopen('$PREFECT_API_URL/health')" && break
   sleep 1
 done 2>/dev/null
-{prefect} worker start --pool headgate --type process > worker.log 2>&1 & worker=$!
+{prefect} worker start --pool headgate --type process > tmp/worker.log 2>&1 & worker=$!
 sleep 10
 {prefect} --no-prompt deploy --all
 {prefect} deployment run 'validate/validate quickstart' --watch --watch-timeout 150
@@ -302,13 +304,10 @@ def _server(root: Path, command: str, health: Callable[[int], str]) -> Leaks:
     return server.leaks(_allowed(root))
 
 
-def _readme_exports() -> dict[str, str]:
-    """What the README has its reader export before Prefect is started."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    words = [
-        word for line in re.findall(r"^\$ export (.*)$", text, flags=re.MULTILINE) for word in line.split()
-    ]
-    return dict(word.split("=", 1) for word in words)
+def _shipped_switches() -> dict[str, str]:
+    """What `deploy/compose.yaml` sets for the parts, which are started one by one there, too."""
+    composed = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
+    return dict(composed["x-telemetry"])
 
 
 def _until(found: Callable[[], Any], wait_s: float = START_S) -> Any:

@@ -218,8 +218,8 @@ class Planted:
         )
 
     def refuse_the_environment(self) -> None:
-        """A registry's address with a password in MLflow's own variable, which is read where the configuration
-        names none."""
+        """A registry's address with a password in MLflow's own variable, which is read where the
+        configuration names none."""
         self._headgate("retrain", str(self._config), expected=2)
         del self._environment["MLFLOW_TRACKING_URI"]
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from model import __main__ as model_command
 from model.bundle.reader import Bundle
@@ -59,6 +60,7 @@ class TrainCases:
         _write_csv(root / "rows.csv")
         self._expect(lambda: make_tiny_backbone(root / "encoder"))
         self.dataset = self._merged(root / "rows.csv")
+        torch.set_num_threads(1)
         # Once in this process, on one thread: what torch and transformers import late is then there in
         # every child, and no pool of threads that a fork would lose.
         self._run_model_by(_model_here)
