@@ -235,14 +235,19 @@ def _model_here(
     """As `model.jobs.process.run_model`, in this process."""
     log.parent.mkdir(parents=True, exist_ok=True)
     printed = io.StringIO()
-    if "--threads" not in arguments and arguments[0] in ("teach", "package"):
-        arguments = [*arguments, "--threads", "1"]
     with contextlib.redirect_stdout(printed):
-        code = model_command.main(arguments)
+        code = model_command.main(_on_one_thread(arguments))
     if code != 0:
         raise ModelProcessError(f"`python -m model {arguments[0]}` ended with code {code}")
     lines = [line for line in printed.getvalue().splitlines() if line.startswith("{")]
     return json.loads(lines[-1]) if lines else {}
+
+
+def _on_one_thread(arguments: list[str]) -> list[str]:
+    """A fork has none of the threads that its parent's products ran on, and would wait for them."""
+    if "--threads" in arguments or arguments[0] not in ("teach", "package", "answer"):
+        return arguments
+    return [*arguments, "--threads", "1"]
 
 
 def _forked_model(
@@ -262,7 +267,7 @@ def _forked_model(
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.dup2(write, 1)
             os.close(read)
-            code = model_command.main(arguments)
+            code = model_command.main(_on_one_thread(arguments))
         finally:
             os._exit(code)
     os.close(write)
