@@ -36,7 +36,7 @@ from flows.shown.names import named_run
 from release.home import Home
 from release.registry.candidate import candidate_of
 from release.saved_settings import load_settings
-from report.release.gather import Release
+from report.release.became import Release
 from tasks.data.find_changes import find_changes
 from tasks.judge.decide import decide
 from tasks.judge.find_candidate import find_candidate

@@ -17,7 +17,7 @@ from release.registry.register import RegisteredVersion
 from release.saved_settings import Settings
 from release.targets.deploy import DeployOutcome
 from report.release import why_section
-from report.release.gather import Release
+from report.release.became import Release
 from tasks.release.bake import bake
 from tasks.release.deploy import deploy
 from tasks.release.promote import promote

@@ -34,7 +34,7 @@ from release.registry.candidate import INPUTS_EVIDENCE, candidate_of
 from release.registry.tracking.flow_run import Tracked, note_tracked
 from release.runs.standing import Standing
 from release.saved_settings import Settings
-from report.release.gather import Release
+from report.release.became import Release
 from report.time_left import whole_run
 from sources.dataset import DatasetRef
 from tasks.data.prepare_run import prepare_run

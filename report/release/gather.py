@@ -6,10 +6,9 @@ Does not know how the page looks (`report.release.page`).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from expectations.data.suspects import Suspects
 from expectations.gates.scores import load_scores
@@ -22,34 +21,11 @@ from report.charts.files import write_charts
 from report.one_page import ONE_PAGE, one_page
 from report.page import add_link
 from report.quality.pages import QUALITY
+from report.release.became import Release
 from report.suspects import suspects_section
 
 REPORT_FILE = "release.html"
 """Name of the release page in the folder of a run's reports."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What became of the version, in plain values."""
-
-    registered: Mapping[str, Any] = field(default_factory=dict)
-    """`version`, `run_id`, …; empty when nothing was registered."""
-    deployed: Mapping[str, Any] = field(default_factory=dict)
-    """`version`, `url`; empty when nothing was deployed."""
-    champion: str = ""
-    """What served when it was judged, such as `version 6`; empty when nothing did."""
-    besides: Sequence[str] = ()
-    """Sentences on what changed beside the data since what served: configuration, code, dependencies."""
-    undone: str = ""
-    """Why its deployment was taken back; empty where it was not."""
-    held: str = ""
-    """Why it was not promoted although it passed; empty where it was."""
-    unconfirmed: str = ""
-    """Why it is not known whether it answers as judged; empty where it is."""
-    watched: str = ""
-    """What was seen of a version that serves while it was watched; empty where it was not."""
-    taken_back: str = ""
-    """Why it was taken back while it was watched; empty where it was not."""
 
 
 def write_report(
@@ -100,15 +76,7 @@ def write_report(
         if (changed := run.folder / CHANGES_FILE).is_file()
         else None,
         provenance=run.provenance,
-        registered=release.registered,
-        deployed=release.deployed,
-        champion=release.champion,
-        besides=release.besides,
-        undone=release.undone,
-        held=release.held,
-        unconfirmed=release.unconfirmed,
-        watched=release.watched,
-        taken_back=release.taken_back,
+        **{one.name: getattr(release, one.name) for one in fields(Release)},
         pages={title: os.path.relpath(path, run.reports) for title, path in pages.items()},
         suspects=None if suspects is None else suspects_section(suspects),
     )

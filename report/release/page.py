@@ -22,6 +22,7 @@ from report.chances import chances_section
 from report.changes import ChangeTable, changes_section
 from report.charts.intervals import has_intervals, interval_chart
 from report.page import Onward, Section, badge, folded, join, page, paragraph, section, table
+from report.release.became import Release
 from report.release.data_section import data_section
 from report.release.heads_section import head_sections
 from report.release.latency_section import latency_section
@@ -31,7 +32,7 @@ from report.verdict_table import COLUMNS, TEXT_COLUMNS, figure_text, table_and_l
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseReport:
+class ReleaseReport(Release):
     """Everything that the page shows. What is missing stays empty, and the page names it."""
 
     name: str
@@ -60,26 +61,8 @@ class ReleaseReport:
     """What the test rows could decide before anything was trained (`HeadChance.to_json`)."""
     changed: ChangeTable | None = None
     """What changed in the data since the version that served; none where nothing served."""
-    besides: Sequence[str] = ()
-    """Sentences on what else changed since then: configuration, encoder, code, dependencies."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Dataset, code, encoder, recipe, versions; nested mappings are flattened."""
-    registered: Mapping[str, Any] = field(default_factory=dict)
-    """`version`, `run_id`, …; empty when nothing was registered."""
-    deployed: Mapping[str, Any] = field(default_factory=dict)
-    """`version`, `url`; empty when nothing was deployed."""
-    champion: str = ""
-    """What served when it was judged; empty when nothing did."""
-    undone: str = ""
-    """Why its deployment was taken back; empty where it was not."""
-    held: str = ""
-    """Why it was not promoted although it passed; empty where it was."""
-    unconfirmed: str = ""
-    """Why it is not known whether it answers as judged; empty where it is."""
-    watched: str = ""
-    """What was seen of it while it was watched; empty where it was not."""
-    taken_back: str = ""
-    """Why it was taken back while it was watched; empty where it was not."""
     suspects: Section | None = None
     """Labels that look wrong; none where they were not searched for."""
     pages: Mapping[str, str] = field(default_factory=dict)

@@ -5,15 +5,15 @@ Does not know how a verdict came about.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from markupsafe import Markup
 
 from expectations.gates.figures import FindingFigures, verdict_figures
 from expectations.verdict import Finding, Verdict
 from report.page import Section, badge, join, paragraph, section, subheading, table
+from report.release.became import Release
 from report.verdict_table import figure_text
 
 
@@ -103,43 +103,7 @@ class Ending:
         return Markup("change the data or the setting that stands below beside each check, then retrain.")
 
 
-class Became(Protocol):
-    """What became of a version: `report.release.gather.Release`, and the report itself."""
-
-    @property
-    def registered(self) -> Mapping[str, Any]:
-        """`version`, …; empty when nothing was registered."""
-
-    @property
-    def deployed(self) -> Mapping[str, Any]:
-        """`version`, `url`; empty when nothing was deployed."""
-
-    @property
-    def champion(self) -> str:
-        """What served when it was judged."""
-
-    @property
-    def undone(self) -> str:
-        """Why its deployment was taken back."""
-
-    @property
-    def held(self) -> str:
-        """Why it was not promoted."""
-
-    @property
-    def unconfirmed(self) -> str:
-        """Why it is not known whether it answers as judged."""
-
-    @property
-    def watched(self) -> str:
-        """What was seen of it while it was watched."""
-
-    @property
-    def taken_back(self) -> str:
-        """Why it was taken back while it was watched."""
-
-
-def ending_of(name: str, verdict: Verdict, became: Became) -> Ending:
+def ending_of(name: str, verdict: Verdict, became: Release) -> Ending:
     """What terminal, page and registry say of a version."""
     return Ending(
         verdict=verdict,

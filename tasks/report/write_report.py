@@ -12,6 +12,7 @@ from expectations.verdict import Verdict
 from model.references import BundleRef, Measured, Run
 from report.progress import Step
 from report.release import gather
+from report.release.became import Release
 from report.verdict_table import verdict_rows
 
 
@@ -21,7 +22,7 @@ def write_report(
     bundles: Mapping[str, BundleRef],
     measured: Measured,
     verdict: Verdict,
-    release: gather.Release,
+    release: Release,
     *,
     quality_pages: Mapping[str, str],
     suspects: Suspects | None = None,
