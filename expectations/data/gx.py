@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expectations.data.check import Check, CheckResult, Counted
-from expectations.data.library import load_library
+from expectations.data.context.library import load_library
 from model.suggestions import did_you_mean
 
 NOT_COUNTED: Mapping[int, Counted] = MappingProxyType({})

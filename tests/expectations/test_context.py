@@ -148,7 +148,7 @@ def test_a_later_run_changes_what_has_changed_and_leaves_what_a_user_added(tmp_p
 
     def ids() -> dict[str, str]:
         suite = gx.get_context(project_root_dir=tmp_path).suites.get("my-shop")
-        return {str(one.column): str(one.id) for one in suite.expectations}  # type: ignore[attr-defined]
+        return {str(one.column): str(one.id) for one in suite.expectations}
 
     assert not keep_results(place(tmp_path, "run-1"), FIRST).problem
     first = ids()
