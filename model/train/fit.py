@@ -217,6 +217,7 @@ def _facts(compute: Compute, training: Training) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": compute.precision,
         "threads": compute.threads,
+        "way": training.way,
         "seconds": history.seconds,
         "cpu_seconds": history.cpu_seconds,
         "rows": len(lengths),
