@@ -191,6 +191,21 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(job: FitJob, tmp_path: P
     assert _same(_weights(changed), _weights(fresh))
 
 
+def test_a_checkpoint_of_other_threads_is_taken_up(job: FitJob) -> None:
+    """How many there are depends on what else is trained: a training that was killed goes on all the same."""
+
+    def on_event(event: Mapping[str, Any]) -> None:
+        if event["event"] == "epoch":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(replace(job, train=replace(RECIPE, checkpoint_every_steps=2)), on_event)
+    seen: list[str] = []
+    again = replace(RECIPE, checkpoint_every_steps=2, threads=2)
+    fit(replace(job, train=again), lambda event: seen.append(event["event"]))
+    assert seen[0] == "resumed"
+
+
 @pytest.mark.parametrize("damaged", ["checkpoint.safetensors", "best.safetensors"])
 def test_with_a_damaged_checkpoint_it_begins_anew(job: FitJob, damaged: str, tmp_path: Path) -> None:
     def on_event(event: Mapping[str, Any]) -> None:

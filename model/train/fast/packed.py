@@ -65,8 +65,8 @@ def by_text(q: Tensor, k: Tensor, v: Tensor, segments: Segments) -> Tensor:
     """One text after the other, on any device: what the kernel must give."""
     parts = []
     for start, end in pairwise(segments.ends.tolist()):
-        one = (t[start:end].transpose(0, 1) for t in (q, k, v))
-        parts.append(F.scaled_dot_product_attention(*one).transpose(0, 1))
+        one_q, one_k, one_v = (t[start:end].transpose(0, 1) for t in (q, k, v))
+        parts.append(F.scaled_dot_product_attention(one_q, one_k, one_v).transpose(0, 1))
     return torch.cat(parts)
 
 
@@ -93,7 +93,8 @@ class PackedEncoder:
             for block in self.blocks:
                 x = self._layer(x, block, segments)
             padded = x.new_zeros(flat.shape).index_copy(0, segments.where, x)
-        return padded.view(states.shape)
+        result: Tensor = padded.view(states.shape)
+        return result
 
     def _layer(self, x: Tensor, block: nn.Module, segments: Segments) -> Tensor:
         """(N, D) → (N, D): the layer of `model.train.fast.layer`, for autograd."""
