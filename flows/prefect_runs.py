@@ -26,13 +26,15 @@ from serving.processes import counts_alike, process_start
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState
     from prefect.client.schemas.objects import FlowRun
 
 LABEL = "headgate.process"
 """Label of a flow run: host, process id and start of the process that executes it."""
 TAG = "headgate-process="
 """Prefix of the tag that runs of older versions carry in its place."""
+OPEN = ("RUNNING", "PENDING", "CANCELLING")
+"""Types of states in which a run has begun and not ended."""
 OWNER_VARIABLE = "HEADGATE_PROCESS"
 """Set for what a flow starts: process id and start of the flow's process."""
 
@@ -172,16 +174,10 @@ def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None 
         ended: called with flow, parameters and reason of each: Prefect calls no hook of theirs.
     """
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
-    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.filters import FlowRunFilter
     from prefect.states import Crashed
 
-    open_states = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=open_states)))
+    wanted = FlowRunFilter(state=_open())
     done: list[str] = []
     deployments: set[UUID | None] = set()
     with get_client(sync_client=True) as client:
@@ -190,15 +186,22 @@ def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None 
                 continue
             why = "its process ended before it could close the run"
             for below in client.read_flow_runs(flow_run_filter=parts_of([run.id])):
-                if below.state_type in open_states:
+                if below.state_type in OPEN:
                     client.set_flow_run_state(below.id, Crashed(message=why), force=True)
             client.set_flow_run_state(run.id, Crashed(message=why), force=True)
             if ended is not None:
                 ended(client.read_flow(run.flow_id).name, run.parameters, why)
             deployments.add(run.deployment_id)
             done.append(f"closed the flow run {run.name}, which its process left open")
-        _keep_own_slot(client, deployments)
+        _keep_slots(client, deployments)
     return done
+
+
+def _open() -> FlowRunFilterState:
+    from prefect.client.schemas.filters import FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.objects import StateType
+
+    return FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType(one) for one in OPEN]))
 
 
 def _process_of(run: FlowRun) -> str:
@@ -207,24 +210,23 @@ def _process_of(run: FlowRun) -> str:
     return str((run.labels or {}).get(LABEL, tagged))
 
 
-def _keep_own_slot(client: SyncPrefectClient, closed: Collection[UUID | None]) -> None:
-    """Take back the slot of this run, where closing a dead run of its deployment freed it.
+def _keep_slots(client: SyncPrefectClient, closed: Collection[UUID | None]) -> None:
+    """Take back the slots of runs that go on, where closing a dead run of their deployment freed them.
 
     Prefect frees the slot of a dead run when its lease ends, and once more when the run is closed without a
-    lease: then it is the slot that this run holds, and the next one would run beside it.
+    lease: then it is the slot that another run holds, and the next one would run beside it.
     """
-    from prefect.context import FlowRunContext
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 
-    context = FlowRunContext.get()
-    run = context.flow_run if context is not None else None
-    if run is None or run.deployment_id is None or run.deployment_id not in closed:
-        return
-    limit = client.read_deployment(run.deployment_id).global_concurrency_limit
-    if limit is not None and limit.active_slots < 1:
-        with contextlib.suppress(
-            httpx.HTTPStatusError
-        ):  # another run has it by now: the project's lock holds
-            client.increment_concurrency_slots([limit.name], slots=1, mode="concurrency")
+    for deployment in {one for one in closed if one is not None}:
+        limit = client.read_deployment(deployment).global_concurrency_limit
+        if limit is None:
+            continue
+        of_it = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]), state=_open())
+        missing = min(limit.limit, len(client.read_flow_runs(flow_run_filter=of_it))) - limit.active_slots
+        if missing > 0:
+            with contextlib.suppress(httpx.HTTPStatusError):  # taken by now: the project's lock holds
+                client.increment_concurrency_slots([limit.name], slots=missing, mode="concurrency")
 
 
 def end_orphan_servers(home: Home) -> list[str]:

@@ -36,6 +36,13 @@ DOWN_S = 3.0
 ASK_S = 5.0
 """How often is looked whether an endpoint runs, in seconds."""
 
+OF_SERVER = {
+    # Which run holds which place outlives the server. Kept in its memory, a place that a run held when the
+    # machine went down would be taken for ever, and no run of that deployment would start again.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+}
+"""Settings of the server that is started."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectAt:
@@ -78,7 +85,8 @@ def parts(wanted: Wanted) -> list[Part]:
     logs = wanted.home.logs
 
     def one(name: str, command: Sequence[str], log: str, **more: Any) -> Part:
-        return Part(name=name, command=command, environment=child_environment(wanted), log=logs / log, **more)
+        known = {"environment": child_environment(wanted), **more}
+        return Part(name=name, command=command, log=logs / log, **known)
 
     def answers() -> bool:
         return server_answers(wanted.api)
@@ -88,7 +96,8 @@ def parts(wanted: Wanted) -> list[Part]:
     found = []
     if wanted.server is None:
         serve = [*prefect, "server", "start", "--host", LOOPBACK, "--port", str(wanted.port)]
-        found.append(one(SERVER, serve, "prefect-server.log"))
+        given = {**child_environment(wanted), **OF_SERVER}
+        found.append(one(SERVER, serve, "prefect-server.log", environment=given))
     options = [part for option in options_of_process() for part in ("--set", option)]
     schedule = [*headgate, "schedule", *configs, *where, *options]
     found.append(one(SCHEDULE, schedule, "schedule.log", may_start=answers, ends=True, once=True))

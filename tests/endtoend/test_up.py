@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -27,28 +22,12 @@ from serving.spec import DeploySpec
 from serving.store.manifest import ReleaseManifest
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import ensure_key_pair
-from serving.waiting import wait_until
+from tests.support.running_group import Up, until
 from tests.support.scheduled_project import scheduled_config
 from tests.support.toy_bundle import PASS, write_bundle, write_bundle_manifest
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME = "kitchen"
-WAIT_S = 240.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def until(found: Callable[[], Any], what: str, wait_s: float = WAIT_S) -> Any:
-    value = wait_until(lambda: found() or None, timeout_s=wait_s, poll_s=0.5)
-    assert value, f"no {what} within {wait_s:.0f} s"
-    return value
-
-
-def free_port() -> int:
-    for port in random.sample(range(20_000, 32_000), 100):
-        with contextlib.suppress(OSError), socket.socket() as listener:
-            listener.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port among a hundred")
 
 
 def release(home: Home) -> None:
@@ -67,67 +46,11 @@ def release(home: Home) -> None:
     save_settings(home, NAME, Settings(deploy=DeploySpec(port=0, threads=1)))
 
 
-class Up:
-    """A running group.
-
-    Args:
-        folder: of the project.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        ours = ("PREFECT_", "HEADGATE_", "PYTHONSAFEPATH")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-        self.environment = {**kept, "PYTHONPATH": str(ROOT)}
-        self.folder, self.home, self.port = folder, Home(folder / ".headgate"), free_port()
-        self.url = f"http://127.0.0.1:{self.port}/api"
-        with (folder / "up.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command("up", "project.yaml", "--port", str(self.port)),
-                cwd=folder,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "flows.cli.commands", *arguments]
-
-    def check(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command("up", "--check", "project.yaml"),
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def parts(self) -> dict[str, int]:
-        with contextlib.suppress(OSError, ValueError):
-            record = json.loads((self.home.locks / "up.json").read_text())
-            return {name: pid for name, (pid, _) in record["parts"].items()}
-        return {}
-
-    def names(self) -> list[str]:
-        with contextlib.suppress(httpx.HTTPError):
-            reply = httpx.post(f"{self.url}/deployments/filter", json={}, timeout=5)
-            if reply.status_code == 200:
-                return sorted(one["name"] for one in reply.json())
-        return []
-
-    def worker_online(self) -> bool:
-        with contextlib.suppress(httpx.HTTPError):
-            reply = httpx.post(f"{self.url}/work_pools/headgate/workers/filter", json={}, timeout=5)
-            return reply.status_code == 200 and any(one["status"] == "ONLINE" for one in reply.json())
-        return False
-
-
 @pytest.fixture
 def group(tmp_path: Path) -> Iterator[Up]:
     scheduled_config(tmp_path, timezone="Europe/Berlin")
     release(Home(tmp_path / ".headgate"))
-    made = Up(tmp_path)
+    made = Up(tmp_path, ("project.yaml",))
     try:
         yield made
     finally:

@@ -79,6 +79,19 @@ def test_closing_a_dead_run_whose_lease_ended_does_not_free_the_slot_of_the_next
     assert taken(client, deployment) == 0, "and no slot stays taken"
 
 
+def test_closing_it_from_a_command_leaves_the_slot_of_a_run_that_goes_on(
+    client: SyncPrefectClient, deployment: UUID
+) -> None:
+    dead = begun(client, deployment, DEAD)
+    assert dead.state is not None
+    lease = dead.state.state_details.deployment_concurrency_lease_id
+    assert lease is not None
+    client.release_concurrency_slots_with_lease(lease)
+    begun(client, deployment, TAG + process_label())
+    close_flow_runs()  # as `headgate schedule` does, which is no run
+    assert taken(client, deployment) == 1, "a third run would begin beside the one that goes on"
+
+
 def test_a_dead_run_whose_lease_holds_frees_its_slot_once(
     client: SyncPrefectClient, deployment: UUID
 ) -> None:
