@@ -42,6 +42,8 @@ FINE = {"retrain": {"Deployed", "Unchanged"}, "validate": {"Accepted"}}
 """How a run ends that nobody hurt."""
 HURT = {"Crashed", "Cancelled"}
 """How one may end, too, whose process, worker or server was killed."""
+PATIENCE_S = 900.0
+"""Longest wait for all to run again, or for the last runs to end, in seconds: other work may hold the machine."""
 BACK_S = 60.0
 """Longest that an endpoint may be gone after it was killed, in seconds."""
 
@@ -79,7 +81,7 @@ def measure(options: argparse.Namespace) -> Report:
         group = Up(place, tuple(config.name for config in configs))
         asked = Asked([group.home.endpoints / f"{name}.json" for name in NAMES])
         try:
-            until(group.ready, "deployments and worker")
+            until(group.ready, "deployments and worker", PATIENCE_S)
             with asked:
                 kills = _hour(group, asked, options.minutes * 60, random.Random(options.seed))
                 _until_all(group, "everything at the end")
@@ -145,13 +147,13 @@ def _kill(group: Up, asked: Asked, kills: Kills, dice: random.Random) -> None:
 
 def _until_all(group: Up, what: str) -> None:
     """Until all runs that should. The server is asked first: the command takes its time."""
-    until(lambda: group.ready() and group.check().returncode == 0, what)
+    until(lambda: group.ready() and group.check().returncode == 0, what, PATIENCE_S)
 
 
 def _until_quiet(group: Up) -> None:
     """Until what was begun has ended: the schedules are taken off first."""
     group.tell("schedule", "--remove", *group.configs)
-    until(lambda: not group.runs(), "end of the last runs", 400)
+    until(lambda: not group.runs(), "end of the last runs", PATIENCE_S)
 
 
 def _project(place: Path, name: str, number: int, quick: bool) -> Path:

@@ -91,7 +91,7 @@ class Up:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=900,
             check=False,
         )
 
