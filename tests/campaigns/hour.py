@@ -43,7 +43,7 @@ FINE = {"retrain": {"Deployed", "Unchanged"}, "validate": {"Accepted"}}
 HURT = {"Crashed", "Cancelled"}
 """How one may end, too, whose process, worker or server was killed."""
 PATIENCE_S = 900.0
-"""Longest wait for all to run again, or for the last runs to end, in seconds: other work may hold the machine."""
+"""Longest wait for all to run again, or for the last runs to end, in seconds: a machine may be busy."""
 BACK_S = 60.0
 """Longest that an endpoint may be gone after it was killed, in seconds."""
 
