@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -35,6 +35,8 @@ TAG = "headgate-process="
 """Prefix of the tag that runs of older versions carry in its place."""
 OPEN = ("RUNNING", "PENDING", "CANCELLING")
 """Types of states in which a run has begun and not ended."""
+LEFT_WITHIN = timedelta(days=31)
+"""How long before a run the one may have been due that left its work to it."""
 OWNER_VARIABLE = "HEADGATE_PROCESS"
 """Set for what a flow starts: process id and start of the flow's process."""
 
@@ -130,17 +132,13 @@ def run_name() -> str:
 def newer_run(named: Collection[str] = ()) -> str:
     """The newest run of this run's deployment, with its parameters, that is due or was run, in words, where
     this one is scheduled and older: of the runs that were missed while no worker was there, the newest does
-    the work. Empty for any other run.
+    the work. Empty for any other run, and for one that an earlier run left its work to: where each begins
+    after the next is due, none would ever do it.
 
     Args:
         named: names of states in which a run did its work, whatever their type.
     """
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterDeploymentId,
-        FlowRunFilterExpectedStartTime,
-    )
     from prefect.client.schemas.objects import StateType
     from prefect.context import FlowRunContext
 
@@ -148,23 +146,43 @@ def newer_run(named: Collection[str] = ()) -> str:
     run = context.flow_run if context is not None else None
     if run is None or not run.auto_scheduled or run.deployment_id is None or run.expected_start_time is None:
         return ""
-    due = FlowRunFilterExpectedStartTime.model_validate(
-        {"after_": run.expected_start_time, "before_": datetime.now(UTC)}
-    )
-    wanted = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[run.deployment_id]), expected_start_time=due
-    )
+    mine, words = run.expected_start_time, "due at {:%Y-%m-%d %H:%M} UTC"
     lost = (StateType.FAILED, StateType.CRASHED, StateType.CANCELLED, StateType.CANCELLING)
     with get_client(sync_client=True) as client:
         newer = {
             one.expected_start_time: one.name
-            for one in client.read_flow_runs(flow_run_filter=wanted, limit=200)
+            for one in _due_between(client, run.deployment_id, mine, datetime.now(UTC))
             if one.parameters == run.parameters
             and (one.state_type not in lost or one.state_name in named)
             and one.expected_start_time is not None
-            and one.expected_start_time > run.expected_start_time
+            and one.expected_start_time > mine
         }
-    return f"{newer[max(newer)]}, due at {max(newer):%Y-%m-%d %H:%M} UTC" if newer else ""
+        if not newer:
+            return ""
+        older = _due_between(client, run.deployment_id, mine - LEFT_WITHIN, mine)
+    if any(one.state is not None and words.format(mine) in (one.state.message or "") for one in older):
+        return ""
+    return f"{newer[max(newer)]}, {words.format(max(newer))}"
+
+
+def _due_between(
+    client: SyncPrefectClient, deployment: UUID, after: datetime, before: datetime
+) -> list[FlowRun]:
+    """The newest runs of a deployment that were due in this time."""
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterDeploymentId,
+        FlowRunFilterExpectedStartTime,
+    )
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    due = FlowRunFilterExpectedStartTime.model_validate({"after_": after, "before_": before})
+    of_it = FlowRunFilterDeploymentId(any_=[deployment])
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(deployment_id=of_it, expected_start_time=due),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=200,
+    )
 
 
 def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None = None) -> list[str]:
