@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+from flows.prefect_runs import LABEL
 from release.home import Home
 from release.registry.client import BUNDLE_TAG, open_registry
 from release.saved_settings import Settings, save_settings, state_file
@@ -22,11 +25,13 @@ from serving.spec import DeploySpec
 from serving.store.manifest import ReleaseManifest
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import ensure_key_pair
-from tests.support.running_group import Up, until
+from tests.support.running_group import Up, kill, until
 from tests.support.scheduled_project import scheduled_config
 from tests.support.toy_bundle import PASS, write_bundle, write_bundle_manifest
 
 NAME = "kitchen"
+IN_A_YEAR = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2099-01-01T00:00:00Z"}}
+"""A state in which no worker takes a run."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -96,3 +101,32 @@ def test_everything_runs_comes_back_and_ends(group: Up) -> None:
     assert control.status(state_file(group.home, NAME)) is None
     checked = group.check()
     assert checked.returncode == 1 and "up: not running" in checked.stderr
+
+
+def test_a_place_that_a_run_held_when_the_power_went_is_free_again(group: Up) -> None:
+    until(group.ready, "deployments and worker")
+
+    def limit() -> dict[str, Any]:
+        [found] = [
+            one for one in group.ask("/deployments/filter") or [{}] if one["name"] == "retrain kitchen"
+        ]
+        return {"id": found["id"], **found["global_concurrency_limit"]}
+
+    run = group.ask(f"/deployments/{limit()['id']}/create_flow_run", state=IN_A_YEAR)
+    labels = {
+        LABEL: f"{socket.gethostname()}:{os.getpid()}:1"
+    }  # this number, but another start: a dead process
+    httpx.patch(f"{group.url}/flow_runs/{run['id']}/labels", json=labels).raise_for_status()
+    for state in ("PENDING", "RUNNING"):
+        assert group.ask(f"/flow_runs/{run['id']}/set_state", state={"type": state})["status"] == "ACCEPT"
+    assert limit()["active_slots"] == 1
+    assert list((group.home.root / "prefect" / "concurrency_leases").glob("*.json")), "kept on disk"
+
+    kill(psutil.Process(group.process.pid))
+    group.process.wait()
+    group.start_again()
+    until(lambda: group.ready() and "schedule" not in group.parts(), "second start of everything")
+    until(lambda: limit()["active_slots"] == 0, "free place", 60)
+    [closed] = group.ask("/flow_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+    assert closed["state"]["name"] == "Crashed"
+    assert "which its process left open" in (group.home.logs / "schedule.log").read_text()

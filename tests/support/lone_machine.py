@@ -14,12 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
 import psutil
 import yaml
 
 from flows.schedule.endings import last_endings
 from model.bundle.telemetry import SWITCHES
+from serving import client
+from serving.errors import NoAnswer
 from serving.process.control import status, stop
 from tests.support.asked import Asked
 from tests.support.run_record import text_of
@@ -30,6 +31,8 @@ PATIENCE_S = 900.0
 """Longest wait for a run to end."""
 AWAY_S = 20.0
 """How long the registry is away, in seconds."""
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""A registry needs no second process that runs jobs."""
 DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -230,13 +233,13 @@ class Machine:
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/store.db"]
         command += ["--artifacts-destination", str(store / "artifacts")]
         beside = str(Path(sys.executable).parent)  # MLflow calls uvicorn by its name
-        given = {**os.environ, **SWITCHES, "PATH": f"{beside}:{os.environ['PATH']}"}
+        given = {**os.environ, **SWITCHES, **NO_JOBS, "PATH": f"{beside}:{os.environ['PATH']}"}
         with (self.place / "registry.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env=given)
 
         def answers() -> bool:
-            with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"{address}/health", timeout=5).status_code == 200
+            with contextlib.suppress(NoAnswer):
+                return client.request(address, "GET", "/health", timeout_s=5)[0] == 200
             return False
 
         until(answers, "registry")

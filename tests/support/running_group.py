@@ -14,14 +14,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from release.home import Home
+from serving import client
+from serving.errors import NoAnswer
 from serving.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 240.0
+WAIT_S = 600.0
 """Longest wait for something to be there, in seconds."""
 RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"
 """Of the process that a worker starts for a run."""
@@ -33,7 +34,7 @@ def until(found: Callable[[], Any], what: str, wait_s: float = WAIT_S) -> Any:
     Raises:
         AssertionError: it was not within `wait_s` seconds.
     """
-    value = wait_until(lambda: found() or None, timeout_s=wait_s, poll_s=0.5)
+    value = wait_until(lambda: found() or None, timeout_s=wait_s, poll_s=1.0)
     assert value, f"no {what} within {wait_s:.0f} s"
     return value
 
@@ -108,10 +109,10 @@ class Up:
 
     def ask(self, route: str, **body: Any) -> Any:
         """What the server answers; None where it does not."""
-        with contextlib.suppress(httpx.HTTPError):
-            reply = httpx.post(f"{self.url}{route}", json=body, timeout=20)
-            if reply.status_code < 300:
-                return reply.json()
+        with contextlib.suppress(NoAnswer):
+            status, _, reply = client.request(self.url, "POST", route, body, timeout_s=20)
+            if status < 300:
+                return json.loads(reply)
         return None
 
     def names(self) -> list[str]:
