@@ -42,6 +42,8 @@ OF_SERVER = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
 """Settings of the server that is started."""
+OF_PAGE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Of MLflow's page: it is looked at, and needs no further processes that run jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,8 @@ def parts(wanted: Wanted) -> list[Part]:
         log = f"serve-{project.name}.log"
         found.append(one(f"start of {project.name}", serve, log, ends=True, wanted=_Down(project).look))
     if wanted.mlflow_port is not None:
-        found.append(one(MLFLOW, _page(wanted), "mlflow.log"))
+        given = {**child_environment(wanted), **OF_PAGE}
+        found.append(one(MLFLOW, _page(wanted), "mlflow.log", environment=given))
     return found
 
 
