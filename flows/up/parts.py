@@ -36,12 +36,24 @@ DOWN_S = 3.0
 ASK_S = 5.0
 """How often is looked whether an endpoint runs, in seconds."""
 
-OF_SERVER = {
+PLACES = {
     # Which run holds which place outlives the server. Kept in its memory, a place that a run held when the
     # machine went down would be taken for ever, and no run of that deployment would start again.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
-"""Settings of the server that is started."""
+"""Where a Prefect server keeps who holds the place of a deployment."""
+SELDOM = {
+    # How often a server looks for late, paused, cancelled and new runs, in seconds (PT60S: 60). By default
+    # every 5 to 20: most of what a machine does that waits for the next night.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "30",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "30",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "30",
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT60S",
+}
+"""What a server that is started here does less often than by default."""
 OF_PAGE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """Of MLflow's page: it is looked at, and needs no further processes that run jobs."""
 
@@ -98,7 +110,7 @@ def parts(wanted: Wanted) -> list[Part]:
     found = []
     if wanted.server is None:
         serve = [*prefect, "server", "start", "--host", LOOPBACK, "--port", str(wanted.port)]
-        given = {**child_environment(wanted), **OF_SERVER}
+        given = {**child_environment(wanted), **PLACES, **SELDOM}
         found.append(one(SERVER, serve, "prefect-server.log", environment=given))
     options = [part for option in options_of_process() for part in ("--set", option)]
     schedule = [*headgate, "schedule", *configs, *where, *options]
