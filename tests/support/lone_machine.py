@@ -189,6 +189,7 @@ class Machine:
 
     def memory(self) -> dict[str, int]:
         """Resident bytes of what runs all the time."""
+        until(lambda: not self.group.runs(), "end of the last run's process")
         endpoint, parts = status(self._state), self.group.parts()
         pids = {
             "the endpoint": None if endpoint is None else endpoint.pid,
