@@ -109,7 +109,8 @@ def parts(wanted: Wanted) -> list[Part]:
     configs = [str(project.config) for project in wanted.projects]
     found = []
     if wanted.server is None:
-        serve = [*prefect, "server", "start", "--host", LOOPBACK, "--port", str(wanted.port)]
+        quiet = [sys.executable, "-m", "flows.up.quiet_server"]
+        serve = [*quiet, "server", "start", "--host", LOOPBACK, "--port", str(wanted.port)]
         given = {**child_environment(wanted), **PLACES, **SELDOM}
         found.append(one(SERVER, serve, "prefect-server.log", environment=given))
     options = [part for option in options_of_process() for part in ("--set", option)]
