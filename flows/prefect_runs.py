@@ -33,6 +33,10 @@ LABEL = "headgate.process"
 """Label of a flow run: host, process id and start of the process that executes it."""
 TAG = "headgate-process="
 """Prefix of the tag that runs of older versions carry in its place."""
+ENGINE_LOGGERS = ("prefect.flow_runs", "prefect.engine")
+"""By which Prefect tells that a flow ended by an exception."""
+AN_ENDING = "Unexpected result for failed state: Outcome("
+"""What Prefect makes of a flow that names its ending, such as `Rejected`, in a process of its own."""
 OPEN = ("RUNNING", "PENDING", "CANCELLING")
 """Types of states in which a run has begun and not ended."""
 LEFT_WITHIN = timedelta(days=31)
@@ -62,6 +66,9 @@ def log_to_prefect() -> None:
     logger.propagate = False  # the terminal has these lines already
     if _in_a_run not in logger.filters:
         logger.addFilter(_in_a_run)
+    for name in ENGINE_LOGGERS:
+        if _no_ending not in (engine := logging.getLogger(name)).filters:
+            engine.addFilter(_no_ending)
 
 
 def _in_a_run(record: logging.LogRecord) -> bool:
@@ -69,6 +76,13 @@ def _in_a_run(record: logging.LogRecord) -> bool:
     from prefect.context import FlowRunContext, TaskRunContext
 
     return FlowRunContext.get() is not None or TaskRunContext.get() is not None
+
+
+def _no_ending(record: logging.LogRecord) -> bool:
+    """Whether a line tells of an error. Prefect takes a state of type `FAILED` that holds a result for one,
+    and wrote a traceback into the log of every run that a gate rejected."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, TypeError) and str(error).startswith(AN_ENDING))
 
 
 def parts_of(runs: Collection[UUID]) -> FlowRunFilter:
