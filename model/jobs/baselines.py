@@ -5,6 +5,7 @@ Each training is a process of its own. Does not know how training works (`model.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from .fit import fit_job
 from .package import Packaging, describe_bundle, graphs_folder, package_bundle
 from .process import run_model
 from .progress import Progress
+from .time_limit import at_most
 
 
 class OtherCode(HeadgateError):
@@ -46,6 +48,9 @@ class BaselineJob:
     """What it is called in the evidence; empty for one that is no part of it, such as that of a fold."""
     code: str = ""
     """Digest of `model` where the job was made: it may be done on another machine. Empty: not checked."""
+
+    longest_s: float | None = None
+    """Longest time of its training, in seconds, where it is not limited by whoever waits for it."""
 
     @property
     def title(self) -> str:
@@ -129,7 +134,8 @@ def fit_baseline(
                 encoder_sha256=run.encoder_sha256,
             )
             log = f"fit-{job.name}.log" if job.seed is None else f"fit-{job.name}-seed-{job.seed}.log"
-            fit_job(fit, run.logs / log, progress, on_event)
+            with contextlib.nullcontext() if job.longest_s is None else at_most(job.longest_s):
+                fit_job(fit, run.logs / log, progress, on_event)
         else:
             progress.outcome = "cached"
     seconds = read_json(entry.folder / "fitted" / "fit.json")["seconds"]

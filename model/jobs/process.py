@@ -21,6 +21,7 @@ from ..errors import BackboneError, HeadgateError
 from ..references import Run
 from .memory import SIGKILL_CODES, MemoryWatch
 from .preloaded import Forked, current, end_with_parent, model_environment, preloaded
+from .time_limit import TimeLimit
 
 FORKED = ("fit", "teach", "answer", "package", "reference")
 """Commands that may be forks; the others judge what ships."""
@@ -46,13 +47,14 @@ def run_model(
 
     Raises:
         ModelProcessError: it ended with another code than 0, with the end of its log.
+        model.jobs.time_limit.TookTooLong: it took longer than it may.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     last: dict[str, Any] = {}
     with log.open("a", encoding="utf-8") as errors, tempfile.TemporaryDirectory() as elsewhere:
         process = _started(arguments, errors, elsewhere)  # elsewhere: so that nothing is found by accident
-        watch = MemoryWatch(process.pid)
-        with process, watch:
+        watch, limit = MemoryWatch(process.pid), TimeLimit(process)
+        with process, watch, limit:
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -65,6 +67,7 @@ def run_model(
             finally:
                 if process.poll() is None:  # we were interrupted: do not leave a training behind
                     process.terminate()
+    limit.refuse(f"`python -m model {arguments[0]}`")
     if code in SIGKILL_CODES:
         raise ModelProcessError(
             f"`python -m model {arguments[0]}` was killed, {watch.said()}. {if_killed or 'Free memory'}, and "

@@ -10,7 +10,9 @@ from prefect.cache_policies import NO_CACHE
 
 from model.references import SweepPoint
 from release.home import Home
-from release.registry import sweep
+from release.registry.sweep import log_sweep as log
+from release.registry.sweep import sweep_without_run
+from release.registry.tracking.flow_run import Tracked
 from release.spec import RegistrySpec
 from report.progress import Step
 
@@ -24,14 +26,24 @@ def log_sweep(
     chosen: int,
     page: Path,
     *,
+    config: Path,
     fingerprint: str,
+    tracked: Tracked | None = None,
 ) -> str:
-    """Id of the parent run of the sweep of project `name`.
+    """Id of the run of the sweep of project `name`.
+
+    Args:
+        config: the configuration file.
+        tracked: the flow's run in MLflow, if there is one.
 
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
     with Step("log the sweep") as step:
-        parent = sweep.log_sweep(home, name, spec, points, chosen, page, fingerprint=fingerprint)
-        step.outcome = f"run {parent} with {len(points)} children"
-    return parent
+        if tracked is None:
+            known = {"config": config, "fingerprint": fingerprint}
+            tracked = sweep_without_run(home, name, spec, points, chosen, page, **known)
+        else:
+            log(home, name, spec, points, chosen, tracked, fingerprint=fingerprint)
+        step.outcome = f"run {tracked.run} with {len(points)} children"
+    return tracked.run
