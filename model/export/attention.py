@@ -1,9 +1,10 @@
 """Attention with relative or rotary positions as one operator of the engines.
 
-Their own fusions know attention whose scores are a product of queries and keys alone. Where something is added
-to the scores (DeBERTa's positions, ModernBERT's mask), or queries and keys are turned before (ModernBERT), the
-operator takes that as its `attention_bias` and as keys of four axes. A pattern that is not known stays as
-it is. Knows nodes only, no kind of encoder. Axes: B texts, S tokens, N attention heads, H numbers of each.
+Their own fusions know attention whose scores are a product of queries and keys alone. Where something is
+added to the scores (DeBERTa's positions, ModernBERT's mask), or queries and keys are turned before
+(ModernBERT), the operator takes that as its `attention_bias` and as keys of four axes. A pattern that is not
+known stays as it is. Knows nodes only, no kind of encoder. Axes: B texts, S tokens, N attention heads, H
+numbers of each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one module that knows Great Expectations: evaluates checks and renders what its Data Docs say.
+"""Evaluates checks by Great Expectations, and renders what its Data Docs say.
 
 The library takes seconds to import, so it is imported inside the functions. Its context lives in memory:
 it writes nothing, reads no project, and reports nothing to anyone. Does not know rules or verdicts, nor
