@@ -27,7 +27,7 @@ from serving.process.job import OF_THE_DEPLOYMENT, endpoint_job, job_file, read_
 from serving.processes import process_start
 from serving.spec import DeploySpec
 from tests.support.load import Client
-from tests.support.toy_bundle import break_word
+from tests.support.toy_bundle import break_word, work_of
 
 
 def test_starts_once_is_found_and_stops(shop: Any, start: Any, spec: Any) -> None:
@@ -263,7 +263,7 @@ def test_swaps_under_load_lose_nothing_and_mix_nothing(
 def test_a_request_in_flight_finishes_on_the_version_that_it_started_with(
     shop: Any, start: Any, spec: Any
 ) -> None:
-    shop.bundle(1, work=1000)
+    shop.bundle(1, work=work_of(30))
     shop.release(1)
     url = start(dataclasses.replace(spec, max_batch=1)).url
     replies: list[tuple[dict[str, Any], float]] = []
@@ -336,7 +336,7 @@ def test_failure_inside_the_model_is_a_small_500_and_nothing_more(shop: Any, sta
 
 
 def test_ends_on_sigterm_with_every_accepted_request_answered(shop: Any, spec: Any) -> None:
-    shop.bundle(1, work=500)
+    shop.bundle(1, work=work_of(6))
     shop.release(1)
     state_file = shop.root / "s.json"
     command = command_of(shop, spec)
@@ -370,7 +370,7 @@ def test_ends_on_sigterm_with_every_accepted_request_answered(shop: Any, spec: A
 
 
 def test_overload_is_answered_with_503_and_when_to_return(shop: Any, start: Any, spec: Any) -> None:
-    shop.bundle(1, work=500)
+    shop.bundle(1, work=work_of(6))
     shop.release(1)
     url = start(dataclasses.replace(spec, queue_limit=2, max_batch=1)).url
     replies: list[tuple[int, dict[str, str]]] = []
