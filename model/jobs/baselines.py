@@ -58,15 +58,17 @@ class BaselineJob:
         return " ".join(filter(None, ("baseline", self.name, self.part)))
 
 
-def baseline_key(head: HeadSpec, fingerprint: str, run: Run, seed: int | None = None) -> str:
-    """Everything that a baseline depends on, as one digest.
+def baseline_key(name: str, head: HeadSpec, fingerprint: str, run: Run, seed: int | None = None) -> str:
+    """Everything that a baseline depends on, as one digest; its head's name stands in what it writes.
 
     The head's loss weight is left out: alone, a weight only scales the learning rate of AdamW, which
     is invariant to it. Distillation is left out too: baselines have no teachers.
     """
     recipe = without_teachers(run.train, seed)
     alone = replace(head, weight=1.0)
-    return digest("baseline", alone, fingerprint, run.backbone, run.encoder_sha256, recipe, training_code())
+    return digest(
+        "baseline", name, alone, fingerprint, run.backbone, run.encoder_sha256, recipe, training_code()
+    )
 
 
 def without_teachers(train: TrainSpec, seed: int | None = None) -> TrainSpec:
@@ -87,7 +89,7 @@ def without_teachers(train: TrainSpec, seed: int | None = None) -> TrainSpec:
 def baseline_entry(job: BaselineJob, run: Run) -> CacheEntry:
     """Where the baseline of a job is kept."""
     return Cache(run.cache).entry(
-        "baselines", baseline_key(run.heads[job.name], job.fingerprint, run, job.seed)
+        "baselines", baseline_key(job.name, run.heads[job.name], job.fingerprint, run, job.seed)
     )
 
 

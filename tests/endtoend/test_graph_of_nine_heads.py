@@ -25,7 +25,8 @@ MOST_ARROWS = 60
 def nine_heads(folder: Path) -> Path:
     """The tiny project with its question nine times, suspicious labels looked for."""
     config = tiny_config(folder)
-    rows = list(csv.DictReader((folder / "rows.csv").open(encoding="utf-8")))
+    with (folder / "rows.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     with (folder / "rows.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["text", "split", *HEADS])
         writer.writeheader()
@@ -53,7 +54,7 @@ def graphs(run: UUID) -> Mapping[str, list[dict[str, Any]]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_no_part_of_a_run_with_nine_heads_has_more_arrows_than_can_be_read(
     tmp_path: Path, prefect_harness: None
 ) -> None:
