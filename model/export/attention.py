@@ -47,8 +47,8 @@ class _Attention:
     query: str
     key: str
     value: str
-    of_heads: tuple[bool, bool]
-    """Whether query, and whether key and value, have the axes B, N, S, H; else B, S, N·H."""
+    of_heads: bool
+    """Whether query, key and value have the axes B, N, S, H; else B, S, N·H."""
     divisor: str
     """By which keys are divided; empty for none."""
     scale: float
@@ -163,13 +163,13 @@ def _sides(nodes: _Nodes, product: NodeProto, value: str) -> dict[str, Any] | No
     divisor = "" if divided is None else str(divided.input[1])
     turned = nodes.past(turned, "Div")
     if (key := nodes.turned(turned, [0, 1, 3, 2])) is not None:  # of the axes B, N, S, H
-        known = {"query": query, "key": key, "value": value, "of_heads": (True, True)}
+        known = {"query": query, "key": key, "value": value, "of_heads": True}
         return {**known, "divisor": divisor}
     if (key := nodes.turned(turned, [0, 2, 1])) is not None:  # of the axes B·N, S, H
-        apart = [_before_heads(nodes, name) for name in (query, key, value)]
-        if None not in apart:
-            known = dict(zip(("query", "key", "value"), apart, strict=True))
-            return {**known, "of_heads": (False, False), "divisor": divisor}
+        sides = {"query": query, "key": key, "value": value}
+        apart = {side: _before_heads(nodes, name) for side, name in sides.items()}
+        if None not in apart.values():
+            return {**apart, "of_heads": False, "divisor": divisor}
     return None
 
 
@@ -194,7 +194,7 @@ def _replace(graph: GraphProto, found: _Attention, heads: int, name: str) -> Non
         return output
 
     query, key, bias = found.query, found.key, found.bias
-    if found.of_heads[0]:
+    if found.of_heads:
         flat = onnx.numpy_helper.from_array(np.array([0, 0, -1], dtype=np.int64), f"{name}/flat")
         graph.initializer.append(flat)
         query = add("Reshape", [add("Transpose", [query], perm=TO_HEADS), flat.name])
