@@ -67,8 +67,17 @@ def _swept(opened: OpenProject, tracked: Tracked | None, points: int) -> State[O
     metrics = {name: head.primary_metric for name, head in run.heads.items()}
     drawn = step(write_sweep_page, found)(project.name, found, metrics, out=run.reports / "sweep.html")
     chosen, page = drawn
-    known = {"config": config, "fingerprint": data.fingerprint, "tracked": tracked}
-    parent = asking(log_sweep, [drawn])(state, project.name, project.registry, found, chosen, page, **known)
+    parent = asking(log_sweep, [drawn])(
+        state,
+        project.name,
+        project.registry,
+        found,
+        chosen,
+        page,
+        config=config,
+        fingerprint=data.fingerprint,
+        tracked=tracked,
+    )
     best = found[chosen]
     return opened.ended(
         "swept",

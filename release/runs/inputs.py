@@ -154,7 +154,7 @@ def _as_digest(kept: str) -> str:
 
 def _values(names: list[str], before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """`gates.margin 0.03 → 0.02`; the name alone where one of the values is not kept."""
-    said, emptied = [], []
+    said, emptied = list[str](), list[str]()
     for name in names:
         then, here = (values.get(name, "not set") for values in (before, now))
         hidden = _DIGEST.fullmatch(then) or _DIGEST.fullmatch(here)
