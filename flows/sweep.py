@@ -16,6 +16,7 @@ from flows.parts.in_mlflow import in_mlflow
 from flows.parts.look_at_data import look_at_data
 from flows.project import OpenProject, open_project
 from flows.shown.names import named_run
+from release.registry.sweep import Sweep
 from release.registry.tracking.flow_run import Tracked, note_tracked
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
@@ -67,16 +68,9 @@ def _swept(opened: OpenProject, tracked: Tracked | None, points: int) -> State[O
     metrics = {name: head.primary_metric for name, head in run.heads.items()}
     drawn = step(write_sweep_page, found)(project.name, found, metrics, out=run.reports / "sweep.html")
     chosen, page = drawn
+    swept = Sweep(points=found, chosen=chosen, page=page, fingerprint=data.fingerprint)
     parent = asking(log_sweep, [drawn])(
-        state,
-        project.name,
-        project.registry,
-        found,
-        chosen,
-        page,
-        config=config,
-        fingerprint=data.fingerprint,
-        tracked=tracked,
+        state, project.name, project.registry, swept, config=config, tracked=tracked
     )
     best = found[chosen]
     return opened.ended(

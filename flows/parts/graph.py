@@ -22,7 +22,7 @@ from prefect.utilities.engine import get_state_for_result, link_state_to_result
 
 from flows.runner import LONGEST_STEP_S
 from model.errors import HeadgateError
-from model.jobs.time_limit import TookTooLong, at_most
+from model.jobs.process import TookTooLong, at_most
 from release.registry.client import SILENT, RegistryAway
 
 P = ParamSpec("P")

@@ -21,9 +21,8 @@ from ..references import BundleRef, FittedRef, Run
 from ..spec import FitJob, HeadSpec, PackageSpec, SplitName, TrainSpec
 from .fit import fit_job
 from .package import Packaging, describe_bundle, graphs_folder, package_bundle
-from .process import run_model
+from .process import at_most, run_model
 from .progress import Progress
-from .time_limit import at_most
 
 
 class OtherCode(HeadgateError):

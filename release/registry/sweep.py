@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,24 @@ SWEPT = "swept"
 """Last word of the run's name."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What a sweep found."""
+
+    points: Sequence[SweepPoint]
+    chosen: int
+    """Position of the point with the best mean."""
+    page: Path
+    fingerprint: str
+    """Of the data."""
+
+
 def point_label(number: int) -> str:
     """What the point is called by its child run's tag."""
     return f"point:{number}"
 
 
-def log_sweep(
-    home: Home,
-    name: str,
-    spec: RegistrySpec,
-    points: Sequence[SweepPoint],
-    chosen: int,
-    tracked: Tracked,
-    *,
-    fingerprint: str,
-) -> None:
+def log_sweep(home: Home, name: str, spec: RegistrySpec, found: Sweep, tracked: Tracked) -> None:
     """Log weights and validation metrics of each point, and those of the chosen one with the sweep.
 
     Raises:
@@ -46,39 +50,31 @@ def log_sweep(
     registry = open_registry(home, name, spec)
     with registry.asked("log a sweep"):
         client = registry.client
-        for number, point in enumerate(points):
+        for number, point in enumerate(found.points):
             child = open_child(client, tracked, point_label(number + 1))
-            client.set_tag(child, "headgate.chosen", str(number == chosen).lower())
+            client.set_tag(child, "headgate.chosen", str(number == found.chosen).lower())
             _log(client, child, point, {"seconds": point.seconds})
             if client.get_run(child).info.status == "RUNNING":
                 client.set_terminated(child)
-        client.set_tag(tracked.run, "headgate.dataset_fingerprint", fingerprint)
-        client.set_tag(tracked.run, "headgate.sweep", str(len(points)))
-        _log(client, tracked.run, points[chosen], {})
+        client.set_tag(tracked.run, "headgate.dataset_fingerprint", found.fingerprint)
+        client.set_tag(tracked.run, "headgate.sweep", str(len(found.points)))
+        _log(client, tracked.run, found.points[found.chosen], {})
 
 
-def sweep_without_run(
-    home: Home,
-    name: str,
-    spec: RegistrySpec,
-    points: Sequence[SweepPoint],
-    chosen: int,
-    page: Path,
-    **known: Any,
-) -> Tracked:
+def sweep_without_run(home: Home, name: str, spec: RegistrySpec, found: Sweep, config: Path) -> Tracked:
     """As `log_sweep`, of a flow whose start found the registry away: its run is opened and ended here.
 
     Args:
-        known: `config`, the configuration file, and `fingerprint`, the data's.
+        config: the configuration file.
 
     Raises:
         release.registry.client.RegistryProblem: the registry cannot be reached.
     """
-    tracked = open_flow_run(home, name, spec, flow="sweep", config=known["config"])
-    log_sweep(home, name, spec, points, chosen, tracked, fingerprint=known["fingerprint"])
+    tracked = open_flow_run(home, name, spec, flow="sweep", config=config)
+    log_sweep(home, name, spec, found, tracked)
     registry = open_registry(home, name, spec)
     with registry.asked("log the page of a sweep"):
-        log_pages(registry.client, tracked.run, page)
+        log_pages(registry.client, tracked.run, found.page)
     end_flow_run(tracked, SWEPT)
     return tracked
 

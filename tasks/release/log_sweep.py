@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from model.references import SweepPoint
 from release.home import Home
+from release.registry.sweep import Sweep, sweep_without_run
 from release.registry.sweep import log_sweep as log
-from release.registry.sweep import sweep_without_run
 from release.registry.tracking.flow_run import Tracked
 from release.spec import RegistrySpec
 from report.progress import Step
@@ -19,16 +17,7 @@ from report.progress import Step
 
 @task(name="log-sweep", task_run_name="log-sweep", cache_policy=NO_CACHE)
 def log_sweep(
-    home: Home,
-    name: str,
-    spec: RegistrySpec,
-    points: Sequence[SweepPoint],
-    chosen: int,
-    page: Path,
-    *,
-    config: Path,
-    fingerprint: str,
-    tracked: Tracked | None = None,
+    home: Home, name: str, spec: RegistrySpec, found: Sweep, *, config: Path, tracked: Tracked | None = None
 ) -> str:
     """Id of the run of the sweep of project `name`.
 
@@ -41,9 +30,8 @@ def log_sweep(
     """
     with Step("log the sweep") as step:
         if tracked is None:
-            known = {"config": config, "fingerprint": fingerprint}
-            tracked = sweep_without_run(home, name, spec, points, chosen, page, **known)
+            tracked = sweep_without_run(home, name, spec, found, config)
         else:
-            log(home, name, spec, points, chosen, tracked, fingerprint=fingerprint)
-        step.outcome = f"run {tracked.run} with {len(points)} children"
+            log(home, name, spec, found, tracked)
+        step.outcome = f"run {tracked.run} with {len(found.points)} children"
     return tracked.run

@@ -41,7 +41,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return found
 
     monkeypatch.setattr(process, "_started", hang)
-    monkeypatch.setattr("model.jobs.time_limit.GRACE_S", 0.2)
+    monkeypatch.setattr("model.jobs.process.GRACE_S", 0.2)
     yield started
     for pid in started:
         with pytest.raises(ProcessLookupError):
