@@ -163,7 +163,7 @@ def test_wrong_usage_ends_with_2(shop: Any, spec: Any, change: Any, reason: str)
 def test_start_without_a_good_version_says_why_and_leaves_nothing(shop: Any, spec: Any) -> None:
     (shop.release(1) / "release.sig").unlink()
     state_file = shop.root / "s.json"
-    impatient = dataclasses.replace(spec, start_timeout_s=3)
+    impatient = dataclasses.replace(spec, start_timeout_s=6)
     with pytest.raises(process.EndpointError, match=r"release\.sig"):
         process.start(shop.folder.path, shop.public_key, impatient, state_file, shop.root / "log")
     assert process.status(state_file) is None
