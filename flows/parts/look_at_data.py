@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from expectations.changes import Changes
-from flows.parts.graph import step
+from expectations.contract.consent import Change, consents_of
+from expectations.contract.renamed import under_present_names
+from flows.parts.graph import renewed, step
 from flows.project import OpenProject
 from model.references import Run
 from release.champion import ChampionRef
@@ -30,9 +35,22 @@ def look_at_data(
         run,
         project.data_rules,
         chances=chances,
-        champion=champion,
+        champion=_under_present_names(champion, changed, data, project.gates.contract.allow),
         changed=changed,
         base=opened.base,
     )
     step(publish_data, [quality])(quality, run)
     return quality, changed
+
+
+def _under_present_names(
+    champion: ChampionRef | None, changed: Changes | None, data: DatasetRef, consents: Sequence[str]
+) -> ChampionRef | None:
+    """The champion, its data's heads and labels called as in today's data where a consent or the texts say
+    that it is the same thing: a new name is no drift."""
+    if champion is None or not champion.profile:
+        return champion
+    renamed = () if changed is None else changed.renamed
+    changes = [Change("label renamed", one.head, one.old, one.new) for one in renamed]
+    profile = under_present_names(champion.profile, data.heads, [*consents_of(consents), *changes])
+    return renewed(replace(champion, profile=profile), champion)

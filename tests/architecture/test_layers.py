@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -17,38 +20,60 @@ MODULES = sorted(
 LONGEST_LINES = 400
 
 
+@functools.cache
+def text_of(module: Path) -> str:
+    return (ROOT / module).read_text(encoding="utf-8")
+
+
+@functools.cache
+def tree_of(module: Path) -> ast.Module:
+    return ast.parse(text_of(module))
+
+
+def nothing(problems: Iterable[str]) -> None:
+    """All that breaks a rule is told at once."""
+    found = list(problems)
+    assert not found, "\n".join(found)
+
+
 def test_imports_point_only_downwards() -> None:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_module_is_readable_in_one_sitting(module: Path) -> None:
-    lines = len((ROOT / module).read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST_LINES, f"{module} has {lines} lines: which idea should move out?"
+def test_a_module_is_readable_in_one_sitting() -> None:
+    lines = {module: len(text_of(module).splitlines()) for module in MODULES}
+    nothing(
+        f"{module} has {count} lines: which idea should move out?"
+        for module, count in lines.items()
+        if count > LONGEST_LINES
+    )
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_module_says_what_it_is(module: Path) -> None:
-    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
-    assert ast.get_docstring(tree), f"{module} has no docstring"
-    assert module.stem not in {"utils", "helpers", "common", "misc"}
-    if module.name == "__init__.py":
-        assert len(tree.body) == 1, f"{module} holds more than a docstring"
+def test_a_module_says_what_it_is() -> None:
+    nothing(f"{module} has no docstring" for module in MODULES if not ast.get_docstring(tree_of(module)))
+    nothing(
+        f"{module} is named after nothing"
+        for module in MODULES
+        if module.stem in {"utils", "helpers", "common", "misc"}
+    )
+    nothing(
+        f"{module} holds more than a docstring"
+        for module in MODULES
+        if module.name == "__init__.py" and len(tree_of(module).body) != 1
+    )
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_public_things_have_docstrings(module: Path) -> None:
-    tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
-    bare = [
-        node.name
-        for node in tree.body
+def test_public_things_have_docstrings() -> None:
+    nothing(
+        f"{module}: no docstring on {node.name}"
+        for module in MODULES
+        for node in tree_of(module).body
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
         and not node.name.startswith("_")
         and ast.get_docstring(node) is None
-    ]
-    assert not bare, f"{module}: no docstring on {', '.join(bare)}"
+    )
 
 
 TASKS = [module for module in MODULES if module.parts[0] == "tasks" and module.name != "__init__.py"]
@@ -57,24 +82,28 @@ LONGEST_TASK_LINES = 80
 
 @pytest.mark.parametrize("module", TASKS, ids=str)
 def test_a_task_file_holds_one_task_and_is_thin(module: Path) -> None:
-    text = (ROOT / module).read_text(encoding="utf-8")
     tasks = [
         node.name
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(tree_of(module))
         if isinstance(node, ast.FunctionDef)
         and any("task" in ast.unparse(decorator).split("(")[0] for decorator in node.decorator_list)
     ]
     assert tasks == [module.stem], f"{module}: expected one task of the file's name, seen {tasks}"
-    assert len(text.splitlines()) <= LONGEST_TASK_LINES, f"{module}: what it does belongs to a room below"
+    assert len(text_of(module).splitlines()) <= LONGEST_TASK_LINES, (
+        f"{module}: what it does belongs to a room below"
+    )
 
 
 MOST_MODULES = 15
 
 
-@pytest.mark.parametrize("folder", sorted({module.parent for module in MODULES}), ids=str)
-def test_a_folder_can_be_looked_over(folder: Path) -> None:
-    modules = [module for module in MODULES if module.parent == folder]
-    assert len(modules) <= MOST_MODULES, f"{folder} has {len(modules)} modules: which room is missing?"
+def test_a_folder_can_be_looked_over() -> None:
+    counted = Counter(module.parent for module in MODULES)
+    nothing(
+        f"{folder} has {count} modules: which room is missing?"
+        for folder, count in counted.items()
+        if count > MOST_MODULES
+    )
 
 
 MOST_PARAMETERS = 7
@@ -84,16 +113,22 @@ MORE_PARAMETERS = {
 """Functions that may have more, each with its reason."""
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.parts[0] in PACKAGES], ids=str)
-def test_a_function_takes_few_things(module: Path) -> None:
-    for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        given = node.args
-        names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
-        count = len(names) - (names[:1] in (["self"], ["cls"]))
-        if f"{module.as_posix()}:{node.name}" not in MORE_PARAMETERS:
-            assert count <= MOST_PARAMETERS, f"{module}: {node.name} takes {count} things: pass an object"
+def test_a_function_takes_few_things() -> None:
+    nothing(
+        f"{module}: {node.name} takes {taken(node)} things: pass an object"
+        for module in MODULES
+        if module.parts[0] in PACKAGES
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and taken(node) > MOST_PARAMETERS
+        and f"{module.as_posix()}:{node.name}" not in MORE_PARAMETERS
+    )
+
+
+def taken(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    given = function.args
+    names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
 
 
 def test_nothing_under_tests_imports_a_benchmark() -> None:
@@ -113,7 +148,7 @@ def test_every_foreseen_error_derives_from_one_class_with_a_kind() -> None:
     for module in MODULES:
         if module.parts[0] not in PACKAGES:
             continue
-        for node in ast.parse((ROOT / module).read_text(encoding="utf-8")).body:
+        for node in tree_of(module).body:
             if not isinstance(node, ast.ClassDef) or node.name.startswith(own):
                 continue
             name = ".".join(module.with_suffix("").parts)
@@ -178,10 +213,5 @@ def test_importing_is_light_and_leaves_nothing(modules: str, forbidden: set[str]
 def test_no_pickle_and_no_remote_code() -> None:
     """Words that would let a model file run code have no place in the packages."""
     forbidden = ("import pickle", "torch.save(", "torch.load(", "trust_remote_code=True", "allow_pickle=True")
-    found = [
-        f"{module}: {word}"
-        for module in MODULES
-        for word in forbidden
-        if word in (ROOT / module).read_text(encoding="utf-8")
-    ]
+    found = [f"{module}: {word}" for module in MODULES for word in forbidden if word in text_of(module)]
     assert not found

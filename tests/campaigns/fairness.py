@@ -24,7 +24,7 @@ from tests.support.contract import Report, Size, run
 from tests.support.heavy_load import heavy_load
 from tests.support.measures import Measure, at_least, at_most
 from tests.support.open_endpoint import OpenEndpoint, open_bundle, open_endpoint
-from tests.support.toy_bundle import GOLDEN_TEXTS
+from tests.support.toy_bundle import GOLDEN_TEXTS, work_of
 
 GOAL = "no small request is refused; p95 ≤ 3 × quiet"
 QUICK_S, WHOLE_S = 18, 75
@@ -33,8 +33,8 @@ RATE_PER_S = 10.0
 """Requests of one text a second."""
 CLIENTS, TEXTS = 16, 64
 """The large ones: clients, and texts of each request."""
-TEXT_WORK = 300
-"""Size of the matrices that the toy multiplies for each text: some 2 ms on one core."""
+TEXT_MS = 1.5
+"""What the toy takes for each text, on one core."""
 SLOWER = 3.0
 RATIO = "p95 beside large ones by quiet"
 SPEC = DeploySpec(port=0, start_timeout_s=60)
@@ -81,7 +81,7 @@ def measure(options: argparse.Namespace) -> Report:
     spec = replace(SPEC, threads=options.threads)
     with contextlib.ExitStack() as stack:
         served = (
-            open_endpoint(spec, text_work=TEXT_WORK)
+            open_endpoint(spec, text_work=work_of(TEXT_MS))
             if options.bundle is None
             else open_bundle(options.bundle, spec)
         )

@@ -31,6 +31,7 @@ from tests.support.contract import Report, Size, run
 from tests.support.load import Client
 from tests.support.measures import Measure, at_least, at_most
 from tests.support.open_endpoint import open_endpoint
+from tests.support.toy_bundle import work_of
 
 GOAL = "every reply is 200 or 503 with Retry-After, none is lost"
 QUICK_S, WHOLE_S = 15, 120
@@ -41,9 +42,9 @@ SIZES = {
 SENT = "sent, by capacity"
 TIMES = 8
 """Rate of the requests, by what the endpoint can answer."""
-WORK = 1000
-"""Size of the matrices that the model multiplies for each text: some 30 ms on one core."""
-ENDS_WORK = 500
+WORK_MS = 30.0
+"""What the model takes for each text, on one core."""
+ENDS_WORK_MS = 5.0
 """The same for the ends by SIGTERM, where many answers are wanted."""
 QUEUE = 16
 """Texts that may wait."""
@@ -117,7 +118,7 @@ def capacity(url: str, seconds: float) -> float:
 
 def overload(seconds: float) -> list[Measure]:
     """Requests at eight times the capacity; figures."""
-    with open_endpoint(SPEC, work=WORK) as endpoint:
+    with open_endpoint(SPEC, work=work_of(WORK_MS)) as endpoint:
         url = endpoint.state.url
         able = capacity(url, 3.0)
         rate, begin_s = TIMES * able, time.monotonic() + 0.5
@@ -155,7 +156,7 @@ def ends(count: int, workers: int) -> list[Measure]:
     lost, reset, statuses, slow, orphans = 0, 0, Counter(), 0, 0
     spec = replace(SPEC, workers=workers, queue_limit=64)
     for _ in range(count):
-        with open_endpoint(spec, work=ENDS_WORK) as endpoint:
+        with open_endpoint(spec, work=work_of(ENDS_WORK_MS)) as endpoint:
             url, pid = endpoint.state.url, endpoint.state.pid
             clients = [Client(url, keep_alive=number % 2 == 0) for number in range(6 * workers)]
             for one in clients:

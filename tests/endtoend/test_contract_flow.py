@@ -160,6 +160,7 @@ def test_a_renamed_label(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     asked, done = asked_then_done(place, FIRST, "rename topic:weather → climate", capsys)
     assert "`climate`: most of its texts bear that name now" in asked.reasons[0]
     assert "`weather` is compared as `climate`" in reason(place, done, "topic vs champion")
+    assert not [remark for remark in done.remarks if "climate" in remark], "a new name is no drift"
     # The night after it names nothing: a remark, and no reason to end.
     state, again = run(configure(place, FIRST, "rename topic:weather → climate"), "validate")
     assert state == "Accepted", again.reasons

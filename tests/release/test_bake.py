@@ -24,7 +24,7 @@ from serving.client import ask
 from serving.process import control as process
 from serving.spec import BakeSpec
 from tests.support.bakes import BAKED, FAILS, TEXTS, Baked, asking
-from tests.support.toy_bundle import NAME
+from tests.support.toy_bundle import NAME, work_of
 from tests.support.toy_release import World, check
 
 
@@ -95,7 +95,7 @@ def test_a_version_that_is_slower_than_the_former_is_taken_back(shop: Baked) -> 
         while before.statuses[200] < 400:
             time.sleep(0.05)
     shop.spec = replace(BAKED, bake=BakeSpec(minutes=0.5, min_requests=20))
-    assert shop.ship(shop.candidate(text_work=1500)).deployed
+    assert shop.ship(shop.candidate(text_work=work_of(110))).deployed
     with asking(shop.world.state_file):
         outcome = shop.bake()
     assert outcome is not None and outcome.end == "taken back", outcome

@@ -38,7 +38,7 @@ from tests.support.move_troubles import (
     token_file,
     write_token,
 )
-from tests.support.toy_bundle import HEADS, NAME, write_bundle
+from tests.support.toy_bundle import HEADS, NAME, work_of, write_bundle
 from tests.support.toy_release import DEPLOY, SPEC, TEXT, World, check, make_world, promoted, ship
 
 LABELS = {head: list(about.labels) for head, about in HEADS.items()}
@@ -275,7 +275,7 @@ def test_a_version_that_can_not_be_tried_now_is_not_refused(world: World) -> Non
     ship(world, world.candidate(), quick)
     slow = world.candidate()
     shutil.rmtree(slow.bundle)
-    slow = replace(slow, bundle_sha256=write_bundle(slow.bundle, 77, work=1500))
+    slow = replace(slow, bundle_sha256=write_bundle(slow.bundle, 77, work=work_of(110)))
     found = Bundle.load(slow.bundle, threads=1, verify=False).probabilities([TEXT])
     world.answers[slow.bundle_sha256] = {head: rows[0].tolist() for head, rows in found.items()}
     done = ship(world, slow, replace(quick, start_timeout_s=12))

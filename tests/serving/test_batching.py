@@ -18,6 +18,7 @@ from serving.http.batching import Batcher, Closed
 from serving.http.engine import Engine
 from serving.http.loading import Served, Trial
 from serving.http.queueing import QueueFull
+from tests.support.toy_bundle import work_of
 
 WORDS = ("hello", "good", "bad", "day", "rain", "sun", "late", "early", "thanks", "help", "order")
 
@@ -64,7 +65,7 @@ def test_every_request_gets_its_own_answers_in_order(
 
 
 def test_requests_that_wait_share_a_pass(shop: Any) -> None:
-    slow = load(shop, 1, work=600)
+    slow = load(shop, 1, work=work_of(10))
     passes: list[int] = []
     batcher = Batcher(max_batch=8, wait_ms=0, on_batch=lambda texts, seconds: passes.append(texts))
 
@@ -127,7 +128,7 @@ def test_two_batches_at_once_and_every_request_gets_its_own_answers_in_order(ser
 
 
 def test_versions_never_share_a_pass(shop: Any) -> None:
-    first, second = load(shop, 1, work=400), load(shop, 2)
+    first, second = load(shop, 1, work=work_of(3)), load(shop, 2)
     batcher = Batcher(max_batch=32)
 
     async def ask_all() -> list[Any]:
@@ -143,7 +144,7 @@ def test_versions_never_share_a_pass(shop: Any) -> None:
 
 
 def test_full_queue_refuses_and_says_when_to_return(shop: Any) -> None:
-    slow = load(shop, 1, work=1800)
+    slow = load(shop, 1, work=work_of(180))
     batcher = Batcher(max_batch=2, queue_limit=4)
 
     async def ask_all() -> list[Any]:
@@ -181,7 +182,7 @@ def test_request_that_fails_does_not_spoil_others(served: Served) -> None:
 
 
 def test_closing_answers_what_waits_and_takes_nothing_more(shop: Any) -> None:
-    slow = load(shop, 1, work=600)
+    slow = load(shop, 1, work=work_of(10))
     batcher = Batcher(max_batch=1)
 
     async def ask_then_close() -> list[Any]:

@@ -23,6 +23,7 @@ from serving.process.job import endpoint_job
 from serving.processes import process_start
 from serving.spec import DeploySpec
 from tests.support.raw_http import PREDICT, closed_after_s, dial, dial_many, opened, post, reply
+from tests.support.toy_bundle import work_of
 
 HALF_A_HEADER = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
 LIMIT_S = 1.0
@@ -193,7 +194,7 @@ def test_eleven_hundred_silent_connections_keep_nobody_out_nor_the_endpoint_from
 def test_the_one_that_has_waited_longest_gives_way_and_none_that_is_answered(
     shop: Any, start: Any, spec: DeploySpec
 ) -> None:
-    shop.bundle(1, work=1000)
+    shop.bundle(1, work=work_of(30))
     shop.release(1)
     few = dataclasses.replace(spec, max_connections=FEWEST, request_timeout_s=30, keep_alive_s=30)
     url = start(few).url

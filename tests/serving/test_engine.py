@@ -14,6 +14,7 @@ from serving.store import signing
 from serving.store.pointer import write_pointer
 from tests.support.bad_versions import ROTTEN, Spoil
 from tests.support.engine_by_hand import engine_of
+from tests.support.toy_bundle import work_of
 
 
 def test_follows_promotions_and_rollbacks(shop: Any) -> None:
@@ -148,7 +149,7 @@ def test_pointer_signed_by_somebody_else_is_refused(shop: Any) -> None:
 
 def test_slow_candidate_is_refused(shop: Any) -> None:
     shop.release(1)
-    shop.bundle(2, work=600)
+    shop.bundle(2, work=work_of(10))
     engine = engine_of(shop, max_answer_ms=0.5)
     engine.look(cold=True)
     if engine.served is None:

@@ -27,6 +27,7 @@ from serving.spec import DeploySpec
 from serving.store.manifest import ReleaseRefused, verify_release
 from serving.store.signing import PRIVATE_KEY, ensure_key_pair
 from serving.waiting import wait_until
+from tests.support.toy_bundle import work_of
 
 RULES = GateRules(http_requests=80, http_rate_per_s=40.0, latency_threads=1)
 Write = Callable[..., str]
@@ -95,7 +96,7 @@ def test_what_a_bundle_takes_longer_than_the_schedule_allows_is_seen(
     measure: Callable[[Path], dict[str, Any]], write_bundle: Write, tmp_path: Path
 ) -> None:
     """Every answer takes longer than the 25 ms between two requests: the queue grows, and counts."""
-    write_bundle(tmp_path / "bundle", 1, work=2000)
+    write_bundle(tmp_path / "bundle", 1, work=work_of(240))
     found = http_timings_from_json(measure(tmp_path / "bundle"))
     quick = GateRules(http_requests=80, http_rate_per_s=40.0, latency_threads=1, budget_p95_ms=50.0)
     assert judge_http(found, quick).findings[0].outcome != "pass"

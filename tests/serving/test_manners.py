@@ -20,6 +20,7 @@ from serving.http.middleware import PAUSE_S
 from serving.process import control as process
 from serving.process.job import endpoint_job
 from tests.support.raw_http import opened, post, reply
+from tests.support.toy_bundle import work_of
 
 TOKEN = "a-long-enough-token-4711"
 
@@ -169,7 +170,7 @@ def test_requests_one_after_the_other_on_one_connection_are_answered_in_order(op
 def test_a_client_that_was_told_to_come_back_later_is_not_read_at_once(
     shop: Any, start: Any, spec: Any
 ) -> None:
-    shop.bundle(1, work=1500)
+    shop.bundle(1, work=work_of(110))
     shop.release(1)
     url = start(dataclasses.replace(spec, queue_limit=1, max_batch=1)).url
     with opened(url) as busy, opened(url) as refused:

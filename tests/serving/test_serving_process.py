@@ -27,7 +27,7 @@ from serving.process.job import OF_THE_DEPLOYMENT, endpoint_job, job_file, read_
 from serving.processes import process_start
 from serving.spec import DeploySpec
 from tests.support.load import Client
-from tests.support.toy_bundle import break_word
+from tests.support.toy_bundle import break_word, work_of
 
 
 def test_starts_once_is_found_and_stops(shop: Any, start: Any, spec: Any) -> None:
@@ -163,7 +163,7 @@ def test_wrong_usage_ends_with_2(shop: Any, spec: Any, change: Any, reason: str)
 def test_start_without_a_good_version_says_why_and_leaves_nothing(shop: Any, spec: Any) -> None:
     (shop.release(1) / "release.sig").unlink()
     state_file = shop.root / "s.json"
-    impatient = dataclasses.replace(spec, start_timeout_s=3)
+    impatient = dataclasses.replace(spec, start_timeout_s=6)
     with pytest.raises(process.EndpointError, match=r"release\.sig"):
         process.start(shop.folder.path, shop.public_key, impatient, state_file, shop.root / "log")
     assert process.status(state_file) is None
@@ -263,7 +263,7 @@ def test_swaps_under_load_lose_nothing_and_mix_nothing(
 def test_a_request_in_flight_finishes_on_the_version_that_it_started_with(
     shop: Any, start: Any, spec: Any
 ) -> None:
-    shop.bundle(1, work=1000)
+    shop.bundle(1, work=work_of(30))
     shop.release(1)
     url = start(dataclasses.replace(spec, max_batch=1)).url
     replies: list[tuple[dict[str, Any], float]] = []
@@ -336,7 +336,7 @@ def test_failure_inside_the_model_is_a_small_500_and_nothing_more(shop: Any, sta
 
 
 def test_ends_on_sigterm_with_every_accepted_request_answered(shop: Any, spec: Any) -> None:
-    shop.bundle(1, work=500)
+    shop.bundle(1, work=work_of(6))
     shop.release(1)
     state_file = shop.root / "s.json"
     command = command_of(shop, spec)
@@ -370,7 +370,7 @@ def test_ends_on_sigterm_with_every_accepted_request_answered(shop: Any, spec: A
 
 
 def test_overload_is_answered_with_503_and_when_to_return(shop: Any, start: Any, spec: Any) -> None:
-    shop.bundle(1, work=500)
+    shop.bundle(1, work=work_of(6))
     shop.release(1)
     url = start(dataclasses.replace(spec, queue_limit=2, max_batch=1)).url
     replies: list[tuple[int, dict[str, str]]] = []

@@ -21,6 +21,7 @@ from serving.store.board import HALF_BYTES, Board, WorkerState
 from serving.store.pointer import write_pointer
 from serving.store.signing import ensure_key_pair
 from tests.support.load import Client
+from tests.support.toy_bundle import work_of
 
 Until = Callable[..., None]
 
@@ -150,7 +151,7 @@ def test_a_deployment_waits_for_all_and_a_bad_version_is_refused_by_all(
 def test_all_end_on_sigterm_with_every_accepted_request_answered(
     shop: Any, start: Any, spec: Any, until: Until
 ) -> None:
-    shop.bundle(1, work=500)
+    shop.bundle(1, work=work_of(6))
     shop.release(1)
     state = start(spec)
     until(lambda: len(pids(state)) == 2)

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from serving.store import signing
 from serving.store.manifest import write_release
-from tests.support.toy_bundle import Shop, write_bundle
+from tests.support.toy_bundle import Shop, work_of, write_bundle
 
 Spoil = Callable[[Shop, Path, int], None]
 
@@ -109,12 +109,10 @@ def _tolerant(shop: Shop, folder: Path, version: int) -> None:
 def _slow(shop: Shop, folder: Path, version: int) -> None:
     bundle = folder / "bundle"
     shutil.rmtree(bundle)
-    write_bundle(bundle, seed=version, work=SLOW_WORK)
+    write_bundle(bundle, seed=version, work=work_of(3 * SLOW_MS))
     write_release(folder, shop.manifest(version, bundle_sha256=shop.seal(bundle)), shop.private_key)
 
 
-SLOW_WORK = 1000
-"""Size of the matrices that a slow version multiplies for each answer: some 30 ms on one core."""
 SLOW_MS = 15.0
 """What one text may take, in milliseconds, where slow versions are to be refused; others take 0.2."""
 

@@ -7,13 +7,17 @@ real keys; the network is one table, so that the endpoint is measured and not a 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -63,8 +67,8 @@ def write_bundle(
 ) -> str:
     """Write a bundle whose answers differ by seed; returns its digest. The network is one table: a token's
     row holds its logits, and a text's logits are the mean of its tokens' rows. With `work`, every pass also
-    multiplies two matrices of that size, which takes time (1000: some 30 ms); with `text_work`, so does every
-    text of it."""
+    multiplies two matrices of that size, which takes time (`work_of`); with `text_work`, so does every text
+    of it."""
     folder.mkdir(parents=True)
     (folder / "tokenizer.json").write_text(_tokenizer().to_str())
     (folder / "model.onnx").write_bytes(_graph(seed, work, text_work, heads).SerializeToString())
@@ -76,6 +80,28 @@ def write_bundle(
         json.dumps({"texts": GOLDEN_TEXTS, "probabilities": golden, "tolerance": 1e-4})
     )
     return write_bundle_manifest(folder)
+
+
+def work_of(ms: float) -> int:
+    """The `work` of a pass that takes at least so many milliseconds on one core of this machine. One core is
+    four times as quick as another: a test that needs a slow version says how slow, not how large."""
+    return math.ceil(1000 * (1.2 * ms / _ms_of_a_thousand()) ** (1 / 3))
+
+
+@functools.cache
+def _ms_of_a_thousand() -> float:
+    """The quickest of some passes with `work=1000`: other work on the machine only makes it slower."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    graph = _graph(1, 1000, 0, HEADS).SerializeToString()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    ids = np.ones((1, 4), np.int64)
+    taken_s = []
+    for _ in range(8):
+        begun = time.perf_counter()
+        session.run(None, {"input_ids": ids, "attention_mask": ids})
+        taken_s.append(time.perf_counter() - begun)
+    return 1000 * min(taken_s)
 
 
 def break_word(folder: Path, word: str) -> None:
