@@ -16,13 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.parts.served import THREADS, endpoint, mlflow_server
+from benchmarks.parts.served import THREADS, endpoint
 from model.bundle.reader import Bundle
 from tests.support.contract import Report, Size, run
 from tests.support.made_models import make_bundle, random_encoder, some_heads, texts
 from tests.support.many_clients import ask_at_once, http_request, median
 from tests.support.measures import Measure, at_least, undecided
-from tests.support.peer_servers import Server, peer_server, processor_s
+from tests.support.peer_servers import Server, mlflow_server, peer_server, processor_s
 
 GOAL = "64 connections ≥ 0.8 × the engine's batches; ≥ 3 × the best peer"
 QUICK_S, WHOLE_S = 15, 600
@@ -52,7 +52,7 @@ def measure(options: argparse.Namespace) -> Report:
         for name in () if options.quick else ("mlflow", "mlserver", "bentoml"):
             try:
                 if name == "mlflow":
-                    port = stack.enter_context(mlflow_server(folder, place / name))
+                    port = stack.enter_context(mlflow_server(folder, place / name, THREADS))
                     servers[name] = Server(port, "/invocations", '{"inputs": [', "]}")
                 else:
                     peer = peer_server(folder, place / name, name, THREADS, options.peers)
@@ -73,9 +73,15 @@ def measure(options: argparse.Namespace) -> Report:
                 batches.append(AT_ONCE / (time.perf_counter() - begin))
                 batch_ms.append((time.process_time() - spent) * 1000 / AT_ONCE)
                 alone_ms[name] += ask_at_once(at.port, requests, connections=1, seconds=1)[1]
-                spent = processor_s(at.port)
-                several = ask_at_once(at.port, requests, connections=AT_ONCE, seconds=options.seconds)
-                spent_ms[name].append((processor_s(at.port) - spent) * 1000 / len(several[1]))
+                steady: list[float] = []
+                several = ask_at_once(
+                    at.port,
+                    requests,
+                    connections=AT_ONCE,
+                    seconds=options.seconds,
+                    on_steady=lambda port=at.port, steady=steady: steady.append(processor_s(port)),
+                )
+                spent_ms[name].append((processor_s(at.port) - steady[0]) * 1000 / len(several[1]))
                 rates[name].append(several[0])
     found = [Measure(f"{name}: one client, p50", median(ms), "ms") for name, ms in alone_ms.items()]
     found += [Measure(f"{name}: 64 connections", median(each), "/s") for name, each in rates.items()]

@@ -193,3 +193,52 @@ def _wait_for(server: Server, child: subprocess.Popen[bytes], log: Path) -> None
                 return
         time.sleep(0.3)
     raise RuntimeError(f"{Path(sys.executable).name}: it does not come up: {log.read_text()[-300:]}")
+
+
+@contextlib.contextmanager
+def mlflow_server(bundle: Path, place: Path, threads: int) -> Iterator[int]:
+    """`mlflow models serve` on the bundle as it is registered; yields its port."""
+    from mlflow.models import Model
+
+    from release.registry import model as pyfunc
+
+    (place / "code").mkdir(parents=True)
+    shutil.copytree(bundle, place / "bundle")
+    pyfunc.save(place / "bundle", place / "model", place / "code", Model())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        **SWITCHES,
+        "OMP_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(place / "model")]
+    command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
+    with (place / "mlflow.log").open("w") as log:
+        child = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, cwd=place, start_new_session=True
+        )
+        try:
+            _wait_for_ping(port, child, place / "mlflow.log")
+            yield port
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, 15)
+            child.wait(timeout=20)
+
+
+def _wait_for_ping(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            break
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/ping")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.3)
+    raise RuntimeError(f"`mlflow models serve` did not come up: {log.read_text()[-500:]}")
