@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import psutil
 import yaml
@@ -105,32 +106,29 @@ class Machine:
         [found] = [
             one for one in self.group.ask("/deployments/filter") or [] if one["name"] == f"{flow} {self.name}"
         ]
-        return str(self.group.ask(f"/deployments/{found['id']}/create_flow_run")["id"])
+        route, key = f"/deployments/{found['id']}/create_flow_run", uuid4().hex  # the same run, asked twice
+        return str(until(lambda: self.group.ask(route, idempotency_key=key), "answer of the server")["id"])
 
     def run(self, flow: str, meanwhile: Callable[[], None] = lambda: None) -> Said:
         """A run from its start to its end."""
-        run, log = self.start(flow), self.home.logs / "prefect-worker.log"
-        at = log.stat().st_size if log.exists() else 0
+        run = self.start(flow)
         meanwhile()
-        return self.ended(run, flow, at)
+        return self.ended(run, flow)
 
     def by_drift(self) -> Said:
         """The retraining that drift has started, to its end."""
         found = until(lambda: self._begun_by_drift(), "retraining that drift starts")
-        return self.ended(found["id"], "retrain", 0)
+        return self.ended(found["id"], "retrain")
 
-    def ended(self, run: str, flow: str, log_from: int) -> Said:
+    def ended(self, run: str, flow: str) -> Said:
         """How a run ended, once it has."""
         raw = until(lambda: self._done(run), f"end of {flow}", PATIENCE_S)
         noted = last_endings(self.home, self.name, 1)
         end = raw["state"]["name"]
         if not noted or noted[0].end != end:
             end = f"{end}, noted {noted[0].end if noted else 'nothing'}"
-        text = text_of(self.group, run)
-        with (self.home.logs / "prefect-worker.log").open("rb") as log:
-            log.seek(log_from)
-            text += log.read().decode("utf-8", errors="replace")
-        return Said(flow, end, f"{text}\n{raw['state']['message']}", float(raw["total_run_time"]))
+        text = f"{text_of(self.group, run)}\n{raw['state']['message']}"
+        return Said(flow, end, text, float(raw["total_run_time"]))
 
     def on_full_disk(self, flow: str) -> Said:
         """`headgate FLOW` by hand, whose run folders lie on a disk of one MiB."""

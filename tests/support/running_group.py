@@ -110,7 +110,7 @@ class Up:
     def ask(self, route: str, **body: Any) -> Any:
         """What the server answers; None where it does not."""
         with contextlib.suppress(NoAnswer):
-            status, _, reply = client.request(self.url, "POST", route, body, timeout_s=20)
+            status, _, reply = client.request(self.url, "POST", route, body, timeout_s=60)
             if status < 300:
                 return json.loads(reply)
         return None
