@@ -153,7 +153,7 @@ class Machine:
         self._client.excuse(self.name, PATIENCE_S)
         endpoint, runs = status(self._state), self.group.runs()
         group = psutil.Process(self.group.process.pid)
-        for one in (group, *runs.values(), *([] if endpoint is None else [psutil.Process(endpoint.pid)])):
+        for one in (group, *runs.values(), *([] if endpoint is None else _workers(endpoint.pid))):
             kill(one)
         self.group.process.wait()
         self.group.start_again()
@@ -255,6 +255,12 @@ def registry_port(config: Path) -> int:
     raw["registry"] = {"tracking_uri": f"http://127.0.0.1:{port}"}
     config.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     return port
+
+
+def _workers(pid: int) -> list[psutil.Process]:
+    """An endpoint's processes."""
+    one = psutil.Process(pid)
+    return [one, *one.children(recursive=True)]
 
 
 def _rss(pid: int) -> int:
