@@ -172,8 +172,10 @@ def test_a_process_whose_master_was_killed_ends_without_a_word(tmp_path: Path) -
         "--threads",
         "1",
     ]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None and process.stderr is not None
-    process.stdout.close()
-    assert process.wait(timeout=120) == 0
-    assert process.stderr.read() == b""
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        with process:
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.wait(timeout=120) == 0
+    assert (tmp_path / "log").read_bytes() == b""
