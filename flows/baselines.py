@@ -10,9 +10,10 @@ from prefect.utilities.annotations import quote
 
 from flows.config.schema import Project
 from flows.parts.graph import step
-from flows.runner import started
+from flows.runner import RunnerSpec, started
 from model.code import code_digest
 from model.jobs.baselines import BaselineJob, baseline_entry
+from model.measure.machine import cores
 from model.references import BundleRef, FittedRef, Run, baseline_label
 from model.spec import HeadSpec
 from tasks.train.fit_baseline import fit_baseline
@@ -80,10 +81,21 @@ def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[Fit
     spec, found = project.runner, {}
     alone = spec.kind == "threads" and (spec.side_by_side == 1 or len(waiting) == 1)
     if waiting and not alone:
+        threads = threads_each(spec, len(waiting))
         with started(spec) as runner:
             futures = {
-                number: runner.submit(fit_baseline, {"job": quote(jobs[number]), "run": quote(run)})
+                number: runner.submit(
+                    fit_baseline, {"job": quote(replace(jobs[number], threads=threads)), "run": quote(run)}
+                )
                 for number in waiting
             }
             found = {number: future.result() for number, future in futures.items()}
     return [found.get(number) or step(fit_baseline)(job, run) for number, job in enumerate(jobs)]
+
+
+def threads_each(spec: RunnerSpec, trainings: int) -> int | None:
+    """CPU threads of each of the trainings that run side by side on this machine: together as many as there
+    are cores. None on a cluster, whose workers take what they were given."""
+    if spec.kind != "threads":
+        return None
+    return max(1, cores() // min(spec.side_by_side, trainings))

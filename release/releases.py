@@ -115,11 +115,27 @@ class Releases:
             if standing == "ahead"
             else f"{model} is not there, or is not the one of"
         )
+        changed = self._changed_here()
         return (
-            f"registry {self.registry.uri}: {what} {self.folder.path}, where {here}. Correct "
+            f"registry {self.registry.uri}: {what} {self.folder.path}, where {here}. {changed or 'Correct'} "
             "`registry.tracking_uri`; or run `headgate adopt CONFIG --local` to carry what serves here into "
             "that registry; or `headgate adopt CONFIG --registry` to take over the registry's champion"
         )
+
+    def _changed_here(self) -> str:
+        """What is said where the registry is the one that the release folder was filled from, and a version
+        was signed for another bundle in each: beginning of the sentence with the advice; else empty."""
+        if not bond.same_store(self.registry, self.folder, self.experiment):
+            return ""
+        for version in reversed(bond.differing(self.registry, self.folder, self.public_key)):
+            ours = released_bundle(self.folder, version, self.public_key)
+            there = bond.bundle_there(self.registry, self.folder, version, self.public_key) or ""
+            return (
+                f"Version {version} is bundle {ours[:12]} here and {there[:12]} there. If it was changed "
+                f"here, move {self.folder.version_dir(version)} aside: the next start fetches it again. "
+                "If not, correct"
+            )
+        return ""
 
     def in_registry(self, version: int) -> bool:
         """Whether the registry has this version, with the bundle that was released here.
@@ -127,7 +143,7 @@ class Releases:
         Raises:
             release.registry.client.RegistryProblem: the registry can't be reached.
         """
-        ours = released_bundle(self.folder, version)
+        ours = released_bundle(self.folder, version, self.public_key)
         there = bond.bundle_there(self.registry, self.folder, version, self.public_key)
         return there is not None and (not ours or there == ours)
 

@@ -34,7 +34,7 @@ def served_versions(folder: ReleaseFolder, public_key: Path, entries: Sequence[E
     kept: dict[str, int] = {}
     for version in folder.fallbacks(public_key):
         if version not in gone:
-            kept.setdefault(released_bundle(folder, version) or str(version), version)
+            kept.setdefault(released_bundle(folder, version, public_key) or str(version), version)
     return list(reversed(kept.values()))
 
 

@@ -90,6 +90,9 @@ class TemporaryServer:
             free.bind((LOOPBACK, 0))
             port = free.getsockname()[1]
         self.url = f"http://{LOOPBACK}:{port}/api"
+        self.start_s = 0.0
+        """Seconds until it was known to answer, when it is `used`: at most what its start took."""
+        self._begun_s = time.monotonic()
         found = importlib.util.find_spec("prefect")
         assert found is not None and found.origin is not None
         # As Prefect starts its own: without pages, and to be known as one that a run started.
@@ -116,6 +119,7 @@ class TemporaryServer:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
         self._wait()
+        self.start_s = time.monotonic() - self._begun_s
         self._used = True
         with temporary_settings({PREFECT_API_URL: self.url}):
             yield

@@ -44,6 +44,9 @@ class BaselineJob:
     """Seed of its training; none: the recipe's."""
     label: str = ""
     """What it is called in the evidence; empty for one that is no part of it, such as that of a fold."""
+    threads: int | None = None
+    """CPU threads of its training where the recipe says none; none: all cores. The checkpoint of a training
+    with other threads is taken up, too."""
     code: str = ""
     """Digest of `model` where the job was made: it may be done on another machine. Empty: not checked."""
 
@@ -119,10 +122,11 @@ def fit_baseline(
     with entry.making(resume=True) as folder:
         if folder is not None:
             cached = False
+            recipe = without_teachers(run.train, job.seed)
             fit = FitJob(
                 heads={job.name: replace(run.heads[job.name], weight=1.0)},
                 backbone=run.backbone,
-                train=without_teachers(run.train, job.seed),
+                train=replace(recipe, threads=recipe.threads or job.threads),
                 rows=str(job.rows),
                 out=str(folder / "fitted"),
                 labelled_only=True,

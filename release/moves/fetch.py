@@ -31,8 +31,9 @@ INCOMING = "incoming"
 """Name of the folder that a version is fetched into, in front of the process's id."""
 
 
-def ensure_present(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> None:
-    """Return once `version` lies verified in the release folder, fetching it if it is lost or damaged.
+def ensure_present(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> str:
+    """Return once `version` lies verified in the release folder, fetching it if it is lost or damaged; why it
+    was fetched, empty where it was not.
 
     Raises:
         serving.store.manifest.ReleaseRefused: what the registry has may not serve either.
@@ -42,8 +43,10 @@ def ensure_present(registry: Registry, folder: ReleaseFolder, public_key: Path, 
     target = folder.version_dir(version)
     try:
         verify_release(target, public_key, folder.name)
-    except ReleaseRefused:
+    except ReleaseRefused as damage:
         _fetch(registry, folder, public_key, version)
+        return str(damage)
+    return ""
 
 
 def ensure_seen(registry: Registry, folder: ReleaseFolder, public_key: Path, version: int) -> bool:

@@ -105,12 +105,16 @@ def _verified(releases: Releases) -> list[str]:
         return []
     done = []
     try:
-        ensure_present(releases.registry, releases.folder, releases.public_key, pointer.version)
+        damage = ensure_present(releases.registry, releases.folder, releases.public_key, pointer.version)
     except (ReleaseRefused, RegistryProblem) as error:
         reason = f"version {pointer.version} on disk does not verify: {error}"
         back = restore_locked(releases, pointer.version, reason)
         done.append(f"{reason}; version {back or 'none'} serves instead")
     else:
+        if damage:
+            said = f"version {pointer.version} on disk did not verify ({damage}): fetched from the registry"
+            releases.journal.append(Entry(event="reconciled", version=pointer.version, detail=said))
+            done.append(said)
         # Also writes `current` again where it was damaged or put back.
         releases.folder.roll_back(releases.private_key, pointer.version)
         if ensure_seen(releases.registry, releases.folder, releases.public_key, pointer.version):

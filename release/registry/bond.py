@@ -6,7 +6,6 @@ at 1. Does not decide what is done about a registry that is another (`release.mo
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
 from typing import Literal
@@ -15,9 +14,10 @@ from model.bundle.plain_files import read_plain
 from model.files import write_bytes
 from release.registry.client import Registry, RegistryProblem
 from release.registry.judgement import NotJudged, read_judgement
-from serving.store.manifest import RELEASE_FILE, ReleaseRefused, read_file
+from serving.store.manifest import ReleaseRefused, signed_manifest
 from serving.store.pointer import Pointer, PointerBroken, parse_pointer
 from serving.store.release_folder import ReleaseFolder
+from serving.store.signing import KeySource
 
 BOND_MOST_BYTES = 1024
 """Largest file that is read as an id."""
@@ -47,7 +47,7 @@ def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experi
         return "new" if text is None else "other" if theirs is None else "ahead"
     here = history[0]
     if pointed is None:
-        return "emptied" if _same_store(registry, folder, experiment) else "other"
+        return "emptied" if same_store(registry, folder, experiment) else "other"
     # Two stories with one key have equal pointers, too, where their numbers are equal.
     if any(_differ(registry, folder, one.version, public_key) for one in (here, theirs) if one is not None):
         return "other"
@@ -57,7 +57,7 @@ def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experi
         # A pointer whose writing was cut short is in no history, and says nothing.
         if any(one.sequence == theirs.sequence for one in history):
             return "same" if theirs in history else "other"
-    ours = released_bundle(folder, here.version)
+    ours = released_bundle(folder, here.version, public_key)
     if ours and bundle_there(registry, folder, here.version, public_key) == ours:
         return "same"  # whatever else the registry has under numbers that were given here, too
     match agree(registry, folder, public_key):
@@ -66,8 +66,8 @@ def standing(registry: Registry, folder: ReleaseFolder, public_key: Path, experi
         case "contradiction":
             return "other"
     # All of its versions were deleted there, or none is left here: the id decides, if there is one.
-    known = [version for version in folder.versions() if released_bundle(folder, version)]
-    return "same" if not known or _same_store(registry, folder, experiment) else "other"
+    known = [version for version in folder.versions() if released_bundle(folder, version, public_key)]
+    return "same" if not known or same_store(registry, folder, experiment) else "other"
 
 
 def bundle_there(registry: Registry, folder: ReleaseFolder, version: int, public_key: Path) -> str | None:
@@ -79,7 +79,7 @@ def bundle_there(registry: Registry, folder: ReleaseFolder, version: int, public
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
-    ours, there = released_bundle(folder, version), registry.bundle_of(version)
+    ours, there = released_bundle(folder, version, public_key), registry.bundle_of(version)
     if not ours or there in (None, ours):
         return there
     try:
@@ -97,7 +97,7 @@ def mend_digests(registry: Registry, folder: ReleaseFolder, public_key: Path) ->
     """
     mended = []
     for version in folder.versions():
-        ours = released_bundle(folder, version)
+        ours = released_bundle(folder, version, public_key)
         if not ours or registry.bundle_of(version) == ours:
             continue
         if bundle_there(registry, folder, version, public_key) == ours:
@@ -108,8 +108,20 @@ def mend_digests(registry: Registry, folder: ReleaseFolder, public_key: Path) ->
 
 def _differ(registry: Registry, folder: ReleaseFolder, version: int, public_key: Path) -> bool:
     """Whether registry and release folder have different bundles under one number."""
-    ours, there = released_bundle(folder, version), bundle_there(registry, folder, version, public_key)
+    ours, there = (
+        released_bundle(folder, version, public_key),
+        bundle_there(registry, folder, version, public_key),
+    )
     return bool(ours) and there is not None and there != ours
+
+
+def differing(registry: Registry, folder: ReleaseFolder, public_key: Path) -> list[int]:
+    """Versions that are another bundle in the registry than the one that was released here.
+
+    Raises:
+        release.registry.client.RegistryProblem: the registry can't be reached.
+    """
+    return [version for version, same in _in_both(registry, folder, public_key).items() if not same]
 
 
 def agree(
@@ -120,13 +132,19 @@ def agree(
     Raises:
         release.registry.client.RegistryProblem: the registry can't be reached.
     """
-    found = [
-        (released_bundle(folder, v), bundle_there(registry, folder, v, public_key)) for v in folder.versions()
-    ]
-    both = [(ours, theirs) for ours, theirs in found if ours and theirs is not None]
-    if any(ours != theirs for ours, theirs in both):
+    both = _in_both(registry, folder, public_key)
+    if not all(both.values()):
         return "contradiction"
     return "same" if both else "nothing in common"
+
+
+def _in_both(registry: Registry, folder: ReleaseFolder, public_key: Path) -> dict[int, bool]:
+    """Version that registry and release folder know → whether its bundle is the same."""
+    found = {
+        v: (released_bundle(folder, v, public_key), bundle_there(registry, folder, v, public_key))
+        for v in folder.versions()
+    }
+    return {v: ours == theirs for v, (ours, theirs) in found.items() if ours and theirs is not None}
 
 
 def signed_pointer(text: str | None, public_key: Path, name: str) -> Pointer | None:
@@ -139,13 +157,17 @@ def signed_pointer(text: str | None, public_key: Path, name: str) -> Pointer | N
         return None
 
 
-def released_bundle(folder: ReleaseFolder, version: int) -> str:
-    """Digest of the bundle that was released as `version` here; empty where that is not known (any more)."""
+def released_bundle(folder: ReleaseFolder, version: int, keys: KeySource) -> str:
+    """Digest of the bundle that was released as `version` here; empty where that is not known (any more).
+
+    As the signed record says: one that is damaged, forged, or put there from another version or project says
+    nothing.
+    """
     try:
-        raw = json.loads(read_file(folder.version_dir(version) / RELEASE_FILE))
-        return str(raw["bundle_sha256"])
-    except (ReleaseRefused, ValueError, KeyError, TypeError):
+        signed = signed_manifest(folder.version_dir(version), keys)
+    except ReleaseRefused:
         return ""
+    return signed.bundle_sha256 if (signed.name, signed.version) == (folder.name, version) else ""
 
 
 def bind(registry: Registry, folder: ReleaseFolder, experiment: str) -> None:
@@ -177,7 +199,7 @@ def _bond(folder: ReleaseFolder) -> str:
         return ""
 
 
-def _same_store(registry: Registry, folder: ReleaseFolder, experiment: str) -> bool:
+def same_store(registry: Registry, folder: ReleaseFolder, experiment: str) -> bool:
     """Whether this is the store that the release folder was filled from, although it has no version of it.
 
     The experiment's id says so; in state folders of older versions, which have none, that the state folder's

@@ -2,8 +2,9 @@
 
 Each way gets a project of its own: a home, a registry, keys, version 1 approved and served by an endpoint
 process. After the attack the endpoint is asked for a while, then stopped and started cold and asked again,
-then the flow's own repair runs and it is asked once more. What answers is known by its answers: anything
-but an approved version is ungated traffic. `--only TEXT` tries the ways whose name holds it.
+then the flow's own repair runs, or refuses and says what to do, and it is asked once more. What answers is
+known by its answers: anything but an approved version is ungated traffic. `--only TEXT` tries the ways whose
+name holds it.
 
 Goals: no ungated answer, the approved version answers throughout, and every way has left a trace.
 """
@@ -98,8 +99,7 @@ def try_way(way: str, store: Path, *, thorough: bool = True) -> Tried:
             world.resume()
             seen, again = _watch(world, waits=False)
             answered, refusal = answered | seen, refusal or again
-            world.reconcile()
-            answered |= _after_repair(world)
+            answered |= _after_repair(world) if world.reconcile() else traffic(world, WATCH_S)
         fresh = [
             entry
             for entry in journal_lines(world)[entries:]

@@ -22,6 +22,7 @@ from typing import Any
 
 from expectations.verdict import ApprovedVersion, Outcome, Verdict, verdict_from_json
 from model.bundle.reader import Bundle
+from model.errors import HeadgateError
 from model.files import file_sha256
 from release.home import Home, environment
 from release.moves.promote import promote_version
@@ -185,9 +186,13 @@ class World:
         """Where the endpoint logs."""
         return endpoint_log(self.home, NAME)
 
-    def reconcile(self) -> None:
-        """What every start of the flow does first."""
-        reconcile(self.home, NAME, SPEC)
+    def reconcile(self) -> bool:
+        """What every start of the flow does first; whether it was done. Where it refuses, in words that
+        say what to do, nothing is trained or moved: noted as a refusal."""
+        before = len(self.refusals)
+        with self.refused(HeadgateError):
+            reconcile(self.home, NAME, SPEC)
+        return len(self.refusals) == before
 
 
 def of_outcome(outcome: Outcome) -> Verdict:
