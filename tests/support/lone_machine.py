@@ -24,6 +24,7 @@ from serving import client
 from serving.errors import NoAnswer
 from serving.process.control import status, stop
 from tests.support.asked import Asked
+from tests.support.contract import CannotMeasure
 from tests.support.run_record import text_of
 from tests.support.running_group import ROOT, Up, free_port, kill, until
 
@@ -32,6 +33,8 @@ PATIENCE_S = 900.0
 """Longest wait for a run to end."""
 AWAY_S = 20.0
 """How long the registry is away, in seconds."""
+SETTLE_S = 20.0
+"""How long after the last run a machine is idle, in seconds."""
 NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """A registry needs no second process that runs jobs."""
 DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -199,13 +202,19 @@ class Machine:
 
     def idle_share(self, seconds: float) -> dict[str, float]:
         """Share of one core that each part takes within so many seconds in which nothing runs."""
-        until(lambda: not self.group.runs(), "end of the last run")
-        endpoint = status(self._state)
-        pids = {"`headgate up`": self.group.process.pid, **self.group.parts()}
-        pids |= {} if endpoint is None else {"the endpoint": endpoint.pid}
-        before = {part: _cpu_s(pid) for part, pid in pids.items()}
-        time.sleep(seconds)
-        return {part: (_cpu_s(pid) - before[part]) / seconds for part, pid in pids.items()}
+        for _ in range(5):
+            until(lambda: not self.group.runs() and "schedule" not in self.group.parts(), "quiet")
+            time.sleep(SETTLE_S)
+            endpoint = status(self._state)
+            pids = {"`headgate up`": self.group.process.pid, **self.group.parts()}
+            pids |= {} if endpoint is None else {"the endpoint": endpoint.pid}
+            before = {part: _cpu_s(pid) for part, pid in pids.items()}
+            quiet = not self.group.runs()
+            time.sleep(seconds)
+            after = {part: _cpu_s(pid) for part, pid in pids.items()}
+            if quiet and not self.group.runs():
+                return {part: (after[part] - before[part]) / seconds for part in pids}
+        raise CannotMeasure("runs went on all the time; nothing was idle")
 
     def bytes_kept(self) -> int:
         """Bytes of the state folder and of the registry."""
