@@ -77,7 +77,7 @@ def measure(options: argparse.Namespace) -> Report:
 
 def measures_at(length: int, size: Size, rate: float) -> Iterator[Measure]:
     """Both sides at one length; `rate` in FLOP/s."""
-    ours, plain = headgate_seconds(length, size), trainer_seconds(length, size)
+    (ours, way, host_ms), plain = headgate_seconds(length, size), trainer_seconds(length, size)
     label = f"{length} tokens"
     rows_per_s, tokens = size.rows / ours, size.rows * length
     yield Measure(f"{label}: Headgate", rows_per_s, "rows/s")
@@ -85,6 +85,8 @@ def measures_at(length: int, size: Size, rate: float) -> Iterator[Measure]:
     share = tokens * flops_per_token(length, size) / ours / rate
     goal = at_least(35) if length == max(LENGTHS) else None
     yield Measure(f"{label}: Headgate, share of the matrix rate", 100 * share, "%", goal)
+    yield Measure(f"{label}: Headgate, texts end to end (0: padded)", float(way == "packed"))
+    yield Measure(f"{label}: Headgate, host's part of a step", host_ms, "ms a step")
     yield Measure(f"{label}: Trainer with bf16", size.rows / plain, "rows/s")
     yield Measure(f"{label}: Headgate by Trainer", plain / ours, "×", at_least(3))
 
@@ -159,15 +161,25 @@ def random_rows(length: int, rows: int, size: Size) -> tuple[Any, dict[str, Any]
     return ids, {f"head{i}": rng.integers(0, n, rows).astype(np.int32) for i, n in enumerate(LABELS)}
 
 
-def headgate_seconds(length: int, size: Size) -> float:
-    """Seconds of Headgate's training steps over all rows, once, after a short training to warm up."""
+def headgate_seconds(length: int, size: Size) -> tuple[float, str, float]:
+    """Seconds of Headgate's training steps over all rows, once, after a short training to warm up; who
+    computed the encoder (`Training.way`); and the median time of a step's call: where it is shorter than the
+    step, the device never waits for the host."""
     from model.train.device import choose_compute
 
     compute = choose_compute("bfloat16", None)
-    seconds = 0.0
     for count in (min(size.rows, 8 * size.batch_tokens // length), size.rows):
-        seconds = _training(size, compute, [length] * count).run().seconds
-    return seconds
+        training, calls = _training(size, compute, [length] * count), []
+        step = training._step
+
+        def timed(*given: Any, step: Any = step, calls: list[float] = calls) -> None:
+            started_s = time.perf_counter()
+            step(*given)
+            calls.append(1000 * (time.perf_counter() - started_s))
+
+        training._step = timed
+        seconds = training.run().seconds
+    return seconds, training.way, sorted(calls)[len(calls) // 2]
 
 
 def _training(size: Size, compute: Any, lengths: list[int], dropout: float = 0.1) -> Any:

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -26,13 +26,21 @@ from serving.processes import counts_alike, process_start
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState
     from prefect.client.schemas.objects import FlowRun
 
 LABEL = "headgate.process"
 """Label of a flow run: host, process id and start of the process that executes it."""
 TAG = "headgate-process="
 """Prefix of the tag that runs of older versions carry in its place."""
+ENGINE_LOGGERS = ("prefect.flow_runs", "prefect.engine")
+"""By which Prefect tells that a flow ended by an exception."""
+AN_ENDING = "Unexpected result for failed state: Outcome("
+"""What Prefect makes of a flow that names its ending, such as `Rejected`, in a process of its own."""
+OPEN = ("RUNNING", "PENDING", "CANCELLING")
+"""Types of states in which a run has begun and not ended."""
+LEFT_WITHIN = timedelta(days=31)
+"""How long before a run the one may have been due that left its work to it."""
 OWNER_VARIABLE = "HEADGATE_PROCESS"
 """Set for what a flow starts: process id and start of the flow's process."""
 
@@ -58,6 +66,9 @@ def log_to_prefect() -> None:
     logger.propagate = False  # the terminal has these lines already
     if _in_a_run not in logger.filters:
         logger.addFilter(_in_a_run)
+    for name in ENGINE_LOGGERS:
+        if _no_ending not in (engine := logging.getLogger(name)).filters:
+            engine.addFilter(_no_ending)
 
 
 def _in_a_run(record: logging.LogRecord) -> bool:
@@ -65,6 +76,13 @@ def _in_a_run(record: logging.LogRecord) -> bool:
     from prefect.context import FlowRunContext, TaskRunContext
 
     return FlowRunContext.get() is not None or TaskRunContext.get() is not None
+
+
+def _no_ending(record: logging.LogRecord) -> bool:
+    """Whether a line tells of an error. Prefect takes a state of type `FAILED` that holds a result for one,
+    and wrote a traceback into the log of every run that a gate rejected."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, TypeError) and str(error).startswith(AN_ENDING))
 
 
 def parts_of(runs: Collection[UUID]) -> FlowRunFilter:
@@ -128,17 +146,13 @@ def run_name() -> str:
 def newer_run(named: Collection[str] = ()) -> str:
     """The newest run of this run's deployment, with its parameters, that is due or was run, in words, where
     this one is scheduled and older: of the runs that were missed while no worker was there, the newest does
-    the work. Empty for any other run.
+    the work. Empty for any other run, and for one that an earlier run left its work to: where each begins
+    after the next is due, none would ever do it.
 
     Args:
         named: names of states in which a run did its work, whatever their type.
     """
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterDeploymentId,
-        FlowRunFilterExpectedStartTime,
-    )
     from prefect.client.schemas.objects import StateType
     from prefect.context import FlowRunContext
 
@@ -146,23 +160,43 @@ def newer_run(named: Collection[str] = ()) -> str:
     run = context.flow_run if context is not None else None
     if run is None or not run.auto_scheduled or run.deployment_id is None or run.expected_start_time is None:
         return ""
-    due = FlowRunFilterExpectedStartTime.model_validate(
-        {"after_": run.expected_start_time, "before_": datetime.now(UTC)}
-    )
-    wanted = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[run.deployment_id]), expected_start_time=due
-    )
+    mine, words = run.expected_start_time, "due at {:%Y-%m-%d %H:%M} UTC"
     lost = (StateType.FAILED, StateType.CRASHED, StateType.CANCELLED, StateType.CANCELLING)
     with get_client(sync_client=True) as client:
         newer = {
             one.expected_start_time: one.name
-            for one in client.read_flow_runs(flow_run_filter=wanted, limit=200)
+            for one in _due_between(client, run.deployment_id, mine, datetime.now(UTC))
             if one.parameters == run.parameters
             and (one.state_type not in lost or one.state_name in named)
             and one.expected_start_time is not None
-            and one.expected_start_time > run.expected_start_time
+            and one.expected_start_time > mine
         }
-    return f"{newer[max(newer)]}, due at {max(newer):%Y-%m-%d %H:%M} UTC" if newer else ""
+        if not newer:
+            return ""
+        older = _due_between(client, run.deployment_id, mine - LEFT_WITHIN, mine)
+    if any(one.state is not None and words.format(mine) in (one.state.message or "") for one in older):
+        return ""
+    return f"{newer[max(newer)]}, {words.format(max(newer))}"
+
+
+def _due_between(
+    client: SyncPrefectClient, deployment: UUID, after: datetime, before: datetime
+) -> list[FlowRun]:
+    """The newest runs of a deployment that were due in this time."""
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterDeploymentId,
+        FlowRunFilterExpectedStartTime,
+    )
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    due = FlowRunFilterExpectedStartTime.model_validate({"after_": after, "before_": before})
+    of_it = FlowRunFilterDeploymentId(any_=[deployment])
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(deployment_id=of_it, expected_start_time=due),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=200,
+    )
 
 
 def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None = None) -> list[str]:
@@ -172,16 +206,10 @@ def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None 
         ended: called with flow, parameters and reason of each: Prefect calls no hook of theirs.
     """
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )
-    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.filters import FlowRunFilter
     from prefect.states import Crashed
 
-    open_states = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=open_states)))
+    wanted = FlowRunFilter(state=_open())
     done: list[str] = []
     deployments: set[UUID | None] = set()
     with get_client(sync_client=True) as client:
@@ -190,15 +218,22 @@ def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None 
                 continue
             why = "its process ended before it could close the run"
             for below in client.read_flow_runs(flow_run_filter=parts_of([run.id])):
-                if below.state_type in open_states:
+                if below.state_type in OPEN:
                     client.set_flow_run_state(below.id, Crashed(message=why), force=True)
             client.set_flow_run_state(run.id, Crashed(message=why), force=True)
             if ended is not None:
                 ended(client.read_flow(run.flow_id).name, run.parameters, why)
             deployments.add(run.deployment_id)
             done.append(f"closed the flow run {run.name}, which its process left open")
-        _keep_own_slot(client, deployments)
+        _keep_slots(client, deployments)
     return done
+
+
+def _open() -> FlowRunFilterState:
+    from prefect.client.schemas.filters import FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.objects import StateType
+
+    return FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType(one) for one in OPEN]))
 
 
 def _process_of(run: FlowRun) -> str:
@@ -207,24 +242,23 @@ def _process_of(run: FlowRun) -> str:
     return str((run.labels or {}).get(LABEL, tagged))
 
 
-def _keep_own_slot(client: SyncPrefectClient, closed: Collection[UUID | None]) -> None:
-    """Take back the slot of this run, where closing a dead run of its deployment freed it.
+def _keep_slots(client: SyncPrefectClient, closed: Collection[UUID | None]) -> None:
+    """Take back the slots of runs that go on, where closing a dead run of their deployment freed them.
 
     Prefect frees the slot of a dead run when its lease ends, and once more when the run is closed without a
-    lease: then it is the slot that this run holds, and the next one would run beside it.
+    lease: then it is the slot that another run holds, and the next one would run beside it.
     """
-    from prefect.context import FlowRunContext
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 
-    context = FlowRunContext.get()
-    run = context.flow_run if context is not None else None
-    if run is None or run.deployment_id is None or run.deployment_id not in closed:
-        return
-    limit = client.read_deployment(run.deployment_id).global_concurrency_limit
-    if limit is not None and limit.active_slots < 1:
-        with contextlib.suppress(
-            httpx.HTTPStatusError
-        ):  # another run has it by now: the project's lock holds
-            client.increment_concurrency_slots([limit.name], slots=1, mode="concurrency")
+    for deployment in {one for one in closed if one is not None}:
+        limit = client.read_deployment(deployment).global_concurrency_limit
+        if limit is None:
+            continue
+        of_it = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]), state=_open())
+        missing = min(limit.limit, len(client.read_flow_runs(flow_run_filter=of_it))) - limit.active_slots
+        if missing > 0:
+            with contextlib.suppress(httpx.HTTPStatusError):  # taken by now: the project's lock holds
+                client.increment_concurrency_slots([limit.name], slots=missing, mode="concurrency")
 
 
 def end_orphan_servers(home: Home) -> list[str]:

@@ -40,8 +40,9 @@ class RunnerSpec(BaseModel):
     `side_by_side` workers is started on this machine and ends when the baselines are fitted; or the one at
     `address` is used. They need the extra of their name, such as `pip install "headgate[dask]"`."""
     side_by_side: Annotated[int, Field(ge=1)] = 1
-    """Baselines fitted at once. 1: two trainings on the same cores slow each other many times over;
-    raise it where each has its own cores or GPU. A cluster at `address` decides by its workers."""
+    """Baselines fitted at once. With `threads` they share the cores of this machine evenly, unless
+    `train.threads` says how many each takes; each needs memory of its own. A cluster's workers on the same
+    cores slow each other many times over; one at `address` decides by its workers."""
     step_timeout_s: Annotated[float, Field(gt=0)] = LONGEST_STEP_S
     """Longest time that one step of a run may take, in seconds; then it is ended and the run fails. Raise it
     for a training that takes longer."""

@@ -47,8 +47,9 @@ def read_status(root: Path, name: str | None = None, *, where: str = "") -> dict
         *home.journal.glob("*.jsonl"),
         *home.projects.glob("*.json"),
         *home.endings.glob("*.json"),  # of a project whose data never passed
+        *home.schedules.glob("*.json"),  # of one that has not run yet
     ]
-    known = sorted({path.stem for path in places})
+    known = sorted({path.stem for path in places if "." not in path.stem})
     names = [name] if name is not None else known
     return {"home": str(root), "projects": [_project(home, one, where) for one in names]}
 

@@ -12,8 +12,8 @@ import pytest
 
 def pytest_configure() -> None:
     """Before any test module loads torch or numpy: tests of two processes share the cores, and a thread that
-    spins while it waits takes the core that the other needs (`model.__main__.SPIN_TURNS`). And bytecode is kept:
-    else each of hundreds of processes compiles all libraries anew."""
+    spins while it waits takes the core that the other needs (`model.__main__.SPIN_TURNS`). And bytecode is
+    kept: else each of hundreds of processes compiles all libraries anew."""
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

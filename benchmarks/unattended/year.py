@@ -2,22 +2,22 @@
 
     python -m benchmarks.unattended.year --work FOLDER       # goes on where it was ended
 
-Each week brings new rows; the data are validated, then retrained by `headgate` in processes of their own,
-against one Prefect server, on a clock that is a week later each time. Then the same again, with nothing to
-do. Somebody is told by HTTP, and a client asks the endpoint all the time. The project is a small one with a
-tiny encoder: what is tried is whether it runs alone, not how well it learns; the disk of the quickstart is
-counted in `year_disk`. --quick: four weeks.
+Everything that `headgate up` runs is there all the time, and a registry on an MLflow server. Each week brings
+new rows; the data are validated, then retrained, then retrained again with nothing to do: runs of the
+deployments, by the worker, on a clock that is a week later each time. Drift starts its retraining by itself.
+Somebody is told by HTTP, and a client asks the endpoint all the time. The project is a small one with a tiny
+encoder: what is tried is whether it runs alone, not how well it learns; the disk of the quickstart is counted
+in `year_disk`, the start of a run with nothing to do in `unchanged`. --quick: four weeks, as with --dense.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
-import random
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,21 +26,36 @@ from typing import Any
 import yaml
 
 from tests.support.contract import Report, Size, run
-from tests.support.lone_machine import Machine, Said
+from tests.support.lone_machine import Machine, Said, registry_port
 from tests.support.measures import Measure, at_most
-from tests.support.tiny_encoder import WORDS
-from tests.support.tiny_project import deployed_config
+from tests.support.tiny_project import TOPICS, deployed_config, write_rows
 from tests.support.told import by_http
 
 GOAL = "every week ends as expected, each ending is told once, no traceback, and the endpoint answers"
-QUICK_S, WHOLE_S = 240, 3600
-SIZES = {"weeks": Size(52, 4, "weeks that are played")}
+QUICK_S, WHOLE_S = 400, 6000
+SIZES = {
+    "weeks": Size(52, 4, "weeks that are played"),
+    "idle": Size(300, 20, "seconds in which nothing runs, at the end"),
+}
 TROUBLES = {10: "drift", 20: "bad data", 25: "worse model", 30: "drift", 40: "full disk", 45: "reboot"}
-QUICK_TROUBLES = {2: "bad data", 3: "drift", 4: "reboot"}
-"""Week → what happens in it. A registry that is away: `tests/release/test_runs.py`."""
+TROUBLES |= {48: "registry down"}
+DENSE = {2: "bad data", 3: "drift", 4: "reboot", 5: "registry down", 6: "worse model", 7: "full disk"}
+"""Week → what happens in it, in a year and with `--dense`."""
 WEEK_S = 7 * 86_400
-TOPICS = {"weather": WORDS[:4], "food": WORDS[4:8]}
-SPLITS = ("train",) * 6 + ("validation",) + ("test",) * 3
+TOLD_S = 30.0
+"""Longest wait for a message, in seconds."""
+LOADED = 2
+"""Weeks until everything was loaded that a week needs: memory is compared with what it was then."""
+EXPECTED: dict[str, list[tuple[str, str | None]]] = {
+    "": [("Accepted", None), ("Deployed", "deployed")],
+    "drift": [("Accepted", "data drifted"), ("Deployed", "deployed")],
+    "bad data": [("Rejected", "rejected")],
+    "worse model": [("Accepted", None), ("Rejected", "rejected")],
+    "full disk": [("Accepted", None), ("Failed", "FAILED")],
+    "reboot": [("Accepted", "FAILED"), ("Deployed", "deployed")],
+    "registry down": [("Accepted", None), ("Deployed", "deployed")],
+}
+"""Trouble → how its runs end and what is told. The run that a reboot killed is told of, too."""
 
 
 @dataclass(slots=True)
@@ -50,18 +65,23 @@ class Tally:
     week: int = 0
     surprises: list[str] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
-    tracebacks: int = 0
+    tracebacks: list[str] = field(default_factory=list)
     trained_for_nothing: int = 0
     nothing_s: list[float] = field(default_factory=list)
     asked: int = 0
-    unanswered: int = 0
+    unanswered: list[str] = field(default_factory=list)
     first_rss: dict[str, int] = field(default_factory=dict)
     last_rss: dict[str, int] = field(default_factory=dict)
+    begun: int = 0
+    """Week in which the processes were started: at first, by a reboot, or because the play went on."""
+    stretch: tuple[int, dict[str, float]] = (0, {})
+    """The longest time that they ran, in weeks, and by how much each grew in it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where it is kept."""
     parser.add_argument("--work", type=Path, help="folder that it is kept in; a new one by default")
+    parser.add_argument("--dense", action="store_true", help="everything happens in the first seven weeks")
 
 
 def measure(options: argparse.Namespace) -> Report:
@@ -71,114 +91,105 @@ def measure(options: argparse.Namespace) -> Report:
         place.mkdir(parents=True, exist_ok=True)
         tally = _load(place)
         os.environ["YEAR_HOOK"] = somebody.url
-        config = _project(place) if tally.week == 0 else place / "tiny.yaml"
+        port = _project(place)
+        tally.first_rss, tally.begun = {}, tally.week
 
         def titles() -> list[str]:
             return [str(one["title"]) for one in somebody.messages]
 
-        troubles = QUICK_TROUBLES if options.quick else TROUBLES
-        with Machine(config, place) as machine:
+        troubles = DENSE if options.quick or options.dense else TROUBLES
+        with Machine("tiny", place, port) as machine:
             while tally.week < options.weeks:
-                _play(machine, tally, troubles.get(tally.week + 1, ""), titles)
+                _play(machine, tally, troubles, titles)
                 tally.week += 1
                 (place / "tally.json").write_text(json.dumps({s: getattr(tally, s) for s in Tally.__slots__}))
-            gib = machine.home_bytes() / 2**30
-        return Report(_measures(tally, gib, options.quick))
+            gib = machine.bytes_kept() / 2**30
+            idle = machine.idle_share(options.idle)
+        return Report(_measures(tally, gib, idle, options.quick))
 
 
-def _play(machine: Machine, tally: Tally, trouble: str, titles: Callable[[], list[str]]) -> None:
+def _play(
+    machine: Machine, tally: Tally, troubles: Mapping[int, str], titles: Callable[[], list[str]]
+) -> None:
     """One week."""
     week = tally.week + 1
+    trouble, before = troubles.get(week, ""), len(titles())
     machine.clock(week * WEEK_S)
-    write_rows(machine.config.with_name("rows.csv"), week, trouble)
-    before = len(titles())
+    drifts = [one for one, what in troubles.items() if what == "drift"]
+    write_rows(machine.place / "rows.csv", week, trouble, drifts)
     said = [machine.run("validate")] if trouble != "bad data" else []
     match trouble:
+        case "drift":
+            said.append(machine.by_drift())
         case "full disk":
-            with machine.full_disk():
-                said.append(machine.run("retrain"))
-            expected = [("Accepted", None), ("Failed", "FAILED")]
+            said.append(machine.on_full_disk("retrain"))
         case "reboot":
             machine.crash_in_training()
-            machine.reboot()
+            tally.first_rss, tally.begun = {}, week
             said.append(machine.run("retrain"))
-            expected = [("Accepted", None), ("Deployed", "deployed")]
-        case "bad data":
-            said.append(machine.run("retrain"))
-            expected = [("Rejected", "rejected")]
-        case "worse model":
-            said.append(machine.run("retrain"))
-            expected = [("Accepted", None), ("Rejected", "rejected")]
-        case "drift":
-            said.append(machine.run("retrain"))
-            expected = [("Accepted", "data drifted"), ("Deployed", "deployed")]
+        case "registry down":
+            with machine.registry_away() as leave:
+                said.append(machine.run("retrain", leave))
         case _:
             said.append(machine.run("retrain"))
-            expected = [("Accepted", None), ("Deployed", "deployed")]
-    _compare(tally, week, trouble, said, expected, titles()[before:])
-    if expected[-1][0] == "Deployed":
+    _compare(tally, f"{week} {trouble}", said, EXPECTED[trouble])
+    _told(tally, f"{week} {trouble}", EXPECTED[trouble], lambda: titles()[before:])
+    if EXPECTED[trouble][-1][0] == "Deployed":
         trainings = machine.trainings()
         again = machine.run("retrain")
         tally.nothing_s.append(again.seconds)
-        tally.trained_for_nothing += machine.trainings() - trainings
-        _compare(tally, week, "again", [again], [("Unchanged", None)], [])
+        tally.trained_for_nothing += len(machine.trainings() - trainings)
+        _compare(tally, f"{week} again", [again], [("Unchanged", None)])
     asked, unanswered = machine.asked()
     tally.asked, tally.unanswered = tally.asked + asked, tally.unanswered + unanswered
     tally.last_rss = machine.memory()
-    tally.first_rss = tally.first_rss or tally.last_rss
-    print(f"  week {week} {trouble}: {', '.join(one.end for one in said)}", flush=True)
+    weeks = week - tally.begun - LOADED
+    if weeks >= 0:
+        tally.first_rss = tally.first_rss or tally.last_rss
+        grown = {part: tally.last_rss.get(part, 0) / size for part, size in tally.first_rss.items()}
+        tally.stretch = max(tally.stretch, (weeks, grown), key=lambda one: one[0])
+    rss = ", ".join(f"{part} {size / 2**20:.0f}" for part, size in tally.last_rss.items())
+    took = ", ".join(f"{one.end} {one.seconds:.0f} s" for one in said)
+    print(f"  {time.strftime('%T')} week {week} {trouble}: {took}; MiB: {rss}", flush=True)
 
 
-def _compare(
-    tally: Tally,
-    week: int,
-    what: str,
-    said: list[Said],
-    expected: list[tuple[str, str | None]],
-    titles: list[str],
-) -> None:
+def _compare(tally: Tally, what: str, said: list[Said], expected: list[tuple[str, str | None]]) -> None:
     for one, (end, _) in zip(said, expected, strict=True):
         if one.end != end:
-            tally.surprises.append(
-                f"week {week} {what}: {one.flow} ended {one.end}, expected {end}: {one.tail}"
-            )
+            tally.surprises.append(f"week {what}: {one.flow} ended {one.end}, expected {end}: {one.tail}")
             print(f"  {tally.surprises[-1]}", flush=True)
-        tally.tracebacks += "Traceback (most recent" in one.text
-    wanted = [told for _, told in expected if told is not None]
-    found = [title.split(": ", 1)[1].split(",")[0] for title in titles]
-    if what != "again" and sorted(found) != sorted(wanted):
-        tally.untold.append(f"week {week} {what}: told {found}, expected {wanted}")
+        if (at := one.text.find("Traceback (most recent")) >= 0:
+            tally.tracebacks.append(f"week {what}, {one.flow}: {one.text[at : at + 2000]}")
+            print(f"  {tally.tracebacks[-1]}", flush=True)
+
+
+def _told(
+    tally: Tally, what: str, expected: list[tuple[str, str | None]], titles: Callable[[], list[str]]
+) -> None:
+    wanted = sorted(told for _, told in expected if told is not None)
+    until = time.monotonic() + TOLD_S
+    while len(titles()) < len(wanted) and time.monotonic() < until:
+        time.sleep(0.2)
+    found = sorted(title.split(": ", 1)[1].split(",")[0] for title in titles())
+    if found != wanted:
+        tally.untold.append(f"week {what}: told {found}, expected {wanted}")
         print(f"  {tally.untold[-1]}", flush=True)
 
 
-def write_rows(path: Path, week: int, trouble: str) -> None:
-    """The rows that there are in a week: those of the weeks before, and new ones."""
-    dice = random.Random(5)
-    usual = 1000 + 20 * week
-    more = 800 if trouble == "drift" else 0  # of one topic
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "topic", "split"])
-        for number in range(usual + more):
-            topic = dice.choice(sorted(TOPICS)) if number < usual else "weather"
-            other = next(one for one in TOPICS if one != topic)
-            words = dice.choices(TOPICS[topic], k=6) + dice.choices(TOPICS[other], k=2)
-            dice.shuffle(words)
-            if trouble == "worse model" and SPLITS[number % 10] != "test":
-                topic = dice.choice(sorted(TOPICS))
-            told = f"{topic}?" if trouble == "bad data" and number % 2 else topic
-            text = " ".join(words) + " s" * (number % 3)
-            writer.writerow([text, told, SPLITS[number % 10]])
-
-
-def _project(place: Path) -> Path:
-    config = deployed_config(place)
-    raw = yaml.safe_load(config.read_text(encoding="utf-8"))
+def _project(place: Path) -> int:
+    """The configuration, made where there is none; port of its registry."""
+    config = place / "tiny.yaml"
+    if config.exists():
+        uri = yaml.safe_load(config.read_text(encoding="utf-8"))["registry"]["tracking_uri"]
+        return int(uri.rpartition(":")[2])
+    raw = yaml.safe_load(deployed_config(place).read_text(encoding="utf-8"))
     raw["heads"] = {"topic": {"kind": "multiclass", "labels": sorted(TOPICS)}}
     events = ["rejected", "inconclusive", "deployed", "rolled_back", "drifted", "failed"]
     raw["notify"] = [{"on": events, "url_env": "YEAR_HOOK"}]
+    # By hand, so that a week is as short as its runs; drifts are minutes apart.
+    raw["schedule"] = {"cron": None, "validate_cron": None, "cooldown": "1m"}
     config.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
-    return config
+    return registry_port(config)
 
 
 def _load(place: Path) -> Tally:
@@ -189,31 +200,26 @@ def _load(place: Path) -> Tally:
     return Tally(**kept)
 
 
-def _measures(tally: Tally, gib: float, quick: bool) -> list[Measure]:
-    nothing = sorted(tally.nothing_s)
-    few = "four weeks" if quick else ""
+def _measures(tally: Tally, gib: float, idle: Mapping[str, float], quick: bool) -> list[Measure]:
+    nothing, few = sorted(tally.nothing_s), "a few weeks" if quick else ""
+    weeks, growth = tally.stretch
     grown = [
-        Measure(
-            f"memory of {part} at the end, by that at first",
-            last / tally.first_rss[part],
-            "",
-            at_most(1.1),
-            few,
-        )
-        for part, last in tally.last_rss.items()
-        if tally.first_rss.get(part)
+        Measure(f"memory of {part}, by that {weeks} weeks before", by, "", at_most(1.1), few)
+        for part, by in growth.items()
     ]
     return [
         Measure("weeks", tally.week),
         Measure("endings that were not expected", len(tally.surprises), "", at_most(0)),
         Measure("weeks in which not exactly each ending was told", len(tally.untold), "", at_most(0)),
-        Measure("tracebacks", tally.tracebacks, "", at_most(0)),
+        Measure("tracebacks", len(tally.tracebacks), "", at_most(0)),
         Measure("questions to the endpoint", tally.asked),
-        Measure("of these without an answer, machine up", tally.unanswered, "", at_most(0)),
+        Measure("of these without an answer, machine up", len(tally.unanswered), "", at_most(0)),
         Measure("trainings by runs with nothing to do", tally.trained_for_nothing, "", at_most(0)),
         Measure("a run with nothing to do, median", nothing[len(nothing) // 2] if nothing else None, "s"),
-        Measure("state folder at the end", gib, "GiB", at_most(10)),
+        Measure("state folder and registry at the end", gib, "GiB", at_most(10)),
         *grown,
+        *(Measure(f"idle: {part}", 100 * share, "% of a core") for part, share in idle.items()),
+        Measure("idle: all of `headgate up`", 100 * sum(idle.values()), "% of a core", at_most(2)),
     ]
 
 

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.prefect_runs import end_orphan_servers, own_temporary_server
+from flows.server.new_database import begin_database
 from flows.state_folder import prepare
 from model.errors import HeadgateError
 from model.jobs.preloaded import end_with_parent
@@ -90,6 +91,9 @@ class TemporaryServer:
             free.bind((LOOPBACK, 0))
             port = free.getsockname()[1]
         self.url = f"http://{LOOPBACK}:{port}/api"
+        self.start_s = 0.0
+        """Seconds until it was known to answer, when it is `used`: at most what its start took."""
+        self._begun_s = time.monotonic()
         found = importlib.util.find_spec("prefect")
         assert found is not None and found.origin is not None
         # As Prefect starts its own: without pages, and to be known as one that a run started.
@@ -116,6 +120,7 @@ class TemporaryServer:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
         self._wait()
+        self.start_s = time.monotonic() - self._begun_s
         self._used = True
         with temporary_settings({PREFECT_API_URL: self.url}):
             yield
@@ -159,7 +164,9 @@ def begin_server(home: Path) -> tuple[TemporaryServer | None, list[str]]:
         return None, []
     if os.environ.get("PREFECT_SERVER_EPHEMERAL_ENABLED", "true").lower() not in ("1", "true"):
         return None, []
-    _refuse_unusable_database(Path(os.environ.get("PREFECT_HOME", home / "prefect")) / DATABASE)
+    database = Path(os.environ.get("PREFECT_HOME", home / "prefect")) / DATABASE
+    _refuse_unusable_database(database)
+    begin_database(database)
     said = end_orphan_servers(Home(home))
     own_temporary_server()
     return TemporaryServer(), said

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.config.schema import Project
+from flows.parts.end import run_lost
+from flows.prefect_runs import close_flow_runs
 from flows.schedule.plan import plan_from_here
 from flows.schedule.record import Scheduled, forget_schedule, keep_schedule, next_starts
 from flows.schedule.server import apply, look, remove
@@ -19,12 +21,15 @@ Configured = Sequence[tuple[Project, Path]]
 
 
 def schedule_all(projects: Configured, home: Path | None) -> Iterator[str]:
-    """Deploy each project; a line for each deployment and each next start.
+    """Deploy each project; a line for each deployment and each next start. Before that, runs that a dead
+    process of this machine left open are closed: a reboot leaves them, and each holds the only place of its
+    deployment.
 
     Raises:
         flows.schedule.server.AnotherProject: the server has another project of that name.
         httpx.HTTPError: the server can't be reached, or refused.
     """
+    yield from close_flow_runs(run_lost)
     for project, config in projects:
         for done in apply(plan_from_here(project, config, home)):
             yield f"{done.change:<10} {done.name}" + (f"  ({done.detail})" if done.detail else "")

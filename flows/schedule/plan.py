@@ -34,6 +34,13 @@ ENVIRONMENT: Mapping[str, str] = {
     **SWITCHES,
 }
 """Variables of a run's process."""
+JOB: Mapping[str, Any] = {
+    "env": dict(ENVIRONMENT),
+    # What a run prints is in its log on the server. Its way through the worker was a pipe that broke when the
+    # worker was killed, and ended every run that went on.
+    "stream_output": False,
+}
+"""How a worker starts the process of a run: Prefect's job variables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ import yaml
 from flows.config.load import load_project
 from flows.schedule.plan import (
     COLLISION,
-    ENVIRONMENT,
     GRACE_S,
+    JOB,
     LIMIT,
     POOL,
     QUEUE,
@@ -53,7 +53,7 @@ def prefect_file(config: Path) -> str:
     pool = {
         "name": POOL,
         "work_queue_name": QUEUE,
-        "job_variables": {"env": dict(ENVIRONMENT)},
+        "job_variables": dict(JOB),
     }
     place = {"limit": LIMIT, "collision_strategy": COLLISION, "grace_period_seconds": GRACE_S}
 

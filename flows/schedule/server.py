@@ -23,7 +23,7 @@ from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.utilities.callables import parameter_schema
 
-from flows.schedule.plan import COLLISION, ENVIRONMENT, GRACE_S, LIMIT, POOL, QUEUE, Deployment
+from flows.schedule.plan import COLLISION, GRACE_S, JOB, LIMIT, POOL, QUEUE, Deployment
 from model.errors import HeadgateError
 
 PULL = "prefect.deployments.steps.set_working_directory"
@@ -123,7 +123,7 @@ def _apply_one(client: SyncPrefectClient, one: Deployment) -> Done:
         ),
         work_pool_name=POOL,
         work_queue_name=QUEUE,
-        job_variables={"env": dict(ENVIRONMENT)},
+        job_variables=dict(JOB),
         pull_steps=[{PULL: {"directory": str(Path.cwd())}}],
     )
     client.delete_resource_owned_automations(f"prefect.deployment.{made}")
@@ -203,7 +203,7 @@ def _differences(client: SyncPrefectClient, one: Deployment, found: DeploymentRe
         "description": found.description == one.description,
         "entry point": found.entrypoint == one.entrypoint,
         "work pool": (found.work_pool_name, found.work_queue_name) == (POOL, QUEUE),
-        "variables": found.job_variables == {"env": dict(ENVIRONMENT)},
+        "variables": found.job_variables == JOB,
         "runs at a time": limit is not None
         and limit.limit == LIMIT
         and options is not None

@@ -36,6 +36,27 @@ DOWN_S = 3.0
 ASK_S = 5.0
 """How often is looked whether an endpoint runs, in seconds."""
 
+PLACES = {
+    # Which run holds which place outlives the server. Kept in its memory, a place that a run held when the
+    # machine went down would be taken for ever, and no run of that deployment would start again.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+}
+"""Where a Prefect server keeps who holds the place of a deployment."""
+SELDOM = {
+    # How often a server looks for late, paused, cancelled and new runs, in seconds (PT60S: 60). By default
+    # every 5 to 20: most of what a machine does that waits for the next night.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "30",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "30",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "30",
+    "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT60S",
+}
+"""What a server that is started here does less often than by default."""
+OF_PAGE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Of MLflow's page: it is looked at, and needs no further processes that run jobs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectAt:
@@ -78,7 +99,8 @@ def parts(wanted: Wanted) -> list[Part]:
     logs = wanted.home.logs
 
     def one(name: str, command: Sequence[str], log: str, **more: Any) -> Part:
-        return Part(name=name, command=command, environment=child_environment(wanted), log=logs / log, **more)
+        known = {"environment": child_environment(wanted), **more}
+        return Part(name=name, command=command, log=logs / log, **known)
 
     def answers() -> bool:
         return server_answers(wanted.api)
@@ -87,8 +109,10 @@ def parts(wanted: Wanted) -> list[Part]:
     configs = [str(project.config) for project in wanted.projects]
     found = []
     if wanted.server is None:
-        serve = [*prefect, "server", "start", "--host", LOOPBACK, "--port", str(wanted.port)]
-        found.append(one(SERVER, serve, "prefect-server.log"))
+        quiet = [sys.executable, "-m", "flows.up.quiet_server"]
+        serve = [*quiet, "server", "start", "--host", LOOPBACK, "--port", str(wanted.port)]
+        given = {**child_environment(wanted), **PLACES, **SELDOM}
+        found.append(one(SERVER, serve, "prefect-server.log", environment=given))
     options = [part for option in options_of_process() for part in ("--set", option)]
     schedule = [*headgate, "schedule", *configs, *where, *options]
     found.append(one(SCHEDULE, schedule, "schedule.log", may_start=answers, ends=True, once=True))
@@ -99,7 +123,8 @@ def parts(wanted: Wanted) -> list[Part]:
         log = f"serve-{project.name}.log"
         found.append(one(f"start of {project.name}", serve, log, ends=True, wanted=_Down(project).look))
     if wanted.mlflow_port is not None:
-        found.append(one(MLFLOW, _page(wanted), "mlflow.log"))
+        given = {**child_environment(wanted), **OF_PAGE}
+        found.append(one(MLFLOW, _page(wanted), "mlflow.log", environment=given))
     return found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ from ..rows import Targets
 from ..spec import HeadSpec
 from .device import Compute
 from .fast.encoder import quick_encoder
-from .fast.shapes import shape_lengths
+from .fast.packed import segments_of
+from .fast.shapes import padded_lengths
 from .fast.workers import Workers
 from .network import MultiHeadNetwork
 from .tokens import Tokens
@@ -44,20 +46,26 @@ def predict_logits(
 
     Leaves the network in evaluation mode. `on_progress(done, total)` is called after each batch.
     """
+
+    def put(array: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(compute.device)
+
     network.eval()
     total = len(tokens.lengths)
     result: dict[str, NDArray[np.float32]] = {}
     done = 0
     longest = int(tokens.lengths.max()) if total else 0
-    shapes = shape_lengths(tokens.lengths, longest)
+    shapes = padded_lengths(tokens.lengths, longest, compute.precision)
     with _quick_way(network, compute):
         kind = compute.device.type
         budget = {"batch_rows": INFERENCE_ROWS[kind], "batch_tokens": INFERENCE_TOKENS[kind]}
         for rows in sorted_batches(shapes, **budget):
             ids, mask = tokens.padded(rows, pad_id, int(shapes[rows].max()))
             with torch.inference_mode(), compute.autocast():
-                on_device = (torch.from_numpy(array).to(compute.device) for array in (ids, mask))
-                logits = network(*on_device, unpadded=bool(mask.all()))
+                told: dict[str, Any] = {"unpadded": bool(mask.all())}
+                if network.packed is not None:
+                    told["segments"] = segments_of(mask, put)
+                logits = network(put(ids), put(mask), **told)
             for head, values in logits.items():
                 if head not in result:
                     result[head] = np.empty((total, values.shape[1]), np.float32)

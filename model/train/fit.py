@@ -157,8 +157,10 @@ def _start_network(encoder: torch.nn.Module, job: FitJob, data: TrainingData) ->
 
 
 def _training_key(job: FitJob, rows: RowsFolder, backbone: ResolvedBackbone) -> str:
-    """Digest of all that a training depends on: a checkpoint of another training must not be resumed."""
+    """Digest of all that a training depends on: a checkpoint of another training must not be resumed. Not of
+    the threads, which change last bits only: how many there are depends on what else is trained."""
     job_here = {k: v for k, v in asdict(job).items() if k not in ("out", "rows", "teachers")}
+    job_here["train"] = {k: v for k, v in job_here["train"].items() if k != "threads"}
     taught = {name: file_sha256(Path(file)) for name, file in sorted(job.teachers.items())}
     targets = [file_sha256(rows.folder / f"train.{name}.npy") for name in sorted(job.heads)]
     made_of = (job_here, taught, rows.texts_sha256, targets, backbone.files_sha256)
@@ -217,6 +219,7 @@ def _facts(compute: Compute, training: Training) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": compute.precision,
         "threads": compute.threads,
+        "way": training.way,
         "seconds": history.seconds,
         "cpu_seconds": history.cpu_seconds,
         "rows": len(lengths),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,8 +26,9 @@ from .checkpoint import load_tensors, save_tensors
 from .device import Compute
 from .evaluate import predict_logits, primary_metrics
 from .fast.encoder import quick_encoder
-from .fast.memory import give_back_memory
-from .fast.shapes import shape_lengths
+from .fast.memory import give_back_memory, keep_memory
+from .fast.packed import packed_encoder, segments_of
+from .fast.shapes import padded_lengths
 from .fast.workers import Workers
 from .history import History
 from .losses import combine
@@ -44,8 +46,25 @@ from .rows import TrainingData
 
 LOG_POINTS = 200
 """Points of a whole training's loss curve, at most."""
+GPU_READS_STEPS = 32
+"""Steps between two looks at the losses on a GPU, at least: at each look the host waits for the GPU, which
+then waits for the host."""
+GIVE_BACK_STEPS = 50
+"""Steps between two times that free memory is given back, at least: the steps after it get it anew."""
 MOST_ROWS_NAMED = 40
 """Rows that a message about a diverged training names, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A step whose losses were not looked at yet."""
+
+    step: int
+    batch: Batch
+    losses: Tensor
+    """(H,) on the device."""
+    rate: float
+    """The encoder's learning rate."""
 
 
 class Training:
@@ -71,8 +90,8 @@ class Training:
         self.key, self.on_event = key, on_event
         recipe = self.recipe
         lengths = data.train.tokens.lengths
-        self.shapes = shape_lengths(lengths, recipe.max_length)
-        """(N,) to how many tokens each row is padded."""
+        self.shapes = padded_lengths(lengths, recipe.max_length, compute.precision)
+        """(N,) to how many tokens each row is padded at least."""
         self.plan = [_epoch_batches(self.shapes, recipe, epoch) for epoch in range(recipe.epochs)]
         self.steps = sum(len(batches) for batches in self.plan)
         self.padding_share = padding_share([b for e in self.plan for b in e], lengths, self.shapes)
@@ -81,18 +100,22 @@ class Training:
         set_encoder_dropout(network, recipe.encoder_dropout)
         if recipe.frozen_embeddings:
             freeze_embeddings(network)
+        keep_memory()
         self.workers = Workers(compute.threads if self._alone_on_cpu else 1)
         self.masters = make_masters(network, recipe, in_half=self._in_half, workers=self.workers.count)
-        self._take_quick_way()
+        self.way: Literal["layers", "packed", "encoder"] = self._take_quick_way()
+        """Who computes the encoder: `fast.layer`, `fast.packed`, or transformers' own modules."""
         self.wrapped = self.processes.wrap(self.network)
         self.average = WeightAverage(self.masters, recipe.ema_decay) if recipe.ema_decay > 0 else None
         self.history = History()
         self.done = 0
         """Steps made."""
         self.log_every = max(1, self.steps // LOG_POINTS)
-        self._unread: list[tuple[int, Batch, Tensor]] = []
-        """Step, its rows and its losses, (H,) on the device."""
-        self._rate_factor = 0.0
+        self.read_every = self.log_every * (
+            -(-GPU_READS_STEPS // self.log_every) if compute.device.type == "cuda" else 1
+        )
+        """After how many steps the losses are brought to the host: a multiple of `log_every`."""
+        self._unread: list[_Made] = []
         self._reported_s: float | None = None
 
     def run(self) -> History:
@@ -146,16 +169,22 @@ class Training:
     def _alone_on_cpu(self) -> bool:
         return self.compute.device.type == "cpu" and self.processes.count == 1
 
-    def _take_quick_way(self) -> None:
-        """Compute the encoder by `fast.layer`, where that knows it. Several processes go transformers' way:
-        theirs is the one that tells them when gradients are there."""
+    def _take_quick_way(self) -> Literal["layers", "packed", "encoder"]:
+        """Compute the encoder by `fast.layer`, on a GPU by `fast.packed`, where these know it. Several
+        processes go transformers' way: theirs is the one that tells them when gradients are there."""
+        if self._in_half and self.compute.device.type == "cuda":
+            encoder = self.network.train().encoder
+            self.network.packed = packed_encoder(encoder, torch.bfloat16, self.compute.device)
+            return "encoder" if self.network.packed is None else "packed"
         if not self._alone_on_cpu:
-            return
+            return "encoder"
         dtype = torch.bfloat16 if self._in_half else torch.float32
         self.network.train()  # dropout inside the encoder counts only then
         found = quick_encoder(self.network, dtype, self.workers, self.masters.gradients)
-        if found is not None:
-            self.network.quick, self.masters.written = found
+        if found is None:
+            return "encoder"
+        self.network.quick, self.masters.written = found
+        return "layers"
 
     def _ends_early(self) -> bool:
         """Whether the recipe ends the training before its last epoch."""
@@ -168,10 +197,10 @@ class Training:
         recipe, step = self.recipe, self.done
         self.network.train()
         drops = plateaus(self.history.means, recipe.patience)
-        self._rate_factor = rate_factor(
+        factor = rate_factor(
             step, self.steps, warmup_share=recipe.warmup_share, schedule=recipe.schedule, drops=drops
         )
-        self.masters.set_rate(self._rate_factor)
+        self.masters.set_rate(factor)
         losses = self._forward(batch, step / self.steps)
         # The gradients of several processes are averaged; they must be added.
         torch.autograd.backward(combine(losses) * self.processes.count)
@@ -180,8 +209,9 @@ class Training:
             self.average.update(step)
         self.done = step + 1
         # Kept on the device: reading losses at every step would make the host wait for the GPU.
-        self._unread.append((step, batch, torch.stack([loss.detach() for loss in losses.values()])))
-        if self.done % self.log_every == 0 or self.done == self.steps:
+        found = torch.stack([loss.detach() for loss in losses.values()])
+        self._unread.append(_Made(step, batch, found, recipe.learning_rate * factor))
+        if self.done % self.read_every == 0 or self.done == self.steps:
             self._read_losses(epoch)
 
     def _forward(self, batch: Batch, done: float) -> dict[str, Tensor]:
@@ -192,8 +222,11 @@ class Training:
             part, factor = batch[:1], 0.0
         length = int(self.shapes[part].max())
         ids, mask = self.data.train.tokens.padded(part, self.data.pad_id, length)
+        told: dict[str, Any] = {"unpadded": bool(mask.all())}
+        if self.network.packed is not None:
+            told["segments"] = segments_of(mask, self._put)
         with self.compute.autocast():
-            logits = self.wrapped(self._put(ids), self._put(mask), unpadded=bool(mask.all()))
+            logits = self.wrapped(self._put(ids), self._put(mask), **told)
         return {name: loss * factor for name, loss in self.objective.losses(part, logits, done).items()}
 
     def _put(self, array: NDArray[Any]) -> Tensor:
@@ -203,24 +236,32 @@ class Training:
         return tensor
 
     def _read_losses(self, epoch: int) -> None:
-        """Bring the losses since the last call to the host, check them and log their means."""
-        if not self._unread:
+        """Bring the losses since the last call to the host, check them and log their means, over `log_every`
+        steps each."""
+        made, self._unread = self._unread, []
+        if not made:
             return
-        losses = torch.stack([losses for _, _, losses in self._unread])
-        values = self.processes.summed(losses).double().cpu().numpy()
-        for (step, batch, _), row in zip(self._unread, values, strict=True):
+        values = self.processes.summed(torch.stack([one.losses for one in made])).double().cpu().numpy()
+        for one, row in zip(made, values, strict=True):
             if not np.isfinite(row).all():
-                raise TrainingDiverged(self._diverged(step, batch, row))
-        rows_done = sum(len(batch) for _, batch, _ in self._unread)
-        self._unread.clear()
-        give_back_memory()  # or what batches of other shapes have left between its pieces adds up
-        means = dict(zip(self.heads, values.mean(0).tolist(), strict=True))
-        rate = self.recipe.learning_rate * self._rate_factor
-        loss = self.history.add_point(self.done, epoch + 1, means, rate)
+                raise TrainingDiverged(self._diverged(one.step, one.batch, row))
+        if made[-1].step // GIVE_BACK_STEPS > (made[0].step - 1) // GIVE_BACK_STEPS:
+            give_back_memory()  # or what batches of other shapes have left between its pieces adds up
+        rows_done = sum(len(one.batch) for one in made)
         now_s, before_s = time.monotonic(), self._reported_s
         rows_per_s = rows_done / (now_s - before_s) if before_s is not None and now_s > before_s else 0.0
         self._reported_s = now_s
-        event = {"event": "step", "step": self.done, "steps": self.steps, "learning_rate": rate}
+        first = 0
+        for last, one in enumerate(made):
+            if (one.step + 1) % self.log_every == 0 or last + 1 == len(made):
+                self._log(one, epoch, values[first : last + 1].mean(0), rows_per_s)
+                first = last + 1
+
+    def _log(self, last: _Made, epoch: int, losses: NDArray[np.float64], rows_per_s: float) -> None:
+        """Add a point of the loss curve: means (H,) of the steps up to `last`."""
+        means, step = dict(zip(self.heads, losses.tolist(), strict=True)), last.step + 1
+        loss = self.history.add_point(step, epoch + 1, means, last.rate)
+        event = {"event": "step", "step": step, "steps": self.steps, "learning_rate": last.rate}
         event |= {"loss": round(loss, 5), "rows_per_s": round(rows_per_s, 1)}
         self.on_event({**event, "heads": {head: round(mean, 5) for head, mean in means.items()}})
 
@@ -258,7 +299,7 @@ class Training:
         keep_best = self.recipe.keep_best and self.processes.is_main  # who alone wrote the file
         if self.average is not None and not keep_best:
             self.average.swap()
-        self.network.quick = None
+        self.network.quick = self.network.packed = None
         self.masters.release()
         give_back_memory()
         if keep_best:

@@ -19,6 +19,7 @@ from ..errors import BadInput
 from ..job import read_object
 from ..spec import HeadKind, HeadSpec, Pooling, head_from_json
 from .fast.encoder import FAMILIES
+from .fast.packed import PackedEncoder, Segments
 
 NETWORK_SCHEMA = 1
 
@@ -34,6 +35,8 @@ class MultiHeadNetwork(nn.Module):
         self.encoder = encoder
         self.quick: Callable[[Tensor, Tensor], Tensor] | None = None
         """Computes the encoder's states another way (`model.train.fast`); none: the encoder itself does."""
+        self.packed: PackedEncoder | None = None
+        """Computes them of texts end to end, where a call says where these lie."""
         self.pooling = pooling
         hidden = int(encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.dropout = nn.Dropout(dropout)
@@ -71,7 +74,12 @@ class MultiHeadNetwork(nn.Module):
         self.heads[f"head_{head}"].bias.copy_(bias)  # type: ignore[operator]
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, *, unpadded: bool = False
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        *,
+        unpadded: bool = False,
+        segments: Segments | None = None,
     ) -> dict[str, Tensor]:
         """Logits of every head, float32.
 
@@ -79,11 +87,14 @@ class MultiHeadNetwork(nn.Module):
             input_ids: (B, T), integers.
             attention_mask: (B, T), 1 for tokens and 0 for padding.
             unpadded: says that nothing is padded, so that nobody has to look on the device.
+            segments: where the texts lie end to end, for `packed`.
 
         Returns: head → (B, L_h).
         """
         if self.quick is not None:
             states = self.quick(input_ids, attention_mask).float()
+        elif self.packed is not None and segments is not None:
+            states = self.packed(input_ids, segments).float()
         else:
             mask: Tensor | None = attention_mask
             if attention_mask.is_cuda:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from flows.cli.commands import main
+from flows.up.parts import PLACES
 from model.bundle.telemetry import SWITCHES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,5 +33,6 @@ def test_a_service_starts_a_command_that_exists_and_sends_nothing(service: str) 
     program, command, *_ = shlex.split(described["command"])
     assert program == "prefect" or command in main.commands
     assert described["environment"].items() >= SWITCHES.items()
+    assert program != "prefect" or described["environment"].items() >= PLACES.items()
     assert all(port.startswith("127.0.0.1:") for port in described["ports"]), "on this machine alone"
     assert (ROOT / described["build"]["dockerfile"]).is_file()

@@ -18,6 +18,7 @@ CEILINGS: dict[str, tuple[int, tuple[str, ...]]] = {
     "flows.config.load": (350, ("pydantic",)),
     "flows.check.ready": (960, ("pydantic", "numpy", "polars", "pyarrow")),
     "flows.retrain": (2000, ("prefect", "pydantic", "numpy", "polars", "pyarrow")),
+    "flows.validate": (2850, ("prefect", "pydantic", "numpy", "polars", "pyarrow", "pandas", "scipy")),
     "model.__main__": (100, ()),
     "model.jobs.process": (190, ()),
     "model.measure.score": (310, ("numpy",)),
@@ -44,3 +45,16 @@ def test_a_process_loads_what_it_uses(name: str) -> None:
     heavy = sorted({module.partition(".")[0] for module in loaded} & set(HEAVY) - set(allowed))
     assert not heavy, f"import {name} loads {', '.join(heavy)}"
     assert len(loaded) <= most, f"import {name} loads {len(loaded)} modules, at most {most}"
+
+
+def test_the_library_of_expectations_loads_its_charts_when_one_is_drawn() -> None:
+    asked = """
+import sys
+from expectations.data.gx.library import load_library
+load_library()
+assert "altair.vegalite" not in sys.modules, "it is loaded with the library"
+from great_expectations.expectations.core import expect_column_kl_divergence_to_be_less_than as drawing
+assert drawing.alt.Chart.__name__ == "Chart"
+"""
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from tests.support.bakes import asking
 from tests.support.tiny_encoder import WORDS
 from tests.support.tiny_project import deployed_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 NAME = "tiny"
 
 

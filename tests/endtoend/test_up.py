@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from flows.prefect_runs import LABEL
 from release.home import Home
 from release.registry.client import BUNDLE_TAG, open_registry
 from release.saved_settings import Settings, save_settings, state_file
@@ -27,28 +25,14 @@ from serving.spec import DeploySpec
 from serving.store.manifest import ReleaseManifest
 from serving.store.release_folder import ReleaseFolder
 from serving.store.signing import ensure_key_pair
-from serving.waiting import wait_until
+from tests.support.running_group import Up, kill, until
 from tests.support.scheduled_project import scheduled_config
 from tests.support.toy_bundle import PASS, write_bundle, write_bundle_manifest
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME = "kitchen"
-WAIT_S = 240.0
+IN_A_YEAR = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2099-01-01T00:00:00Z"}}
+"""A state in which no worker takes a run."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def until(found: Callable[[], Any], what: str, wait_s: float = WAIT_S) -> Any:
-    value = wait_until(lambda: found() or None, timeout_s=wait_s, poll_s=0.5)
-    assert value, f"no {what} within {wait_s:.0f} s"
-    return value
-
-
-def free_port() -> int:
-    for port in random.sample(range(20_000, 32_000), 100):
-        with contextlib.suppress(OSError), socket.socket() as listener:
-            listener.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port among a hundred")
 
 
 def release(home: Home) -> None:
@@ -67,67 +51,11 @@ def release(home: Home) -> None:
     save_settings(home, NAME, Settings(deploy=DeploySpec(port=0, threads=1)))
 
 
-class Up:
-    """A running group.
-
-    Args:
-        folder: of the project.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        ours = ("PREFECT_", "HEADGATE_", "PYTHONSAFEPATH")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-        self.environment = {**kept, "PYTHONPATH": str(ROOT)}
-        self.folder, self.home, self.port = folder, Home(folder / ".headgate"), free_port()
-        self.url = f"http://127.0.0.1:{self.port}/api"
-        with (folder / "up.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command("up", "project.yaml", "--port", str(self.port)),
-                cwd=folder,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "flows.cli.commands", *arguments]
-
-    def check(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command("up", "--check", "project.yaml"),
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def parts(self) -> dict[str, int]:
-        with contextlib.suppress(OSError, ValueError):
-            record = json.loads((self.home.locks / "up.json").read_text())
-            return {name: pid for name, (pid, _) in record["parts"].items()}
-        return {}
-
-    def names(self) -> list[str]:
-        with contextlib.suppress(httpx.HTTPError):
-            reply = httpx.post(f"{self.url}/deployments/filter", json={}, timeout=5)
-            if reply.status_code == 200:
-                return sorted(one["name"] for one in reply.json())
-        return []
-
-    def worker_online(self) -> bool:
-        with contextlib.suppress(httpx.HTTPError):
-            reply = httpx.post(f"{self.url}/work_pools/headgate/workers/filter", json={}, timeout=5)
-            return reply.status_code == 200 and any(one["status"] == "ONLINE" for one in reply.json())
-        return False
-
-
 @pytest.fixture
 def group(tmp_path: Path) -> Iterator[Up]:
     scheduled_config(tmp_path, timezone="Europe/Berlin")
     release(Home(tmp_path / ".headgate"))
-    made = Up(tmp_path)
+    made = Up(tmp_path, ("project.yaml",))
     try:
         yield made
     finally:
@@ -173,3 +101,32 @@ def test_everything_runs_comes_back_and_ends(group: Up) -> None:
     assert control.status(state_file(group.home, NAME)) is None
     checked = group.check()
     assert checked.returncode == 1 and "up: not running" in checked.stderr
+
+
+def test_a_place_that_a_run_held_when_the_power_went_is_free_again(group: Up) -> None:
+    until(group.ready, "deployments and worker")
+
+    def limit() -> dict[str, Any]:
+        [found] = [
+            one for one in group.ask("/deployments/filter") or [{}] if one["name"] == "retrain kitchen"
+        ]
+        return {"id": found["id"], **found["global_concurrency_limit"]}
+
+    run = group.ask(f"/deployments/{limit()['id']}/create_flow_run", state=IN_A_YEAR)
+    labels = {
+        LABEL: f"{socket.gethostname()}:{os.getpid()}:1"
+    }  # this number, but another start: a dead process
+    httpx.patch(f"{group.url}/flow_runs/{run['id']}/labels", json=labels).raise_for_status()
+    for state in ("PENDING", "RUNNING"):
+        assert group.ask(f"/flow_runs/{run['id']}/set_state", state={"type": state})["status"] == "ACCEPT"
+    assert limit()["active_slots"] == 1
+    assert list((group.home.root / "prefect" / "concurrency_leases").glob("*.json")), "kept on disk"
+
+    kill(psutil.Process(group.process.pid))
+    group.process.wait()
+    group.start_again()
+    until(lambda: group.ready() and "schedule" not in group.parts(), "second start of everything")
+    until(lambda: limit()["active_slots"] == 0, "free place", 60)
+    [closed] = group.ask("/flow_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+    assert closed["state"]["name"] == "Crashed"
+    assert "which its process left open" in (group.home.logs / "schedule.log").read_text()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from expectations.data.check import VALUES_BETWEEN, VALUES_IN_SET, Check, CheckResult
-from expectations.data.context.project import GxProject, keep_results, read_history
+from expectations.data.gx.project import GxProject, keep_results, read_history
 from expectations.spec import Severity
 
 HOSTILE = '<img src="https://example.org/x.png" onerror=alert(1)>'
@@ -140,3 +140,27 @@ def test_a_damaged_context_is_told_and_stops_no_run(tmp_path: Path) -> None:
     past = keep_results(place(tmp_path, "run-1"), FIRST)
     assert "could not be brought up to date" in past.problem and "move it away" in past.problem
     assert past.runs == ()
+
+
+def test_a_later_run_changes_what_has_changed_and_leaves_what_a_user_added(tmp_path: Path) -> None:
+    import great_expectations as gx
+    from great_expectations.checkpoint import UpdateDataDocsAction
+
+    def ids() -> dict[str, str]:
+        suite = gx.get_context(project_root_dir=tmp_path).suites.get("my-shop")
+        return {str(one.column): str(one.id) for one in suite.expectations}
+
+    assert not keep_results(place(tmp_path, "run-1"), FIRST).problem
+    first = ids()
+    checkpoint = gx.get_context(project_root_dir=tmp_path).checkpoints.get("my-shop")
+    checkpoint.actions.append(UpdateDataDocsAction(name="mine", site_names=[]))
+    checkpoint.save()
+    other = [FIRST[0], counted("one_answer", 15, tolerance=0.05), figure("rows", 40, min_value=30)]
+    assert not keep_results(place(tmp_path, "run-2"), other).problem
+    second = ids()
+    assert {name for name in first if first[name] != second[name]} == {"one_answer[topic]"}
+    assert not keep_results(place(tmp_path, "run-3"), other[:1]).problem
+    assert ids() == {"labels_known[topic]": first["labels_known[topic]"]}
+    checkpoint = gx.get_context(project_root_dir=tmp_path).checkpoints.get("my-shop")
+    assert [one.name for one in checkpoint.actions] == ["data docs", "mine"]
+    assert checkpoint.run().success

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Crashed, Pending, Running, Scheduled, State
 
+from flows.outcome import LEFT
 from flows.prefect_runs import TAG, close_flow_runs, newer_run, process_label
 
 DEAD = TAG + process_label().rsplit(":", 1)[0] + ":1"
@@ -79,6 +80,19 @@ def test_closing_a_dead_run_whose_lease_ended_does_not_free_the_slot_of_the_next
     assert taken(client, deployment) == 0, "and no slot stays taken"
 
 
+def test_closing_it_from_a_command_leaves_the_slot_of_a_run_that_goes_on(
+    client: SyncPrefectClient, deployment: UUID
+) -> None:
+    dead = begun(client, deployment, DEAD)
+    assert dead.state is not None
+    lease = dead.state.state_details.deployment_concurrency_lease_id
+    assert lease is not None
+    client.release_concurrency_slots_with_lease(lease)
+    begun(client, deployment, TAG + process_label())
+    close_flow_runs()  # as `headgate schedule` does, which is no run
+    assert taken(client, deployment) == 1, "a third run would begin beside the one that goes on"
+
+
 def test_a_dead_run_whose_lease_holds_frees_its_slot_once(
     client: SyncPrefectClient, deployment: UUID
 ) -> None:
@@ -117,6 +131,21 @@ def test_of_missed_runs_the_newest_does_the_work(
     assert within(newest, newer_run) == ""
     by_hand = older.model_copy(update={"auto_scheduled": False})
     assert within(by_hand, newer_run) == "", "a run that somebody started is never left out"
+
+
+def test_where_each_begins_after_the_next_is_due_the_work_is_done_all_the_same(
+    client: SyncPrefectClient, deployment: UUID
+) -> None:
+    """On a machine so slow that a run begins when the next one is due already."""
+    did_it, run = [], due(client, deployment, 60, None)
+    for minutes_ago in (50, 40, 30, 20, 10):
+        the_next = due(client, deployment, minutes_ago, None)
+        newer = within(run, newer_run)
+        did_it.append(not newer)
+        message = f"{LEFT}{newer}" if newer else ""
+        client.set_flow_run_state(run.id, Completed(name="Unchanged", message=message), force=True)
+        run = the_next
+    assert did_it == [False, True, False, True, False]
 
 
 def test_outside_of_a_deployment_there_is_no_newer_run(client: SyncPrefectClient) -> None:

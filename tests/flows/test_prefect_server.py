@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli.prefect_server import PrefectProblem, refuse_unusable_server
+from flows.cli.running import compiles_anew
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = """active = "mine"
@@ -259,3 +261,20 @@ def test_a_server_that_was_used_ends_with_its_process(tmp_path: Path) -> None:
     pid, ended = begun(tmp_path, "use")
     assert ended == "False", "Prefect sends the end of its log while the program ends"
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_run_says_that_its_processes_compile_all_libraries_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))  # an empty place, where nothing is compiled
+    assert compiles_anew()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert not compiles_anew(), "it will be kept"
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    found = importlib.util.find_spec("prefect")
+    assert found is not None and found.origin is not None
+    compiled = Path(importlib.util.cache_from_source(found.origin))
+    compiled.parent.mkdir(parents=True)
+    compiled.touch()
+    assert not compiles_anew(), "it was kept before"

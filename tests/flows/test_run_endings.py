@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,17 @@ from model.files import write_json
 from release.home import Home
 from tests.support.scheduled_project import scheduled_config
 from tests.support.told import by_http
+
+
+class Seen(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records = list[logging.LogRecord]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
 
 
 def test_the_last_endings_are_kept_and_no_more(tmp_path: Path) -> None:
@@ -77,6 +89,34 @@ def test_every_end_of_a_flow_is_noted_also_an_error(tmp_path: Path) -> None:
     assert [one["end"] for one in project["endings"]][-1] == "Failed" and project["next"] == []
     shown = CliRunner().invoke(main, ["status", "--home", str(home.root)])
     assert "ended" in shown.stdout and "validate Failed" in shown.stdout
+
+
+@pytest.mark.usefixtures("prefect_harness")
+def test_a_run_of_a_worker_that_is_rejected_logs_no_traceback(tmp_path: Path) -> None:
+    from prefect.flow_engine import run_flow
+
+    from flows.validate import validate
+
+    file, logger, seen = scheduled_config(tmp_path), logging.getLogger("prefect.flow_runs"), Seen()
+    logger.addHandler(seen)
+    try:
+        with pytest.raises(TypeError, match="failed state"):  # which ends the process, by exit code
+            run_flow(validate, parameters={"config": file, "home": tmp_path / "home"}, error_logger=logger)
+        logger.error("it is broken", exc_info=ValueError("something else"))
+    finally:
+        logger.removeHandler(seen)
+    assert [one.getMessage() for one in seen.records if one.exc_info] == ["it is broken"]
+    assert any("Rejected" in one.getMessage() for one in seen.records)
+
+
+def test_what_has_not_run_yet_has_a_status(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    kept = Scheduled(cron="0 3 * * 1", validate_cron=None, timezone="UTC", server="", config="/project.yaml")
+    keep_schedule(home, "kitchen", kept)
+    write_json(home.schedules / "kitchen.told.json", {})  # of drift, beside it
+    told = CliRunner().invoke(main, ["status", "--home", str(tmp_path), "--json"])
+    [project] = json.loads(told.stdout)["projects"]
+    assert project["name"] == "kitchen" and project["next"][0].endswith("03:00 UTC  retrain")
 
 
 def test_the_name_of_a_project_may_have_a_hyphen(tmp_path: Path) -> None:

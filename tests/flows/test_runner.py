@@ -12,7 +12,7 @@ import pytest
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.baselines import fit_all, fit_baselines
+from flows.baselines import fit_all, fit_baselines, threads_each
 from flows.config.load import load_project
 from flows.config.messages import ConfigError
 from flows.config.schema import Project
@@ -66,6 +66,23 @@ def test_threads_run_side_by_side(prefect_harness: None) -> None:
             return [future.result() for future in futures]
 
     assert sorted(two()) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("spec", "trainings", "expected"),
+    [
+        (RunnerSpec(side_by_side=2), 3, 4),
+        (RunnerSpec(side_by_side=4), 3, 2),
+        (RunnerSpec(side_by_side=16), 12, 1),
+        (RunnerSpec(kind="dask", side_by_side=2), 3, None),
+        (RunnerSpec(kind="ray", address="ray://head:10001"), 3, None),
+    ],
+)
+def test_trainings_side_by_side_share_the_cores(
+    spec: RunnerSpec, trainings: int, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.baselines.cores", lambda: 8)
+    assert threads_each(spec, trainings) == expected
 
 
 def test_a_worker_with_other_code_is_refused(

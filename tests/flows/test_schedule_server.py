@@ -51,6 +51,7 @@ def test_twice_changes_nothing_and_a_changed_schedule_is_changed(plan: tuple[Dep
     ]
     assert after.global_concurrency_limit.limit == 1
     assert after.concurrency_options.collision_strategy.value == "ENQUEUE"
+    assert after.job_variables["stream_output"] is False, "a pipe to the worker ends the run with the worker"
 
     moved = [replace(one, cron="0 4 * * *") if one.flow == "retrain" else one for one in plan]
     assert [one for one in apply(moved) if one.change != "as it was"] == [

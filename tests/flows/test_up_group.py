@@ -17,7 +17,7 @@ import pytest
 from flows.config.settings import OPTIONS, keep_options
 from flows.notify.record import record_file
 from flows.up.group import Group, Part
-from flows.up.parts import SCHEDULE, WORKER, ProjectAt, Wanted, parts
+from flows.up.parts import PLACES, SCHEDULE, SELDOM, SERVER, WORKER, ProjectAt, Wanted, parts
 from flows.up.run import run_up
 from model.files import write_json
 from release.home import Home
@@ -171,3 +171,19 @@ def test_what_is_set_holds_for_the_schedule_and_for_every_run(tmp_path: Path) ->
     found = {part.name: part for part in parts(wanted)}
     assert list(found[SCHEDULE].command)[-2:] == ["--set", "schedule.cron=0 4 * * *"]
     assert found[WORKER].environment[OPTIONS] == '["schedule.cron=0 4 * * *"]'
+
+
+def test_the_server_of_a_lone_machine_keeps_places_on_disk_and_looks_seldom(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "from flows.up.quiet_server import look_seldom; print(look_seldom())"],
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout == "True\n", "Prefect does its work otherwise: change or drop flows.up.quiet_server"
+    wanted = Wanted(projects=[], home=Home(tmp_path), given_home=None, server=None, port=4200)
+    [server] = [one for one in parts(wanted) if one.name == SERVER]
+    assert server.environment.items() >= {**PLACES, **SELDOM}.items()
+    done = subprocess.run(
+        [sys.executable, "-c", "import prefect"], env=dict(server.environment), capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"a setting that Prefect does not take: {done.stderr}"

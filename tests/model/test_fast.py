@@ -13,59 +13,17 @@ from hypothesis import strategies as st
 
 from model.spec import TrainSpec
 from model.train.fast.encoder import quick_encoder
-from model.train.fast.shapes import shape_lengths
+from model.train.fast.shapes import padded_lengths, shape_lengths
 from model.train.fast.workers import Workers, shares
-from model.train.network import MultiHeadNetwork, mask_without_looking
+from model.train.network import mask_without_looking
 from model.train.optimizer import freeze_embeddings, make_masters
-
-SIZES = {
-    "vocab_size": 40,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 40,
-    "pad_token_id": 1,
-}
-DISTILBERT = {
-    "vocab_size": 40,
-    "dim": 32,
-    "n_layers": 2,
-    "n_heads": 4,
-    "hidden_dim": 48,
-    "max_position_embeddings": 40,
-    "pad_token_id": 1,
-}
-QUICK = ["bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"]
-IDS = torch.tensor([[2, 5, 6, 7, 3, 9], [2, 8, 3, 1, 1, 1], [2, 8, 9, 9, 3, 1]])
-MASK = (IDS != 1).long()
-
-
-def _network(family: str, **changes: Any) -> MultiHeadNetwork:
-    from transformers import AutoConfig, AutoModel
-
-    torch.manual_seed(5)
-    sizes = DISTILBERT if family == "distilbert" else SIZES
-    if family == "electra":
-        changes = {"embedding_size": 16, **changes}
-    config = AutoConfig.for_model(family, **{**sizes, **changes})
-    encoder = AutoModel.from_config(config, attn_implementation="eager")
-    if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None
-    network = MultiHeadNetwork(encoder, {"a": 3}, pooling="mean", dropout=0.0)
-    for module in network.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-        biased = isinstance(module, torch.nn.LayerNorm | torch.nn.Linear) and module.bias is not None
-        if biased:  # not 0, or exchanges go unseen
-            torch.nn.init.normal_(module.bias, std=0.2)
-    return network.train()
+from tests.support.small_networks import IDS, MASK, QUICK, small_network
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("family", QUICK)
 def test_answers_are_those_of_transformers(family: str, threads: int) -> None:
-    network = _network(family)
+    network = small_network(family)
     with torch.no_grad():
         plain = network(IDS, MASK)["a"]
         found = quick_encoder(network, torch.float32, Workers(threads))
@@ -76,7 +34,7 @@ def test_answers_are_those_of_transformers(family: str, threads: int) -> None:
 
 @pytest.mark.parametrize("family", QUICK)
 def test_a_mask_that_nobody_looks_into_hides_the_same(family: str) -> None:
-    encoder: Any = _network(family).encoder.eval()
+    encoder: Any = small_network(family).encoder.eval()
     encoder.set_attn_implementation("sdpa")
     mask = mask_without_looking(encoder, MASK, unpadded=False)
     assert mask is not None and mask.ndim == 4
@@ -86,11 +44,14 @@ def test_a_mask_that_nobody_looks_into_hides_the_same(family: str) -> None:
     torch.testing.assert_close(found[MASK.bool()], usual[MASK.bool()], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize(("frozen", "kept_whole"), [(True, True), (False, False), (False, True)])
 @pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize("family", ["bert", "distilbert", "electra"])
-def test_gradients_are_those_of_autograd(family: str, threads: int, frozen: bool) -> None:
-    plain = _network(family)
+def test_gradients_are_those_of_autograd(
+    family: str, threads: int, frozen: bool, kept_whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.train.fast.encoder.KEPT_WHOLE_TOKENS", 100 if kept_whole else 0)
+    plain = small_network(family)
     if frozen:
         freeze_embeddings(plain)
     network = copy.deepcopy(plain)
@@ -123,7 +84,7 @@ def test_gradients_are_those_of_autograd(family: str, threads: int, frozen: bool
     ],
 )
 def test_what_it_does_not_know_goes_transformers_way(family: str, changes: dict[str, Any]) -> None:
-    network = _network(family, **changes)
+    network = small_network(family, **changes)
     assert quick_encoder(network, torch.float32, Workers(1)) is None
     masters = make_masters(network, TrainSpec(), in_half=True)
     with torch.autocast("cpu", torch.bfloat16):
@@ -136,7 +97,7 @@ def test_what_it_does_not_know_goes_transformers_way(family: str, changes: dict[
 
 
 def test_dropout_inside_the_encoder_goes_transformers_way() -> None:
-    network = _network("bert", hidden_dropout_prob=0.1)
+    network = small_network("bert", hidden_dropout_prob=0.1)
     for module in network.encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.1
@@ -147,7 +108,7 @@ def test_dropout_inside_the_encoder_goes_transformers_way() -> None:
 @pytest.mark.parametrize("clip", [0.05, 1e6])
 def test_a_step_is_clipping_and_adamw(clip: float) -> None:
     recipe = TrainSpec(learning_rate=0.01, head_learning_rate=0.02, weight_decay=0.1, layer_decay=0.5)
-    plain, network = _network("bert"), _network("bert")
+    plain, network = small_network("bert"), small_network("bert")
     masters = make_masters(network, recipe)
     named = dict(plain.named_parameters())
     optimizer = torch.optim.AdamW(
@@ -170,7 +131,7 @@ def test_a_step_is_clipping_and_adamw(clip: float) -> None:
 
 
 def test_half_weights_follow_their_masters_and_are_given_back_whole() -> None:
-    network = _network("bert")
+    network = small_network("bert")
     masters = make_masters(network, TrainSpec(learning_rate=0.1), in_half=True)
     weight = network.encoder.encoder.layer[0].output.dense.weight  # type: ignore[union-attr, index]
     assert weight.dtype == torch.bfloat16
@@ -200,3 +161,9 @@ def test_all_lengths_to_64_are_24_shapes() -> None:
 def test_shares_are_all_rows_in_nearly_equal_parts(rows: int, parts: int) -> None:
     found = [one.stop - one.start for one in shares(rows, parts)]
     assert sum(found) == rows and min(found) >= 1 and max(found) - min(found) <= 1
+
+
+def test_in_float32_no_text_is_padded_further_than_its_batch() -> None:
+    lengths = np.array([5, 17, 33])
+    assert padded_lengths(lengths, 64, "float32").tolist() == [5, 17, 33]
+    assert padded_lengths(lengths, 64, "bfloat16").tolist() == [6, 18, 36]

@@ -23,6 +23,7 @@ from model.errors import BadInput, TrainingDiverged
 from model.rows import open_rows
 from model.spec import BackboneSpec, FitJob, TrainSpec
 from model.train.fit import fit
+from model.train.loop import Training
 from model.train.network import load_fitted
 from model.train.teach import teach
 
@@ -190,6 +191,21 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(job: FitJob, tmp_path: P
     assert _same(_weights(changed), _weights(fresh))
 
 
+def test_a_checkpoint_of_other_threads_is_taken_up(job: FitJob) -> None:
+    """How many there are depends on what else is trained: a training that was killed goes on all the same."""
+
+    def on_event(event: Mapping[str, Any]) -> None:
+        if event["event"] == "epoch":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(replace(job, train=replace(RECIPE, checkpoint_every_steps=2)), on_event)
+    seen: list[str] = []
+    again = replace(RECIPE, checkpoint_every_steps=2, threads=2)
+    fit(replace(job, train=again), lambda event: seen.append(event["event"]))
+    assert seen[0] == "resumed"
+
+
 @pytest.mark.parametrize("damaged", ["checkpoint.safetensors", "best.safetensors"])
 def test_with_a_damaged_checkpoint_it_begins_anew(job: FitJob, damaged: str, tmp_path: Path) -> None:
     def on_event(event: Mapping[str, Any]) -> None:
@@ -212,6 +228,27 @@ def test_a_loss_that_is_not_finite_names_step_head_and_rows(job: FitJob) -> None
     with pytest.raises(TrainingDiverged, match=r"step \d+ of 16: the loss of .*topic.* not finite.*\d+, \d+"):
         fit(replace(job, train=replace(RECIPE, learning_rate=1e30, head_learning_rate=1e30)), _silent)
     assert not (Path(job.out) / "fit.json").exists()
+
+
+@pytest.mark.parametrize("points", [5, 200])
+def test_losses_that_are_looked_at_late_are_the_same_points(
+    job: FitJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, points: int
+) -> None:
+    """On a GPU the host must not wait in every step."""
+    monkeypatch.setattr("model.train.loop.LOG_POINTS", points)
+    fit(job, _silent)
+    later, usual = replace(job, out=str(tmp_path / "later")), Training.__init__
+
+    def rarely(self: Training, *given: Any, **named: Any) -> None:
+        usual(self, *given, **named)
+        self.read_every = 3 * self.log_every
+
+    monkeypatch.setattr(Training, "__init__", rarely)
+    events: list[Mapping[str, Any]] = []
+    fit(later, events.append)
+    at_once, late = (json.loads((Path(j.out) / "history.json").read_text()) for j in (job, later))
+    assert late == at_once and len(late["steps"]) > 3
+    assert [e["step"] for e in events if e["event"] == "step"] == [p["step"] for p in late["steps"]]
 
 
 def test_frozen_embeddings_stay_as_pretrained(job: FitJob, tiny_backbone: Path) -> None:

@@ -1,47 +1,50 @@
-"""A machine on which a project runs alone: Prefect's server, an endpoint, a client that asks it, a clock."""
+"""A machine on which a project runs alone: `headgate up`, a registry, a client that asks, a clock."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 import yaml
 
 from flows.schedule.endings import last_endings
 from model.bundle.telemetry import SWITCHES
-from release.home import Home, environment
 from serving import client
 from serving.errors import NoAnswer
-from serving.process.control import status
+from serving.process.control import status, stop
+from tests.support.asked import Asked
+from tests.support.run_record import text_of
+from tests.support.running_group import ROOT, Up, free_port, kill, until
 
-ROOT = Path(__file__).resolve().parents[2]
-HEADGATE = [sys.executable, "-m", "flows.cli.commands"]
 SET_CLOCK = ROOT / "tests" / "support" / "set_clock"
-UP_S = 90.0
-"""Longest wait for Prefect's server."""
+PATIENCE_S = 900.0
+"""Longest wait for a run to end."""
+AWAY_S = 20.0
+"""How long the registry is away, in seconds."""
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""A registry needs no second process that runs jobs."""
+DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """How one command ended."""
+    """How one run ended."""
 
     flow: str
     end: str
-    """Name of the last noted ending."""
+    """Name of its final state, as it is noted in the state folder."""
     text: str
-    """What it printed."""
+    """What it printed and logged."""
     seconds: float
 
     @property
@@ -51,199 +54,225 @@ class Said:
 
 
 class Machine:
-    """Runs `headgate` for one configuration."""
+    """Runs one project. Runs are started on the Prefect server, and executed by the worker.
 
-    def __init__(self, config: Path, place: Path) -> None:
-        self.config, self.place = config, place
-        self.home = Home(place / ".headgate")
-        self.name = str(yaml.safe_load(config.read_text(encoding="utf-8"))["name"])
+    Args:
+        name: of the project; its configuration is `NAME.yaml`.
+        place: folder of the configuration.
+        registry: port of an MLflow server that keeps the registry, as configured.
+    """
+
+    def __init__(self, name: str, place: Path, registry: int) -> None:
+        self.name, self.place, self._port = name, place, registry
         self._clock = place / "clock"
-        self._server: subprocess.Popen[bytes] | None = None
-        self._done = threading.Event()
-        self._down = self._full = False
-        self._api = ""
+        self.clock(0)
+        self._registry = self._start_registry()
+        given = {
+            "HEADGATE_TEST_CLOCK": str(self._clock),
+            "PYTHONPATH": f"{SET_CLOCK}:{ROOT}",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+        }
+        self.group = Up(place, (f"{name}.yaml",), given)
+        self.home = self.group.home
+        self._state = self.home.endpoints / f"{name}.json"
+        self._client = Asked([self._state])
         self._asked = self._unanswered = 0
-        self._client = threading.Thread(target=self._ask, daemon=True)
 
     def __enter__(self) -> Self:
         """Switch it on."""
-        self.home.root.mkdir(exist_ok=True)
-        self.clock(0)
-        self._start_server()
-        self._serve()
-        self._client.start()
+        until(self.group.ready, "deployments and worker")
+        self._client.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Switch it off."""
-        self._done.set()
-        self._client.join()
-        subprocess.run([*HEADGATE, "stop", self.name, "--home", str(self.home.root)], capture_output=True)
-        self._stop_server()
+        self._client.__exit__(kind, error, trace)
+        self.group.end()
+        stop(self._state, wait_s=5)
+        kill(psutil.Process(self._registry.pid))
+        self._registry.wait()
 
     def clock(self, seconds: float) -> None:
         """Set the clock so many seconds ahead of the true time."""
-        self._clock.write_text(str(seconds))
+        new = self._clock.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.replace(self._clock)
 
-    def run(self, flow: str) -> Said:
-        """`headgate FLOW CONFIG`, and how it ended."""
-        known = len(last_endings(self.home, self.name, 50))
-        before = last_endings(self.home, self.name, 1)
+    def start(self, flow: str) -> str:
+        """Begin a run; its id."""
+        [found] = [
+            one for one in self.group.ask("/deployments/filter") or [] if one["name"] == f"{flow} {self.name}"
+        ]
+        return str(self.group.ask(f"/deployments/{found['id']}/create_flow_run")["id"])
+
+    def run(self, flow: str, meanwhile: Callable[[], None] = lambda: None) -> Said:
+        """A run from its start to its end."""
+        run, log = self.start(flow), self.home.logs / "prefect-worker.log"
+        at = log.stat().st_size if log.exists() else 0
+        meanwhile()
+        return self.ended(run, flow, at)
+
+    def by_drift(self) -> Said:
+        """The retraining that drift has started, to its end."""
+        found = until(lambda: self._begun_by_drift(), "retraining that drift starts")
+        return self.ended(found["id"], "retrain", 0)
+
+    def ended(self, run: str, flow: str, log_from: int) -> Said:
+        """How a run ended, once it has."""
+        raw = until(lambda: self._done(run), f"end of {flow}", PATIENCE_S)
+        noted = last_endings(self.home, self.name, 1)
+        end = raw["state"]["name"]
+        if not noted or noted[0].end != end:
+            end = f"{end}, noted {noted[0].end if noted else 'nothing'}"
+        text = text_of(self.group, run)
+        with (self.home.logs / "prefect-worker.log").open("rb") as log:
+            log.seek(log_from)
+            text += log.read().decode("utf-8", errors="replace")
+        return Said(flow, end, f"{text}\n{raw['state']['message']}", float(raw["total_run_time"]))
+
+    def on_full_disk(self, flow: str) -> Said:
+        """`headgate FLOW` by hand, whose run folders lie on a disk of one MiB."""
+        script = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"'
+        command = self.group.command(flow, f"{self.name}.yaml")
         began = time.monotonic()
-        done = subprocess.run(self._command(flow), capture_output=True, text=True, env=self._environment())
-        after = last_endings(self.home, self.name, 1)
-        noted = after and (after != before or len(last_endings(self.home, self.name, 50)) != known)
-        end = after[0].end if noted else f"without an ending (exit {done.returncode})"
-        return Said(flow, end, done.stdout + done.stderr, time.monotonic() - began)
+        done = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", script, str(self.home.runs), *command],
+            cwd=self.place,
+            capture_output=True,
+            text=True,
+            env={**self.group.environment, "PREFECT_API_URL": self.group.url},
+        )
+        [noted] = last_endings(self.home, self.name, 1)
+        return Said(flow, noted.end, done.stdout + done.stderr, time.monotonic() - began)
 
     def crash_in_training(self) -> None:
-        """Start a retraining and end it by `kill -9` when it has begun to train, with all its processes."""
-        logs = set(self.home.logs.rglob("*.log"))
-        process = subprocess.Popen(
-            self._command("retrain"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._environment(),
-        )
-        until = time.monotonic() + UP_S
-        while time.monotonic() < until and process.poll() is None:
-            if any("baseline" in log.name for log in set(self.home.logs.rglob("*.log")) - logs):
-                break
-            time.sleep(0.05)
-        for one in (*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
-        process.wait()
-
-    def reboot(self) -> None:
-        """End everything by `kill -9`, then start server and endpoint again."""
-        self._down = True
-        state = self.home.endpoints / f"{self.name}.json"
-        if (endpoint := status(state)) is not None:
-            _kill(endpoint.pid)
-        if self._server is not None:
-            _kill(self._server.pid)
-            self._server.wait()
-        self._start_server()
-        self._serve()
-        self._down = False
+        """Begin a retraining; when it has begun to train, everything ends by `kill -9` and starts again, as
+        after the power went."""
+        self.start("retrain")
+        self._wait_for_training()
+        self._client.excuse(self.name, PATIENCE_S)
+        endpoint, runs = status(self._state), self.group.runs()
+        group = psutil.Process(self.group.process.pid)
+        for one in (group, *runs.values(), *([] if endpoint is None else [psutil.Process(endpoint.pid)])):
+            kill(one)
+        self.group.process.wait()
+        self.group.start_again()
+        until(lambda: self.group.ready() and self.group.check().returncode == 0, "everything, again")
 
     @contextlib.contextmanager
-    def full_disk(self) -> Iterator[None]:
-        """Within: run folders lie on a disk of one MiB, for the commands alone."""
-        self._full = True
+    def registry_away(self) -> Iterator[Callable[[], None]]:
+        """What is called once a run has begun: while it trains the registry ends, and comes back later."""
+
+        def leave() -> None:
+            self._wait_for_training()
+            kill(psutil.Process(self._registry.pid))
+            self._registry.wait()
+            timer.start()
+
+        timer = threading.Timer(AWAY_S, self._restart_registry)
         try:
-            yield
+            yield leave
         finally:
-            self._full = False
+            timer.join()
 
-    def trainings(self) -> int:
-        """Trainings that were ever begun."""
-        return sum(
-            1 for log in self.home.logs.rglob("*.log") if "baseline" in log.name or "shared" in log.name
-        )
+    def trainings(self) -> set[Path]:
+        """Logs of the trainings that are kept."""
+        return set(self.home.logs.glob("*/fit-*.log"))
 
-    def asked(self) -> tuple[int, int]:
+    def asked(self) -> tuple[int, list[str]]:
         """Questions since the last call, and those that got no answer."""
-        found = self._asked, self._unanswered
-        self._asked = self._unanswered = 0
-        return found
+        before, self._asked = self._asked, self._client.count
+        gone, self._unanswered = self._unanswered, self._client.unanswered
+        return self._asked - before, self._client.gaps[gone:]
 
     def memory(self) -> dict[str, int]:
         """Resident bytes of what runs all the time."""
-        state = status(self.home.endpoints / f"{self.name}.json")
-        pids = {"the endpoint": None if state is None else state.pid}
-        pids["Prefect's server"] = None if self._server is None else self._server.pid
+        until(lambda: not self.group.runs(), "end of the last run's process")
+        endpoint, parts = status(self._state), self.group.parts()
+        pids = {
+            "the endpoint": None if endpoint is None else endpoint.pid,
+            "Prefect's server": parts.get("server"),
+            "the worker": parts.get("worker"),
+            "`headgate up`": self.group.process.pid,
+        }
         return {part: _rss(pid) for part, pid in pids.items() if pid is not None}
 
-    def home_bytes(self) -> int:
-        """Bytes of the state folder."""
-        return sum(path.lstat().st_size for path in self.home.root.rglob("*") if path.is_file())
+    def idle_share(self, seconds: float) -> dict[str, float]:
+        """Share of one core that each part takes within so many seconds in which nothing runs."""
+        until(lambda: not self.group.runs(), "end of the last run")
+        endpoint = status(self._state)
+        pids = {"`headgate up`": self.group.process.pid, **self.group.parts()}
+        pids |= {} if endpoint is None else {"the endpoint": endpoint.pid}
+        before = {part: _cpu_s(pid) for part, pid in pids.items()}
+        time.sleep(seconds)
+        return {part: (_cpu_s(pid) - before[part]) / seconds for part, pid in pids.items()}
 
-    def _command(self, flow: str) -> list[str]:
-        command = [*HEADGATE, flow, str(self.config), "--home", str(self.home.root)]
-        if not self._full:
-            return command
-        script = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"'
-        return ["unshare", "-rm", "sh", "-c", script, str(self.home.runs), *command]
+    def bytes_kept(self) -> int:
+        """Bytes of the state folder and of the registry."""
+        folders = (self.home.root, self.place / "registry")
+        return sum(one.lstat().st_size for folder in folders for one in folder.rglob("*") if one.is_file())
 
-    def _environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "HEADGATE_TEST_CLOCK": str(self._clock),
-            "PYTHONPATH": f"{SET_CLOCK}{os.pathsep}{ROOT}",
-            "PREFECT_API_URL": self._api,
-        }
+    def _done(self, run: str) -> dict[str, Any] | None:
+        [raw] = self.group.ask("/flow_runs/filter", flow_runs={"id": {"any_": [run]}}) or [None]
+        return raw if raw is not None and raw["state_type"] in DONE else None
 
-    def _start_server(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self._api = f"http://127.0.0.1:{port}/api"
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={
-                **os.environ,
-                **SWITCHES,
-                **environment(self.home),
-                "PREFECT_HOME": str(self.place / "prefect"),
-            },
-        )
-        until = time.monotonic() + UP_S
-        while time.monotonic() < until:
+    def _begun_by_drift(self) -> dict[str, Any] | None:
+        newest = self.group.ask("/flow_runs/filter", sort="EXPECTED_START_TIME_DESC", limit=5) or []
+        return next((one for one in newest if (one["created_by"] or {}).get("type") == "AUTOMATION"), None)
+
+    def _wait_for_training(self) -> None:
+        logs = self.trainings()
+        until(lambda: self.trainings() - logs, "training", PATIENCE_S)
+
+    def _start_registry(self) -> subprocess.Popen[bytes]:
+        address = f"http://127.0.0.1:{self._port}"
+        store = self.place / "registry"
+        store.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/store.db"]
+        command += ["--artifacts-destination", str(store / "artifacts")]
+        beside = str(Path(sys.executable).parent)  # MLflow calls uvicorn by its name
+        given = {**os.environ, **SWITCHES, **NO_JOBS, "PATH": f"{beside}:{os.environ['PATH']}"}
+        with (self.place / "registry.log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=given)
+
+        def answers() -> bool:
             with contextlib.suppress(NoAnswer):
-                if client.request(self._api, "GET", "/health", timeout_s=2)[0] == 200:
-                    return
-            time.sleep(0.2)
-        raise RuntimeError(f"Prefect's server did not answer within {UP_S:g} s")
+                return client.request(address, "GET", "/health", timeout_s=5)[0] == 200
+            return False
 
-    def _stop_server(self) -> None:
-        if self._server is not None:
-            self._server.send_signal(signal.SIGTERM)
-            try:
-                self._server.wait(30)
-            except subprocess.TimeoutExpired:
-                _kill(self._server.pid)
+        until(answers, "registry")
+        return process
 
-    def _serve(self) -> None:
-        if (self.home.root / "releases" / self.name).is_dir():
-            command = [*HEADGATE, "serve", self.name, "--home", str(self.home.root)]
-            subprocess.run(command, capture_output=True, check=True)
-
-    def _ask(self) -> None:
-        """Ask the endpoint four times a second, once it has been there."""
-        there = False
-        while not self._done.wait(0.25):
-            state = status(self.home.endpoints / f"{self.name}.json")
-            if state is None and not there:
-                continue
-            there = True
-            if self._down:
-                continue
-            answered = False
-            if state is not None:
-                with contextlib.suppress(NoAnswer):
-                    reply = client.request(state.url, "POST", "/predict", {"texts": ["sun rain wind"]})
-                    answered = reply[0] == 200
-            if not self._down:
-                self._asked += 1
-                self._unanswered += not answered
+    def _restart_registry(self) -> None:
+        self._registry = self._start_registry()
 
 
-def _kill(pid: int) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        one = psutil.Process(pid)
-        for part in (*one.children(recursive=True), one):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                part.kill()
+def registry_port(config: Path) -> int:
+    """Have the registry of a configuration be an MLflow server on this machine; its port."""
+    port = free_port()
+    raw = yaml.safe_load(config.read_text(encoding="utf-8"))
+    raw["registry"] = {"tracking_uri": f"http://127.0.0.1:{port}"}
+    config.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    return port
 
 
 def _rss(pid: int) -> int:
     with contextlib.suppress(psutil.NoSuchProcess):
         one = psutil.Process(pid)
-        return sum(part.memory_info().rss for part in (one, *one.children(recursive=True)))
+        return sum(int(part.memory_info().rss) for part in (one, *_children(one)))
     return 0
+
+
+def _cpu_s(pid: int) -> float:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        one = psutil.Process(pid)
+        return sum(part.cpu_times().user + part.cpu_times().system for part in (one, *_children(one)))
+    return 0.0
+
+
+def _children(one: psutil.Process) -> list[psutil.Process]:
+    """Processes of a part; a group's parts have sessions of their own."""
+    return [] if "up" in one.cmdline() else one.children(recursive=True)

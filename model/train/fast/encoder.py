@@ -37,6 +37,9 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "distilbert": ("transformer.layer", _DISTILBERT),
 }
 """`model_type` → where the layers are, and what the parts of one are called."""
+KEPT_WHOLE_TOKENS = 1024
+"""Tokens of a batch of which everything is kept for the backward pass: half of the default of
+`train.batch_tokens`, so that the longest batches stay those that take most memory."""
 PARAMETERS = 16
 """Of a layer: a weight and a bias of six products and two norms."""
 
@@ -70,7 +73,7 @@ class QuickEncoder:
         def work(worker: int) -> tuple[Tensor, list[Any]]:
             rows, tokens, width = x[parts[worker]].shape
             bias = key_bias(mask[parts[worker]], self.layers[0].heads, self.dtype)
-            shape = Shape(rows, tokens, bias)
+            shape = Shape(rows, tokens, bias, kept_whole=len(x) * tokens <= KEPT_WHOLE_TOKENS)
             states, kept = x[parts[worker]].reshape(rows * tokens, width), []
             with torch.no_grad():
                 for layer in self.layers:
@@ -146,7 +149,7 @@ def quick_encoder(
     encoder: Any = network.encoder
     config = encoder.config
     family = FAMILIES.get(config.model_type)
-    if family is None or not _plain(encoder):
+    if family is None or not is_plain(encoder):
         return None
     place, names = family
     heads = int(config.num_attention_heads)
@@ -172,7 +175,7 @@ def quick_encoder(
     return QuickEncoder(encoder, layers, dtype, workers, frozen=frozen), frozenset(written)
 
 
-def _plain(encoder: Any) -> bool:
+def is_plain(encoder: Any) -> bool:
     """Whether activations, positions and dropout are those that `layer` computes."""
     config = encoder.config
     activation = getattr(config, "hidden_act", None) or getattr(config, "activation", None)

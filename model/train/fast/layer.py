@@ -68,6 +68,9 @@ class Shape:
     tokens: int
     bias: Tensor | None
     """(B·A, 1, T), added to the scores: 0 for tokens, very low for padding; none where nothing is padded."""
+    kept_whole: bool = False
+    """Whether GELU's and the first norm's results are kept, too, and not computed again: a third more memory
+    of a layer."""
 
 
 def key_bias(mask: Tensor, heads: int, dtype: torch.dtype) -> Tensor | None:
@@ -98,7 +101,8 @@ def forward(x: Tensor, layer: Layer, shape: Shape) -> tuple[Tensor, tuple[Tensor
     active = torch.nn.functional.gelu(inner)
     z = torch.addmm(w.down_bias, active, w.down.t()).add_(normed)
     out, mean_2, rstd_2 = torch.native_layer_norm(z, [width], w.norm_2, w.norm_2_bias, layer.eps[1])
-    kept = (x, q, k, v, shares, context, y, mean_1, rstd_1, inner, z, mean_2, rstd_2)
+    again = (normed, active) if shape.kept_whole else ()
+    kept = (x, q, k, v, shares, context, y, mean_1, rstd_1, inner, z, mean_2, rstd_2, *again)
     return out, kept
 
 
@@ -107,15 +111,14 @@ def backward(
 ) -> Tensor | None:
     """Gradient of `forward` by its input, (N, D), where it is `wanted`; those of the weights are written to
     the worker's part of `layer.gradients`."""
-    x, q, k, v, shares, context, y, mean_1, rstd_1, inner, z, mean_2, rstd_2 = kept
+    x, q, k, v, shares, context, y, mean_1, rstd_1, inner, z, mean_2, rstd_2, *again = kept
     w, g = layer.weights, layer.gradients[worker]
     each = x.shape[1] // layer.heads
     norm_1, norm_2 = (w.norm_1, w.norm_1_bias), (w.norm_2, w.norm_2_bias)
     d_z = _norm_backward(gradient, z, (mean_2, rstd_2), norm_2, (g.norm_2, g.norm_2_bias))
-    # GELU and norm are computed again: keeping them would take a third of a layer's memory.
-    _weight_gradient(d_z, torch.nn.functional.gelu(inner), g.down, g.down_bias)
+    _weight_gradient(d_z, again[1] if again else torch.nn.functional.gelu(inner), g.down, g.down_bias)
     d_inner = torch.ops.aten.gelu_backward(torch.mm(d_z, w.down), inner)
-    normed = torch.native_layer_norm(y, [y.shape[1]], *norm_1, layer.eps[0])[0]
+    normed = again[0] if again else torch.native_layer_norm(y, [y.shape[1]], *norm_1, layer.eps[0])[0]
     _weight_gradient(d_inner, normed, g.up, g.up_bias)
     d_normed = torch.mm(d_inner, w.up).add_(d_z)
     d_y = _norm_backward(d_normed, y, (mean_1, rstd_1), norm_1, (g.norm_1, g.norm_1_bias))
@@ -125,13 +128,10 @@ def backward(
     d_shares = torch.bmm(d_context, v.transpose(1, 2))
     exact = d_shares.float(), shares.float()
     d_scores = torch.ops.aten._softmax_backward_data(*exact, -1, torch.float32).mul_(each**-0.5).to(x.dtype)
-    d_qkv = torch.stack(
-        (
-            torch.bmm(d_scores, k),
-            torch.bmm(d_scores.transpose(1, 2), q),
-            torch.bmm(shares.transpose(1, 2), d_context),
-        )
-    )
+    d_qkv = x.new_empty(3, *q.shape)
+    torch.bmm(d_scores, k, out=d_qkv[0])
+    torch.bmm(d_scores.transpose(1, 2), q, out=d_qkv[1])
+    torch.bmm(shares.transpose(1, 2), d_context, out=d_qkv[2])
     d_qkv = d_qkv.view(3, shape.rows, layer.heads, shape.tokens, each).permute(1, 3, 0, 2, 4)
     d_qkv = d_qkv.reshape(shape.rows * shape.tokens, 3 * x.shape[1])
     _weight_gradient(d_qkv, x, g.qkv, g.qkv_bias)

@@ -50,7 +50,7 @@ class Group:
         self.moments = torch.zeros_like(flat), torch.zeros_like(flat)
         self.low = flat[:count].bfloat16() if count else None
         self.low_gradients = [torch.zeros_like(flat[:count], dtype=torch.bfloat16) for _ in range(workers)]
-        self.room = torch.empty(min(PIECE, len(flat))) if len(flat) else None
+        self.room = torch.empty(min(PIECE, count)) if count else None
         self.high_gradients = [torch.zeros_like(flat[count:]) for _ in range(workers)]
         self.state: dict[str, Tensor] = {f"{names[0]}/step": self.step}
         """Name of a parameter and of a moment → its part; the count of steps is the whole group's."""
@@ -82,9 +82,11 @@ class Group:
         """Add up the workers' gradients, always in the same order; their norm."""
         norms = []
         for first, *others in (self.low_gradients, self.high_gradients):
-            for more in others:
-                first.add_(more)
-            norms += [torch.linalg.vector_norm(self._exact(piece)) for piece in self._pieces(first)]
+            # Piece by piece, so that a sum is still in the cache when its norm is taken.
+            for piece, *more in zip(*(self._pieces(flat) for flat in (first, *others)), strict=True):
+                for part in more:
+                    piece.add_(part)
+                norms.append(torch.linalg.vector_norm(self._exact(piece)))
         norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
         return norm
 
@@ -95,7 +97,9 @@ class Group:
         return [flat[start : start + PIECE] for start in range(0, len(flat), PIECE)]
 
     def _exact(self, piece: Tensor) -> Tensor:
-        """A piece in float32, in memory that the next call takes again."""
+        """A piece in float32: itself, or a copy in memory that the next call takes again."""
+        if piece.dtype == torch.float32:
+            return piece
         if self.room is None or piece.device.type != "cpu":
             return piece.float()
         room: Tensor = self.room[: len(piece)]

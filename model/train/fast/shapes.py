@@ -1,7 +1,8 @@
 """To how many tokens texts are padded: few lengths, so that few shapes occur.
 
 Every shape of a product has code and buffers of its own that the CPU's library makes at its first call and
-keeps: with every length a shape, a training held gigabytes of them. Pure functions.
+keeps: with every length a shape, a training held gigabytes of them. In float32 a CPU's products keep nothing,
+and texts are padded to the longest of their batch. Pure functions.
 """
 
 from __future__ import annotations
@@ -9,10 +10,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...spec import ComputePrecision
+
 LENGTHS_AN_OCTAVE = 8
 """Different lengths between a power of two and the next, at most. 8: 3% of the tokens of short texts are
 padding; 4 would be 6%."""
 SMALLEST_STEP = 2
+
+
+def padded_lengths(lengths: NDArray[np.int64], most: int, precision: ComputePrecision) -> NDArray[np.int64]:
+    """(N,) to how many tokens each text is padded at least, where products are of `precision`."""
+    return lengths if precision == "float32" else shape_lengths(lengths, most)
 
 
 def shape_lengths(lengths: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -23,6 +23,7 @@ from typing import Any
 import pandas as pd
 
 from expectations.data.check import VALUES_BETWEEN, CheckResult
+from expectations.data.gx.library import load_library
 from model.bundle.telemetry import telemetry_off
 from model.files import locked, read_json, replacing_path
 
@@ -32,6 +33,7 @@ RESULTS = Path(FOLDER, "uncommitted", "validations")
 """Below the state folder: PROJECT/RUN/TIME/….json."""
 TABLE = "judged"
 SITE = "local_site"
+DOCS_ACTION = "data docs"
 BY_HAND = "__none__"
 """What the library calls a run without a name: one that a user started."""
 MOST_RUNS = 12
@@ -183,6 +185,7 @@ def _described(one: CheckResult) -> str:
 
 def _context(root: Path) -> Any:
     """The context, made where there is none."""
+    load_library()
     import great_expectations as gx
 
     is_new = not (root / FOLDER / "great_expectations.yml").is_file()
@@ -239,7 +242,7 @@ def _declare(context: Any, name: str, looked_at: Mapping[str, CheckResult]) -> N
     from great_expectations.checkpoint import UpdateDataDocsAction
     from great_expectations.expectations import ExpectColumnMaxToBeBetween
 
-    suite = gx.ExpectationSuite(
+    wanted = gx.ExpectationSuite(
         name=name,
         expectations=[
             ExpectColumnMaxToBeBetween(
@@ -252,17 +255,57 @@ def _declare(context: Any, name: str, looked_at: Mapping[str, CheckResult]) -> N
             for subject, one in looked_at.items()
         ],
     )
-    suite = context.suites.add_or_update(suite)
-    definition = context.validation_definitions.add_or_update(
-        gx.ValidationDefinition(name=name, data=_batch(context, name), suite=suite)
+    suite = _brought_up_to_date(context, wanted)
+    batch = _batch(context, name)
+    known = {one.name: one for one in context.checkpoints.all()}.get(name)
+    if known is not None and _is_as_wanted(known, suite, batch):
+        return
+    definition = gx.ValidationDefinition(name=name, data=batch, suite=suite)
+    checkpoint = gx.Checkpoint(
+        name=name,
+        validation_definitions=[_put(context.validation_definitions, definition)],
+        actions=[UpdateDataDocsAction(name=DOCS_ACTION, site_names=[SITE])],
+        result_format=COUNTS_ONLY,
     )
-    context.checkpoints.add_or_update(
-        gx.Checkpoint(
-            name=name,
-            validation_definitions=[definition],
-            actions=[UpdateDataDocsAction(name="data docs", site_names=[SITE])],
-            result_format=COUNTS_ONLY,
-        )
+    _put(context.checkpoints, checkpoint)
+
+
+def _put(kept: Any, one: Any) -> Any:
+    """Add or replace what has a name; what is new is added, since `add_or_update` compares all parts."""
+    is_known = any(other.name == one.name for other in kept.all())
+    return kept.add_or_update(one) if is_known else kept.add(one)
+
+
+def _brought_up_to_date(context: Any, wanted: Any) -> Any:
+    """The suite of that name with the wanted expectations; one that is as before keeps its id. The library's
+    own `add_or_update` does the same, but compares each expectation with all, three times a run."""
+    known = {one.name: one for one in context.suites.all()}.get(wanted.name)
+    if known is None:
+        return context.suites.add(wanted)
+    before = {one.column: (one.id, _content(one)) for one in known.expectations if hasattr(one, "column")}
+    for one in wanted.expectations:
+        same_id, content = before.get(one.column, (None, None))
+        if content == _content(one):
+            one.id = same_id
+    if [one.id for one in known.expectations] != [one.id for one in wanted.expectations]:
+        known.expectations = wanted.expectations
+        known.save()
+    return known
+
+
+def _content(expectation: Any) -> Any:
+    """What an expectation says: itself, but for its id and what is made of it."""
+    return type(expectation), expectation.dict(exclude={"id", "rendered_content"})
+
+
+def _is_as_wanted(checkpoint: Any, suite: Any, batch: Any) -> bool:
+    """Whether a checkpoint judges this batch by this suite, keeps counts and builds the pages. Further
+    actions are its user's."""
+    definitions = checkpoint.validation_definitions
+    return (
+        [(one.name, one.suite.id, one.data.id) for one in definitions] == [(suite.name, suite.id, batch.id)]
+        and checkpoint.result_format == COUNTS_ONLY
+        and any(one.name == DOCS_ACTION and one.site_names == [SITE] for one in checkpoint.actions)
     )
 
 
