@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.parts.served import Ask, endpoint, mlflow_server, over_http, worker
+from benchmarks.parts.served import THREADS, Ask, endpoint, over_http, worker
 from tests.support.contract import Report, Size, run
 from tests.support.made_models import make_bundle, random_encoder, some_heads, texts
 from tests.support.measures import Goal, Measure, at_most, undecided
+from tests.support.peer_servers import mlflow_server
 
 GOAL = "4 heads ≤ 1.1 × one head, ≤ 0.4 × torch; HTTP ≤ 2 ms, ≤ MLflow's"
 QUICK_S, WHOLE_S = 20, 240
@@ -68,7 +69,7 @@ def measure(options: argparse.Namespace) -> Report:
             "127.0.0.1", state.port, "/predict", lambda text: {"texts": [text]}
         )
         if not options.without_mlflow and not options.quick:
-            port = stack.enter_context(mlflow_server(shared, place / "mlflow"))
+            port = stack.enter_context(mlflow_server(shared, place / "mlflow", THREADS))
             contenders["mlflow models serve"] = over_http(
                 "127.0.0.1", port, "/invocations", lambda text: {"inputs": [text]}
             )

@@ -19,6 +19,7 @@ from uuid import UUID
 import httpx
 import psutil
 
+from flows.schedule.record import GRACE_S, POOL
 from model.bundle.masking import error_without_secret, masked
 from release.home import Home
 from report.progress import LOGGER
@@ -39,6 +40,9 @@ AN_ENDING = "Unexpected result for failed state: Outcome("
 """What Prefect makes of a flow that names its ending, such as `Rejected`, in a process of its own."""
 OPEN = ("RUNNING", "PENDING", "CANCELLING")
 """Types of states in which a run has begun and not ended."""
+BEGINS_WITHIN = timedelta(seconds=3 * GRACE_S)
+"""How long a run that a worker took may take to begin; its place is free again after a third of it."""
+NEVER_BEGAN = "its worker was killed before the run began"
 LEFT_WITHIN = timedelta(days=31)
 """How long before a run the one may have been due that left its work to it."""
 OWNER_VARIABLE = "HEADGATE_PROCESS"
@@ -209,14 +213,15 @@ def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None 
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.states import Crashed
 
-    wanted = FlowRunFilter(state=_open())
+    wanted = FlowRunFilter(state=_in(OPEN))
     done: list[str] = []
     deployments: set[UUID | None] = set()
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=wanted, limit=200):
-            if not _left_behind(_process_of(run)):
+            never = _never_began(run)
+            if not never and not _left_behind(_process_of(run)):
                 continue
-            why = "its process ended before it could close the run"
+            why = NEVER_BEGAN if never else "its process ended before it could close the run"
             for below in client.read_flow_runs(flow_run_filter=parts_of([run.id])):
                 if below.state_type in OPEN:
                     client.set_flow_run_state(below.id, Crashed(message=why), force=True)
@@ -229,11 +234,18 @@ def close_flow_runs(ended: Callable[[str, Mapping[str, Any], str], None] | None 
     return done
 
 
-def _open() -> FlowRunFilterState:
+def _in(types: Collection[str]) -> FlowRunFilterState:
     from prefect.client.schemas.filters import FlowRunFilterState, FlowRunFilterStateType
     from prefect.client.schemas.objects import StateType
 
-    return FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType(one) for one in OPEN]))
+    return FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType(one) for one in types]))
+
+
+def _never_began(run: FlowRun) -> bool:
+    """Whether a worker of ours took it, long ago, and no process ever began it: the worker was killed."""
+    if run.state_type != "PENDING" or run.work_pool_name != POOL or run.state is None or _process_of(run):
+        return False
+    return datetime.now(UTC) - run.state.timestamp > BEGINS_WITHIN
 
 
 def _process_of(run: FlowRun) -> str:
@@ -254,7 +266,10 @@ def _keep_slots(client: SyncPrefectClient, closed: Collection[UUID | None]) -> N
         limit = client.read_deployment(deployment).global_concurrency_limit
         if limit is None:
             continue
-        of_it = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment]), state=_open())
+        # Those that have begun: one that a worker took may never begin, and would hold a place for ever.
+        of_it = FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=[deployment]), state=_in(("RUNNING",))
+        )
         missing = min(limit.limit, len(client.read_flow_runs(flow_run_filter=of_it))) - limit.active_slots
         if missing > 0:
             with contextlib.suppress(httpx.HTTPStatusError):  # taken by now: the project's lock holds

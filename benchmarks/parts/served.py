@@ -6,8 +6,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from model.bundle.telemetry import SWITCHES
 from model.files import file_sha256
 from serving.process import control as process
 from serving.spec import DeploySpec
@@ -104,52 +101,3 @@ def endpoint(bundle: Path, place: Path) -> Iterator[process.EndpointState]:
         yield process.start(folder.path, public, spec, state_file, place / "endpoint.log")
     finally:
         process.stop(state_file, wait_s=10)
-
-
-@contextlib.contextmanager
-def mlflow_server(bundle: Path, place: Path) -> Iterator[int]:
-    """`mlflow models serve` on the bundle as it is registered; yields its port."""
-    from mlflow.models import Model
-
-    from release.registry import model as pyfunc
-
-    (place / "code").mkdir(parents=True)
-    shutil.copytree(bundle, place / "bundle")
-    pyfunc.save(place / "bundle", place / "model", place / "code", Model())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        **SWITCHES,
-        "OMP_NUM_THREADS": str(THREADS),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(place / "model")]
-    command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
-    with (place / "mlflow.log").open("w") as log:
-        child = subprocess.Popen(
-            command, stdout=log, stderr=log, env=environment, cwd=place, start_new_session=True
-        )
-        try:
-            _wait_for(port, child, place / "mlflow.log")
-            yield port
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, 15)
-            child.wait(timeout=20)
-
-
-def _wait_for(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 150
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            break
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/ping")
-            if connection.getresponse().status == 200:
-                return
-        time.sleep(0.3)
-    raise RuntimeError(f"`mlflow models serve` did not come up: {log.read_text()[-500:]}")

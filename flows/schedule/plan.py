@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.config.schema import Project
+from flows.schedule.record import GRACE_S as GRACE_S
 from flows.schedule.record import POOL as POOL
 from flows.state_folder import FOLDER, config_home
 from model.bundle.telemetry import SWITCHES
@@ -21,9 +22,6 @@ LIMIT = 1
 """Runs of one deployment at a time."""
 COLLISION = "ENQUEUE"
 """A run that finds the place taken waits for it."""
-GRACE_S = 300
-"""How long a run that got the place may take to begin before the place is free again, in seconds: its process
-loads libraries for tens of seconds, more on a busy machine. From then on the run renews its lease."""
 
 ENVIRONMENT: Mapping[str, str] = {
     # A file or folder `tasks` or `model` where the worker was started must not take our packages' place.

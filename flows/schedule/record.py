@@ -15,6 +15,9 @@ from release.home import Home
 
 POOL = "headgate"
 """Work pool of all deployments, of type `process`."""
+GRACE_S = 300
+"""How long a run that got the place may take to begin before the place is free again, in seconds: its process
+loads libraries for tens of seconds, more on a busy machine. From then on the run renews its lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,8 @@ class Serving:
     """The precision of its sums and products."""
     threads: int
     """CPU threads of one run."""
+    at_once: int = 1
+    """Runs that go on at once without waiting for each other."""
     unfit: str = ""
     """Why this is not how it was judged; empty where it is."""
 
@@ -72,24 +74,29 @@ def misfit(precision: Precision) -> str:
             assert_never(profile.engine)
 
 
-def load_runner(model: Path, card: Card, threads: int) -> Runner:
+def load_runner(model: Path, card: Card, threads: int, at_once: int = 1) -> Runner:
     """The graph in the file `model`, checked against the card, in the engine that the card names if it fits.
+
+    Args:
+        threads: CPU threads of one run.
+        at_once: runs that go on at once without waiting for each other. Where many texts wait, several runs
+            of one thread answer more than one run of several, which wait for each other at every product.
 
     Raises:
         GraphError: it cannot be loaded, or does not fit the card.
     """
     profile, unfit = PROFILES[card.precision], misfit(card.precision)
     if profile.engine == "openvino" and not unfit:
-        runner = _OpenVino(model, card, threads)
+        runner = _OpenVino(model, card, threads, at_once)
         unfit = runner.otherwise
         if not unfit:
             return runner
-    return _OnnxRuntime(model, card, threads, unfit)
+    return _OnnxRuntime(model, card, threads, at_once, unfit)
 
 
 class _OnnxRuntime:
-    def __init__(self, model: Path, card: Card, threads: int, unfit: str) -> None:
-        self.serving = Serving(card.precision, "onnxruntime", "float32", threads, unfit)
+    def __init__(self, model: Path, card: Card, threads: int, at_once: int, unfit: str) -> None:
+        self.serving = Serving(card.precision, "onnxruntime", "float32", threads, at_once, unfit)
         self._session = load_graph(model, card, threads)
         self._outputs = [output_name(head) for head in card.heads]
 
@@ -103,9 +110,9 @@ class _OnnxRuntime:
 class _OpenVino:
     """One compiled graph, with as many requests as runs were ever under way at once."""
 
-    def __init__(self, model: Path, card: Card, threads: int) -> None:
+    def __init__(self, model: Path, card: Card, threads: int, at_once: int) -> None:
         compute = PROFILES[card.precision].compute
-        self.serving = Serving(card.precision, "openvino", compute, threads)
+        self.serving = Serving(card.precision, "openvino", compute, threads, at_once)
         core = _core()
         try:
             # From memory: by the path another file could be read than was opened.
@@ -117,7 +124,7 @@ class _OpenVino:
         try:
             graph = core.read_model(io.BytesIO(raw))
             del raw
-            compiled = core.compile_model(graph, "CPU", _options(compute, threads))
+            compiled = core.compile_model(graph, "CPU", _options(compute, threads, at_once))
         except Exception as error:  # its errors have no common base class
             raise GraphError(f"{model}: OpenVINO cannot load it: {str(error)[:300]}") from error
         check_graph(model, _inputs(graph), _outputs(graph), _labels(graph), card)
@@ -157,11 +164,11 @@ def _misfit_of_openvino(profile: Profile) -> str:
     return ""
 
 
-def _options(compute: Compute, threads: int) -> dict[str, Any]:
+def _options(compute: Compute, threads: int, at_once: int) -> dict[str, Any]:
     return {
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": at_once,
+        "INFERENCE_NUM_THREADS": threads * at_once,
         "INFERENCE_PRECISION_HINT": _HINTS[compute],
         # Two workers would be pinned to the same cores.
         "ENABLE_CPU_PINNING": False,

@@ -21,6 +21,12 @@ from .quantise import head_products
 
 STEPS = 127
 """Steps of 8 bits on either side of zero."""
+ROWS_STEPS = 64
+"""Steps of a weight that is multiplied by an 8-bit activation: two products of at most 255 × 64 fit into 16
+bits. A processor without VNNI adds them there and cuts what does not fit: with 127 steps nearly every product
+of large numbers was wrong, and one file answered otherwise on two processors. Root mean square error of
+MiniLM's logits, in parts of their spread: 0.099 with 127 steps where nothing is cut, 0.112 where it is, 0.110
+with 64 everywhere."""
 ZERO = 128
 """What stands for zero in activations, which are unsigned: the products of unsigned with signed 8-bit numbers
 are those that processors have (signed with signed took 20 times as long)."""
@@ -57,7 +63,7 @@ def by_rows(model: onnx.ModelProto) -> onnx.ModelProto:
             _node("Mul", [scaled, f"{of_rows}_scale"], out),
         ]
 
-    return _with_products(model, product, named)
+    return _with_products(model, product, named, ROWS_STEPS)
 
 
 def by_columns(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -70,7 +76,7 @@ def by_columns(model: onnx.ModelProto) -> onnx.ModelProto:
             _node("MatMul", [node.input[0], wide], node.output[0]),
         ]
 
-    return _with_products(model, product, {})
+    return _with_products(model, product, {}, STEPS)
 
 
 def _rounding(given: str, of_rows: str) -> list[NodeProto]:
@@ -91,7 +97,7 @@ def _rounding(given: str, of_rows: str) -> list[NodeProto]:
 
 
 def _with_products(
-    model: onnx.ModelProto, product: Product, named: Mapping[str, np.generic]
+    model: onnx.ModelProto, product: Product, named: Mapping[str, np.generic], steps: int
 ) -> onnx.ModelProto:
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
@@ -107,7 +113,7 @@ def _with_products(
             continue
         name = weights.name
         if name not in made:
-            small, scales = _columns(numpy_helper.to_array(weights))
+            small, scales = _columns(numpy_helper.to_array(weights), steps)
             made[name] = [
                 numpy_helper.from_array(small, f"{name}_small"),
                 numpy_helper.from_array(scales, f"{name}_scales"),
@@ -121,9 +127,9 @@ def _with_products(
     return changed
 
 
-def _columns(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(K, N) weights → 8-bit (K, N) and scales (N,)."""
-    scales = np.abs(weights).max(0) / STEPS
+def _columns(weights: NDArray[np.float32], steps: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """(K, N) weights → 8-bit (K, N), at most `steps` on either side of zero, and scales (N,)."""
+    scales = np.abs(weights).max(0) / steps
     scales = np.where(scales > 0, scales, 1.0).astype(np.float32)
     return np.rint(weights / scales).astype(np.int8), scales
 

@@ -11,6 +11,7 @@ Does not judge.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice, zip_longest
@@ -109,7 +110,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--threads", type=int, help="CPU threads; default: the cores this process may use")
     parser.add_argument("--older", action="store_true", help="heads and labels may differ from the rows'")
     given = parser.parse_args(argv)
-    bundle = Bundle.load(given.bundle, threads=given.threads)
+    # The threads do not divide a run but answer one each: what a text is answered does not depend on it.
+    bundle = Bundle.load(given.bundle, threads=1, at_once=given.threads or len(os.sched_getaffinity(0)))
     split = cast("SplitName", given.split)
     arrays = score(bundle, given.rows, split, older=given.older, on_progress=_print_progress)
     save_arrays(given.out, arrays)

@@ -65,7 +65,10 @@ class Job:
     taken: int = 0
     """Texts that went to the model."""
     failed: bool = False
-    parts: list[Probabilities] = field(default_factory=list)
+    parts: dict[int, Probabilities] = field(default_factory=dict)
+    """Number of a text → the answers from it on."""
+    answered: int = 0
+    """Texts that were answered."""
     tokens_left: int = field(init=False)
     """Tokens of the texts that wait."""
 
@@ -78,17 +81,19 @@ class Job:
         """Texts that wait."""
         return len(self.texts) - self.taken
 
-    def add(self, part: Probabilities | BaseException, *, last: bool) -> None:
-        """Add the answers to some texts; the request is finished with its last part or first error."""
+    def add(self, part: Probabilities | BaseException, piece: Piece) -> None:
+        """Add the answers to a piece; the request is finished with its last part or first error. Pieces may
+        be answered in any order."""
         if self.failed:
             return
         if isinstance(part, BaseException):
             self.failed = True
             self.finish(part)
             return
-        self.parts.append(part)
-        if last:
-            parts = self.parts
+        self.parts[piece.start] = part
+        self.answered += len(piece.texts)
+        if self.answered == len(self.texts):
+            parts = [self.parts[start] for start in sorted(self.parts)]
             self.finish(
                 part
                 if len(parts) == 1
@@ -107,8 +112,8 @@ class Piece:
 
     job: Job
     texts: Sequence[Tokens]
-    last: bool
-    """Whether they are the last of it."""
+    start: int
+    """Number of the first of them in it."""
 
 
 class TextQueue:
@@ -177,7 +182,7 @@ class TextQueue:
             texts = _first(job.texts[job.taken : job.taken + room], tokens, at_least=0 if pieces else 1)
             if not texts or other_version or too_much:
                 break  # what comes later waits, too, or it would overtake
-            pieces.append(Piece(job, texts, last=len(texts) == job.left))
+            pieces.append(Piece(job, texts, job.taken))
             room -= len(texts)
             tokens -= tokens_of(texts)
         return pieces

@@ -36,6 +36,8 @@ from serving.store.signing import PublicKeys
 
 log = logging.getLogger("serving")
 
+AT_ONCE = 2
+"""Most batches that are computed at once."""
 PUBLISH_S = 1.0
 """How often a worker shares what it has counted, in seconds. So much of it may be lost when it is killed."""
 PR_SET_PDEATHSIG = 1
@@ -123,6 +125,7 @@ def run_worker(
         max_batch=spec.max_batch,
         wait_ms=spec.batch_wait_ms,
         queue_limit=spec.queue_limit,
+        at_once=min(AT_ONCE, spec.threads),
         on_batch=lambda texts, seconds: metrics.batch(texts, seconds, batcher.queued_texts),
     )
     answering = make_app(

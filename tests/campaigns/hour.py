@@ -86,7 +86,7 @@ def measure(options: argparse.Namespace) -> Report:
                 kills = _hour(group, asked, options.minutes * 60, random.Random(options.seed))
                 _until_all(group, "everything at the end")
                 _until_quiet(group)
-            last = {name: group.tell("retrain", f"{name}.yaml") for name in NAMES}
+            last = {name: group.on_server("retrain", f"{name}.yaml") for name in NAMES}
             status = group.tell("status")
             ran = read_runs(group)
         finally:
@@ -152,7 +152,7 @@ def _until_all(group: Up, what: str) -> None:
 
 def _until_quiet(group: Up) -> None:
     """Until what was begun has ended: the schedules are taken off first."""
-    group.tell("schedule", "--remove", *group.configs)
+    assert group.on_server("schedule", "--remove", *group.configs).returncode == 0
     until(lambda: not group.runs(), "end of the last runs", PATIENCE_S)
 
 

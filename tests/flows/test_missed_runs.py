@@ -16,7 +16,8 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Crashed, Pending, Running, Scheduled, State
 
 from flows.outcome import LEFT
-from flows.prefect_runs import TAG, close_flow_runs, newer_run, process_label
+from flows.prefect_runs import TAG, _never_began, close_flow_runs, newer_run, process_label
+from flows.schedule.record import POOL
 
 DEAD = TAG + process_label().rsplit(":", 1)[0] + ":1"
 """This process's number, but started at another time: a process that is gone."""
@@ -99,6 +100,18 @@ def test_a_dead_run_whose_lease_holds_frees_its_slot_once(
     begun(client, deployment, DEAD)
     close_flow_runs()
     assert taken(client, deployment) == 0
+
+
+def test_a_run_that_a_killed_worker_took_never_began(
+    client: SyncPrefectClient, deployment: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_by_worker = client.create_flow_run_from_deployment(deployment)
+    client.set_flow_run_state(taken_by_worker.id, Pending())
+    run = client.read_flow_run(taken_by_worker.id)
+    mine = run.model_copy(update={"work_pool_name": POOL})
+    assert not _never_began(mine), "it may begin yet"
+    monkeypatch.setattr("flows.prefect_runs.BEGINS_WITHIN", timedelta(0))
+    assert _never_began(mine) and not _never_began(run), "others' pools are others' business"
 
 
 def due(client: SyncPrefectClient, deployment: UUID, minutes_ago: int, state: State[Any] | None) -> FlowRun:

@@ -7,12 +7,15 @@ import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from flows.cli.commands import main
+from flows.ending import final_state
 from flows.notify.record import record_file
+from flows.outcome import Outcome
 from flows.schedule.endings import MOST, Ending, last_endings, note_ending
 from flows.schedule.failures import note_end
 from flows.schedule.record import Scheduled, keep_schedule, next_starts
@@ -92,16 +95,22 @@ def test_every_end_of_a_flow_is_noted_also_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("prefect_harness")
-def test_a_run_of_a_worker_that_is_rejected_logs_no_traceback(tmp_path: Path) -> None:
+def test_a_run_of_a_worker_that_is_rejected_logs_no_traceback() -> None:
+    from prefect import flow
     from prefect.flow_engine import run_flow
 
-    from flows.validate import validate
+    from flows.prefect_runs import log_to_prefect
 
-    file, logger, seen = scheduled_config(tmp_path), logging.getLogger("prefect.flow_runs"), Seen()
+    @flow
+    def rejected() -> Any:
+        log_to_prefect()
+        return final_state(Outcome(stage="data_rejected", name="kitchen", reasons=("because",)))
+
+    logger, seen = logging.getLogger("prefect.flow_runs"), Seen()
     logger.addHandler(seen)
     try:
         with pytest.raises(TypeError, match="failed state"):  # which ends the process, by exit code
-            run_flow(validate, parameters={"config": file, "home": tmp_path / "home"}, error_logger=logger)
+            run_flow(rejected, error_logger=logger)
         logger.error("it is broken", exc_info=ValueError("something else"))
     finally:
         logger.removeHandler(seen)

@@ -14,6 +14,7 @@ import pytest
 
 from model.bundle.card import PRECISIONS, PROFILES
 from model.bundle.reader import Bundle
+from model.export.precision import neighbours
 from tests.support.tiny_models import bundle_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +51,42 @@ def test_without_its_engine_the_safe_one_answers_and_says_so(
     assert safe.card.precision == precision
     for head, values in safe.probabilities(TEXTS).items():
         assert np.abs(values - as_judged[head]).max() < 0.03
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_neighbours_in_a_batch_change_nothing(tiny_bundles: dict[str, Path], precision: str) -> None:
+    """One scale for all activations of a batch would move a probability by 0.1 and more."""
+    bundle = Bundle.load(bundle_in(tiny_bundles, precision), threads=1)
+    many = [*TEXTS, *(" ".join(["rain", "milk", "dogs"] * count) for count in range(1, 9))]
+    together = bundle.run(bundle.encode(many))
+    most = 0.01 if PROFILES[bundle.card.precision].compute == "bfloat16" else 1e-4
+    for at, text in enumerate(many):
+        for head, alone in bundle.run(bundle.encode([text])).items():
+            assert np.abs(alone[0] - together[head][at]).max() < most, text
+    assert neighbours(bundle, many) < most
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_how_many_threads_and_runs_share_the_texts_changes_nothing(
+    tiny_bundles: dict[str, Path], precision: str
+) -> None:
+    """Scoring lets each thread answer a run of its own; the endpoint lets them divide one."""
+    folder = bundle_in(tiny_bundles, precision)
+    many = [f"{text} " * (at % 7 + 1) for at in range(60) for text in TEXTS]
+    one, divided, beside = (
+        Bundle.load(folder, threads=threads, at_once=at_once).probabilities(many)
+        for threads, at_once in ((1, 1), (2, 1), (1, 2))
+    )
+    for head, values in one.items():
+        assert np.abs(divided[head] - values).max() < 1e-5
+        assert np.abs(beside[head] - values).max() < 1e-5
+
+
+def test_a_run_that_fails_beside_others_fails_the_call(tiny_bundles: dict[str, Path]) -> None:
+    bundle = Bundle.load(tiny_bundles["float32"], threads=1, at_once=2)
+    ids = bundle.token_ids(["sun rain"] * 100)
+    with pytest.raises(Exception, match=r"(?i)index|indices|range|gather|invalid"):
+        bundle.logits_of([*ids, [10**9]])
 
 
 SAFE_CODE = """

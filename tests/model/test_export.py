@@ -200,6 +200,32 @@ def test_the_rounding_of_rows_is_shared_and_exact_to_half_a_step() -> None:
             assert np.abs(seen - exact)[1].max() < 0.3  # one scale for both texts: 30 and more
 
 
+def test_large_numbers_are_multiplied_exactly_on_every_processor() -> None:
+    """One without VNNI adds two products of 8-bit numbers in 16 bits, and cuts what does not fit."""
+    made = helper.make_model(
+        helper.make_graph(
+            [
+                helper.make_node("MatMul", ["x", "w"], ["y"], name="m"),
+                helper.make_node("Relu", ["y"], ["head_y"]),
+            ],
+            "g",
+            [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["b", 64])],
+            [helper.make_tensor_value_info("head_y", onnx.TensorProto.FLOAT, ["b", 32])],
+            [numpy_helper.from_array(np.ones((64, 32), np.float32), "w")],
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=8,
+    )
+    changed = by_rows(made)
+    (whole,) = [numpy_helper.to_array(t) for t in changed.graph.initializer if t.name == "w_small"]
+    assert 2 * 255 * np.abs(whole.astype(int)).max() <= 32767
+    session = load_engine().InferenceSession(
+        changed.SerializeToString(), session_options(1), providers=["CPUExecutionProvider"]
+    )
+    (seen,) = session.run(None, {"x": np.ones((9, 64), np.float32)})
+    assert np.allclose(seen, 64.0, rtol=1e-5)
+
+
 def test_the_command_takes_its_tolerance_from_the_spec(
     tiny_fitted: Path, tiny_rows: Path, tmp_path: Path
 ) -> None:

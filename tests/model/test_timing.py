@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from model.errors import BadInput
 from model.measure.timed_process import TimingError
 from model.measure.timing import TimingJob, main, read_job, time_bundles
+from tests.support.toy_bundle import write_bundle
 
 NAMES = {"shared", "baseline:topic", "control"}
 
@@ -157,3 +160,22 @@ def test_texts_that_are_none_are_refused_by_line(content: str, tmp_path: Path) -
     job = TimingJob(bundles={"shared": tmp_path}, texts=path, out=tmp_path / "out")
     with pytest.raises(BadInput, match=r"line [12]: expected a JSON string"):
         time_bundles(job)
+
+
+def test_a_process_whose_master_was_killed_ends_without_a_word(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", seed=1)
+    command = [
+        sys.executable,
+        "-m",
+        "model.measure.timing_worker",
+        str(tmp_path / "bundle"),
+        "--threads",
+        "1",
+    ]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        with process:
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.wait(timeout=120) == 0
+    assert (tmp_path / "log").read_bytes() == b""

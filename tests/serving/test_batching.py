@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import itertools
+import threading
 import time
 from typing import Any
 
@@ -92,6 +95,36 @@ def test_a_request_waits_for_company_no_longer_than_it_may_and_alone_not_at_all(
     batcher.close()
     assert 0.5 < after_company < 1.5, "others asked a moment ago: it waits for them, but not longer than told"
     assert after_nobody < 0.5, "nobody else asked: it does not wait"
+
+
+class Paired:
+    """A bundle that answers once two batches are computed at once, the second of them first."""
+
+    def __init__(self, bundle: Any) -> None:
+        self.bundle, self.token_ids = bundle, bundle.token_ids
+        self.met, self.calls = threading.Barrier(2, timeout=20), itertools.count()
+
+    def probabilities_of(self, tokens: Any) -> Any:
+        number = next(self.calls)
+        if number < 4:
+            self.met.wait()
+            time.sleep(0.1 * (number % 2 == 0))
+        return self.bundle.probabilities_of(tokens)
+
+
+def test_two_batches_at_once_and_every_request_gets_its_own_answers_in_order(served: Served) -> None:
+    paired: Any = dataclasses.replace(served, bundle=Paired(served.bundle))  # type: ignore[arg-type]
+    batcher = Batcher(max_batch=4, wait_ms=0, queue_limit=400, at_once=2)
+    asked = [[" ".join(WORDS[at : at + 1 + at % 3]) for at in range(size)] for size in (9, 1, 11, 2, 7, 1)]
+
+    async def ask_all() -> list[Any]:
+        return await asyncio.gather(*(batcher.answer(paired, each) for each in asked))
+
+    answers = asyncio.run(ask_all())
+    batcher.close()
+    for each, answer in zip(asked, answers, strict=True):
+        for head, rows in served.bundle.probabilities(each).items():
+            np.testing.assert_allclose(answer[head], rows, atol=1e-6)
 
 
 def test_versions_never_share_a_pass(shop: Any) -> None:

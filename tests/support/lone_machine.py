@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 import psutil
 import yaml
@@ -23,6 +24,7 @@ from serving import client
 from serving.errors import NoAnswer
 from serving.process.control import status, stop
 from tests.support.asked import Asked
+from tests.support.contract import CannotMeasure
 from tests.support.run_record import text_of
 from tests.support.running_group import ROOT, Up, free_port, kill, until
 
@@ -31,6 +33,8 @@ PATIENCE_S = 900.0
 """Longest wait for a run to end."""
 AWAY_S = 20.0
 """How long the registry is away, in seconds."""
+SETTLE_S = 20.0
+"""How long after the last run a machine is idle, in seconds."""
 NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """A registry needs no second process that runs jobs."""
 DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -105,32 +109,29 @@ class Machine:
         [found] = [
             one for one in self.group.ask("/deployments/filter") or [] if one["name"] == f"{flow} {self.name}"
         ]
-        return str(self.group.ask(f"/deployments/{found['id']}/create_flow_run")["id"])
+        route, key = f"/deployments/{found['id']}/create_flow_run", uuid4().hex  # the same run, asked twice
+        return str(until(lambda: self.group.ask(route, idempotency_key=key), "answer of the server")["id"])
 
     def run(self, flow: str, meanwhile: Callable[[], None] = lambda: None) -> Said:
         """A run from its start to its end."""
-        run, log = self.start(flow), self.home.logs / "prefect-worker.log"
-        at = log.stat().st_size if log.exists() else 0
+        run = self.start(flow)
         meanwhile()
-        return self.ended(run, flow, at)
+        return self.ended(run, flow)
 
     def by_drift(self) -> Said:
         """The retraining that drift has started, to its end."""
         found = until(lambda: self._begun_by_drift(), "retraining that drift starts")
-        return self.ended(found["id"], "retrain", 0)
+        return self.ended(found["id"], "retrain")
 
-    def ended(self, run: str, flow: str, log_from: int) -> Said:
+    def ended(self, run: str, flow: str) -> Said:
         """How a run ended, once it has."""
         raw = until(lambda: self._done(run), f"end of {flow}", PATIENCE_S)
         noted = last_endings(self.home, self.name, 1)
         end = raw["state"]["name"]
         if not noted or noted[0].end != end:
             end = f"{end}, noted {noted[0].end if noted else 'nothing'}"
-        text = text_of(self.group, run)
-        with (self.home.logs / "prefect-worker.log").open("rb") as log:
-            log.seek(log_from)
-            text += log.read().decode("utf-8", errors="replace")
-        return Said(flow, end, f"{text}\n{raw['state']['message']}", float(raw["total_run_time"]))
+        text = f"{text_of(self.group, run)}\n{raw['state']['message']}"
+        return Said(flow, end, text, float(raw["total_run_time"]))
 
     def on_full_disk(self, flow: str) -> Said:
         """`headgate FLOW` by hand, whose run folders lie on a disk of one MiB."""
@@ -155,7 +156,7 @@ class Machine:
         self._client.excuse(self.name, PATIENCE_S)
         endpoint, runs = status(self._state), self.group.runs()
         group = psutil.Process(self.group.process.pid)
-        for one in (group, *runs.values(), *([] if endpoint is None else [psutil.Process(endpoint.pid)])):
+        for one in (group, *runs.values(), *([] if endpoint is None else _workers(endpoint.pid))):
             kill(one)
         self.group.process.wait()
         self.group.start_again()
@@ -201,13 +202,19 @@ class Machine:
 
     def idle_share(self, seconds: float) -> dict[str, float]:
         """Share of one core that each part takes within so many seconds in which nothing runs."""
-        until(lambda: not self.group.runs(), "end of the last run")
-        endpoint = status(self._state)
-        pids = {"`headgate up`": self.group.process.pid, **self.group.parts()}
-        pids |= {} if endpoint is None else {"the endpoint": endpoint.pid}
-        before = {part: _cpu_s(pid) for part, pid in pids.items()}
-        time.sleep(seconds)
-        return {part: (_cpu_s(pid) - before[part]) / seconds for part, pid in pids.items()}
+        for _ in range(5):
+            until(lambda: not self.group.runs() and "schedule" not in self.group.parts(), "quiet")
+            time.sleep(SETTLE_S)
+            endpoint = status(self._state)
+            pids = {"`headgate up`": self.group.process.pid, **self.group.parts()}
+            pids |= {} if endpoint is None else {"the endpoint": endpoint.pid}
+            before = {part: _cpu_s(pid) for part, pid in pids.items()}
+            quiet = not self.group.runs()
+            time.sleep(seconds)
+            after = {part: _cpu_s(pid) for part, pid in pids.items()}
+            if quiet and not self.group.runs():
+                return {part: (after[part] - before[part]) / seconds for part in pids}
+        raise CannotMeasure("runs went on all the time; nothing was idle")
 
     def bytes_kept(self) -> int:
         """Bytes of the state folder and of the registry."""
@@ -257,6 +264,12 @@ def registry_port(config: Path) -> int:
     raw["registry"] = {"tracking_uri": f"http://127.0.0.1:{port}"}
     config.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     return port
+
+
+def _workers(pid: int) -> list[psutil.Process]:
+    """An endpoint's processes."""
+    one = psutil.Process(pid)
+    return [one, *one.children(recursive=True)]
 
 
 def _rss(pid: int) -> int:

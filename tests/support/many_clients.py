@@ -6,7 +6,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,14 +29,26 @@ def http_request(route: str, body: bytes) -> bytes:
 
 
 def ask_at_once(
-    port: int, requests: Sequence[bytes], *, connections: int, seconds: float
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    connections: int,
+    seconds: float,
+    on_steady: Callable[[], None] = lambda: None,
 ) -> tuple[float, list[float]]:
     """(replies a second, milliseconds of each) of a server on loopback.
+
+    Several connections are counted once they all had a reply: before, a slow server has begun what it has not
+    answered, and would seem to be slower than it is.
+
+    Args:
+        on_steady: called when the counting begins.
 
     Raises:
         RuntimeError: a reply is no 200, or none comes for 30 s.
     """
     taken_ms: list[float] = []
+    early = connections if connections > 1 else 0
     with contextlib.ExitStack() as stack:
         poll, opened = select.epoll(), dict[int, _Open]()
         stack.callback(poll.close)
@@ -46,18 +58,27 @@ def ask_at_once(
             poll.register(sock, select.EPOLLIN)
             opened[sock.fileno()] = _Open(sock, at)
         begin = time.perf_counter()
+        if not early:
+            on_steady()
         for one in opened.values():
             _send(one, requests, connections)
-        while time.perf_counter() < begin + seconds:
+        while early or time.perf_counter() < begin + seconds:
             ready = poll.poll(30)
             if not ready:
                 raise RuntimeError("no reply for 30 s")
             for number, _ in ready:
                 one = opened[number]
                 one.reply += one.sock.recv(65536)
-                if _whole(one.reply):
+                if not _whole(one.reply):
+                    continue
+                if early:
+                    early -= 1
+                    if not early:
+                        begin = time.perf_counter()
+                        on_steady()
+                else:
                     taken_ms.append((time.perf_counter() - one.sent_s) * 1000)
-                    _send(one, requests, connections)
+                _send(one, requests, connections)
         lasted = time.perf_counter() - begin
     return len(taken_ms) / lasted, taken_ms
 

@@ -14,12 +14,15 @@ import time
 import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import psutil
 
 from model.bundle import __path__ as bundle_code
 from model.bundle.telemetry import SWITCHES
 
-INSTALL_S, START_S = 240, 60
+INSTALL_S, START_S = 400, 120
 NEEDED = ("numpy", "onnxruntime", "openvino", "tokenizers")
 _LOAD = """
 from bundle_code.reader import Bundle
@@ -68,16 +71,18 @@ class Server:
 
 
 @contextlib.contextmanager
-def peer_server(bundle: Path, place: Path, name: str, threads: int) -> Iterator[Server]:
+def peer_server(bundle: Path, place: Path, name: str, threads: int, kept: Path | None) -> Iterator[Server]:
     """`mlserver` or `bentoml` on the bundle.
+
+    Args:
+        place: a new folder for its files.
+        kept: folder of environments from which its own is taken, and where it is left; none: it is made anew.
 
     Raises:
         RuntimeError: it can't be installed, or does not come up.
     """
     place.mkdir(parents=True)
-    venv.create(place / "env", with_pip=True)
-    python = place / "env" / "bin" / "python"
-    _install(python, [name, *NEEDED])
+    python = installed(name, kept or place)
     shutil.copytree(bundle_code[0], place / "bundle_code")
     source = (_BENTOML if name == "bentoml" else _MLSERVER).format(folder=str(bundle), threads=threads)
     (place / "peer.py").write_text(source)
@@ -108,14 +113,66 @@ def peer_server(bundle: Path, place: Path, name: str, threads: int) -> Iterator[
             child.wait(timeout=30)
 
 
-def _install(python: Path, packages: list[str]) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", *packages]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"pip takes longer than {INSTALL_S} s for {packages[0]}") from None
-    if done.returncode:
-        raise RuntimeError(f"pip can't install {packages[0]}: {done.stderr.strip()[-200:]}")
+def processor_s(port: int) -> float:
+    """Processor time so far of all processes in the session of the one that listens on a port."""
+    listening = psutil.net_connections("tcp4")
+    pids = [c.pid for c in listening if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid]
+    session, spent = os.getsid(pids[0]), 0.0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(process.pid) == session:
+                taken = process.cpu_times()
+                spent += taken.user + taken.system
+    return spent
+
+
+def installed(name: str, folder: Path) -> Path:
+    """The interpreter of an environment `folder/NAME` that has the server, and the engines of this one in the
+    same versions; made by uv where that is there, else by pip, from the index that pip is configured for.
+
+    Raises:
+        RuntimeError: it can't be installed.
+    """
+    python = folder / f"env-{name}" / "bin" / "python"
+    done = python.with_name("installed")
+    if done.exists():
+        return python
+    venv.create(python.parents[1], with_pip=True, clear=True)
+    needed = []
+    for package in NEEDED:
+        with contextlib.suppress(PackageNotFoundError):
+            needed.append(f"{package}=={version(package)}")
+    found = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    ways = [["-m", "pip", "install", "--quiet", name, *needed]]
+    if found is not None:
+        ways.insert(0, ["uv", "pip", "install", "--quiet", "--python", str(python), name, *needed])
+    seen = ""
+    for way in ways:
+        command = [found, *way[1:]] if way[0] == "uv" and found else [str(python), *way]
+        try:
+            said = subprocess.run(
+                command, capture_output=True, text=True, timeout=INSTALL_S, env={**os.environ, **_indexes()}
+            )
+        except subprocess.TimeoutExpired:
+            seen = f"{way[0]}: longer than {INSTALL_S} s"
+            continue
+        if said.returncode == 0:
+            done.touch()
+            return python
+        seen = said.stderr.strip()[-200:]
+    raise RuntimeError(f"{name} can't be installed: {seen}")
+
+
+def _indexes() -> dict[str, str]:
+    """The places that pip is configured for, as uv is told of them."""
+    found = {}
+    for name, key in (("UV_DEFAULT_INDEX", "index-url"), ("UV_FIND_LINKS", "find-links")):
+        command = [sys.executable, "-m", "pip", "config", "get", f"global.{key}"]
+        said = subprocess.run(command, capture_output=True, text=True)
+        value = os.environ.get(f"PIP_{key.upper().replace('-', '_')}") or said.stdout.strip()
+        if value:
+            found[name] = value
+    return found
 
 
 def _free_ports(count: int) -> list[int]:
@@ -136,3 +193,52 @@ def _wait_for(server: Server, child: subprocess.Popen[bytes], log: Path) -> None
                 return
         time.sleep(0.3)
     raise RuntimeError(f"{Path(sys.executable).name}: it does not come up: {log.read_text()[-300:]}")
+
+
+@contextlib.contextmanager
+def mlflow_server(bundle: Path, place: Path, threads: int) -> Iterator[int]:
+    """`mlflow models serve` on the bundle as it is registered; yields its port."""
+    from mlflow.models import Model
+
+    from release.registry import model as pyfunc
+
+    (place / "code").mkdir(parents=True)
+    shutil.copytree(bundle, place / "bundle")
+    pyfunc.save(place / "bundle", place / "model", place / "code", Model())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        **SWITCHES,
+        "OMP_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(place / "model")]
+    command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
+    with (place / "mlflow.log").open("w") as log:
+        child = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, cwd=place, start_new_session=True
+        )
+        try:
+            _wait_for_ping(port, child, place / "mlflow.log")
+            yield port
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, 15)
+            child.wait(timeout=20)
+
+
+def _wait_for_ping(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            break
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/ping")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.3)
+    raise RuntimeError(f"`mlflow models serve` did not come up: {log.read_text()[-500:]}")

@@ -26,6 +26,8 @@ WAIT_S = 600.0
 """Longest wait for something to be there, in seconds."""
 RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"
 """Of the process that a worker starts for a run."""
+ENGINE = "prefect.engine"
+"""Module that it runs."""
 
 
 def until(found: Callable[[], Any], what: str, wait_s: float = WAIT_S) -> Any:
@@ -84,12 +86,18 @@ class Up:
         """`headgate ARGUMENTS`."""
         return [sys.executable, "-m", "flows.cli.commands", *arguments]
 
-    def tell(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """What `headgate ARGUMENTS` says."""
+    def on_server(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What `headgate ARGUMENTS` says that talks to the group's server."""
+        return self.tell(*arguments, more={"PREFECT_API_URL": self.url})
+
+    def tell(
+        self, *arguments: str, more: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """What `headgate ARGUMENTS` says, with these variables besides the group's."""
         return subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
-            env=self.environment,
+            env={**self.environment, **(more or {})},
             capture_output=True,
             text=True,
             timeout=900,
@@ -110,7 +118,7 @@ class Up:
     def ask(self, route: str, **body: Any) -> Any:
         """What the server answers; None where it does not."""
         with contextlib.suppress(NoAnswer):
-            status, _, reply = client.request(self.url, "POST", route, body, timeout_s=20)
+            status, _, reply = client.request(self.url, "POST", route, body, timeout_s=60)
             if status < 300:
                 return json.loads(reply)
         return None
@@ -150,15 +158,17 @@ class Up:
 def _run_of(process: psutil.Process) -> tuple[str, str]:
     """(Run, server) of a process; empty where it has none, or is no more."""
     with contextlib.suppress(psutil.Error, OSError):
-        if process.status() != psutil.STATUS_ZOMBIE:
+        # What a run leaves to go on, an endpoint, has its variables, too.
+        if process.status() != psutil.STATUS_ZOMBIE and ENGINE in process.cmdline():
             given = process.environ()
             return given.get(RUN_VARIABLE, ""), given.get("PREFECT_API_URL", "")
     return "", ""
 
 
 def kill(process: psutil.Process, *, whole: bool = True) -> None:
-    """`kill -9`, with all that it started where `whole`."""
+    """`kill -9`, with all that it started where `whole`, but for endpoints: those are nobody's children."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for one in (*(process.children(recursive=True) if whole else ()), process):
             with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
+                if one == process or "serving" not in one.cmdline():
+                    one.kill()

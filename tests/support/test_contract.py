@@ -25,7 +25,8 @@ WHOLE_FLOW_S = {
     "benchmarks.seeds": 80,
     "benchmarks.unattended.year_disk": 120,
     "benchmarks.unattended.unchanged": 150,
-    "benchmarks.unattended.year": 240,
+    "benchmarks.unattended.year": 400,
+    "tests.campaigns.hour": 330,
 }
 """Quick runs over the limit: each is one whole flow, whose processes alone take more than a minute."""
 

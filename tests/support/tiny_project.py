@@ -98,17 +98,23 @@ def write_rows(path: Path, week: int, trouble: str = "", drifts: Sequence[int] =
     came = [one for one in drifts if one <= week]
     for number, one in enumerate(came):
         blocks.append((one, 1500 + 30 * one, [sorted(TOPICS)[number % 2]]))
-    dice, new = random.Random(week), path.with_suffix(".new")
+    rows = [
+        [text, topic, SPLITS[number % 10]]
+        for seed, count, topics in blocks
+        for number, (text, topic) in enumerate(_texts(seed, count, topics))
+    ]
+    if trouble == "worse model":  # as many of each as before: it is no drift
+        learned = [row for row in rows if row[2] != "test"]
+        topics = [row[1] for row in learned]
+        random.Random(week).shuffle(topics)
+        for row, topic in zip(learned, topics, strict=True):
+            row[1] = topic
+    if trouble == "bad data":
+        for row in rows[1::2]:
+            row[1] += "?"
+    new = path.with_suffix(".new")
     with new.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "topic", "split"])
-        for seed, count, topics in blocks:
-            for number, (text, topic) in enumerate(_texts(seed, count, topics)):
-                split = SPLITS[number % 10]
-                if trouble == "worse model" and split != "test":
-                    topic = dice.choice(sorted(TOPICS))
-                told = f"{topic}?" if trouble == "bad data" and number % 2 else topic
-                writer.writerow([text, told, split])
+        csv.writer(file).writerows([["text", "topic", "split"], *rows])
     new.replace(path)
 
 
