@@ -30,7 +30,7 @@ uv_install = UV_INDEX_URL="$(call pip_says,INDEX_URL,index-url)" UV_FIND_LINKS="
 install_with = $(call $(if $(filter uv,$(INSTALLER)),uv,pip)_install,$(1))
 
 $(BIN)/headgate: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@# The hashes are those of the files for Python 3.11 on Linux x86-64; torch's build is the index's choice.
 	@if $(BIN)/python -c 'import platform as p, sys; sys.exit(sys.version_info[:2] != (3, 11) or p.machine() != "x86_64" or p.system() != "Linux")'; \
 	then cp requirements.lock $(VENV)/lock; else sed 's/ --hash=.*//' requirements.lock > $(VENV)/lock; fi

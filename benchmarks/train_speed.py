@@ -2,9 +2,9 @@
 
 Both train one network (the packaged encoder, three heads of `configs/feelings.yaml`) on equal rows for
 equally many epochs, each in a process of its own, in the order Headgate, Trainer, Headgate. `--against`:
-the code of another checkout trains before Trainer and after it, too. Trainer has
-what it has by default (learning rate 5e-5, linear decay, float32, fused AdamW, dropout, SDPA attention)
-with batches of 32 and dynamic padding. At that rate it is not done after a few epochs on few rows:
+the code of another checkout trains before Trainer and after it, too. Trainer has what it has by default
+(learning rate 5e-5, linear decay, fused AdamW, dropout, SDPA attention) with batches of 32, dynamic padding,
+and bf16 where the processor multiplies it. At that rate it is not done after a few epochs on few rows:
 `--trainer-learning-rate` sets another one, so that both come to about equal metrics. Rows a second are
 those of the training loop: loading, tokenising and evaluation are left out on both sides. The mean metric
 is read on one set of test rows, thresholds tuned on validation rows for both. --quick: generated rows and a
@@ -27,7 +27,7 @@ from tests.support.measured_process import run_measured
 from tests.support.measures import Measure, at_least, at_most, undecided
 from tests.support.sampled_rows import sampled_rows
 
-GOAL = "3 × Trainer's rows/s, padding ≤ 5%, metric not 0.005 lower"
+GOAL = "6 × Trainer's rows/s, padding ≤ 5%, metric not 0.005 lower"
 QUICK_S, WHOLE_S = 25, 400
 SIZES = {
     "rows": Size(3000, 240, "training rows"),
@@ -135,7 +135,7 @@ def measures_of(sides: dict[str, list[dict[str, Any]]]) -> list[Measure]:
         gain = _mean(ours) - _mean(plain)
         measures += [
             Measure("Trainer", _rate(plain), "rows/s"),
-            Measure("Headgate by Trainer", _rate(ours) / _rate(plain), "×", at_least(3)),
+            Measure("Headgate by Trainer", _rate(ours) / _rate(plain), "×", at_least(6)),
             Measure("Headgate by Trainer, by processor time", _spent(plain) / _spent(ours), "×"),
             Measure("Trainer: padding", 100 * plain[0]["padding_share"], "% of tokens"),
             Measure(f"Trainer: mean metric at rate {plain[0]['learning_rate']:g}", _mean(plain)),

@@ -21,7 +21,7 @@ def _load() -> None:
     with contextlib.suppress(Exception):
         import expectations.chances
         import expectations.data.gate
-        from expectations.data.context.library import load_library
+        from expectations.data.gx.library import load_library
 
         assert expectations.chances and expectations.data.gate
         load_library()

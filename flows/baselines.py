@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect.utilities.annotations import quote
 
 from flows.config.schema import Project
-from flows.parts.graph import step
+from flows.parts.graph import step, too_long_told
 from flows.runner import RunnerSpec, started
 from model.code import code_digest
 from model.jobs.baselines import BaselineJob, baseline_entry
@@ -75,6 +75,7 @@ def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[Fit
 
     Raises:
         model.jobs.process.ModelProcessError: a training ended badly.
+        flows.parts.graph.StepTooLong: one took longer than it may.
         model.jobs.baselines.OtherCode: a worker of the cluster has another version of this program.
     """
     waiting = [number for number, job in enumerate(jobs) if not baseline_entry(job, run).complete]
@@ -82,14 +83,14 @@ def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[Fit
     alone = spec.kind == "threads" and (spec.side_by_side == 1 or len(waiting) == 1)
     if waiting and not alone:
         threads = threads_each(spec, len(waiting))
+        limited = [replace(job, threads=threads, longest_s=spec.step_timeout_s) for job in jobs]
         with started(spec) as runner:
             futures = {
-                number: runner.submit(
-                    fit_baseline, {"job": quote(replace(jobs[number], threads=threads)), "run": quote(run)}
-                )
+                number: runner.submit(fit_baseline, {"job": quote(limited[number]), "run": quote(run)})
                 for number in waiting
             }
-            found = {number: future.result() for number, future in futures.items()}
+            with too_long_told("fit-baseline", spec.step_timeout_s):
+                found = {number: future.result() for number, future in futures.items()}
     return [found.get(number) or step(fit_baseline)(job, run) for number, job in enumerate(jobs)]
 
 

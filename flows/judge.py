@@ -62,7 +62,7 @@ def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
     settings = load_settings(state, name)
     registry, how = settings.registry, settings.deploy
     close_flow_runs(run_lost)
-    asking(reconcile)(state, name, registry, how)
+    step(reconcile)(state, name, registry, how)
     if late := late_ending(state, name):
         return _ended(state, Outcome(name=name, seconds=time.monotonic() - began_s, **late))
     found = asking(find_candidate)(state, name, registry, version)

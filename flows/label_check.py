@@ -8,7 +8,7 @@ from pathlib import Path
 from expectations.data.suspects import Suspects
 from flows.config.schema import Project
 from flows.parts.folds import answers_out_of_fold
-from flows.parts.graph import step
+from flows.parts.graph import part, step
 from model.references import FittedRef, LogitsRef, Run
 from model.spec import SplitName
 from tasks.data.check_labels import check_labels
@@ -33,11 +33,15 @@ def search_labels(
     """
     if project.label_check.mode == "off":
         return None
-    logits = {
-        name: [*_by_baseline(project, run, name, baseline), *_by_folds(project, run, name)]
-        for name, baseline in baselines.items()
-    }
-    return step(check_labels, after)(dataset, run, logits, project.label_check)
+
+    def searched() -> Suspects:
+        logits = {
+            name: [*_by_baseline(project, run, name, baseline), *_by_folds(project, run, name)]
+            for name, baseline in baselines.items()
+        }
+        return step(check_labels)(dataset, run, logits, project.label_check)
+
+    return part("label check", searched, after)
 
 
 def _by_baseline(project: Project, run: Run, name: str, baseline: FittedRef) -> Iterator[LogitsRef]:

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from flows.ending import ENDINGS
 from flows.outcome import LEFT, Outcome
 from flows.parts.end import run_failed, run_lost
-from flows.parts.graph import asking, step
+from flows.parts.graph import step
 from flows.parts.in_mlflow import in_mlflow
 from flows.parts.late_watch import late_ending
 from flows.parts.nothing_to_do import ending_without_work, look_back
@@ -54,7 +54,7 @@ def retrain(
 
 def _retrain(opened: OpenProject, *, force: bool) -> State[Outcome]:
     project = opened.project
-    asking(reconcile)(opened.home, project.name, project.registry, project.deploy)
+    step(reconcile)(opened.home, project.name, project.registry, project.deploy)
     if late := late_ending(opened.home, project.name):
         return opened.ended(**late)
     return in_mlflow(opened, "retrain", lambda tracked: _work(opened, tracked, force=force))

@@ -9,11 +9,15 @@ from prefect.client.schemas.objects import State
 
 from expectations.stats.pareto import loss_shares
 from flows.config.messages import ConfigError
+from flows.outcome import Outcome
 from flows.parts.end import run_failed
 from flows.parts.graph import asking, step
+from flows.parts.in_mlflow import in_mlflow
 from flows.parts.look_at_data import look_at_data
-from flows.project import open_project
+from flows.project import OpenProject, open_project
 from flows.shown.names import named_run
+from release.registry.sweep import Sweep
+from release.registry.tracking.flow_run import Tracked, note_tracked
 from tasks.data.merge import merge
 from tasks.data.prepare_run import prepare_run
 from tasks.judge.find_champion import find_champion
@@ -26,7 +30,9 @@ POINTS = 5
 
 
 @flow(name="sweep", flow_run_name=named_run, on_failure=[run_failed], on_crashed=[run_failed])
-def sweep(config: Path, home: Path | None = None, backbone: str | None = None, points: int = POINTS) -> State:
+def sweep(
+    config: Path, home: Path | None = None, backbone: str | None = None, points: int = POINTS
+) -> State[Outcome]:
     """Train the shared model of `config` at each point of a grid of loss weights; ends `Swept` or `Rejected`.
 
     Args:
@@ -37,13 +43,18 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
         sources.errors.DataError: a source is not what the configuration says.
     """
     opened = open_project(config, home, backbone)
-    project, state = opened.project, opened.home
-    if len(project.heads) < 2:
+    if len(opened.project.heads) < 2:
         raise ConfigError(config, ["heads: seen one, a sweep of loss weights needs two or more"])
+    return in_mlflow(opened, "sweep", lambda tracked: _swept(opened, tracked, points))
+
+
+def _swept(opened: OpenProject, tracked: Tracked | None, points: int) -> State[Outcome]:
+    project, state, config = opened.project, opened.home, opened.config
     data = step(merge)(project.sources, project.heads, project.split, base=opened.base, out=state.data)
     run = asking(prepare_run, [data])(
         project.name, data, project.backbone, project.train, config=config, home=state
     )
+    note_tracked(tracked, run.folder)
     champion = step(find_champion)(state, project.name)
     quality, _ = look_at_data(opened, data, run, champion)
     if quality.verdict.outcome == "fail":
@@ -57,8 +68,9 @@ def sweep(config: Path, home: Path | None = None, backbone: str | None = None, p
     metrics = {name: head.primary_metric for name, head in run.heads.items()}
     drawn = step(write_sweep_page, found)(project.name, found, metrics, out=run.reports / "sweep.html")
     chosen, page = drawn
+    swept = Sweep(points=found, chosen=chosen, page=page, fingerprint=data.fingerprint)
     parent = asking(log_sweep, [drawn])(
-        state, project.name, project.registry, found, chosen, page, fingerprint=data.fingerprint
+        state, project.name, project.registry, swept, config=config, tracked=tracked
     )
     best = found[chosen]
     return opened.ended(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from flows.config.schema import Project
 from flows.parts.folds import answers_out_of_fold
-from flows.parts.graph import step
+from flows.parts.graph import part, step
 from model.references import FittedRef, Run
 from tasks.train.answer_rows import answer_rows
 from tasks.train.combine_folds import combine_folds
@@ -23,12 +23,14 @@ def teachers(
     Raises:
         model.errors.BadInput: `out_of_fold`, and a head has fewer labelled rows than folds.
     """
-    recipe = project.train
-    if recipe.distillation == 0 or len(baselines) == 1:
+    if project.train.distillation == 0 or len(baselines) == 1:
         return {}
-    found = {
-        name: step(answer_rows, after)(name, baseline, run.rows, run) for name, baseline in baselines.items()
-    }
+    return part("teachers", lambda: _answers(project, run, baselines), after)
+
+
+def _answers(project: Project, run: Run, baselines: Mapping[str, FittedRef]) -> dict[str, str]:
+    recipe = project.train
+    found = {name: step(answer_rows)(name, baseline, run.rows, run) for name, baseline in baselines.items()}
     if recipe.distillation_teachers == "in_sample":
         return found
     folds, seed = recipe.distillation_folds, recipe.seed

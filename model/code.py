@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from typing import NamedTuple
 
 PROGRAM = "headgate"
 TRAINING = ("torch", "transformers", "tokenizers", "accelerate")
@@ -16,6 +17,8 @@ TRAINING = ("torch", "transformers", "tokenizers", "accelerate")
 WITHOUT_EFFECT = ("docs", "test", "traces")
 """Extras of Headgate that decide nothing about a model."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FIELDS = ("Name", "Version", "Requires-Dist")
+_FIELD = re.compile(rf"^({'|'.join(_FIELDS)}): *(.*?)\s*$", re.MULTILINE)
 
 
 @cache
@@ -40,7 +43,7 @@ def dependencies() -> Mapping[str, str]:
     """Library → installed version, of everything that Headgate needs, directly or not, and of Python. Of
     everything installed where Headgate itself is not known as installed. What else an environment holds
     changes nothing."""
-    found = {_plain(one.metadata["Name"] or ""): one for one in distributions()}
+    found = {_plain(one.name): one for one in map(_installed, distributions())}
     names, waiting = set[str](), [PROGRAM] if PROGRAM in found else list(found)
     while waiting:
         name = waiting.pop()
@@ -57,12 +60,31 @@ def training_code() -> str:
     return " ".join((code_digest(), *(f"{name} {dependencies().get(name)}" for name in TRAINING)))
 
 
-def _required(one: Distribution) -> list[str]:
+class Installed(NamedTuple):
+    """What a library's metadata say of it."""
+
+    name: str
+    version: str
+    requires: Sequence[str]
+
+
+def _installed(one: Distribution) -> Installed:
+    """From the lines before the first empty one. The standard library parses all of them, descriptions
+    included, for each field anew: two hundred libraries take it half a second."""
+    head, gap, _ = (one.read_text("METADATA") or "").partition("\n\n")
+    fields = _FIELD.findall(head + gap)
+    of = {name: [value for field, value in fields if field == name] for name in _FIELDS}
+    if len(of["Name"]) == len(of["Version"]) == 1:
+        return Installed(of["Name"][0], of["Version"][0], of["Requires-Dist"])
+    return Installed(one.metadata["Name"] or "", one.version, one.requires or ())
+
+
+def _required(one: Installed) -> list[str]:
     """Names of what a library may need: where an extra is installed it counts, whoever installed it, but for
     those of Headgate that decide nothing."""
-    own = _plain(one.metadata["Name"] or "") == PROGRAM
+    own = _plain(one.name) == PROGRAM
     left_out = re.compile(rf"""extra == ['"]({"|".join(WITHOUT_EFFECT)})['"]""") if own else None
-    lines = (line for line in one.requires or () if left_out is None or not left_out.search(line))
+    lines = (line for line in one.requires if left_out is None or not left_out.search(line))
     matches = map(_NAME.match, lines)
     return [_plain(match[0]) for match in matches if match is not None]
 

@@ -37,8 +37,9 @@ class RegistrySpec:
     previous: str = "previous"
     """Alias of the version that served before."""
     wait_s: Annotated[float, Range(ge=0)] = 900.0
-    """How long a registry that is away is waited for when a candidate is registered, in seconds. What was
-    trained, measured and judged is kept in any case: the next run goes on from there."""
+    """How long a registry that is away is waited for, in seconds: at the start of a run, and when a candidate
+    is registered. What was trained, measured and judged is kept in any case: the next run goes on from
+    there."""
     log_mistakes: bool = False
     """Whether MLflow keeps a table of the test texts that the shared model answers wrongly, up to 500 a head.
     Whoever may read the registry then reads these texts."""

@@ -1,6 +1,6 @@
 """Great Expectations' own account of a run: one page a table and an index, which need no network.
 
-Does not know the library (`expectations.data.gx` renders what it says).
+Does not know the library (`expectations.data.gx.evaluate` renders what it says).
 """
 
 from __future__ import annotations

@@ -28,6 +28,9 @@ processes that share a terminal."""
 PLAIN_LINE_EVERY_S = 10.0
 """Seconds between plain lines of one step: often enough to see life, rare enough for a log file."""
 
+WIDE = 130
+"""Columns of a terminal from which on a line has room for figures beside the bar."""
+
 _live = threading.Lock()
 watchers: list[Callable[[str, int, int | None], None]] = []
 """Told of a step's title and how far it is; Prefect's progress is one (`flows.shown.progress`)."""
@@ -69,12 +72,14 @@ class Step:
         console = Console(stderr=True)
         wanted = os.environ.get(CONSOLE_VARIABLE) == "1" and console.is_terminal
         if wanted and _live.acquire(blocking=False):
+            self._narrow = console.width < WIDE
+            rest = () if self._narrow else (TimeRemainingColumn(compact=True),)
             self._bar = Progress(
                 TextColumn("  {task.description:<28}"),
-                BarColumn(bar_width=32),
+                BarColumn(bar_width=12 if self._narrow else 32),
                 TaskProgressColumn(),
                 TextColumn("{task.fields[note]}"),
-                TimeRemainingColumn(compact=True),
+                *rest,
                 console=console,
                 transient=True,
             )
@@ -93,8 +98,7 @@ class Step:
         for watch in watchers:
             watch(self.title, done, total)
         if self._bar is not None:
-            whole = "" if run is None else f"run: {run.words()}, step:"
-            self._bar.update(self._row, completed=done, total=total, note=f"{note}  {whole}".strip())
+            self._bar.update(self._row, completed=done, total=total, note=self._beside(note))
             return
         if now_s - self._printed_s >= PLAIN_LINE_EVERY_S:
             self._printed_s = now_s
@@ -103,6 +107,13 @@ class Step:
             left = f", about {left_s:.0f} s left" if left_s is not None else ""
             left += "" if run is None else f", {run.words()} of the run"
             print_line(f"  {self.title}: {done:,}{of} {self.unit} {note}{left}".replace(" ,", ","))
+
+    def _beside(self, note: str) -> str:
+        """What stands beside the bar: on a narrow terminal the one thing that is waited for."""
+        run = time_left()
+        if run is None:
+            return note
+        return f"run: {run.words()}" if self._narrow else f"{note}  run: {run.words()}, step:".strip()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -67,6 +67,7 @@ def _trainer(rows: Path, out: Path, encoder: str, asked: Mapping[str, int]) -> d
     from model.rows import open_rows
     from model.spec import BackboneSpec
     from model.train.backbone import load_encoder, load_tokenizer, resolve
+    from model.train.device import multiplies_bfloat16
     from model.train.losses import hard_loss
     from model.train.network import MultiHeadNetwork
     from model.train.tokens import tokenise
@@ -119,6 +120,7 @@ def _trainer(rows: Path, out: Path, encoder: str, asked: Mapping[str, int]) -> d
             per_device_train_batch_size=BATCH_ROWS,
             learning_rate=asked["learning_rate"],
             use_cpu=True,
+            bf16=multiplies_bfloat16(torch.device("cpu")),
             remove_unused_columns=False,
             save_strategy="no",
             report_to=[],

@@ -1,7 +1,7 @@
 """What is asked of the data and what came of it: a check and its result.
 
 Knows names and numbers only: not which checks are made (`expectations.data.rules`, `.suite`), nor how one is
-evaluated (`expectations.data.gx`).
+evaluated (`expectations.data.gx.evaluate`).
 """
 
 from __future__ import annotations

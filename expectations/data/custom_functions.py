@@ -76,7 +76,7 @@ def load_custom_rules(modules: Sequence[str], base: Path) -> CustomRules:
     """
     if not modules:
         return CustomRules()
-    from expectations.data.gx import restore_library, taken_names
+    from expectations.data.gx.evaluate import restore_library, taken_names
 
     library = taken_names()
     functions: dict[str, Callable[..., Any]] = {}

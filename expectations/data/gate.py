@@ -89,7 +89,7 @@ def judge_data(
         expectations.data.custom_functions.CustomRulesError: a file of `expectations.modules` cannot be used.
         expectations.data.tables.DatasetError: the dataset folder lacks a file or a column.
     """
-    from expectations.data.gx import evaluate
+    from expectations.data.gx.evaluate import evaluate
 
     custom = load_custom_rules(rules.modules, base or Path())
     profile, levels = load_profile(dataset), levels_of(rules)

@@ -1,6 +1,6 @@
 """The checks of one dataset: the table of rules, applied to its heads, splits and columns.
 
-Pure. Does not know how a check is evaluated (`expectations.data.gx`), nor where the tables come from
+Pure. Does not know how a check is evaluated (`expectations.data.gx.evaluate`), nor where the tables come from
 (`expectations.data.tables`).
 """
 

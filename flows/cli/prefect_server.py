@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.prefect_runs import end_orphan_servers, own_temporary_server
+from flows.server.new_database import begin_database
 from flows.state_folder import prepare
 from model.errors import HeadgateError
 from model.jobs.preloaded import end_with_parent
@@ -163,7 +164,9 @@ def begin_server(home: Path) -> tuple[TemporaryServer | None, list[str]]:
         return None, []
     if os.environ.get("PREFECT_SERVER_EPHEMERAL_ENABLED", "true").lower() not in ("1", "true"):
         return None, []
-    _refuse_unusable_database(Path(os.environ.get("PREFECT_HOME", home / "prefect")) / DATABASE)
+    database = Path(os.environ.get("PREFECT_HOME", home / "prefect")) / DATABASE
+    _refuse_unusable_database(database)
+    begin_database(database)
     said = end_orphan_servers(Home(home))
     own_temporary_server()
     return TemporaryServer(), said

@@ -84,7 +84,7 @@ def make_candidate(
     baselines = {head: fitted[0] for head, fitted in seeds.items()}
     suspects = search_labels(project, dataset, run, baselines, after=[seeds])
     taught = teachers(project, run, baselines, after=[seeds])
-    shared = step(fit_shared, [*taught.values()] or [seeds])(run, taught, project.package, fresh=fresh)
+    shared = step(fit_shared, [taught or seeds])(run, taught, project.package, fresh=fresh)
     packaged = part("package baselines", lambda: package_baselines(seeds, run, shared.precision), [shared])
     bundles = {"shared": shared, **packaged}
     if champion is not None:

@@ -7,7 +7,8 @@ arguments are passed as they are. Does not know what the steps do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
@@ -21,6 +22,7 @@ from prefect.utilities.engine import get_state_for_result, link_state_to_result
 
 from flows.runner import LONGEST_STEP_S
 from model.errors import HeadgateError
+from model.jobs.process import TookTooLong, at_most
 from release.registry.client import SILENT, RegistryAway
 
 P = ParamSpec("P")
@@ -55,16 +57,29 @@ def step(task: Task[P, R], after: Iterable[object] = ()) -> Callable[P, R]:
         longest_s = STEP_S.get()
         limited: Any = task.with_options(timeout_seconds=longest_s)
         arguments = {name: quote(value) for name, value in named.items()}
-        try:
+        # Prefect's own limit ends what Python does; a process that is waited for in another thread is ended
+        # by the second one.
+        with too_long_told(task.name, longest_s), at_most(longest_s):
             found: R = limited(*map(quote, given), **arguments, wait_for=arrows(after))
-        except TaskRunTimeoutError as error:
-            raise StepTooLong(
-                f"step {task.name}: took longer than {longest_s:g} s and was ended; raise "
-                f"`runner.step_timeout_s` (now {longest_s:g})"
-            ) from error
         return found
 
     return call
+
+
+@contextmanager
+def too_long_told(name: str, longest_s: float) -> Iterator[None]:
+    """Meanwhile a step that takes too long says which setting it is that it took longer than.
+
+    Raises:
+        StepTooLong: it did.
+    """
+    try:
+        yield
+    except (TaskRunTimeoutError, TookTooLong) as error:
+        raise StepTooLong(
+            f"step {name}: took longer than {longest_s:g} s and was ended; raise "
+            f"`runner.step_timeout_s` (now {longest_s:g})"
+        ) from error
 
 
 def renewed(new: R, result: object) -> R:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -28,7 +29,10 @@ from model.bundle.telemetry import SWITCHES
 def mlflow_command(name: str, home: Path | None, arguments: tuple[str, ...]) -> None:
     """Run MLflow's command line on the registry of NAME, such as `ui` or `models serve`."""
     with errors_shown():
-        variables = {**os.environ, **mlflow_variables(existing_home(home, name), name)}
+        folder = existing_home(home, name)
+        variables = {**os.environ, **mlflow_variables(folder, name)}
+        if arguments[:1] in (("ui",), ("server",)) and (page := runs_page(folder, name, arguments)):
+            click.echo(f"the runs of {name}: {page}")
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], variables)
 
 
@@ -52,3 +56,26 @@ def mlflow_variables(folder: Path, name: str) -> dict[str, str]:
         "MLFLOW_BACKEND_STORE_URI": uri,
         "PATH": os.pathsep.join(filter(None, (beside, os.environ.get("PATH", "")))),
     }
+
+
+def runs_page(folder: Path, name: str, arguments: Sequence[str]) -> str:
+    """Address of the project's runs where MLflow's server is started with these arguments; empty where there
+    are none yet. Opened from MLflow's own list, an experiment shows its pages on language models instead."""
+    from release.home import Home
+    from release.registry.tracking.pages import training_page
+    from release.saved_settings import load_settings
+
+    home = Home(folder)
+    below = training_page(home, name, load_settings(home, name).registry)
+    host, port = _given(arguments, "--host", "-h", "127.0.0.1"), _given(arguments, "--port", "-p", "5000")
+    return f"http://{host}:{port}/{below}" if below else ""
+
+
+def _given(arguments: Sequence[str], long: str, short: str, default: str) -> str:
+    """Value of an option among arguments that another program reads."""
+    for at, word in enumerate(arguments):
+        if word in (long, short) and at + 1 < len(arguments):
+            return arguments[at + 1]
+        if word.startswith(f"{long}="):
+            return word.removeprefix(f"{long}=")
+    return default

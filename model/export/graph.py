@@ -25,6 +25,7 @@ from ..code import code_digest, dependencies
 from ..digest import digest
 from ..errors import ModelError
 from ..train.network import MultiHeadNetwork
+from .attention import fuse_attention
 from .template import filled_graph
 
 OPSET = 17
@@ -177,7 +178,9 @@ def fuse(network: MultiHeadNetwork, path: Path) -> onnx.ModelProto:
     )
     result = path.with_name("fused.onnx")
     fused.save_model_to_file(str(result))  # sorts the nodes and declares the operators' domain
-    return onnx.load(result)
+    model = onnx.load(result)
+    fuse_attention(model, heads=int(config.num_attention_heads))  # type: ignore[union-attr, arg-type]
+    return model
 
 
 def sample_inputs(network: MultiHeadNetwork, max_length: int) -> list[tuple[Tensor, Tensor]]:

@@ -5,6 +5,7 @@ Each training is a process of its own. Does not know how training works (`model.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..references import BundleRef, FittedRef, Run
 from ..spec import FitJob, HeadSpec, PackageSpec, SplitName, TrainSpec
 from .fit import fit_job
 from .package import Packaging, describe_bundle, graphs_folder, package_bundle
-from .process import run_model
+from .process import at_most, run_model
 from .progress import Progress
 
 
@@ -50,21 +51,26 @@ class BaselineJob:
     code: str = ""
     """Digest of `model` where the job was made: it may be done on another machine. Empty: not checked."""
 
+    longest_s: float | None = None
+    """Longest time of its training, in seconds, where it is not limited by whoever waits for it."""
+
     @property
     def title(self) -> str:
         """What is shown while it is fitted."""
         return " ".join(filter(None, ("baseline", self.name, self.part)))
 
 
-def baseline_key(head: HeadSpec, fingerprint: str, run: Run, seed: int | None = None) -> str:
-    """Everything that a baseline depends on, as one digest.
+def baseline_key(name: str, head: HeadSpec, fingerprint: str, run: Run, seed: int | None = None) -> str:
+    """Everything that a baseline depends on, as one digest; its head's name stands in what it writes.
 
     The head's loss weight is left out: alone, a weight only scales the learning rate of AdamW, which
     is invariant to it. Distillation is left out too: baselines have no teachers.
     """
     recipe = without_teachers(run.train, seed)
     alone = replace(head, weight=1.0)
-    return digest("baseline", alone, fingerprint, run.backbone, run.encoder_sha256, recipe, training_code())
+    return digest(
+        "baseline", name, alone, fingerprint, run.backbone, run.encoder_sha256, recipe, training_code()
+    )
 
 
 def without_teachers(train: TrainSpec, seed: int | None = None) -> TrainSpec:
@@ -85,7 +91,7 @@ def without_teachers(train: TrainSpec, seed: int | None = None) -> TrainSpec:
 def baseline_entry(job: BaselineJob, run: Run) -> CacheEntry:
     """Where the baseline of a job is kept."""
     return Cache(run.cache).entry(
-        "baselines", baseline_key(run.heads[job.name], job.fingerprint, run, job.seed)
+        "baselines", baseline_key(job.name, run.heads[job.name], job.fingerprint, run, job.seed)
     )
 
 
@@ -133,7 +139,8 @@ def fit_baseline(
                 encoder_sha256=run.encoder_sha256,
             )
             log = f"fit-{job.name}.log" if job.seed is None else f"fit-{job.name}-seed-{job.seed}.log"
-            fit_job(fit, run.logs / log, progress, on_event)
+            with contextlib.nullcontext() if job.longest_s is None else at_most(job.longest_s):
+                fit_job(fit, run.logs / log, progress, on_event)
         else:
             progress.outcome = "cached"
     seconds = read_json(entry.folder / "fitted" / "fit.json")["seconds"]

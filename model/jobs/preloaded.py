@@ -68,9 +68,16 @@ class Forked:
 
     def terminate(self) -> None:
         """Ask it to end."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, what: signal.Signals) -> None:
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
+                os.kill(self.pid, what)
 
     def __enter__(self) -> Forked:
         """Itself."""

@@ -13,9 +13,12 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Protocol, Self
 
 from ..errors import BackboneError, HeadgateError
 from ..references import Run
@@ -24,6 +27,81 @@ from .preloaded import Forked, current, end_with_parent, model_environment, prel
 
 FORKED = ("fit", "teach", "answer", "package", "reference")
 """Commands that may be forks; the others judge what ships."""
+
+
+_LONGEST_S: ContextVar[float | None] = ContextVar("_LONGEST_S", default=None)
+GRACE_S = 10.0
+"""Between being asked to end and being ended, in seconds."""
+
+
+class TookTooLong(HeadgateError):
+    """A process took longer than it may, and was ended."""
+
+
+class _Process(Protocol):
+    """What is watched."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+
+@contextlib.contextmanager
+def at_most(seconds: float | None) -> Iterator[None]:
+    """Processes that are started meanwhile, in this thread, may take so long each; None: any time."""
+    before = _LONGEST_S.set(seconds)
+    try:
+        yield
+    finally:
+        _LONGEST_S.reset(before)
+
+
+class TimeLimit:
+    """Ends a process that takes longer than it may.
+
+    `with TimeLimit(process) as limit: …`, then `limit.refuse(what)`.
+    """
+
+    def __init__(self, process: _Process) -> None:
+        self._process, self._longest_s = process, _LONGEST_S.get()
+        self._done = threading.Event()
+        self._late = False
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if self._longest_s is not None:
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def refuse(self, what: str) -> None:
+        """Return if the process was not ended here.
+
+        Raises:
+            TookTooLong: it was.
+        """
+        if self._late:
+            raise TookTooLong(f"{what} took longer than {self._longest_s:g} s and was ended")
+
+    def _watch(self) -> None:
+        if self._done.wait(self._longest_s) or self._process.poll() is not None:
+            return
+        self._late = True
+        self._process.terminate()
+        if not self._done.wait(GRACE_S):
+            self._process.kill()
 
 
 class ModelProcessError(HeadgateError):
@@ -46,13 +124,14 @@ def run_model(
 
     Raises:
         ModelProcessError: it ended with another code than 0, with the end of its log.
+        TookTooLong: it took longer than it may.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     last: dict[str, Any] = {}
     with log.open("a", encoding="utf-8") as errors, tempfile.TemporaryDirectory() as elsewhere:
         process = _started(arguments, errors, elsewhere)  # elsewhere: so that nothing is found by accident
-        watch = MemoryWatch(process.pid)
-        with process, watch:
+        watch, limit = MemoryWatch(process.pid), TimeLimit(process)
+        with process, watch, limit:
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -65,6 +144,7 @@ def run_model(
             finally:
                 if process.poll() is None:  # we were interrupted: do not leave a training behind
                     process.terminate()
+    limit.refuse(f"`python -m model {arguments[0]}`")
     if code in SIGKILL_CODES:
         raise ModelProcessError(
             f"`python -m model {arguments[0]}` was killed, {watch.said()}. {if_killed or 'Free memory'}, and "

@@ -14,6 +14,7 @@ from typing import Any
 from ..cache import Cache, CacheEntry
 from ..code import training_code
 from ..digest import digest
+from ..events import OnEvent, ignore_event
 from ..files import read_json, write_json
 from ..references import Run, SweepPoint
 from ..spec import FitJob, HeadSpec, TrainSpec
@@ -31,10 +32,19 @@ def _recipe(run: Run) -> TrainSpec:
     return replace(run.train, distillation=0.0)
 
 
-def fit_point(number: int, shares: Mapping[str, float], run: Run, progress: Progress) -> SweepPoint:
+def fit_point(
+    number: int,
+    shares: Mapping[str, float],
+    run: Run,
+    progress: Progress,
+    on_event: OnEvent = ignore_event,
+) -> SweepPoint:
     """The shared model with the heads' weights in these shares of the configured weights' sum.
 
     Without teachers: the trade-off of the labels alone is what is drawn. The weights are not kept.
+
+    Args:
+        on_event: told of what happens in the training.
     """
     total = sum(head.weight for head in run.heads.values())
     weights = {name: shares[name] * total for name in run.heads}
@@ -51,7 +61,7 @@ def fit_point(number: int, shares: Mapping[str, float], run: Run, progress: Prog
                 out=str(out),
                 encoder_sha256=run.encoder_sha256,
             )
-            fit_job(job, run.logs / f"sweep-{number}.log", progress)
+            fit_job(job, run.logs / f"sweep-{number}.log", progress, on_event)
             facts: dict[str, Any] = read_json(out / "fit.json")
             metrics = {name: facts["validation"][name][head.primary_metric] for name, head in heads.items()}
             write_json(folder / "point.json", {"metrics": metrics, "seconds": facts["seconds"]})

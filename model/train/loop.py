@@ -26,7 +26,7 @@ from .checkpoint import load_tensors, save_tensors
 from .device import Compute
 from .evaluate import predict_logits, primary_metrics
 from .fast.encoder import quick_encoder
-from .fast.memory import give_back_memory
+from .fast.memory import give_back_memory, keep_memory
 from .fast.packed import packed_encoder, segments_of
 from .fast.shapes import padded_lengths
 from .fast.workers import Workers
@@ -49,6 +49,8 @@ LOG_POINTS = 200
 GPU_READS_STEPS = 32
 """Steps between two looks at the losses on a GPU, at least: at each look the host waits for the GPU, which
 then waits for the host."""
+GIVE_BACK_STEPS = 50
+"""Steps between two times that free memory is given back, at least: the steps after it get it anew."""
 MOST_ROWS_NAMED = 40
 """Rows that a message about a diverged training names, at most."""
 
@@ -98,6 +100,7 @@ class Training:
         set_encoder_dropout(network, recipe.encoder_dropout)
         if recipe.frozen_embeddings:
             freeze_embeddings(network)
+        keep_memory()
         self.workers = Workers(compute.threads if self._alone_on_cpu else 1)
         self.masters = make_masters(network, recipe, in_half=self._in_half, workers=self.workers.count)
         self.way: Literal["layers", "packed", "encoder"] = self._take_quick_way()
@@ -242,7 +245,8 @@ class Training:
         for one, row in zip(made, values, strict=True):
             if not np.isfinite(row).all():
                 raise TrainingDiverged(self._diverged(one.step, one.batch, row))
-        give_back_memory()  # or what batches of other shapes have left between its pieces adds up
+        if made[-1].step // GIVE_BACK_STEPS > (made[0].step - 1) // GIVE_BACK_STEPS:
+            give_back_memory()  # or what batches of other shapes have left between its pieces adds up
         rows_done = sum(len(one.batch) for one in made)
         now_s, before_s = time.monotonic(), self._reported_s
         rows_per_s = rows_done / (now_s - before_s) if before_s is not None and now_s > before_s else 0.0

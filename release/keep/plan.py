@@ -30,7 +30,7 @@ SHORT = 8
 FOREIGN = LIBRARIES | {"dask"}
 """Folders of the cache that libraries keep."""
 GX_KEPT = Path("gx", "uncommitted")
-"""Where Great Expectations keeps what came of runs (`expectations.data.context.project`)."""
+"""Where Great Expectations keeps what came of runs (`expectations.data.gx.project`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,14 @@ Two runs with equal inputs would train, measure and judge alike. Does not know w
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.bundle.masking import masked
 from model.code import dependencies, folder_digest
 from model.digest import digest
 from model.files import file_sha256
@@ -24,6 +27,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = "data"
 MOST_NAMED = 6
 """Differences of one part that are named; the rest is counted."""
+LONGEST_VALUE = 60
+"""Characters of a field's value that is kept and shown; a digest stands for a longer one."""
+_DIGEST = re.compile(r"[0-9a-f]{16}")
+"""Stands for a value that is not kept; so did every value before values were kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +67,20 @@ def gather_inputs(
         dataset=data.path.name,
         parts={
             DATA: {"rows": data.fingerprint, "table": file_sha256(table), **of_heads(data)},
-            "configuration": {name: digest(value)[:16] for name, value in sorted(configuration.items())}
+            "configuration": {name: kept_value(value) for name, value in sorted(configuration.items())}
             | {f"the file {name}": file_sha256(path)[:16] for name, path in sorted(files.items())},
             "backbone": {backbone.name: resolve(backbone).files_sha256},
             "code": {room: folder_digest(ROOT / room) for room in ROOMS},
             "dependencies": dict(dependencies()),
         },
     )
+
+
+def kept_value(value: Any) -> str:
+    """A field's value as JSON; a digest where that is long, or holds a password or token."""
+    text = json.dumps(value, ensure_ascii=False)
+    short = len(text) <= LONGEST_VALUE and not _DIGEST.fullmatch(text)
+    return text if short and masked(text) == text else digest(value)[:16]
 
 
 def of_heads(data: DatasetRef) -> dict[str, str]:
@@ -79,7 +93,7 @@ def differences(before: Inputs, now: Inputs) -> dict[str, list[str]]:
     found = {}
     for part in sorted({*before.parts, *now.parts}):
         one, other = before.parts.get(part, {}), now.parts.get(part, {})
-        names = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+        names = sorted(name for name in {*one, *other} if _differ(one.get(name), other.get(name)))
         if names:
             found[part] = names
     return found
@@ -102,9 +116,11 @@ def named(found: Mapping[str, list[str]], before: Inputs, now: Inputs, rows: Map
                 )
                 told = told or ["rows"]
             case "dependencies":
-                told = [_versions(name, before.parts[part], now.parts[part]) for name in names]
+                told = [
+                    _versions(name, before.parts.get(part, {}), now.parts.get(part, {})) for name in names
+                ]
             case "configuration":
-                told = names
+                told = _values(names, before.parts.get(part, {}), now.parts.get(part, {}))
             case _:
                 told = [f"{part} of {name}" if part == "code" else f"{part} {name}" for name in names]
         more = len(told) - MOST_NAMED
@@ -118,6 +134,34 @@ def besides(before: Inputs, now: Inputs) -> list[str]:
     return [
         f"{part.capitalize()}: {named({part: names}, before, now, None)}." for part, names in found.items()
     ]
+
+
+def _differ(before: str | None, now: str | None) -> bool:
+    """Whether two fields differ; one of them may be kept as a digest and the other as its value."""
+    if before is None or now is None:
+        return before != now
+    return before != now and _as_digest(before) != _as_digest(now)
+
+
+def _as_digest(kept: str) -> str:
+    if _DIGEST.fullmatch(kept):
+        return kept
+    try:
+        return digest(json.loads(kept))[:16]
+    except ValueError:  # no value of a field
+        return kept
+
+
+def _values(names: list[str], before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """`gates.margin 0.03 → 0.02`; the name alone where one of the values is not kept."""
+    said, emptied = list[str](), list[str]()
+    for name in names:
+        then, here = (values.get(name, "not set") for values in (before, now))
+        hidden = _DIGEST.fullmatch(then) or _DIGEST.fullmatch(here)
+        # A section that got its first field was an empty field before.
+        told = emptied if {then, here} == {"{}", "not set"} else said
+        told.append(name if hidden else f"{name} {then} → {here}")
+    return said or emptied
 
 
 def _rows(rows: Mapping[str, int]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from expectations.data.context.project import History, PastValue
+from expectations.data.gx.project import History, PastValue
 from report.page import Section, badge, breakable, folded, join, section, table
 
 DAY = slice(4, 8)

@@ -15,8 +15,8 @@ from typing import get_args
 from markupsafe import Markup
 
 from expectations.data.check import CheckResult, RuleOutcome
-from expectations.data.context.project import History
 from expectations.data.gate import DataVerdict
+from expectations.data.gx.project import History
 from expectations.data.tables import load_profile
 from expectations.known import NOTHING, Known
 from expectations.spec import Severity

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from expectations.data.context.project import History
 from expectations.data.gate import DataVerdict
+from expectations.data.gx.project import History
 from expectations.data.tables import load_profile
 from expectations.known import Known
 from expectations.verdict import Verdict, said

@@ -10,8 +10,8 @@ from prefect.cache_policies import NO_CACHE
 
 from expectations.chances import HeadChance
 from expectations.changes import Changes
-from expectations.data.context.project import GxProject, keep_results
 from expectations.data.gate import judge_data
+from expectations.data.gx.project import GxProject, keep_results
 from expectations.known import Known
 from expectations.seen_texts import count_seen_test_rows
 from expectations.spec import DataRules

@@ -9,6 +9,9 @@ from prefect.cache_policies import NO_CACHE
 
 from model.jobs.sweep import fit_point
 from model.references import Run, SweepPoint
+from release.registry.sweep import point_label
+from release.registry.tracking.course import course
+from release.registry.tracking.flow_run import tracked_of
 from report.progress import Step
 
 
@@ -24,5 +27,6 @@ def fit_sweep_point(number: int, shares: Mapping[str, float], run: Run) -> Sweep
     Raises:
         model.jobs.process.ModelProcessError: the training ended badly.
     """
-    with Step(f"point {number}", unit="steps") as step:
-        return fit_point(number, shares, run, step)
+    tracked, label = tracked_of(run.folder), point_label(number)
+    with Step(f"point {number}", unit="steps") as step, course(tracked, label) as tell:
+        return fit_point(number, shares, run, step, tell)

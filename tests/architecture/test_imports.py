@@ -50,7 +50,7 @@ def test_a_process_loads_what_it_uses(name: str) -> None:
 def test_the_library_of_expectations_loads_its_charts_when_one_is_drawn() -> None:
     asked = """
 import sys
-from expectations.data.context.library import load_library
+from expectations.data.gx.library import load_library
 load_library()
 assert "altair.vegalite" not in sys.modules, "it is loaded with the library"
 from great_expectations.expectations.core import expect_column_kl_divergence_to_be_less_than as drawing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -84,6 +85,9 @@ def test_a_shown_command_can_be_run(page: str, command: str) -> None:
             call = [sys.executable, "-m", rest[1], "--help"]
             done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
             assert done.returncode == 0, done.stderr
+    elif program == "curl":
+        [address] = [word for word in rest if word.startswith("http://127.0.0.1:8808/")]
+        assert address.endswith("/predict") and json.loads(rest[-1])["texts"], command
     else:
         assert program == "prefect", f"{page}: {command}: what is {program}?"
         named = [word for word in rest if not word.startswith("-")]

@@ -280,7 +280,9 @@ class Planted:
 
     def fail_without_registry(self) -> None:
         """A registry that is down, whose credentials are in the environment."""
-        config = self._written({"name": "down", "registry": {"tracking_uri": f"http://{CLOSED}"}})
+        config = self._written(
+            {"name": "down", "registry": {"tracking_uri": f"http://{CLOSED}", "wait_s": 0}}
+        )
         self._environment |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
         self._headgate("retrain", str(config), expected=1)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from expectations.data.check import VALUES_BETWEEN, VALUES_IN_SET, Check, CheckResult
-from expectations.data.context.project import GxProject, keep_results, read_history
+from expectations.data.gx.project import GxProject, keep_results, read_history
 from expectations.spec import Severity
 
 HOSTILE = '<img src="https://example.org/x.png" onerror=alert(1)>'

@@ -10,11 +10,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-import expectations.data.gx
+import expectations.data.gx.evaluate
 from expectations.data.check import Check
 from expectations.data.custom_functions import CustomRulesError, Returned, call, load_custom_rules
 from expectations.data.gate import judge_data
-from expectations.data.gx import evaluate
+from expectations.data.gx.evaluate import evaluate
 from expectations.spec import DataRules
 from model.spec import HeadSpec
 from report.data_docs import write_data_docs
@@ -274,6 +274,6 @@ def test_rows_are_listed_only_where_they_are_few(monkeypatch: pytest.MonkeyPatch
     table = {"dataset": pd.DataFrame({"text": ["x", "a", "xa", "b"]})}
     ((few,), _) = evaluate([check], table)
     assert few.rows is not None and few.rows.tolist() == [1, 3]
-    monkeypatch.setattr(expectations.data.gx, "MOST_ROWS", 1)
+    monkeypatch.setattr(expectations.data.gx.evaluate, "MOST_ROWS", 1)
     ((many,), _) = evaluate([check], table)
     assert (many.count, many.rows) == (2, None)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from expectations.data.check import VALUES_BETWEEN, VALUES_IN_SET, Check, Counted
-from expectations.data.gx import evaluate
+from expectations.data.gx.evaluate import evaluate
 
 LABELS = Check(
     rule="labels_known",

@@ -26,7 +26,7 @@ def test_a_baseline_is_known_by_its_seed_whichever_number_it_had(tmp_path: Path)
 
     def key(recipe_seed: int, seed: int | None = None) -> str:
         train = replace(TrainSpec(), seed=recipe_seed)
-        return baseline_key(head, "f", make_run(tmp_path, tmp_path, {"a": head}, train=train), seed)
+        return baseline_key("a", head, "f", make_run(tmp_path, tmp_path, {"a": head}, train=train), seed)
 
     assert key(17, 18) == key(18) == key(16, 18)
     assert key(17, 17) == key(17) != key(18)

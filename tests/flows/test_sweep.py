@@ -72,9 +72,19 @@ def test_a_sweep_draws_its_front_and_logs_its_points(
     parent = outcome.pages["MLflow run"]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent]
     assert len(runs) == 4 and len(children) == 3
-    weights = sorted(float(run.data.params["weight.topic"]) for run in children)
+    swept = client.get_run(parent)
+    assert swept.info.status == "FINISHED" and str(swept.info.run_name).endswith(" · swept")
+    assert sorted(str(run.info.run_name) for run in children) == ["point 1", "point 2", "point 3"]
+    for run in children:  # opened before they were trained, beside the sweep's own run
+        assert swept.info.start_time < run.info.start_time < run.info.end_time <= swept.info.end_time
+        losses = client.get_metric_history(run.info.run_id, "train/loss")
+        assert losses and all(
+            run.info.start_time - 60_000 < point.timestamp <= run.info.end_time for point in losses
+        )
+    weights = sorted(float(run.data.params["weight/topic"]) for run in children)
     assert weights == pytest.approx([0.1, 0.5, 0.9])
-    assert all(0 <= run.data.metrics["validation.tone"] <= 1 for run in children)
+    assert all(0 <= run.data.metrics["best/tone"] <= 1 for run in children)
+    assert any(file.path == "report/sweep.html" for file in client.list_artifacts(parent, "report"))
     assert sum(run.data.tags["headgate.chosen"] == "true" for run in children) == 1
     assert not list(home.rglob("sweep/*/fitted")), "weights of the points are not kept"
 

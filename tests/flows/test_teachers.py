@@ -135,7 +135,7 @@ def test_who_teaches_is_no_part_of_a_baseline(tmp_path: Path) -> None:
     assert project.train.distillation_teachers == "in_sample"
 
     def key(train: TrainSpec) -> str:
-        return baseline_key(head, "f", make_run(tmp_path, tmp_path, {"a": head}, train=train))
+        return baseline_key("a", head, "f", make_run(tmp_path, tmp_path, {"a": head}, train=train))
 
     keys = {
         key(train)
@@ -155,4 +155,7 @@ def test_a_baseline_of_rows_that_moved_between_the_splits_is_another_one(tmp_pat
     rows."""
     head = HeadSpec(kind="multiclass", labels=("a", "b"))
     run = make_run(tmp_path, tmp_path, {"a": head})
-    assert baseline_key(head, "before", run) != baseline_key(head, "after", run)
+    assert baseline_key("a", head, "before", run) != baseline_key("a", head, "after", run)
+    assert baseline_key("a", head, "same", run) != baseline_key("b", head, "same", run), (
+        "two heads of one column"
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import distribution
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pytest
 
-from model.code import _required, folder_digest
+from model.code import _installed, _required, folder_digest
 
 
 @pytest.fixture
@@ -49,5 +49,21 @@ def test_the_boundary_between_name_and_content_counts(tmp_path: Path) -> None:
 
 
 def test_extras_that_decide_nothing_are_no_dependencies() -> None:
-    needed = set(_required(distribution("headgate")))
+    needed = set(_required(_installed(distribution("headgate"))))
     assert {"torch", "distributed"} <= needed and not {"mkdocs", "pytest"} & needed
+
+
+def test_metadata_are_read_as_the_standard_library_reads_them() -> None:
+    for one in distributions():
+        read = _installed(one)
+        assert (read.name, read.version) == (one.metadata["Name"], one.version)
+        assert list(read.requires) == list(one.requires or ()), read.name
+
+
+def test_a_library_without_such_metadata_is_read_by_the_standard_library(tmp_path: Path) -> None:
+    old = tmp_path / "old.egg-info"
+    old.mkdir()
+    (old / "PKG-INFO").write_text("Metadata-Version: 1.2\nName: old\nVersion: 3\n")
+    (old / "requires.txt").write_text("numpy\n")
+    [one] = distributions(path=[str(tmp_path)])
+    assert _installed(one) == ("old", "3", ["numpy"])

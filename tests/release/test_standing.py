@@ -102,7 +102,7 @@ def test_the_inputs_of_the_champion_are_unchanged_and_others_have_their_differen
     assert same.kind == "unchanged" and "compared with version 1" in same.said and same.record is not None
     other = standing(home, inputs(configuration__gates_margin="x", dependencies__torch="2.14.0"))
     assert other.kind == "new"
-    assert other.said == "changed since version 1: gates.margin; torch 2.13.0 → 2.14.0"
+    assert other.said == "changed since version 1: gates.margin g → x; torch 2.13.0 → 2.14.0"
 
 
 def test_what_a_rollback_withdrew_is_not_made_again_and_what_was_followed_may_be(

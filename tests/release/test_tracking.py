@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from flows.registry.command import runs_page
 from model.jobs.fit import EVENTS_FILE
 from model.spec import HeadSpec
 from release.home import Home
@@ -28,6 +29,7 @@ from release.registry.tracking.flow_run import (
     run_title,
     tracked_of,
 )
+from release.saved_settings import Settings, save_settings
 from release.spec import RegistrySpec
 
 SPEC = RegistrySpec()
@@ -101,6 +103,16 @@ def test_a_run_is_open_while_the_flow_works_and_says_then_what_became_of_it(trac
     assert run.data.tags["mlflow.note.content"] == "too few rows"
     experiment = tracked.client.get_experiment(tracked.experiment)
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_the_address_of_the_runs_opens_the_pages_on_training(tracked: Tracked, home: Home) -> None:
+    save_settings(home, "toy", Settings(registry=SPEC))
+    below = f"/#/experiments/{tracked.experiment}?workflowType=machine_learning"
+    assert runs_page(home.root, "toy", ("ui",)) == f"http://127.0.0.1:5000{below}"
+    elsewhere = ("server", "--host=10.0.0.1", "-p", "5001")
+    assert runs_page(home.root, "toy", elsewhere) == f"http://10.0.0.1:5001{below}"
+    save_settings(home, "new", Settings(registry=SPEC))
+    assert runs_page(home.root, "new", ("ui",)) == ""
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expectations.data.context.project import History, PastValue
+from expectations.data.gx.project import History, PastValue
 from report.quality.history import history_section
 from tests.support.html import tags
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from report.progress import CONSOLE_VARIABLE, Step
@@ -50,3 +52,20 @@ def test_steps_say_what_is_left_of_the_run(
     assert middle.startswith("  baseline a: 3/10 steps loss 0.7, about 0 s left, about ")
     assert middle.endswith(" left of the run") and second.startswith("  shared model …  (about ")
     assert other == "  report …"
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_no_part_of_a_bar_is_cut(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(CONSOLE_VARIABLE, "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # stands for a terminal
+    monkeypatch.setenv("COLUMNS", str(columns))
+    title = "baseline a rather long head"
+    with whole_run({title: 6000.0}), Step(title, unit="steps") as step:
+        step.to(3, 10, "loss 0.0041  11 rows/s")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    lines = [line for line in re.split(r"[\r\n]", shown) if "run:" in line]
+    assert lines and not any("…" in line for line in lines), lines
+    assert all(len(line) <= columns and " 30%" in line for line in lines), lines
+    assert all("min left" in line or "h left" in line for line in lines), lines

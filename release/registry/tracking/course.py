@@ -25,14 +25,16 @@ BATCH = 500
 PARENT_TAG = "mlflow.parentRunId"
 """Tag by which MLflow's interface folds child runs under their parent."""
 MODEL_TAG = "headgate.model"
-"""Tag of a child run: `shared` or `baseline:HEAD`, as in the evidence."""
+"""Tag of a child run: `shared` or `baseline:HEAD`, as in the evidence; of a sweep `point:NUMBER`."""
 
 
 def child_title(label: str) -> str:
-    """Name of a model's run: `shared model`, `baseline intent`, `baseline intent, seed 2`."""
+    """Name of a model's run: `shared model`, `baseline intent`, `baseline intent, seed 2`, `point 3`."""
     if label == "shared":
         return "shared model"
-    _, head, *number = label.split(":")
+    kind, head, *number = label.split(":")
+    if kind == "point":
+        return f"point {head}"
     return f"baseline {head}" + (f", seed {number[0]}" if number else "")
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from release.home import Home
 from release.registry.candidate import Candidate
-from release.registry.client import Registry
+from release.registry.client import Registry, RegistryProblem, open_registry
 from release.registry.tracking.describe import (
+    MODEL_TRAINING,
     NOTE_TAG,
     REPORT_PAGE,
     artifact_link,
     describe_candidate,
     describe_model,
 )
+from release.spec import RegistrySpec
 
 if TYPE_CHECKING:
     from release.registry.register import Place
@@ -54,3 +57,15 @@ def describe_again(registry: Registry, run_id: str, version: int, candidate: Can
     client.set_tag(run_id, "verdict", candidate.verdict.outcome)
     client.set_model_version_tag(registry.model, str(version), "verdict", candidate.verdict.outcome)
     client.update_model_version(registry.model, str(version), text)
+
+
+def training_page(home: Home, name: str, spec: RegistrySpec) -> str:
+    """Where the runs of project `name` are, below MLflow's address; empty where there are none, or the
+    registry does not say."""
+    registry = open_registry(home, name, spec)
+    try:
+        with registry.asked("look for the experiment"):
+            found = registry.client.get_experiment_by_name(spec.experiment or name)
+    except RegistryProblem:
+        return ""
+    return "" if found is None else f"#/experiments/{found.experiment_id}{MODEL_TRAINING}"

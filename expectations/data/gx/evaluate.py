@@ -1,4 +1,4 @@
-"""The one module that knows Great Expectations: evaluates checks and renders what its Data Docs say.
+"""Evaluates checks by Great Expectations, and renders what its Data Docs say.
 
 The library takes seconds to import, so it is imported inside the functions. Its context lives in memory:
 it writes nothing, reads no project, and reports nothing to anyone. Does not know rules or verdicts, nor
@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expectations.data.check import Check, CheckResult, Counted
-from expectations.data.context.library import load_library
+from expectations.data.gx.library import load_library
 from model.suggestions import did_you_mean
 
 NOT_COUNTED: Mapping[int, Counted] = MappingProxyType({})

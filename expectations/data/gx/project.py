@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 
 from expectations.data.check import VALUES_BETWEEN, CheckResult
-from expectations.data.context.library import load_library
+from expectations.data.gx.library import load_library
 from model.bundle.telemetry import telemetry_off
 from model.files import locked, read_json, replacing_path
 

@@ -1,1 +1,0 @@
-"""The context of Great Expectations that a user opens and continues."""

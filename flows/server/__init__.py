@@ -1,0 +1,1 @@
+"""Prefect's server on a state folder: its empty database."""
