@@ -211,7 +211,13 @@ def test_mlflow_shows_a_run_for_the_flow_and_one_for_each_model(
 def test_prefects_graph_can_be_read_and_holds_what_was_found(first: tuple[str, Outcome]) -> None:
     run, parts = prefect_run("Deployed")
     assert run.name.startswith(f"{NAME} · ") and not run.tags
-    assert {part.name for part in parts} == {"baselines", "package baselines", "answer", "measure"}
+    assert {part.name for part in parts} == {
+        "baselines",
+        "teachers",
+        "package baselines",
+        "answer",
+        "measure",
+    }
     assert 20 <= edges(run, *parts) <= 60
     keys = artifacts(run)
     assert {f"{NAME}-{what}" for what in ("verdict", "figures", "data", "findings")} <= keys
