@@ -30,10 +30,9 @@ def tree_of(module: Path) -> ast.Module:
     return ast.parse(text_of(module))
 
 
-def nothing(problems: Iterable[str]) -> None:
-    """All that breaks a rule is told at once."""
-    found = list(problems)
-    assert not found, "\n".join(found)
+def told(problems: Iterable[str]) -> str:
+    """All that breaks a rule, a line each; empty where nothing does."""
+    return "\n".join(problems)
 
 
 def test_imports_point_only_downwards() -> None:
@@ -44,7 +43,7 @@ def test_imports_point_only_downwards() -> None:
 
 def test_a_module_is_readable_in_one_sitting() -> None:
     lines = {module: len(text_of(module).splitlines()) for module in MODULES}
-    nothing(
+    assert not told(
         f"{module} has {count} lines: which idea should move out?"
         for module, count in lines.items()
         if count > LONGEST_LINES
@@ -52,13 +51,15 @@ def test_a_module_is_readable_in_one_sitting() -> None:
 
 
 def test_a_module_says_what_it_is() -> None:
-    nothing(f"{module} has no docstring" for module in MODULES if not ast.get_docstring(tree_of(module)))
-    nothing(
+    assert not told(
+        f"{module} has no docstring" for module in MODULES if not ast.get_docstring(tree_of(module))
+    )
+    assert not told(
         f"{module} is named after nothing"
         for module in MODULES
         if module.stem in {"utils", "helpers", "common", "misc"}
     )
-    nothing(
+    assert not told(
         f"{module} holds more than a docstring"
         for module in MODULES
         if module.name == "__init__.py" and len(tree_of(module).body) != 1
@@ -66,7 +67,7 @@ def test_a_module_says_what_it_is() -> None:
 
 
 def test_public_things_have_docstrings() -> None:
-    nothing(
+    assert not told(
         f"{module}: no docstring on {node.name}"
         for module in MODULES
         for node in tree_of(module).body
@@ -99,7 +100,7 @@ MOST_MODULES = 15
 
 def test_a_folder_can_be_looked_over() -> None:
     counted = Counter(module.parent for module in MODULES)
-    nothing(
+    assert not told(
         f"{folder} has {count} modules: which room is missing?"
         for folder, count in counted.items()
         if count > MOST_MODULES
@@ -114,7 +115,7 @@ MORE_PARAMETERS = {
 
 
 def test_a_function_takes_few_things() -> None:
-    nothing(
+    assert not told(
         f"{module}: {node.name} takes {taken(node)} things: pass an object"
         for module in MODULES
         if module.parts[0] in PACKAGES
