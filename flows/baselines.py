@@ -12,7 +12,7 @@ from flows.config.schema import Project
 from flows.parts.graph import step, too_long_told
 from flows.runner import RunnerSpec, started
 from model.code import code_digest
-from model.jobs.baselines import BaselineJob, baseline_entry
+from model.jobs.baselines import BaselineJob, is_kept
 from model.measure.machine import cores
 from model.references import BundleRef, FittedRef, Run, baseline_label
 from model.spec import HeadSpec
@@ -20,9 +20,16 @@ from tasks.train.fit_baseline import fit_baseline
 from tasks.train.package_baseline import package_baseline
 
 
-def fit_baselines(project: Project, run: Run) -> dict[str, tuple[FittedRef, ...]]:
-    """`gates.baseline_seeds` baselines a head. The first is the one that teaches and that is timed."""
-    seeds, fitted = project.gates.baseline_seeds, fit_all(project, run, baseline_jobs(project, run))
+def fit_baselines(project: Project, run: Run, *, fresh: bool = False) -> dict[str, tuple[FittedRef, ...]]:
+    """`gates.baseline_seeds` baselines a head. The first is the one that teaches and that is timed.
+
+    Args:
+        fresh: take none that was fitted without some of the rows (`gates.baseline_new_rows`).
+    """
+    jobs = baseline_jobs(project, run)
+    if fresh:
+        jobs = [replace(job, new_rows=0.0) for job in jobs]
+    seeds, fitted = project.gates.baseline_seeds, fit_all(project, run, jobs)
     return {name: tuple(fitted[at * seeds : (at + 1) * seeds]) for at, name in enumerate(run.heads)}
 
 
@@ -38,6 +45,7 @@ def baseline_jobs(project: Project, run: Run) -> list[BaselineJob]:
             seed=first + number if number else None,
             label=baseline_label(name, number + 1),
             code=code_digest(),
+            new_rows=project.gates.baseline_new_rows,
         )
         for name in run.heads
         for number in range(seeds)
@@ -59,6 +67,7 @@ def package_baselines(
             heads=(head,),
             fit_seconds=baseline.seconds,
             cached=baseline.cached,
+            unseen=baseline.unseen,
         )
         for head, fitted in seeds.items()
         for number, baseline in enumerate(fitted, 1)
@@ -78,7 +87,7 @@ def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[Fit
         flows.parts.graph.StepTooLong: one took longer than it may.
         model.jobs.baselines.OtherCode: a worker of the cluster has another version of this program.
     """
-    waiting = [number for number, job in enumerate(jobs) if not baseline_entry(job, run).complete]
+    waiting = [number for number, job in enumerate(jobs) if not is_kept(job, run)]
     spec, found = project.runner, {}
     alone = spec.kind == "threads" and (spec.side_by_side == 1 or len(waiting) == 1)
     if waiting and not alone:

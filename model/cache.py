@@ -6,8 +6,8 @@
             ...  # nobody had made it, or it was damaged since: write into the folder
     entry.folder  # whole now
 
-Whoever takes something out goes through `making`, which looks at every byte. Does not know what is kept. Keys
-are made with `model.digest.digest`.
+Whoever takes something out goes through `making` or `take`, which look at every byte. Does not know what is
+kept. Keys are made with `model.digest.digest`.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ class CacheEntry:
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.folder.with_name(f"{self.folder.name}.lock")):
-            if self._whole():
-                with contextlib.suppress(OSError):  # of a folder that others made
-                    os.utime(self.folder / COMPLETE)  # when it was used last decides how long it is kept
+            if self.take():
                 yield None
                 return
             if not (resume and self._begun()):
@@ -69,13 +67,18 @@ class CacheEntry:
             yield self.folder
             write_json(self.folder / COMPLETE, file_digests(self.folder))
 
+    def take(self) -> bool:
+        """Whether the work is there and every file as it was written; others may have been added. This counts
+        as a use."""
+        whole = self.complete and holds_files(self.folder, self.folder / COMPLETE)
+        if whole:
+            with contextlib.suppress(OSError):  # of a folder that others made
+                os.utime(self.folder / COMPLETE)  # when it was used last decides how long it is kept
+        return whole
+
     def _begun(self) -> bool:
         """Whether the folder holds work that was never complete."""
         return self.folder.is_dir() and not os.path.lexists(self.folder / COMPLETE)
-
-    def _whole(self) -> bool:
-        """Whether every file of the complete work is as it was written; others may have been added."""
-        return self.complete and holds_files(self.folder, self.folder / COMPLETE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class FittedRef:
     """Wall time of the training; of the original one where it came from the cache."""
     cached: bool
     """Whether the cache had it and nothing was trained."""
+    unseen: Mapping[str, float] = field(default_factory=dict)
+    """Label → share of its training rows that it was fitted without; empty where it was fitted on all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ class BundleRef:
     """Wall time of the training, in seconds; of the original one where it came from the cache."""
     cached: bool = False
     """Whether the cache had it and nothing was trained."""
+    unseen: Mapping[str, float] = field(default_factory=dict)
+    """Of a baseline, as in `FittedRef`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +117,8 @@ class ScoresRef:
     sha256: str
     bundle_sha256: str
     """Digest of its manifest; of a baseline's, of the bundle that is timed for all of its architecture."""
+    unseen: Mapping[str, float] = field(default_factory=dict)
+    """Of a baseline, as in `FittedRef`: what those rows could be worth is taken off the margin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,7 +149,7 @@ def open_rows(folder: Path, heads: Mapping[str, HeadSpec] | None = None) -> Rows
 def _array(file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise BadInput(f"{file}: cannot be read: {error}") from error
     if array.dtype != dtype or array.shape != shape:
         raise BadInput(f"{file}: seen {array.dtype} {array.shape}, expected {dtype} {shape}")

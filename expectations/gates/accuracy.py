@@ -15,7 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from expectations.gates.comparison import compared_head, decide_margin, margin_setting, point_limit
+from expectations.gates.comparison import (
+    compared_head,
+    decide_margin,
+    margin_set,
+    margin_setting,
+    point_limit,
+)
 from expectations.gates.head_metrics import expected_calibration_error, per_label
 from expectations.gates.scores import HeadScores
 from expectations.spec import GateRules
@@ -93,11 +99,12 @@ def compared_with_baselines(
         if one.figures.get("difference") is None:  # it could not be compared, so nothing is known of the mean
             reason = f"baseline {number} of {len(found)}: {one.reason}"
             return replace(one, reason=reason)
-    return mean_finding(found, margin)
+    return mean_finding(found)
 
 
-def mean_finding(found: Sequence[Finding], margin: float) -> Finding:
-    """Comparisons of one head with baselines of several seeds as one: every figure is the mean of theirs.
+def mean_finding(found: Sequence[Finding]) -> Finding:
+    """Comparisons of one head with baselines of several seeds as one: every figure is the mean of theirs, the
+    margin among them.
 
     Beside those it has `baseline_seeds`, and `baseline_low` and `baseline_high`, the metric of the worst and
     of the best baseline.
@@ -115,6 +122,7 @@ def mean_finding(found: Sequence[Finding], margin: float) -> Finding:
     alone = [float(one.figures["baseline"] or 0.0) for one in found]
     figures |= {"baseline_seeds": seeds, "baseline_low": min(alone), "baseline_high": max(alone)}
     value, lower, upper = (float(figures[name] or 0.0) for name in ("difference", "lower", "upper"))
+    margin = float(figures["margin"] or 0.0)
     shared, outcome = float(figures.get("shared") or 0.0), decide_margin(lower, upper, margin)
     passing = sum(one.outcome == "pass" for one in found)
     subject = found[0].subject
@@ -123,10 +131,10 @@ def mean_finding(found: Sequence[Finding], margin: float) -> Finding:
         f"{upper:+.4f}] against the mean of {seeds} baselines ({min(alone):.4f} to {max(alone):.4f}), of "
         f"which it passes {passing} alone"
     )
-    setting = f"`{margin_setting(subject, 'its baseline')}` (now {margin:g})"
+    setting = f"`{margin_setting(subject, 'its baseline')}` (now {margin_set(figures):g})"
     match outcome:
         case "pass":
-            reason += f"; the margin is -{margin:g}"
+            reason += f"; the margin is -{margin:.4g}"
         case "fail":
             reason += f": give it more weight or rows, or raise {setting}"
         case "inconclusive":

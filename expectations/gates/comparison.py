@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from expectations.gates.head_metrics import compare
+from expectations.gates.head_metrics import compare, possible_gain
 from expectations.gates.scores import HeadScores
 from expectations.spec import GateRules
 from expectations.stats.bootstrap import Comparison
@@ -68,6 +68,15 @@ def compared_head(
             return Finding(subject=subject, outcome="fail", reason=reason, figures=_empty(metric, margin))
     assert shared is not None and other is not None
     refuse_other_rows(subject, shared, other)
+    taken = possible_gain(other)
+    if taken >= margin:
+        return Finding(
+            subject=subject,
+            outcome="inconclusive",
+            reason=_too_few_seen(_about(subject), taken, margin, against),
+            figures=_empty(metric, margin),
+        )
+    margin -= taken
     n = int(shared.labelled.sum())
     if n == 0:
         reason = f"0 test rows are labelled for `{_about(subject)}`; label some, or raise `split.test`"
@@ -77,6 +86,8 @@ def compared_head(
     )
     outcome = decide_margin(compared.difference.lower, compared.difference.upper, margin)
     figures = _figures(metric, margin, n, compared, rules, disagreeing=_disagreeing(shared, other))
+    if taken:
+        figures |= {"margin_taken": taken, "unseen": max(other.unseen)}
     reason = _reason(outcome, figures, rules, subject, against)
     spread = compared.spread
     if outcome == "inconclusive" and spread is not None and compared.hidden_by and spread.lower > -margin:
@@ -125,7 +136,29 @@ def _hidden_reason(figures: Figures, subject: str, against: str) -> str:
         f"{_beside(figures, subject, against)}: the bound of the whole is within the margin, but labels with "
         f"few test rows can hide a loss ({figures['rare_labels']}); label about "
         f"{figures['label_rows_needed']:,} rows of each, or raise `{margin_setting(subject, against)}` (now "
-        f"{figures['margin']:g})"
+        f"{margin_set(figures):g}){_less(figures)}"
+    )
+
+
+def margin_set(figures: Figures) -> float:
+    """The margin as it is set, from which what new rows could be worth was taken off."""
+    return round(float(figures["margin"] or 0.0) + float(figures.get("margin_taken") or 0.0), 12)
+
+
+def _less(figures: Figures) -> str:
+    """What was taken off the margin, and how to have it back."""
+    if not figures.get("margin_taken"):
+        return ""
+    return (
+        f"; {figures['margin_taken']:.4f} were taken off for rows that its baseline was fitted without "
+        "(`--force` fits it anew)"
+    )
+
+
+def _too_few_seen(about: str, taken: float, margin: float, against: str) -> str:
+    return (
+        f"{against} was fitted without rows of `{about}` that could be worth {taken:.4f}, and the margin is "
+        f"{margin:g}: fit it anew (`headgate retrain --force`), or set `gates.baseline_new_rows` to 0"
     )
 
 
@@ -214,26 +247,27 @@ def compared_figures(compared: Comparison, n: int, rules: GateRules) -> Figures:
 
 
 def _reason(outcome: Outcome, figures: Figures, rules: GateRules, subject: str, against: str) -> str:
-    margin, confidence = figures["margin"], f"{rules.confidence:.0%}"
+    confidence, now, less = f"{rules.confidence:.0%}", f"(now {margin_set(figures):g})", _less(figures)
     lower, upper = figures["lower"], figures["upper"]
     assert isinstance(lower, float) and isinstance(upper, float)
     seen, setting = _beside(figures, subject, against), margin_setting(subject, against)
     # Four places where three would round a bound onto the margin that it is compared with.
     if outcome == "pass":
-        return f"{seen}, surely ({confidence}) by more than {lower:+.4f}; the margin is -{margin:g}"
+        margin = f"{figures['margin']:.4g}"
+        return f"{seen}, surely ({confidence}) by more than {lower:+.4f}; the margin is -{margin}{less}"
     if not math.isfinite(lower + upper):
         return f"{seen}, with bounds that are not finite: the figures are broken; score again"
     if outcome == "fail":
         return (
             f"{seen}, surely ({confidence}) worse by {-upper:.4f} or more: it loses too much; give it more "
-            f"`heads.{_about(subject).split(',')[0]}.weight` or rows, or raise `{setting}` (now {margin:g})"
+            f"`heads.{_about(subject).split(',')[0]}.weight` or rows, or raise `{setting}` {now}{less}"
         )
     as_seen = figures["rows_needed_as_seen"]
     at_seen = "none at the one seen" if as_seen is None else f"at the one seen about {as_seen:,}"
     return (
         f"{seen} [{lower:+.4f}, {upper:+.4f}]: {figures['n']:,} test rows cannot tell; with truly no "
         f"difference, about {figures['rows_needed']:,} rows can, {at_seen}: label more, or raise "
-        f"`{setting}` (now {margin:g})"
+        f"`{setting}` {now}{less}"
     )
 
 

@@ -109,6 +109,24 @@ def per_label(scores: HeadScores) -> list[LabelMetrics]:
     ]
 
 
+def possible_gain(scores: HeadScores) -> float:
+    """By how much a metric could be higher, at most, had the model been fitted on the rows that it lacked too
+    (`scores.unseen`).
+
+    Error falls with a power of the rows that is below 1 wherever learning curves were measured (Hestness et
+    al. 2017, "Deep learning scaling is predictable, empirically"): a label that lacks the share f of its rows
+    would lose at most f of its error. Its error is 1 - the smaller of recall and F1; the larger mean counts,
+    over labels or over the rows of each, since a metric may count the one or the other.
+    """
+    if not scores.unseen:
+        return 0.0
+    found = [(one, share) for one, share in zip(per_label(scores), scores.unseen, strict=True) if one.support]
+    if not found:
+        return max(scores.unseen)
+    gains = [share * (1 - min(one.f1 or 0.0, one.recall or 0.0)) for one, share in found]
+    return max(float(np.mean(gains)), float(np.average(gains, weights=[one.support for one, _ in found])))
+
+
 def _known(figure: float) -> float | None:
     return None if np.isnan(figure) else float(figure)
 

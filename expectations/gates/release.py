@@ -6,6 +6,7 @@ Reads the files of the evidence; does not make them, and does not act on the ver
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from expectations.gates.accuracy import judge_accuracy
@@ -81,7 +82,7 @@ def _verdicts(
     shared = with_groups(load_scores(_file(scores["shared"]), heads), groups)
     baselines: dict[str, HeadScores] = {}
     for head, spec in heads.items():
-        baselines |= load_scores(_file(scores[baseline_label(head)]), {head: spec})
+        baselines |= _of_baseline(scores[baseline_label(head)], head, spec)
     further = {head: _further(head, spec, measured, rules) for head, spec in heads.items()}
     if dataset is not None:
         refuse_own_overlap(dataset / "rows", {one.targets.shape[0] for one in shared.values()})
@@ -119,8 +120,14 @@ def _further(
     found: list[HeadScores | None] = []
     for number in range(2, rules.baseline_seeds + 1):
         ref = measured.scores.get(baseline_label(head, number))
-        found.append(None if ref is None else load_scores(_file(ref), {head: spec}).get(head))
+        found.append(None if ref is None else _of_baseline(ref, head, spec).get(head))
     return tuple(found)
+
+
+def _of_baseline(ref: ScoresRef, head: str, spec: HeadSpec) -> dict[str, HeadScores]:
+    """The answers of a head's baseline, which know what rows it was fitted without."""
+    unseen = tuple(float(ref.unseen.get(label, 1.0)) for label in spec.labels) if ref.unseen else ()
+    return {name: replace(one, unseen=unseen) for name, one in load_scores(_file(ref), {head: spec}).items()}
 
 
 def _references(heads: Mapping[str, HeadSpec], measured: Measured) -> Answers:

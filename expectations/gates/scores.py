@@ -39,6 +39,9 @@ class HeadScores:
     groups: NDArray[np.integer[Any]] | None = None
     """`(N,)` numbers from 0: rows of one group (a customer, a thread) are no independent draws. None: each
     row stands alone."""
+    unseen: tuple[float, ...] = ()
+    """(L,) of each label the share of its training rows that the model was fitted without; empty where it was
+    fitted on all."""
     part: bool = False
     """Whether these are a part of the test rows (a slice), in which a label need not occur."""
 
@@ -112,7 +115,15 @@ class HeadScores:
             moved = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1).astype(np.int32)
             targets, decisions = moved[targets], moved[decisions]
         probabilities = None if self.probabilities is None else self.probabilities[:, kept]
-        return replace(self, labels=labels, targets=targets, decisions=decisions, probabilities=probabilities)
+        unseen = tuple(share for share, keep in zip(self.unseen, kept.tolist(), strict=False) if keep)
+        return replace(
+            self,
+            labels=labels,
+            targets=targets,
+            decisions=decisions,
+            probabilities=probabilities,
+            unseen=unseen,
+        )
 
     @property
     def occurring(self) -> NDArray[np.bool_]:

@@ -76,11 +76,11 @@ def make_candidate(
 
     Args:
         dataset: its folder.
-        fresh: train the shared model even where it is kept.
+        fresh: train the shared model even where it is kept, and baselines that were fitted without some rows.
         after: results that it comes after.
     """
     project = opened.project
-    seeds = part("baselines", lambda: fit_baselines(project, run), after)
+    seeds = part("baselines", lambda: fit_baselines(project, run, fresh=fresh), after)
     baselines = {head: fitted[0] for head, fitted in seeds.items()}
     suspects = search_labels(project, dataset, run, baselines, after=[seeds])
     taught = teachers(project, run, baselines, after=[seeds])

@@ -10,7 +10,7 @@ from flows.baselines import baseline_jobs
 from flows.check.estimate import operations_s, size_of
 from flows.config.schema import Project
 from model.files import read_json
-from model.jobs.baselines import baseline_entry
+from model.jobs.baselines import baseline_entry, is_kept
 from model.references import Run, baseline_label
 from release.champion import ChampionRef
 
@@ -33,9 +33,10 @@ def planned_seconds(project: Project, run: Run, champion: ChampionRef | None) ->
     token_s = 0.0 if size is None else 6 * size.of_layers / operations_s(project)
     planned = dict(FIXED_S)
     for job in baseline_jobs(project, run):
-        if not baseline_entry(job, run).complete:
+        if not is_kept(job, run):
             read = tokens["heads"][job.name]["train"]
             planned[job.title] = START_S + _trained(read, project) * token_s
+        if not baseline_entry(job, run).complete:
             planned[f"answer {job.name} train"] = tokens["splits"]["train"]["rows"] / ANSWERED_ROWS_S
     planned[SHARED] = START_S + _trained(tokens["splits"]["train"], project) * token_s
     labels = ["shared", *([] if champion is None else ["champion"]), *map(baseline_label, run.heads)]

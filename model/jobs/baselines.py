@@ -17,6 +17,7 @@ from ..errors import HeadgateError
 from ..events import OnEvent, ignore_event
 from ..faults import fault
 from ..files import read_json
+from ..measure.unseen import learned_rows, most_unseen, unseen_shares, write_seen
 from ..references import BundleRef, FittedRef, Run
 from ..spec import FitJob, HeadSpec, PackageSpec, SplitName, TrainSpec
 from .fit import fit_job
@@ -53,6 +54,8 @@ class BaselineJob:
 
     longest_s: float | None = None
     """Longest time of its training, in seconds, where it is not limited by whoever waits for it."""
+    new_rows: float = 0.0
+    """Share of its rows that an earlier one may lack to be taken in its place."""
 
     @property
     def title(self) -> str:
@@ -66,11 +69,13 @@ def baseline_key(name: str, head: HeadSpec, fingerprint: str, run: Run, seed: in
     The head's loss weight is left out: alone, a weight only scales the learning rate of AdamW, which
     is invariant to it. Distillation is left out too: baselines have no teachers.
     """
-    recipe = without_teachers(run.train, seed)
-    alone = replace(head, weight=1.0)
-    return digest(
-        "baseline", name, alone, fingerprint, run.backbone, run.encoder_sha256, recipe, training_code()
-    )
+    return digest("baseline", fingerprint, _line(name, head, run, seed))
+
+
+def _line(name: str, head: HeadSpec, run: Run, seed: int | None) -> str:
+    """Everything that a baseline depends on but its rows, as one digest."""
+    recipe, alone = without_teachers(run.train, seed), replace(head, weight=1.0)
+    return digest(name, alone, run.backbone, run.encoder_sha256, recipe, training_code())
 
 
 def without_teachers(train: TrainSpec, seed: int | None = None) -> TrainSpec:
@@ -95,6 +100,42 @@ def baseline_entry(job: BaselineJob, run: Run) -> CacheEntry:
     )
 
 
+def earlier_baseline(job: BaselineJob, run: Run) -> FittedRef | None:
+    """A baseline that differs in nothing but that it was fitted without some of the rows, and at most
+    `job.new_rows` of them; of several the one that lacks least. None where there is no such, or the job's own
+    is there.
+
+    Raises:
+        model.errors.BadInput: the rows folder is not one that holds the head.
+    """
+    if job.new_rows == 0 or baseline_entry(job, run).complete:
+        return None
+    head, files = run.heads[job.name], [*(run.cache / "baselines").glob(f"*/{_seen_file(job, run)}")]
+    if not files:
+        return None
+    rows = learned_rows(job.rows, job.name, head)
+    found = [(file, shares) for file in files if (shares := unseen_shares(file, rows, head)) is not None]
+    lacking = [(most_unseen(shares, rows, head), file, shares) for file, shares in found]
+    for most, file, shares in sorted(lacking, key=lambda one: one[0]):
+        entry = CacheEntry(file.parent)
+        if most <= job.new_rows and entry.take():
+            return FittedRef(folder=str(entry.folder), seconds=_seconds(entry), cached=True, unseen=shares)
+    return None
+
+
+def is_kept(job: BaselineJob, run: Run) -> bool:
+    """Whether nothing has to be trained for a job, as far as is seen without looking at every byte."""
+    return baseline_entry(job, run).complete or earlier_baseline(job, run) is not None
+
+
+def _seen_file(job: BaselineJob, run: Run) -> str:
+    return f"{_line(job.name, run.heads[job.name], run, job.seed)[:32]}.seen.npz"
+
+
+def _seconds(entry: CacheEntry) -> float:
+    return float(read_json(entry.folder / "fitted" / "fit.json")["seconds"])
+
+
 def bundle_entry(baseline: FittedRef, precision: str) -> CacheEntry:
     """Where a baseline's bundle of a precision is kept: in the baseline's folder."""
     return Cache(Path(baseline.folder)).entry("bundles", precision)
@@ -109,7 +150,8 @@ def teacher_entry(baseline: FittedRef, rows: Path, run: Run, split: SplitName) -
 def fit_baseline(
     job: BaselineJob, run: Run, progress: Progress, on_event: OnEvent = ignore_event
 ) -> FittedRef:
-    """A single-head model with the recipe of the run, found in the cache or trained into it.
+    """A single-head model with the recipe of the run, found in the cache or trained into it; or an earlier
+    one, where `job.new_rows` allows it.
 
     Args:
         on_event: told of what happens in the training.
@@ -123,6 +165,9 @@ def fit_baseline(
             f"baseline {job.name}: `model` on {socket.gethostname()} has the digest {code_digest()[:12]}, "
             f"that of the flow {job.code[:12]}; install one version of Headgate on all workers of the cluster"
         )
+    if earlier := earlier_baseline(job, run):
+        progress.outcome = f"kept, fitted without {min(earlier.unseen.values()):.1%} of its rows"
+        return earlier
     entry = baseline_entry(job, run)
     cached = True
     with entry.making(resume=True) as folder:
@@ -141,10 +186,11 @@ def fit_baseline(
             log = f"fit-{job.name}.log" if job.seed is None else f"fit-{job.name}-seed-{job.seed}.log"
             with contextlib.nullcontext() if job.longest_s is None else at_most(job.longest_s):
                 fit_job(fit, run.logs / log, progress, on_event)
+            rows = learned_rows(job.rows, job.name, run.heads[job.name])
+            write_seen(rows, folder / _seen_file(job, run))
         else:
             progress.outcome = "cached"
-    seconds = read_json(entry.folder / "fitted" / "fit.json")["seconds"]
-    return FittedRef(folder=str(entry.folder), seconds=seconds, cached=cached)
+    return FittedRef(folder=str(entry.folder), seconds=_seconds(entry), cached=cached)
 
 
 def package_baseline(

@@ -59,7 +59,10 @@ def score(label: str, bundle: BundleRef, run: Run, threads: int, progress: Progr
         else:
             progress.outcome = "cached"
     return ScoresRef(
-        path=str(entry.folder / SCORES), sha256=entry.sha256(SCORES), bundle_sha256=bundle.sha256
+        path=str(entry.folder / SCORES),
+        sha256=entry.sha256(SCORES),
+        bundle_sha256=bundle.sha256,
+        unseen=bundle.unseen,
     )
 
 

@@ -91,7 +91,7 @@ def _teacher(file: Path, part: SplitRows, head: str, job: FitJob) -> NDArray[np.
     shape = (part.count, len(job.heads[head].labels))
     try:
         logits: NDArray[np.float32] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise BadInput(f"teachers.{head}: {file} cannot be read: {error}") from error
     if logits.shape != shape or logits.dtype != np.float32:
         raise BadInput(f"teachers.{head}: seen {logits.dtype} {logits.shape}, expected float32 {shape}")

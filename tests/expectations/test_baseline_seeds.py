@@ -29,15 +29,16 @@ def answers(wrong: int, n: int = 2000) -> HeadScores:
     return HeadScores(kind="multiclass", labels=LABELS, targets=targets, decisions=decisions)
 
 
-def compared(difference: float, half: float, baseline: float) -> Finding:
+def compared(difference: float, half: float, baseline: float, margin: float = 0.025) -> Finding:
     figures: Figures = {"metric": "accuracy", "difference": difference, "n": 100, "rows_needed": 400}
+    figures["margin"] = margin
     figures |= {"lower": difference - half, "upper": difference + half, "baseline": baseline}
     return Finding(subject="topic", outcome="inconclusive", reason="", figures=figures)
 
 
 def test_the_means_of_difference_and_bounds_decide() -> None:
     found = [compared(-0.01, 0.01, 0.80), compared(0.0, 0.01, 0.79), compared(0.01, 0.04, 0.78)]
-    mean = mean_finding(found, margin=0.025)
+    mean = mean_finding(found)
     assert mean.figures["difference"] == pytest.approx(0.0)
     assert mean.figures["lower"] == pytest.approx(-0.02)  # (-0.02 - 0.01 - 0.03) / 3
     assert mean.figures["upper"] == pytest.approx(0.02)  # (0 + 0.01 + 0.05) / 3
@@ -45,9 +46,10 @@ def test_the_means_of_difference_and_bounds_decide() -> None:
     assert (mean.figures["n"], mean.figures["baseline_seeds"]) == (100, 3)
     assert (mean.figures["baseline_low"], mean.figures["baseline_high"]) == (0.78, 0.80)
     assert mean.outcome == "pass" and "mean of 3 baselines (0.7800 to 0.8000)" in mean.reason
-    assert mean_finding(found, margin=0.015).outcome == "inconclusive"
-    worse = [compared(-0.05, 0.01, 0.8), compared(-0.03, 0.01, 0.8)]
-    assert mean_finding(worse, margin=0.02).outcome == "fail"
+    tighter = [replace(one, figures={**one.figures, "margin": 0.015}) for one in found]
+    assert mean_finding(tighter).outcome == "inconclusive"
+    worse = [compared(-0.05, 0.01, 0.8, 0.02), compared(-0.03, 0.01, 0.8, 0.02)]
+    assert mean_finding(worse).outcome == "fail"
 
 
 def test_one_lucky_baseline_does_not_decide() -> None:

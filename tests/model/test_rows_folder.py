@@ -125,3 +125,9 @@ def test_tokens_that_a_killed_process_left_half_written_are_made_anew(
     (entry / ".complete").unlink()
     (entry / "ids.npy").write_bytes(b"half")
     assert cached_tokens(part, tokenizer, cache).ids.tolist() == whole
+
+
+def test_an_empty_file_is_named(copy: Path) -> None:
+    (copy / "test.topic.npy").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"test\.topic\.npy: cannot be read"):
+        open_rows(copy).split("test")
