@@ -293,7 +293,7 @@ class GateRules:
     baseline_seeds: Annotated[int, Range(ge=1, le=10)] = 1
     """How many baselines of each head are trained, with the seeds `train.seed`, `train.seed` + 1, …; the
     shared model is compared with their mean. Each costs one more training of every head, once: baselines are
-    cached. With 1 the verdict also depends on the luck of one seed (README, "How sure is a verdict?")."""
+    cached. With 1 the verdict also depends on the luck of one seed (docs/explain/statistics.md)."""
     confidence: Annotated[float, Range(gt=0.5, le=0.9999)] = 0.95
     """Confidence of the one-sided bounds."""
     power: Annotated[float, Range(gt=0.5, lt=1)] = 0.8

@@ -97,8 +97,8 @@ def fields(part: dict[str, Any], prefix: str = "", depth: int = 0) -> set[str]:
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=name)
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     known = fields(SCHEMA)
-    sections = "backbone|split|train|package|expectations|gates|registry|deploy|schedule|runner|keep"
-    for setting in re.findall(rf"`((?:{sections})\.[a-z_]+)\b", page.read_text(encoding="utf-8")):
+    sections = "backbone|split|train|package|expectations|label_check|gates|registry|deploy|schedule|runner|keep"
+    for setting in re.findall(rf"`((?:{sections})\.[a-z0-9_]+)\b", page.read_text(encoding="utf-8")):
         assert setting in known, f"{name(page)}: no setting {setting}"
 
 
