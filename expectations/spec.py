@@ -293,7 +293,7 @@ class GateRules:
     baseline_seeds: Annotated[int, Range(ge=1, le=10)] = 1
     """How many baselines of each head are trained, with the seeds `train.seed`, `train.seed` + 1, …; the
     shared model is compared with their mean. Each costs one more training of every head, once: baselines are
-    cached. With 1 the verdict also depends on the luck of one seed (README, "How sure is a verdict?")."""
+    cached. With 1 the verdict also depends on the luck of one seed (docs/explain/statistics.md)."""
     baseline_new_rows: Annotated[float, Range(ge=0, le=0.1)] = 0.0
     """Share of a head's training rows that its baseline may have been fitted without: where only rows were
     added, and no more than this, the earlier baseline is kept, and what the new rows could be worth to it

@@ -33,7 +33,8 @@ class RegistrySpec:
     """MLflow experiment that runs are logged to. None: what `MLFLOW_EXPERIMENT_NAME` says, else the project's
     name."""
     champion: str = "champion"
-    """Alias of the version that serves. It moves only after every gate passed."""
+    """Alias of the version that serves. It names what the signed pointer of the release folder names; moving
+    it by hand changes nothing that serves."""
     previous: str = "previous"
     """Alias of the version that served before."""
     wait_s: Annotated[float, Range(ge=0)] = 900.0

@@ -1,1 +1,1 @@
-"""What a year without a hand comes to."""
+"""Runs that nobody starts by hand: a year of them, what it leaves on disk, and runs with nothing to do."""

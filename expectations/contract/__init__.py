@@ -1,1 +1,1 @@
-"""What clients are answered: what a candidate takes away from it beside the version that serves."""
+"""What clients may lose: what a candidate takes away beside the version that serves, and consent to it."""

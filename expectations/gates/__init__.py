@@ -1,1 +1,1 @@
-"""The release gates: accuracy, champion, slices, latency, memory; from evidence to a verdict."""
+"""The release gates, from evidence to a verdict: accuracy, use, champion, slices, latency, HTTP, memory."""

@@ -1,1 +1,1 @@
-"""`headgate export`."""
+"""`headgate export`: the heads of a version as plain classifiers of transformers."""

@@ -1,1 +1,1 @@
-"""Prefect's server on a state folder: its empty database."""
+"""An empty database of Prefect, so that a server on a new state folder starts within seconds."""

@@ -1,1 +1,1 @@
-"""Moves: promotion, rollback, restoration, and finishing what a crash left half done."""
+"""Moves: promotion, rollback, restoration, adoption, new keys, and finishing what a crash left half done."""

@@ -1,1 +1,1 @@
-"""Tasks about data: merge, prepare, validate, check labels."""
+"""Tasks about data: merge, find what changed, prepare a run, weigh chances, validate, check labels."""

@@ -1,1 +1,1 @@
-"""Tasks that judge: score, time, decide."""
+"""Tasks that judge: find champion and candidate, compare inputs, score, time, decide, keep the evidence."""

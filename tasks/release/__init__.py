@@ -1,1 +1,1 @@
-"""Tasks that move versions: register, promote, deploy, roll back, reconcile."""
+"""Tasks that move versions: reconcile, register, promote, deploy, watch, roll back; and clean up."""

@@ -1,1 +1,1 @@
-"""Tasks about models: fit, teach, package."""
+"""Tasks about models: fit, answer rows for teaching, package; and the folds that out-of-fold answers need."""

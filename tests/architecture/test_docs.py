@@ -82,6 +82,17 @@ def test_a_shown_command_is_one_that_the_command_line_takes(page: str, command: 
             assert missing, f"{page}: {command}: {error.format_message()}"
 
 
+def test_the_index_has_every_decision_in_its_order_under_its_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(\d+)\]\(([^)]+)\) \| (.+) \|$", index, flags=re.MULTILINE)
+    assert [file for _, file, _ in rows] == sorted(path.name for path in folder.glob("0*.md"))
+    for number, file, called in rows:
+        title = (folder / file).read_text(encoding="utf-8").partition("\n")[0]
+        seen = title.removeprefix(f"# {number}. ")
+        assert called.startswith(seen) and seen != title, f"{file}: {title!r} is called {called!r}"
+
+
 def fields(part: dict[str, Any], prefix: str = "", depth: int = 0) -> set[str]:
     found = set()
     for field, about in part.get("properties", {}).items():
@@ -97,8 +108,10 @@ def fields(part: dict[str, Any], prefix: str = "", depth: int = 0) -> set[str]:
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=name)
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     known = fields(SCHEMA)
-    sections = "backbone|split|train|package|expectations|gates|registry|deploy|schedule|runner|keep"
-    for setting in re.findall(rf"`((?:{sections})\.[a-z_]+)\b", page.read_text(encoding="utf-8")):
+    sections = (
+        "backbone|split|train|package|expectations|label_check|gates|registry|deploy|schedule|runner|keep"
+    )
+    for setting in re.findall(rf"`((?:{sections})\.[a-z0-9_]+)\b", page.read_text(encoding="utf-8")):
         assert setting in known, f"{name(page)}: no setting {setting}"
 
 
