@@ -50,7 +50,8 @@ from tasks.report.write_report import write_report
 
 @flow(name="judge", flow_run_name=named_run, on_failure=[run_failed], on_crashed=[run_failed])
 def judge(name: str, version: int, home: Path | None = None) -> State[Outcome]:
-    """Judge `version` of project `name` again; ends `Deployed`, `Rejected`, or failed with the reason.
+    """Judge `version` of project `name` again; ends as a retraining does that has a candidate: `Deployed`,
+    `Rejected`, `Held`, `Undone`, `Unconfirmed`, `RolledBack`, or failed with the reason.
 
     Raises:
         flows.state_folder.NoHome: no state folder knows the project.

@@ -34,7 +34,7 @@ def retrain(
     config: Path, home: Path | None = None, backbone: str | None = None, force: bool = False
 ) -> State[Outcome]:
     """Retrain the project of `config`; ends `Deployed`, `Rejected`, `NeedsConsent`, `Unchanged`, `Busy`,
-    `RolledBack`, or failed with the reason.
+    `Held`, `Undone`, `Unconfirmed`, `RolledBack`, or failed with the reason.
 
     Args:
         force: train also where nothing differs from what the champion was made of.

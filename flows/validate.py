@@ -31,7 +31,8 @@ from tasks.judge.find_champion import find_champion
 
 @flow(name="validate", flow_run_name=named_run, on_failure=[run_failed], on_crashed=[run_failed])
 def validate(config: Path, home: Path | None = None, backbone: str | None = None) -> State:
-    """Judge the data of `config`; ends `Accepted` or `Rejected`. Nothing is trained.
+    """Judge the data of `config`; ends `Accepted` or `Rejected`; `Unchanged` where a newer run does it, or as
+    the watch over a deployment ended. Nothing is trained.
 
     Raises:
         flows.config.messages.ConfigError: the configuration cannot be used.

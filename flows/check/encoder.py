@@ -34,7 +34,8 @@ def chosen_encoder(project: Project, folder: Path | None = None) -> tuple[Projec
     spec = project.backbone
     if "backbone" not in project.model_fields_set and (of := _of_champion(project.name, folder)):
         said = f"no `backbone` is named: the champion's, {of.name}, is taken. To choose, {CHOOSE}"
-        return project.model_copy(update={"backbone": of}), "" if of == spec else said
+        known = (of.name, of.layers) == (spec.name, spec.layers)
+        return project.model_copy(update={"backbone": of}), "" if known else said
     if "backbone" in project.model_fields_set or is_cached(spec) or not _is_packaged() or hub_answers():
         return project, ""
     said = (
@@ -45,7 +46,8 @@ def chosen_encoder(project: Project, folder: Path | None = None) -> tuple[Projec
 
 
 def _of_champion(name: str, folder: Path | None) -> BackboneSpec | None:
-    """The encoder that the champion was made from; None where that is not known."""
+    """The encoder that the champion was made from, from the hub at the commit that it had then; None where
+    that is not known."""
     if folder is None or not (folder / "releases" / name).is_dir():
         return None
     home = Home(folder)
@@ -54,7 +56,7 @@ def _of_champion(name: str, folder: Path | None) -> BackboneSpec | None:
         if (pointer := last_pointer(home, releases, public_key(home, name))) is not None:
             card = read_json(releases.version_dir(pointer.version) / "bundle" / "card.json")
             made_from = card["provenance"]["backbone"]
-            return BackboneSpec(name=str(made_from["name"]), layers=made_from.get("layers"))
+            return BackboneSpec(**{one: made_from.get(one) for one in ("name", "revision", "layers")})
     return None
 
 

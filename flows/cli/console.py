@@ -179,7 +179,7 @@ def headline(stage: Stage) -> tuple[str, str, str]:
         case "model_rejected":
             return "Rejected", "a gate did not pass; the champion stays", bad
         case "deployment_undone":
-            return "Undone", "the endpoint did not answer as judged; the alias went back", bad
+            return "Undone", "the endpoint did not answer as judged; the former version serves again", bad
         case "unconfirmed":
             return "Unconfirmed", "what serves could not be confirmed; nothing was withdrawn", bad
         case "held":

@@ -21,7 +21,9 @@ from flows.state_folder import existing_home, prepare
     help="Folder, empty or new. Default: exported/NAME.",
 )
 @click.option(
-    "--push", metavar="ORG/NAME", help="Also put it on the Hugging Face hub, private; one repository a head."
+    "--push",
+    metavar="ORG/NAME",
+    help="Also put it on the Hugging Face hub, private; of several heads, one repository each.",
 )
 @HOME
 def export(name: str, version: int | None, to: Path | None, push: str | None, home: Path | None) -> None:

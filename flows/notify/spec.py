@@ -35,12 +35,12 @@ class NotifySpec:
     __pydantic_config__ = SCHEMA_CONFIG
 
     on: tuple[Event, ...]
-    """`rejected`: data or model did not pass. `inconclusive`: the gates could not decide. `deployed`: a new
-    version serves. `unchanged`: nothing was to be done. `rolled_back`: an earlier version serves again.
-    `drifted`: the data left the champion's beyond the fail level. `failed`: a run ended without a result.
-    `override_expiring`: an override ends within a day. `endpoint_refused`: the endpoint does not serve what
-    it should. `not_run`: no run has ended for 1.5 times the pause of its schedule; noticed by
-    `headgate up` and `headgate follow`."""
+    """`rejected`: data or model did not pass, or clients would lose something. `inconclusive`: gates could
+    not decide. `deployed`: a new version serves. `unchanged`: nothing was to be done. `rolled_back`: an
+    earlier version serves again. `drifted`: the data left the champion's beyond the fail level. `failed`: a
+    run ended without a result. `override_expiring`: an override ends within a day. `endpoint_refused`: the
+    endpoint does not serve what it should, or a deployment was undone. `not_run`: no run has ended for 1.5
+    times the pause of its schedule; noticed by `headgate up` and `headgate follow`."""
     url_env: Annotated[str, Pattern("[A-Za-z_][A-Za-z0-9_]*")] | None = None
     """Environment variable that holds the address, in the form of apprise (`mailto://…`, `slack://…`,
     `json://…` and some hundred others). It must be set where the flow runs."""

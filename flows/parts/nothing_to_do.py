@@ -21,8 +21,10 @@ from tasks.judge.compare_inputs import compare_inputs
 WITHOUT_EFFECT = frozenset(
     {"schedule", "runner", "keep", "notify", "registry.wait_s", "registry.log_mistakes"}
     | {"deploy.keep_versions", "deploy.bake", "deploy.traces_url", "deploy.traces_share"}
+    | {"backbone.revision"}
 )
-"""Sections and fields that decide when and where a run works and what is told, not what it makes."""
+"""Sections and fields that decide when and where a run works and what is told, not what it makes. Which
+revision an encoder has is told by its files."""
 FORCE = "`headgate retrain CONFIG --force` trains nevertheless"
 
 

@@ -75,7 +75,8 @@ def baseline_key(name: str, head: HeadSpec, fingerprint: str, run: Run, seed: in
 def _line(name: str, head: HeadSpec, run: Run, seed: int | None) -> str:
     """Everything that a baseline depends on but its rows, as one digest."""
     recipe, alone = without_teachers(run.train, seed), replace(head, weight=1.0)
-    return digest(name, alone, run.backbone, run.encoder_sha256, recipe, training_code())
+    encoder = (replace(run.backbone, revision=None), run.encoder_sha256)  # the digest says which revision
+    return digest(name, alone, encoder, recipe, training_code())
 
 
 def without_teachers(train: TrainSpec, seed: int | None = None) -> TrainSpec:

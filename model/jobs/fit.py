@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ def shared_entry(run: Run, teachers: Mapping[str, str]) -> CacheEntry:
     depends on."""
     rows = (dict(run.heads), dict(run.head_fingerprints), run.texts_sha256)
     taught = {head: file_sha256(Path(file)) for head, file in teachers.items()}
-    made_of = (*rows, run.backbone, run.encoder_sha256, run.train, taught, training_code())
+    encoder = (replace(run.backbone, revision=None), run.encoder_sha256)  # the digest says which revision
+    made_of = (*rows, encoder, run.train, taught, training_code())
     return Cache(run.cache).entry("shared", digest("shared", *made_of))
 
 

@@ -210,11 +210,14 @@ def test_where_none_is_named_the_encoder_is_the_champions_whatever_the_network(
     made = candidate(1)
     card = made.bundle / "card.json"
     raw = json.loads(card.read_text())
-    raw["provenance"] = {**raw.get("provenance", {}), "backbone": {"name": "someone/small", "layers": 3}}
+    raw["provenance"] = {
+        **raw.get("provenance", {}),
+        "backbone": {"name": "someone/small", "revision": "c0ffee", "layers": 3},
+    }
     card.write_text(json.dumps(raw))
     ship(home, replace(made, bundle_sha256=write_bundle_manifest(made.bundle)))
     config = written(tmp_path, name="toy", backbone=None)
     project, said = chosen_encoder(load_project(config), home.root)
-    assert project.backbone == BackboneSpec(name="someone/small", layers=3)
+    assert project.backbone == BackboneSpec(name="someone/small", revision="c0ffee", layers=3)
     assert "the champion's, someone/small, is taken" in said
     assert chosen_encoder(load_project(config), tmp_path / "another")[0].backbone.name == "offline"
