@@ -1,4 +1,4 @@
-"""`gates.baseline_new_rows`: with few new rows the earlier baselines stay, and the gate knows what they lack."""
+"""`gates.baseline_new_rows`: few new rows keep the earlier baselines, and the gate knows what they lack."""
 
 from __future__ import annotations
 
