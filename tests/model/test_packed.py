@@ -64,7 +64,7 @@ def test_a_kernel_that_sees_the_neighbours_is_not_used() -> None:
     assert _packed(network, across_texts) is None
 
 
-def test_without_the_kernel_transformers_way_is_gone() -> None:
+def test_without_the_kernel_the_encoder_goes_transformers_way() -> None:
     assert _packed(small_network("bert"), by_kernel) is None  # it is for CUDA
 
 
