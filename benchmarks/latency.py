@@ -69,7 +69,7 @@ def measure(options: argparse.Namespace) -> Report:
             "127.0.0.1", state.port, "/predict", lambda text: {"texts": [text]}
         )
         if not options.without_mlflow and not options.quick:
-            port = stack.enter_context(mlflow_server(shared, place / "mlflow", THREADS))
+            port = stack.enter_context(mlflow_server(shared, place / "mlflow", THREADS)).port
             contenders["mlflow models serve"] = over_http(
                 "127.0.0.1", port, "/invocations", lambda text: {"inputs": [text]}
             )

@@ -84,7 +84,7 @@ def _in_a_run(record: logging.LogRecord) -> bool:
 
 def _no_ending(record: logging.LogRecord) -> bool:
     """Whether a line tells of an error. Prefect takes a state of type `FAILED` that holds a result for one,
-    and wrote a traceback into the log of every run that a gate rejected."""
+    and writes a traceback into the log of each run that a gate rejects."""
     error = record.exc_info[1] if record.exc_info else None
     return not (isinstance(error, TypeError) and str(error).startswith(AN_ENDING))
 

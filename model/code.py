@@ -71,8 +71,7 @@ class Installed(NamedTuple):
 def _installed(one: Distribution) -> Installed:
     """From the lines before the first empty one. The standard library parses all of them, descriptions
     included, for each field anew: two hundred libraries take it half a second."""
-    head, gap, _ = (one.read_text("METADATA") or "").partition("\n\n")
-    fields = _FIELD.findall(head + gap)
+    fields = _FIELD.findall((one.read_text("METADATA") or "").partition("\n\n")[0])
     of = {name: [value for field, value in fields if field == name] for name in _FIELDS}
     if len(of["Name"]) == len(of["Version"]) == 1:
         return Installed(of["Name"][0], of["Version"][0], of["Requires-Dist"])

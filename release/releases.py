@@ -123,19 +123,20 @@ class Releases:
         )
 
     def _changed_here(self) -> str:
-        """What is said where the registry is the one that the release folder was filled from, and a version
-        was signed for another bundle in each: beginning of the sentence with the advice; else empty."""
+        """Beginning of the advice where one version was signed for two bundles: one here, one in the registry
+        that the release folder was filled from. Empty for any other registry."""
         if not bond.same_store(self.registry, self.folder, self.experiment):
             return ""
-        for version in reversed(bond.differing(self.registry, self.folder, self.public_key)):
-            ours = released_bundle(self.folder, version, self.public_key)
-            there = bond.bundle_there(self.registry, self.folder, version, self.public_key) or ""
-            return (
-                f"Version {version} is bundle {ours[:12]} here and {there[:12]} there. If it was changed "
-                f"here, move {self.folder.version_dir(version)} aside: the next start fetches it again. "
-                "If not, correct"
-            )
-        return ""
+        differing = bond.differing(self.registry, self.folder, self.public_key)
+        if not differing:
+            return ""
+        version = differing[-1]
+        ours = released_bundle(self.folder, version, self.public_key)
+        there = bond.bundle_there(self.registry, self.folder, version, self.public_key) or ""
+        return (
+            f"Version {version} is bundle {ours[:12]} here and {there[:12]} there. If it was changed here, "
+            f"move {self.folder.version_dir(version)} aside: the next start fetches it again. If not, correct"
+        )
 
     def in_registry(self, version: int) -> bool:
         """Whether the registry has this version, with the bundle that was released here.

@@ -1,4 +1,4 @@
-"""Processes that answer texts: a bundle's, torch's, the endpoint, `mlflow models serve`."""
+"""Processes that answer texts: a bundle's, torch's, the endpoint."""
 
 from __future__ import annotations
 

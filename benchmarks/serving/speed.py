@@ -52,11 +52,10 @@ def measure(options: argparse.Namespace) -> Report:
         for name in () if options.quick else ("mlflow", "mlserver", "bentoml"):
             try:
                 if name == "mlflow":
-                    port = stack.enter_context(mlflow_server(folder, place / name, THREADS))
-                    servers[name] = Server(port, "/invocations", '{"inputs": [', "]}")
+                    peer = mlflow_server(folder, place / name, THREADS)
                 else:
                     peer = peer_server(folder, place / name, name, THREADS, options.peers)
-                    servers[name] = stack.enter_context(peer)
+                servers[name] = stack.enter_context(peer)
             except (RuntimeError, OSError) as error:
                 left_out.append(Measure(f"{name}: texts/s", None, undecided=str(error)[:120]))
         batches, rates, alone_ms = [], {name: [] for name in servers}, {name: [] for name in servers}

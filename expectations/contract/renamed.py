@@ -21,7 +21,7 @@ def under_present_names(
     """The champion's profile, its heads and labels called as in today's data.
 
     A renaming counts as `expectations.contract.compare` counts it: only from a name that is gone to one that
-    has come. Other changes are left alone.
+    has come. Other changes are left alone; so are two labels that became one.
 
     Args:
         champion: `profile.json` of the data that the champion was trained on.

@@ -92,7 +92,7 @@ class TemporaryServer:
             port = free.getsockname()[1]
         self.url = f"http://{LOOPBACK}:{port}/api"
         self.start_s = 0.0
-        """Seconds until it was known to answer, when it is `used`: at most what its start took."""
+        """Seconds from its start until it was `used`, and known to answer; 0 before."""
         self._begun_s = time.monotonic()
         found = importlib.util.find_spec("prefect")
         assert found is not None and found.origin is not None

@@ -1,6 +1,7 @@
 """One run in MLflow for each run of a flow: opened before the work, ended with what came of it.
 
-A registry that is away fails no flow here: it goes on, and registering makes the run. Order only.
+A registry that is away fails no flow here: it goes on, and logging what came of it makes the run. Order
+only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from release.registry.tracking.flow_run import Tracked, end_flow_run, open_or_no
 from release.registry.tracking.report_folder import log_report
 from report.progress import print_line
 
-AWAY = "  the registry is away: MLflow shows this run when its version is registered"
+AWAY = "  the registry is away: MLflow shows this run when what came of it is logged there"
 
 
 def in_mlflow(

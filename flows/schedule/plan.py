@@ -34,8 +34,8 @@ ENVIRONMENT: Mapping[str, str] = {
 """Variables of a run's process."""
 JOB: Mapping[str, Any] = {
     "env": dict(ENVIRONMENT),
-    # What a run prints is in its log on the server. Its way through the worker was a pipe that broke when the
-    # worker was killed, and ended every run that went on.
+    # What a run prints is in its log on the server. Else it went to the worker, too, through a pipe, which
+    # breaks when the worker is killed and ends each run that goes on.
     "stream_output": False,
 }
 """How a worker starts the process of a run: Prefect's job variables."""

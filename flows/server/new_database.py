@@ -27,11 +27,11 @@ OTHER_PLACES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_
 
 
 def begin_database(database: Path, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether it was made. It is not where there is one, where another is named, for another version of
-    Prefect, and where files can't be linked; Prefect then makes it."""
+    """Make it; whether that was done. It is left to Prefect where there is one, where another is named, for
+    another version of Prefect, and where it can't be written or linked: Prefect says why."""
     if any(environment.get(name) for name in OTHER_PLACES) or version("prefect") != VERSION:
         return False
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, sqlite3.Error):
         if database.exists():
             return False
         database.parent.mkdir(parents=True, exist_ok=True)

@@ -111,7 +111,7 @@ def parts(wanted: Wanted) -> list[Part]:
     if wanted.server is None:
         quiet = [sys.executable, "-m", "flows.up.quiet_server"]
         serve = [*quiet, "server", "start", "--host", LOOPBACK, "--port", str(wanted.port)]
-        given = {**child_environment(wanted), **PLACES, **SELDOM}
+        given = {**PLACES, **SELDOM, **child_environment(wanted)}  # what the user has set goes before
         found.append(one(SERVER, serve, "prefect-server.log", environment=given))
     options = [part for option in options_of_process() for part in ("--set", option)]
     schedule = [*headgate, "schedule", *configs, *where, *options]
@@ -123,7 +123,7 @@ def parts(wanted: Wanted) -> list[Part]:
         log = f"serve-{project.name}.log"
         found.append(one(f"start of {project.name}", serve, log, ends=True, wanted=_Down(project).look))
     if wanted.mlflow_port is not None:
-        given = {**child_environment(wanted), **OF_PAGE}
+        given = {**OF_PAGE, **child_environment(wanted)}
         found.append(one(MLFLOW, _page(wanted), "mlflow.log", environment=given))
     return found
 

@@ -51,7 +51,6 @@ class BaselineJob:
     with other threads is taken up, too."""
     code: str = ""
     """Digest of `model` where the job was made: it may be done on another machine. Empty: not checked."""
-
     longest_s: float | None = None
     """Longest time of its training, in seconds, where it is not limited by whoever waits for it."""
     new_rows: float = 0.0

@@ -53,18 +53,29 @@ class Forked:
         self.pid = pid
         self.stdout: IO[str] | None = os.fdopen(output, encoding="utf-8", errors="replace")
         self._status, self._code = status, None if pid else 1
+        self._reading = threading.Lock()
+        """Held while the exit code is read: another thread that read, too, would find nothing left."""
 
     def wait(self) -> int:
         """Its exit code, negative for a signal, when it has ended."""
+        with self._reading:
+            return self._read_code()
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs."""
+        if not self._reading.acquire(blocking=False):
+            return None  # somebody waits for its end
+        try:
+            ready, _, _ = select.select([self._status], [], [], 0)
+            return self._read_code() if self._code is not None or ready else None
+        finally:
+            self._reading.release()
+
+    def _read_code(self) -> int:
         if self._code is None:
             line = self._status.readline()
             self._code = int(line) if line.strip() else -signal.SIGTERM  # its parent is gone, and it with it
         return self._code
-
-    def poll(self) -> int | None:
-        """Its exit code, None while it runs."""
-        ready, _, _ = select.select([self._status], [], [], 0)
-        return self.wait() if self._code is not None or ready else None
 
     def terminate(self) -> None:
         """Ask it to end."""

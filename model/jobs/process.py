@@ -14,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Protocol, Self
+from typing import IO, Any
 
 from ..errors import BackboneError, HeadgateError
 from ..references import Run
@@ -28,27 +28,13 @@ from .preloaded import Forked, current, end_with_parent, model_environment, prel
 FORKED = ("fit", "teach", "answer", "package", "reference")
 """Commands that may be forks; the others judge what ships."""
 
-
-_LONGEST_S: ContextVar[float | None] = ContextVar("_LONGEST_S", default=None)
 GRACE_S = 10.0
 """Between being asked to end and being ended, in seconds."""
+_LONGEST_S: ContextVar[float | None] = ContextVar("_LONGEST_S", default=None)
 
 
 class TookTooLong(HeadgateError):
     """A process took longer than it may, and was ended."""
-
-
-class _Process(Protocol):
-    """What is watched."""
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-
-    def kill(self) -> None:
-        """End it."""
-
-    def poll(self) -> int | None:
-        """Its exit code; None while it runs."""
 
 
 @contextlib.contextmanager
@@ -59,49 +45,6 @@ def at_most(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         _LONGEST_S.reset(before)
-
-
-class TimeLimit:
-    """Ends a process that takes longer than it may.
-
-    `with TimeLimit(process) as limit: …`, then `limit.refuse(what)`.
-    """
-
-    def __init__(self, process: _Process) -> None:
-        self._process, self._longest_s = process, _LONGEST_S.get()
-        self._done = threading.Event()
-        self._late = False
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        if self._longest_s is not None:
-            self._thread = threading.Thread(target=self._watch, daemon=True)
-            self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._done.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def refuse(self, what: str) -> None:
-        """Return if the process was not ended here.
-
-        Raises:
-            TookTooLong: it was.
-        """
-        if self._late:
-            raise TookTooLong(f"{what} took longer than {self._longest_s:g} s and was ended")
-
-    def _watch(self) -> None:
-        if self._done.wait(self._longest_s) or self._process.poll() is not None:
-            return
-        self._late = True
-        self._process.terminate()
-        if not self._done.wait(GRACE_S):
-            self._process.kill()
 
 
 class ModelProcessError(HeadgateError):
@@ -130,8 +73,8 @@ def run_model(
     last: dict[str, Any] = {}
     with log.open("a", encoding="utf-8") as errors, tempfile.TemporaryDirectory() as elsewhere:
         process = _started(arguments, errors, elsewhere)  # elsewhere: so that nothing is found by accident
-        watch, limit = MemoryWatch(process.pid), TimeLimit(process)
-        with process, watch, limit:
+        longest_s = _LONGEST_S.get()
+        with process, MemoryWatch(process.pid) as watch, _ended_after(longest_s, process) as late:
             try:
                 assert process.stdout is not None
                 for line in process.stdout:
@@ -143,8 +86,9 @@ def run_model(
                 code = process.wait()
             finally:
                 if process.poll() is None:  # we were interrupted: do not leave a training behind
-                    process.terminate()
-    limit.refuse(f"`python -m model {arguments[0]}`")
+                    _end(process)
+    if longest_s is not None and late.is_set():
+        raise TookTooLong(f"`python -m model {arguments[0]}` took longer than {longest_s:g} s and was ended")
     if code in SIGKILL_CODES:
         raise ModelProcessError(
             f"`python -m model {arguments[0]}` was killed, {watch.said()}. {if_killed or 'Free memory'}, and "
@@ -189,6 +133,36 @@ def _started(arguments: list[str], errors: IO[str], folder: str) -> subprocess.P
         cwd=folder,
         preexec_fn=end_with_parent,
     )
+
+
+@contextlib.contextmanager
+def _ended_after(
+    longest_s: float | None, process: subprocess.Popen[str] | Forked
+) -> Iterator[threading.Event]:
+    """Meanwhile a process that takes longer is ended, and the event is set."""
+    done, late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if not done.wait(longest_s) and process.poll() is None:
+            late.set()
+            _end(process)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield late
+    finally:
+        done.set()
+        thread.join()
+
+
+def _end(process: subprocess.Popen[str] | Forked) -> None:
+    """Ask a process to end; end it where it does not."""
+    process.terminate()
+    until_s = time.monotonic() + GRACE_S
+    while process.poll() is None and time.monotonic() < until_s:
+        time.sleep(0.05)
+    process.kill()  # nothing, where it has ended
 
 
 def _event(line: str) -> dict[str, Any] | None:

@@ -12,8 +12,6 @@ from pathlib import Path
 import model.bundle
 from model.code import folder_digest
 
-ENTRY_MODULE = "reader"
-
 
 def write_package(folder: Path) -> Path:
     """Copy the package into `folder` and return its own folder, named by its content."""

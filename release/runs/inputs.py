@@ -7,6 +7,7 @@ Two runs with equal inputs would train, measure and judge alike. Does not know w
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def gather_inputs(
 
 def kept_value(value: Any) -> str:
     """A field's value as JSON; a digest where that is long, or holds a password or token."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)  # as `digest` does: their order says nothing
     short = len(text) <= LONGEST_VALUE and not _DIGEST.fullmatch(text)
     return text if short and masked(text) == text else digest(value)[:16]
 
@@ -93,7 +94,8 @@ def differences(before: Inputs, now: Inputs) -> dict[str, list[str]]:
     found = {}
     for part in sorted({*before.parts, *now.parts}):
         one, other = before.parts.get(part, {}), now.parts.get(part, {})
-        names = sorted(name for name in {*one, *other} if _differ(one.get(name), other.get(name)))
+        differ = _values_differ if part == "configuration" else operator.ne
+        names = sorted(name for name in {*one, *other} if differ(one.get(name), other.get(name)))
         if names:
             found[part] = names
     return found
@@ -136,8 +138,8 @@ def besides(before: Inputs, now: Inputs) -> list[str]:
     ]
 
 
-def _differ(before: str | None, now: str | None) -> bool:
-    """Whether two fields differ; one of them may be kept as a digest and the other as its value."""
+def _values_differ(before: str | None, now: str | None) -> bool:
+    """Whether two fields' values differ; one of them may be kept as a digest and the other as its value."""
     if before is None or now is None:
         return before != now
     return before != now and _as_digest(before) != _as_digest(now)

@@ -50,8 +50,6 @@ ATTACKS: dict[str, Callable[[World], None]] = {
     **bypass_evidence.WAYS,
 }
 """What is tried → how."""
-LEFT_APPROVED = frozenset({"older approval over a newer one", "older pointer put back"})
-"""Ways in the course of which version 2 is approved and serves by the rules."""
 SEEN_WHEN_COLD = frozenset({"graph exchanged while it is loaded", "older pointer put back"})
 """Ways that may come too late for the endpoint that runs, which then has what was approved in memory: the
 next cold start finds them."""

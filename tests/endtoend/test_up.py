@@ -113,9 +113,8 @@ def test_a_place_that_a_run_held_when_the_power_went_is_free_again(group: Up) ->
         return {"id": found["id"], **found["global_concurrency_limit"]}
 
     run = group.ask(f"/deployments/{limit()['id']}/create_flow_run", state=IN_A_YEAR)
-    labels = {
-        LABEL: f"{socket.gethostname()}:{os.getpid()}:1"
-    }  # this number, but another start: a dead process
+    dead = f"{socket.gethostname()}:{os.getpid()}:1"  # this number, but another start
+    labels = {LABEL: dead}
     httpx.patch(f"{group.url}/flow_runs/{run['id']}/labels", json=labels).raise_for_status()
     for state in ("PENDING", "RUNNING"):
         assert group.ask(f"/flow_runs/{run['id']}/set_state", state={"type": state})["status"] == "ACCEPT"

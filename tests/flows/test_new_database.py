@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,21 @@ def test_one_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "prefect.db").write_bytes(b"")
     assert not begin_database(tmp_path / "prefect.db", NOWHERE)
     assert (tmp_path / "prefect.db").read_bytes() == b""
+
+
+def test_on_a_disk_that_is_full_prefect_says_so(tmp_path: Path) -> None:
+    database = tmp_path / "prefect.db"
+    code = f"""
+import resource, signal
+from pathlib import Path
+from flows.server.new_database import begin_database
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # no file may be longer, as on a full disk
+print(begin_database(Path({str(database)!r}), {{}}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_of_another_version_or_in_another_place_prefect_makes_it(

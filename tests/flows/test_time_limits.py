@@ -28,6 +28,8 @@ LONG_S = 60
 SOON_S = 30
 """By when it must have been ended, in seconds, on a busy machine."""
 
+BEGUN = '{"event": "begun"}'
+
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
@@ -35,8 +37,9 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     started: list[int] = []
 
     def hang(*_: object) -> subprocess.Popen[str]:
-        deaf = f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep({LONG_S})"
-        found = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE, text=True)
+        deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+        code = f"{deaf}; print('{BEGUN}', flush=True); time.sleep({LONG_S})"
+        found = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         started.append(found.pid)
         return found
 
@@ -81,6 +84,18 @@ def test_a_process_is_ended_in_whatever_thread_it_is_waited_for(
     assert time.monotonic() - began_s < SOON_S
     [error] = found
     assert "step train: took longer than 0.5 s and was ended; raise `runner.step_timeout_s`" in str(error)
+
+
+def test_a_process_is_ended_when_the_wait_for_it_is_interrupted(tmp_path: Path, hanging: list[int]) -> None:
+    """As Prefect's own limit does in the main thread."""
+
+    def interrupt(_: object) -> None:
+        raise TimeoutError
+
+    began_s = time.monotonic()
+    with pytest.raises(TimeoutError):
+        run_model(["fit"], log=tmp_path / "log", on_event=interrupt)
+    assert time.monotonic() - began_s < SOON_S and len(hanging) == 1
 
 
 def test_baselines_side_by_side_are_ended_too(

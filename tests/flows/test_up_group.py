@@ -173,6 +173,17 @@ def test_what_is_set_holds_for_the_schedule_and_for_every_run(tmp_path: Path) ->
     assert found[WORKER].environment[OPTIONS] == '["schedule.cron=0 4 * * *"]'
 
 
+def test_what_a_user_has_set_for_the_server_goes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {name: "5" for name in (*PLACES, *SELDOM)}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    wanted = Wanted(projects=[], home=Home(tmp_path), given_home=None, server=None, port=4200)
+    [server] = [one for one in parts(wanted) if one.name == SERVER]
+    assert server.environment.items() >= own.items()
+
+
 def test_the_server_of_a_lone_machine_keeps_places_on_disk_and_looks_seldom(tmp_path: Path) -> None:
     said = subprocess.run(
         [sys.executable, "-c", "from flows.up.quiet_server import look_seldom; print(look_seldom())"],

@@ -17,13 +17,13 @@ from model.train.fast.shapes import padded_lengths, shape_lengths
 from model.train.fast.workers import Workers, shares
 from model.train.network import mask_without_looking
 from model.train.optimizer import freeze_embeddings, make_masters
-from tests.support.small_networks import IDS, MASK, QUICK, small_network
+from tests.support.quick_networks import IDS, MASK, QUICK, quick_network
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("family", QUICK)
 def test_answers_are_those_of_transformers(family: str, threads: int) -> None:
-    network = small_network(family)
+    network = quick_network(family)
     with torch.no_grad():
         plain = network(IDS, MASK)["a"]
         found = quick_encoder(network, torch.float32, Workers(threads))
@@ -34,7 +34,7 @@ def test_answers_are_those_of_transformers(family: str, threads: int) -> None:
 
 @pytest.mark.parametrize("family", QUICK)
 def test_a_mask_that_nobody_looks_into_hides_the_same(family: str) -> None:
-    encoder: Any = small_network(family).encoder.eval()
+    encoder: Any = quick_network(family).encoder.eval()
     encoder.set_attn_implementation("sdpa")
     mask = mask_without_looking(encoder, MASK, unpadded=False)
     assert mask is not None and mask.ndim == 4
@@ -51,7 +51,7 @@ def test_gradients_are_those_of_autograd(
     family: str, threads: int, frozen: bool, kept_whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.train.fast.encoder.KEPT_WHOLE_TOKENS", 100 if kept_whole else 0)
-    plain = small_network(family)
+    plain = quick_network(family)
     if frozen:
         freeze_embeddings(plain)
     network = copy.deepcopy(plain)
@@ -84,7 +84,7 @@ def test_gradients_are_those_of_autograd(
     ],
 )
 def test_what_it_does_not_know_goes_transformers_way(family: str, changes: dict[str, Any]) -> None:
-    network = small_network(family, **changes)
+    network = quick_network(family, **changes)
     assert quick_encoder(network, torch.float32, Workers(1)) is None
     masters = make_masters(network, TrainSpec(), in_half=True)
     with torch.autocast("cpu", torch.bfloat16):
@@ -97,7 +97,7 @@ def test_what_it_does_not_know_goes_transformers_way(family: str, changes: dict[
 
 
 def test_dropout_inside_the_encoder_goes_transformers_way() -> None:
-    network = small_network("bert", hidden_dropout_prob=0.1)
+    network = quick_network("bert", hidden_dropout_prob=0.1)
     for module in network.encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.1
@@ -108,7 +108,7 @@ def test_dropout_inside_the_encoder_goes_transformers_way() -> None:
 @pytest.mark.parametrize("clip", [0.05, 1e6])
 def test_a_step_is_clipping_and_adamw(clip: float) -> None:
     recipe = TrainSpec(learning_rate=0.01, head_learning_rate=0.02, weight_decay=0.1, layer_decay=0.5)
-    plain, network = small_network("bert"), small_network("bert")
+    plain, network = quick_network("bert"), quick_network("bert")
     masters = make_masters(network, recipe)
     named = dict(plain.named_parameters())
     optimizer = torch.optim.AdamW(
@@ -131,7 +131,7 @@ def test_a_step_is_clipping_and_adamw(clip: float) -> None:
 
 
 def test_half_weights_follow_their_masters_and_are_given_back_whole() -> None:
-    network = small_network("bert")
+    network = quick_network("bert")
     masters = make_masters(network, TrainSpec(learning_rate=0.1), in_half=True)
     weight = network.encoder.encoder.layer[0].output.dense.weight  # type: ignore[union-attr, index]
     assert weight.dtype == torch.bfloat16

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.train.fast.packed import Segments, by_kernel, by_text, packed_encoder, segments_of
-from tests.support.small_networks import IDS, MASK, QUICK, small_network
+from tests.support.quick_networks import IDS, MASK, QUICK, quick_network
 
 CPU = torch.device("cpu")
 SEGMENTS = segments_of(MASK.numpy(), torch.from_numpy)
@@ -29,7 +29,7 @@ def test_segments_say_where_tokens_lie() -> None:
 @pytest.mark.parametrize("pooling", ["mean", "cls", "attention"])
 @pytest.mark.parametrize("family", QUICK)
 def test_answers_and_gradients_are_those_of_transformers(family: str, pooling: Any) -> None:
-    plain = small_network(family, pooling)
+    plain = quick_network(family, pooling)
     network = copy.deepcopy(plain)
     network.packed = _packed(network)
     assert network.packed is not None
@@ -43,7 +43,7 @@ def test_answers_and_gradients_are_those_of_transformers(family: str, pooling: A
 
 
 def test_bfloat16_matrices_are_taken_as_they_are() -> None:
-    network = small_network("bert")
+    network = quick_network("bert")
     for module in network.encoder.modules():
         if isinstance(module, torch.nn.Linear):
             module.to(torch.bfloat16)
@@ -56,7 +56,7 @@ def test_a_kernel_that_sees_the_neighbours_is_not_used() -> None:
         whole = Segments(segments.where, torch.tensor([0, len(q)]), len(q))
         return by_text(q, k, v, whole)
 
-    network = small_network("bert")
+    network = quick_network("bert")
     for block in network.encoder.encoder.layer:  # type: ignore[union-attr]
         torch.nn.init.normal_(block.attention.self.query.weight)
         torch.nn.init.normal_(block.attention.self.value.weight)
@@ -64,13 +64,13 @@ def test_a_kernel_that_sees_the_neighbours_is_not_used() -> None:
     assert _packed(network, across_texts) is None
 
 
-def test_without_the_kernel_transformers_way_is_gone() -> None:
-    assert _packed(small_network("bert"), by_kernel) is None  # it is for CUDA
+def test_without_the_kernel_the_encoder_goes_transformers_way() -> None:
+    assert _packed(quick_network("bert"), by_kernel) is None  # it is for CUDA
 
 
 def test_families_and_dropout_that_it_does_not_know() -> None:
-    assert _packed(small_network("bert", hidden_act="gelu_new")) is None
-    network = small_network("bert")
+    assert _packed(quick_network("bert", hidden_act="gelu_new")) is None
+    network = quick_network("bert")
     for module in network.encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,33 @@ def test_a_fork_that_is_killed_is_told_as_killed(
     with pytest.raises(ModelProcessError, match=r"`python -m model reference` was killed"):
         run_model(reference(tiny_rows, tmp_path / "out.npz"), log=tmp_path / "log")
     assert not (tmp_path / "out.npz").exists()
+
+
+def test_who_asks_while_another_thread_reads_the_exit_code_takes_it_from_nobody() -> None:
+    """A time limit asks in a thread of its own."""
+    reading, asked = threading.Event(), threading.Event()
+
+    class Status(io.StringIO):
+        def fileno(self) -> int:
+            return code  # something is there to be read
+
+        def readline(self, *_: Any) -> Any:
+            first = not reading.is_set()
+            reading.set()
+            return "0\n" if first and asked.wait(20) else ""
+
+    (output, their_output), (code, their_code) = os.pipe(), os.pipe()
+    os.close(their_output)
+    os.close(their_code)
+    fork = Forked(output, Status(), os.getpid())
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(fork.wait)
+        assert reading.wait(20)
+        seen = fork.poll()
+        asked.set()
+        assert (waiting.result(), seen, fork.poll()) == (0, None, 0)
+    fork.stdout.close()  # type: ignore[union-attr]
+    os.close(code)
 
 
 def test_nothing_is_left_when_the_parent_is_killed(parent: Preloaded, tmp_path: Path) -> None:

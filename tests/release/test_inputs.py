@@ -47,6 +47,16 @@ def test_a_digest_of_an_older_run_is_the_value_that_it_stands_for(value: Any) ->
     assert besides(older, other) == ["Configuration: field."]
 
 
+@pytest.mark.parametrize(("then", "here"), [("25.1", "25.10"), ("2", "2.0"), ("1.0", "1.00")])
+def test_versions_are_no_numbers(then: str, here: str) -> None:
+    before, now = (Inputs(parts={"dependencies": {"packaging": version}}) for version in (then, here))
+    assert besides(before, now) == [f"Dependencies: packaging {then} → {here}."]
+
+
+def test_the_order_in_which_a_field_names_its_parts_says_nothing() -> None:
+    assert kept_value([{"a": 1, "b": 2}]) == kept_value([{"b": 2, "a": 1}])
+
+
 def test_most_fields_of_a_configuration_have_a_value_to_show() -> None:
     project = Project.model_validate(
         {

@@ -177,7 +177,8 @@ class Machine:
         try:
             yield leave
         finally:
-            timer.join()
+            if timer.is_alive():
+                timer.join()
 
     def trainings(self) -> set[Path]:
         """Logs of the trainings that are kept."""

@@ -7,12 +7,13 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +23,7 @@ import psutil
 from model.bundle import __path__ as bundle_code
 from model.bundle.telemetry import SWITCHES
 
-INSTALL_S, START_S = 400, 120
+INSTALL_S, START_S = 400, 150
 NEEDED = ("numpy", "onnxruntime", "openvino", "tokenizers")
 _LOAD = """
 from bundle_code.reader import Bundle
@@ -98,18 +99,56 @@ def peer_server(bundle: Path, place: Path, name: str, threads: int, kept: Path |
         command = [str(python.with_name("mlserver")), "start", str(place)]
         inputs = '{"inputs": [{"name": "texts", "shape": [1], "datatype": "BYTES", "data": ['
         server = Server(port, "/v2/models/peer/infer", inputs, "]}]}")
-    quiet = {**os.environ, **SWITCHES, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(place / "home")}
-    quiet |= {"PYTHONPATH": str(place), "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    quiet = {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(place / "home")}
+    with _running(server, command, place, {**quiet, "PYTHONPATH": str(place), "PATH": path}):
+        yield server
+
+
+@contextlib.contextmanager
+def mlflow_server(bundle: Path, place: Path, threads: int) -> Iterator[Server]:
+    """`mlflow models serve` on the bundle as it is registered.
+
+    Raises:
+        RuntimeError: it does not come up.
+    """
+    from mlflow.models import Model
+
+    from release.registry import model as pyfunc
+
+    (place / "code").mkdir(parents=True)
+    shutil.copytree(bundle, place / "bundle")
+    pyfunc.save(place / "bundle", place / "model", place / "code", Model())
+    [port] = _free_ports(1)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {"PATH": path, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(place / "model")]
+    command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
+    server = Server(port, "/invocations", '{"inputs": [', "]}")
+    with _running(server, command, place, environment):
+        yield server
+
+
+@contextlib.contextmanager
+def _running(
+    server: Server, command: Sequence[str], place: Path, environment: Mapping[str, str]
+) -> Iterator[None]:
+    """Meanwhile a server runs, in a session of its own, that answers."""
     with (place / "log").open("w") as log:
         child = subprocess.Popen(
-            command, cwd=place, env=quiet, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=place,
+            env={**os.environ, **SWITCHES, **environment},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             _wait_for(server, child, place / "log")
-            yield server
+            yield
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, 15)
+                os.killpg(child.pid, signal.SIGTERM)
             child.wait(timeout=30)
 
 
@@ -192,53 +231,4 @@ def _wait_for(server: Server, child: subprocess.Popen[bytes], log: Path) -> None
             if connection.getresponse().status == 200:
                 return
         time.sleep(0.3)
-    raise RuntimeError(f"{Path(sys.executable).name}: it does not come up: {log.read_text()[-300:]}")
-
-
-@contextlib.contextmanager
-def mlflow_server(bundle: Path, place: Path, threads: int) -> Iterator[int]:
-    """`mlflow models serve` on the bundle as it is registered; yields its port."""
-    from mlflow.models import Model
-
-    from release.registry import model as pyfunc
-
-    (place / "code").mkdir(parents=True)
-    shutil.copytree(bundle, place / "bundle")
-    pyfunc.save(place / "bundle", place / "model", place / "code", Model())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        **SWITCHES,
-        "OMP_NUM_THREADS": str(threads),
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(place / "model")]
-    command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
-    with (place / "mlflow.log").open("w") as log:
-        child = subprocess.Popen(
-            command, stdout=log, stderr=log, env=environment, cwd=place, start_new_session=True
-        )
-        try:
-            _wait_for_ping(port, child, place / "mlflow.log")
-            yield port
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, 15)
-            child.wait(timeout=20)
-
-
-def _wait_for_ping(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 150
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            break
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/ping")
-            if connection.getresponse().status == 200:
-                return
-        time.sleep(0.3)
-    raise RuntimeError(f"`mlflow models serve` did not come up: {log.read_text()[-500:]}")
+    raise RuntimeError(f"the server of {log.parent.name} does not come up: {log.read_text()[-300:]}")

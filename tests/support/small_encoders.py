@@ -58,6 +58,8 @@ KINDS: dict[str, dict[str, Any]] = {
     },
 }
 """`model_type` → its configuration."""
+ALIKE = {"camembert": "roberta"}
+"""Further `model_type` → the one whose configuration it takes."""
 
 
 def small_encoder(kind: str, **other: Any) -> Any:
@@ -66,7 +68,7 @@ def small_encoder(kind: str, **other: Any) -> Any:
     from transformers import AutoConfig, AutoModel
 
     torch.manual_seed(1)
-    config = AutoConfig.for_model(kind, **KINDS[kind], **other)
+    config = AutoConfig.for_model(kind, **{**KINDS[ALIKE.get(kind, kind)], **other})
     encoder = AutoModel.from_config(config, attn_implementation="eager", dtype=torch.float32)
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None

@@ -19,14 +19,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from expectations.data.check import Check, CheckResult, Counted
-from expectations.data.gx.library import load_library
+from expectations.data.gx.library import COUNTS_ONLY, load_library
 from model.suggestions import did_you_mean
 
 NOT_COUNTED: Mapping[int, Counted] = MappingProxyType({})
-
-# Counts, but none of the values that were found: texts must not travel into results or pages.
-COUNTS_ONLY = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
-
 MOST_ROWS = 10_000
 """Rows that break a custom expectation are looked for only if there are no more: the library takes them one
 by one (a million take minutes)."""

@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 
 from expectations.data.check import VALUES_BETWEEN, CheckResult
-from expectations.data.gx.library import load_library
+from expectations.data.gx.library import COUNTS_ONLY, load_library
 from model.bundle.telemetry import telemetry_off
 from model.files import locked, read_json, replacing_path
 
@@ -38,7 +38,6 @@ BY_HAND = "__none__"
 """What the library calls a run without a name: one that a user started."""
 MOST_RUNS = 12
 """Former runs that are told of."""
-COUNTS_ONLY = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 
 _VIEWS = "headgate_views"
 _PLUGIN = Path(__file__).with_name("views.py")
