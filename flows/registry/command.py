@@ -28,12 +28,26 @@ from model.bundle.telemetry import SWITCHES
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def mlflow_command(name: str, home: Path | None, arguments: tuple[str, ...]) -> None:
     """Run MLflow's command line on the registry of NAME, such as `ui` or `models serve`."""
+    arguments, last = without_home(arguments)
+    home = last or home
     with errors_shown():
         folder = existing_home(home, name)
         variables = {**os.environ, **mlflow_variables(folder, name)}
         if arguments[:1] in (("ui",), ("server",)) and (page := runs_page(folder, name, arguments)):
             click.echo(f"the runs of {name}: {page}")
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", *arguments], variables)
+
+
+def without_home(arguments: Sequence[str]) -> tuple[tuple[str, ...], Path | None]:
+    """(The arguments for MLflow, the state folder): `--home` is ours wherever it stands; MLflow has none."""
+    left, home, words = list[str](), None, iter(arguments)
+    for word in words:
+        if word == "--home" or word.startswith("--home="):
+            value = word.partition("=")[2] or next(words, "")
+            home = Path(value) if value else home
+        else:
+            left.append(word)
+    return tuple(left), home
 
 
 def mlflow_variables(folder: Path, name: str) -> dict[str, str]:

@@ -15,6 +15,8 @@ ENGINE_SWITCH = "ORT_DISABLE_TELEMETRY"
 
 SWITCHES: Mapping[str, str] = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # Whoever opens this interface has a browser that asks a vendor, whatever the switch above says.
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -28,7 +30,7 @@ OPENVINO_LEFT_OUT = ("openvino_telemetry", "openvino.tools.ovc")
 """Modules that OpenVINO finds missing: what sends, and what asks it to. It has no switch of its own."""
 
 _READ_BY = {
-    "prefect": ("PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK"),
+    "prefect": ("PREFECT_SERVER_ANALYTICS_ENABLED", "PREFECT_SERVER_UI_V2_ENABLED", "DO_NOT_TRACK"),
     "mlflow": ("MLFLOW_DISABLE_TELEMETRY",),
 }
 

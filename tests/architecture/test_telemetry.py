@@ -103,8 +103,24 @@ def test_commands_that_the_terminal_prints_carry_them(
     [prefect] = [line for line in lines if line.startswith("  Prefect")]
     assert re.search(r"MLFLOW_DISABLE_TELEMETRY=true \S*mlflow ui ", mlflow)
     assert re.search(
-        r"PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1 \S*prefect server start", prefect
+        r"PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_SERVER_UI_V2_ENABLED=false DO_NOT_TRACK=1 "
+        r"\S*prefect server start",
+        prefect,
     )
+
+
+def test_prefects_server_offers_no_interface_that_asks_a_vendor() -> None:
+    """Its second interface loads a tracker in the browser even where analytics are off."""
+    code = "from prefect.settings import get_current_settings as s; print(s().server.ui.v2_enabled)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **SWITCHES},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.split() == ["False"]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_the_environment_keeps_state_under_home_and_makes_nothing(tmp_path: Path
     ("variable", "value"),
     [
         ("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
+        ("PREFECT_SERVER_UI_V2_ENABLED", "false"),
         ("DO_NOT_TRACK", "1"),
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("HF_HUB_DISABLE_TELEMETRY", "1"),

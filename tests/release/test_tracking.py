@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from flows.registry.command import runs_page
+from flows.registry.command import runs_page, without_home
 from model.jobs.fit import EVENTS_FILE
 from model.spec import HeadSpec
 from release.home import Home
@@ -113,6 +113,21 @@ def test_the_address_of_the_runs_opens_the_pages_on_training(tracked: Tracked, h
     assert runs_page(home.root, "toy", elsewhere) == f"http://10.0.0.1:5001{below}"
     save_settings(home, "new", Settings(registry=SPEC))
     assert runs_page(home.root, "new", ("ui",)) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "left", "found"),
+    [
+        (("ui", "--port", "5001"), ("ui", "--port", "5001"), None),
+        (("ui", "--home", "state", "--port=5001"), ("ui", "--port=5001"), "state"),
+        (("ui", "--home=state"), ("ui",), "state"),
+        (("ui", "--home"), ("ui",), None),
+    ],
+)
+def test_the_state_folder_may_be_named_behind_what_mlflow_is_asked(
+    given: tuple[str, ...], left: tuple[str, ...], found: str | None
+) -> None:
+    assert without_home(given) == (left, None if found is None else Path(found))
 
 
 @pytest.mark.parametrize(
