@@ -67,6 +67,7 @@ def write_report(
         calibrations=read_json(fitted["shared"] / "calibration.json"),
         bundles={
             label: {key: getattr(bundle, key) for key in ("precision", "bytes", "fit_seconds", "cached")}
+            | ({"unseen": max(bundle.unseen.values())} if bundle.unseen else {})
             for label, bundle in bundles.items()
         },
         timings=timings_from_json(read_json(Path(measured.timing.path))),

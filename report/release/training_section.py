@@ -18,6 +18,7 @@ MIB = 2**20
 FACTS: Mapping[str, tuple[str, bool, Callable[[Any], object]]] = {
     "fit_seconds": ("Training time", True, lambda value: f"{value:,.0f} s"),
     "cached": ("From the cache", False, lambda value: value),
+    "unseen": ("Fitted without, of a label's rows", True, lambda value: f"at most {value:.1%}"),
     "precision": ("Precision", False, lambda value: value),
     "bytes": ("Size, MiB", True, lambda value: f"{value / MIB:,.1f}"),
 }
