@@ -44,6 +44,10 @@ class Asked:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End."""
+        self.end()
+
+    def end(self) -> None:
+        """Ask no more."""
         self._done.set()
         for thread in self._threads:
             thread.join()
