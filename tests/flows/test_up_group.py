@@ -198,3 +198,17 @@ def test_the_server_of_a_lone_machine_keeps_places_on_disk_and_looks_seldom(tmp_
         [sys.executable, "-c", "import prefect"], env=dict(server.environment), capture_output=True, text=True
     )
     assert done.returncode == 0, f"a setting that Prefect does not take: {done.stderr}"
+
+
+def test_the_server_of_a_lone_machine_keeps_little_of_its_database_in_memory() -> None:
+    code = """
+import sqlite3
+from flows.up.quiet_server import keep_little
+print(keep_little())
+from prefect.server.database.configurations import AioSqliteConfiguration
+connection = sqlite3.connect(":memory:")
+AioSqliteConfiguration("sqlite+aiosqlite:///:memory:").setup_sqlite(connection, None)
+print(connection.execute("PRAGMA cache_size").fetchone()[0])
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert said.stdout.split() == ["True", "-2000"], f"change or drop flows.up.quiet_server: {said.stderr}"
