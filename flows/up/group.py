@@ -29,6 +29,8 @@ WAITS_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Waits before the first, second, … start of a part that died young, in seconds; then the last one."""
 END_S = 30.0
 """How long a part may take to end before it is killed, in seconds: a worker ends its runs first."""
+RENEWAL_S = 60.0
+"""How often the group asks whether parts are to be started anew, in seconds."""
 LOG_BYTES = 8 * 1024 * 1024
 """Size at which a log is begun anew; the former one is kept beside it."""
 PR_SET_PDEATHSIG = 1
@@ -55,6 +57,8 @@ class Part:
     """Whether that is enough for good."""
     wanted: Callable[[], bool] = field(default=lambda: True)
     """For a command that ends: whether it is to be run, now or again."""
+    renewed: bool = False
+    """Whether it is started anew, with the others of which this is true, when the group is told to."""
 
 
 @dataclass(slots=True)
@@ -77,6 +81,7 @@ class Group:
         say: told in one line of every start and every end.
         changed: told name → process id of what runs, and what is to be done once and is not done yet,
             whenever that changes.
+        renew: asked why the parts that are `renewed` (name → process id) are to be started anew; empty: not.
     """
 
     def __init__(
@@ -84,10 +89,12 @@ class Group:
         parts: Sequence[Part],
         say: Callable[[str], None],
         changed: Callable[[Mapping[str, int], Sequence[str]], None] = lambda running, undone: None,
+        renew: Callable[[Mapping[str, int]], str] = lambda running: "",
     ) -> None:
         self._parts = list(parts)
         self._say = say
-        self._changed = changed
+        self._changed, self._renew = changed, renew
+        self._renewal_due = time.monotonic() + RENEWAL_S
         self._known = {part.name: _Running() for part in parts}
         self._sessions: dict[int, str] = {}
 
@@ -113,21 +120,14 @@ class Group:
             with contextlib.suppress(OSError):
                 if known.log >= 0:
                     begin_anew(LOG_BYTES, known.log)
+        if time.monotonic() >= self._renewal_due:
+            self._renewal_due = time.monotonic() + RENEWAL_S
+            self._start_anew()
 
     def end(self) -> None:
         """End every part, the last first, with all that it started."""
         for part in reversed(self._parts):
-            process = self._known[part.name].process
-            if process is None or process.poll() is not None:
-                continue
-            process.terminate()
-            try:
-                process.wait(END_S)
-                self._say(f"{part.name}: ended")
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                self._say(f"{part.name}: killed, because it did not end within {END_S:.0f} s")
+            self._end_part(part.name)
         for session in list(self._sessions):
             self._end_session(session)
         for known in self._known.values():
@@ -135,6 +135,35 @@ class Group:
             if known.log >= 0:
                 os.close(known.log)
                 known.log = -1
+
+    def _end_part(self, name: str) -> None:
+        process = self._known[name].process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(END_S)
+            self._say(f"{name}: ended")
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            self._say(f"{name}: killed, because it did not end within {END_S:.0f} s")
+
+    def _start_anew(self) -> None:
+        """End the parts that are to be started anew, the last first; the next look starts them."""
+        parts = [part.name for part in self._parts if part.renewed]
+        found = {name: self._known[name].process for name in parts}
+        running = {name: process.pid for name, process in found.items() if process is not None}
+        why = self._renew(running) if running else ""
+        if not why:
+            return
+        self._say(f"{', '.join(running)}: started anew while nothing runs, because {why}")
+        for name in reversed(running):
+            self._end_part(name)
+            self._known[name].process = None
+        for pid in running.values():
+            self._end_session(pid)
+        self._tell()
 
     def _see(self, part: Part, known: _Running) -> None:
         assert known.process is not None

@@ -112,12 +112,12 @@ def parts(wanted: Wanted) -> list[Part]:
         quiet = [sys.executable, "-m", "flows.up.quiet_server"]
         serve = [*quiet, "server", "start", "--host", LOOPBACK, "--port", str(wanted.port)]
         given = {**PLACES, **SELDOM, **child_environment(wanted)}  # what the user has set goes before
-        found.append(one(SERVER, serve, "prefect-server.log", environment=given))
+        found.append(one(SERVER, serve, "prefect-server.log", environment=given, renewed=True))
     options = [part for option in options_of_process() for part in ("--set", option)]
     schedule = [*headgate, "schedule", *configs, *where, *options]
     found.append(one(SCHEDULE, schedule, "schedule.log", may_start=answers, ends=True, once=True))
     work = [*prefect, "worker", "start", "--pool", POOL, "--type", "process"]
-    found.append(one(WORKER, work, "prefect-worker.log", may_start=answers))
+    found.append(one(WORKER, work, "prefect-worker.log", may_start=answers, renewed=True))
     for project in wanted.projects:
         serve = [*headgate, "serve", project.name, "--home", str(project.home.root)]
         log = f"serve-{project.name}.log"

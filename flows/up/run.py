@@ -16,6 +16,7 @@ import psutil
 
 from flows.notify.watch import watching
 from flows.up.group import END_S, Group
+from flows.up.grown import Grown
 from flows.up.parts import (
     LOOPBACK,
     SERVER,
@@ -105,7 +106,7 @@ def run_up(wanted: Wanted) -> None:
         note({}, [part.name for part in everything if part.once])
         for project in wanted.projects:
             stack.enter_context(watching(project.home, project.name))
-        Group(everything, _say, note).run(stop)
+        Group(everything, _say, note, Grown(wanted.api)).run(stop)
         for project in wanted.projects:
             try:
                 if control.stop(state_file(project.home, project.name)):

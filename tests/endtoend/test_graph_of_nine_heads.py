@@ -19,7 +19,11 @@ from tests.support.tiny_project import tiny_config
 
 HEADS = tuple(f"topic_{number}" for number in range(9))
 MOST_ARROWS = 60
-"""Of one graph. Above 500 Prefect's page shows none; a person loses the thread long before."""
+"""Of one graph: a person loses the thread long before Prefect's page shows none."""
+ENDS = {"reconcile", "find-champion", "keep-judged", "publish-artifacts", "clean"}
+"""What begins and ends a run: nobody waits for its result, or a first run has none."""
+MOST_LISTED = 500
+"""Above these Prefect's page shows none. It lists an arrow several times where its beginning has several."""
 
 
 def nine_heads(folder: Path) -> Path:
@@ -70,15 +74,17 @@ def test_no_part_of_a_run_with_nine_heads_has_more_arrows_than_can_be_read(
         "answer",
         "measure",
     }
-    arrows = {name: sum(len(node["parents"]) for node in nodes) for name, nodes in found.items()}
+    arrows = {name: sum(len(_ids(node["parents"])) for node in nodes) for name, nodes in found.items()}
     assert max(arrows.values()) <= MOST_ARROWS, arrows
+    listed = {name: sum(len(node["parents"]) for node in nodes) for name, nodes in found.items()}
+    assert max(listed.values()) < MOST_LISTED, listed
     # Where a part begins and ends, the thread goes on.
     lonely = [
         node["label"]
         for node in found["retrain"]
         if not node["parents"] and not any(node["id"] in _ids(other["parents"]) for other in found["retrain"])
     ]
-    assert lonely == [], lonely
+    assert set(lonely) <= ENDS, lonely
 
 
 def _ids(nodes: list[dict[str, Any]]) -> set[str]:
