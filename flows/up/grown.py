@@ -1,6 +1,6 @@
 """Whether what runs for months has grown and may be started anew: nothing runs then, and nothing is due.
 
-A process that lives for a year keeps more memory than it needs, whatever the cause: pieces of freed memory
+A process that lives for a year keeps more memory than it needs, whatever the cause: free memory in pieces
 between others, caches. Started anew at a quiet moment, it takes what it took on the first day. Knows processes
 and a Prefect server's address; starts and ends nothing.
 """
