@@ -1,8 +1,8 @@
 """Whether what runs for months has grown and may be started anew: nothing runs then, and nothing is due.
 
-A process that lives for a year keeps more memory than it needs, whatever the cause: free memory in pieces
-between others, caches. Started anew at a quiet moment, it takes what it took on the first day. Knows processes
-and a Prefect server's address; starts and ends nothing.
+A process that lives for a year keeps more memory than it needs, whatever the cause (caches, free memory in
+pieces). Started anew at a quiet moment, it takes what it took on the first day. Knows processes and a Prefect
+server's address; starts and ends nothing.
 """
 
 from __future__ import annotations
