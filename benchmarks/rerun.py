@@ -54,7 +54,7 @@ def measure(options: argparse.Namespace) -> Report:
         spent: dict[str, list[Spent]] = {name: [] for name in sides}
         for number, name in enumerate(sides):
             (Path(folder) / f"run-{number}").mkdir()
-            copies[name] = copy_of(config, Path(folder) / f"run-{number}")
+            copies[name] = copy_of(_known_to(sides[name], config), Path(folder) / f"run-{number}")
         generated = config.stem == "quickstart"
         given = [] if options.backbone is None else ["--backbone", options.backbone]
         try:
@@ -70,6 +70,12 @@ def measure(options: argparse.Namespace) -> Report:
                 stop(copy, copy.parent / ".headgate")
         fits = {name: fit_seconds(copy.parent / ".headgate") for name, copy in copies.items()}
     return Report([one for name in sides for one in measures_of(name, spent[name], fits[name], spent[""])])
+
+
+def _known_to(code: Path | None, config: Path) -> Path:
+    """The configuration as other code has it, which may not know all fields of today's."""
+    theirs = None if code is None else code / "configs" / config.name
+    return theirs if theirs is not None and theirs.is_file() else config
 
 
 def _retrained(config: Path, home: Path, options: list[str], code: Path | None) -> Spent:
