@@ -297,7 +297,8 @@ class GateRules:
     baseline_new_rows: Annotated[float, Range(ge=0, le=0.1)] = 0.0
     """Share of a head's training rows that its baseline may have been fitted without: where only rows were
     added, and no more than this, the earlier baseline is kept, and what the new rows could be worth to it
-    at most is taken off the margin. 0: every baseline is fitted on all rows. `--force` fits them anew."""
+    at most, if they are like the others, is taken off the margin. 0, or where there are `slices`: every
+    baseline is fitted on all rows. `--force` fits them anew."""
     confidence: Annotated[float, Range(gt=0.5, le=0.9999)] = 0.95
     """Confidence of the one-sided bounds."""
     power: Annotated[float, Range(gt=0.5, lt=1)] = 0.8

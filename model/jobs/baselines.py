@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,24 +109,29 @@ def earlier_baseline(job: BaselineJob, run: Run) -> FittedRef | None:
     Raises:
         model.errors.BadInput: the rows folder is not one that holds the head.
     """
-    if job.new_rows == 0 or baseline_entry(job, run).complete:
-        return None
-    head, files = run.heads[job.name], [*(run.cache / "baselines").glob(f"*/{_seen_file(job, run)}")]
-    if not files:
-        return None
-    rows = learned_rows(job.rows, job.name, head)
-    found = [(file, shares) for file in files if (shares := unseen_shares(file, rows, head)) is not None]
-    lacking = [(most_unseen(shares, rows, head), file, shares) for file, shares in found]
-    for most, file, shares in sorted(lacking, key=lambda one: one[0]):
-        entry = CacheEntry(file.parent)
-        if most <= job.new_rows and entry.take():
+    for entry, shares in _earlier(job, run):
+        if entry.take():
             return FittedRef(folder=str(entry.folder), seconds=_seconds(entry), cached=True, unseen=shares)
     return None
 
 
+def _earlier(job: BaselineJob, run: Run) -> list[tuple[CacheEntry, Mapping[str, float]]]:
+    """Entries that may be taken in the job's place and the shares that they lack, the least first."""
+    if job.new_rows == 0 or baseline_entry(job, run).complete:
+        return []
+    head, files = run.heads[job.name], [*(run.cache / "baselines").glob(f"*/{_seen_file(job, run)}")]
+    if not files:
+        return []
+    rows = learned_rows(job.rows, job.name, head)
+    found = [(file, shares) for file in files if (shares := unseen_shares(file, rows, head)) is not None]
+    lacking = [(most_unseen(shares, rows, head), CacheEntry(file.parent), shares) for file, shares in found]
+    within = sorted((one for one in lacking if one[0] <= job.new_rows), key=lambda one: one[0])
+    return [(entry, shares) for _, entry, shares in within if entry.complete]
+
+
 def is_kept(job: BaselineJob, run: Run) -> bool:
     """Whether nothing has to be trained for a job, as far as is seen without looking at every byte."""
-    return baseline_entry(job, run).complete or earlier_baseline(job, run) is not None
+    return baseline_entry(job, run).complete or bool(_earlier(job, run))
 
 
 def _seen_file(job: BaselineJob, run: Run) -> str:

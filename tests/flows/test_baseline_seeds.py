@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from flows.baselines import fit_baselines, smallest_head
+from flows.baselines import baseline_jobs, fit_baselines, smallest_head
 from flows.config.schema import Project
 from model.files import read_json
 from model.jobs.baselines import baseline_key
@@ -46,6 +46,19 @@ def test_the_smallest_baseline_stands_for_all_where_they_are_timed() -> None:
         name: HeadSpec(kind="multiclass", labels=("x",) * n) for name, n in (("a", 3), ("c", 2), ("b", 2))
     }
     assert smallest_head(heads) == "b"
+
+
+def test_where_slices_are_judged_every_baseline_is_fitted_on_all_rows(tmp_path: Path) -> None:
+    head = HeadSpec(kind="multiclass", labels=("a", "b"))
+    run = make_run(tmp_path, tmp_path, {"a": head})
+    raw = {
+        "name": "x",
+        "heads": {"a": "multiclass"},
+        "sources": {"s": {"path": "s.csv", "heads": {"a": "a"}}},
+    }
+    for slices, share in (([], 0.02), ([{"column": "source", "margin": 0.1}], 0.0)):
+        project = Project.model_validate({**raw, "gates": {"baseline_new_rows": 0.02, "slices": slices}})
+        assert [job.new_rows for job in baseline_jobs(project, run)] == [share]
 
 
 @pytest.mark.slow
