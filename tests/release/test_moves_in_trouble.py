@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +22,7 @@ from release.home import environment
 from release.journal import Journal
 from release.moves.reconcile import reconcile, resume_deployment
 from release.moves.rollback import roll_back
+from release.registry.candidate import Candidate
 from release.releases import open_releases
 from release.status import read_status
 from release.targets import confirm
@@ -54,6 +57,29 @@ def world(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     made.stop()
 
 
+def running(world: World) -> process.EndpointState:
+    state = process.status(world.state_file)
+    assert state is not None
+    return state
+
+
+def refusals(url: str) -> int:
+    """How many questions it refused as too many."""
+    page = urllib.request.urlopen(f"{url}/metrics", timeout=10).read().decode()
+    found = re.findall(r'^headgate_requests_total\{route="/predict",status="503"\} ([0-9.e+]+)$', page, re.M)
+    return int(sum(map(float, found)))
+
+
+def slow_candidate(world: World, **work: int) -> Candidate:
+    """A candidate whose passes take time (`write_bundle`)."""
+    made = world.candidate()
+    shutil.rmtree(made.bundle)
+    made = replace(made, bundle_sha256=write_bundle(made.bundle, 77, **work))
+    found = Bundle.load(made.bundle, threads=1, verify=False).probabilities([TEXT])
+    world.answers[made.bundle_sha256] = {head: rows[0].tolist() for head, rows in found.items()}
+    return made
+
+
 def events(world: World) -> list[tuple[str, int | None]]:
     return [(e.event, e.version) for e in Journal(world.home.journal / f"{NAME}.jsonl").entries()]
 
@@ -84,21 +110,33 @@ def test_an_unconfirmed_deployment_is_asked_about_at_the_next_start(world: World
 
 
 def test_a_busy_endpoint_is_asked_again_when_it_says(world: World) -> None:
-    """It takes one text at a time, so three at once are refused with `Retry-After: 1`."""
-    spec = replace(TROUBLED, queue_limit=1)
-    began = time.monotonic()
-    assert ship(world, world.candidate(), spec).deployed
-    assert time.monotonic() - began >= 1.0
+    """One request fills it for some seconds, so golden texts are refused with `Retry-After`: that long is
+    waited after every refusal, not `wait_poll_s`."""
+    spec = replace(TROUBLED, queue_limit=1, max_batch=1)
+    assert ship(world, slow_candidate(world, text_work=work_of(100)), spec).deployed
+    url = running(world).url
+    loaded = threading.Thread(target=ask, args=(url, [f"{n}" for n in range(30)]), kwargs={"timeout_s": 120})
+    loaded.start()
+    for _ in range(500):
+        try:
+            ask(url, "is it busy?", timeout_s=60)
+        except NoAnswer as error:
+            assert (error.status, error.retry_after_s >= 1.0) == (503, True)
+            break
+    before, began = refusals(url), time.monotonic()
+    assert confirm.confirm(open_releases(world.home, NAME, SPEC), spec, 1) == MATCHES
+    took_s, refused = time.monotonic() - began, refusals(url) - before
+    loaded.join()
+    assert refused >= 1 and took_s >= refused * 1.0
 
 
 def test_an_endpoint_that_hangs_is_started_again_at_its_port(world: World) -> None:
     ship(world, world.candidate(), TROUBLED)
-    before = process.status(world.state_file)
-    assert before is not None
+    before = running(world)
     with _stopped(world, Met()):
         assert ship(world, world.candidate(), TROUBLED).deployed
-    after = process.status(world.state_file)
-    assert after is not None and (after.port, after.pid == before.pid) == (before.port, False)
+    after = running(world)
+    assert (after.port, after.pid == before.pid) == (before.port, False)
 
 
 def test_a_rollback_to_a_version_that_answers_wrongly_returns_to_the_one_left(world: World) -> None:
@@ -273,11 +311,7 @@ def test_a_version_that_can_not_be_tried_now_is_not_refused(world: World) -> Non
     """It takes too long here and now, as any version does beside enough other work."""
     quick = replace(DEPLOY, max_answer_ms=30)
     ship(world, world.candidate(), quick)
-    slow = world.candidate()
-    shutil.rmtree(slow.bundle)
-    slow = replace(slow, bundle_sha256=write_bundle(slow.bundle, 77, work=work_of(110)))
-    found = Bundle.load(slow.bundle, threads=1, verify=False).probabilities([TEXT])
-    world.answers[slow.bundle_sha256] = {head: rows[0].tolist() for head, rows in found.items()}
+    slow = slow_candidate(world, work=work_of(110))
     done = ship(world, slow, replace(quick, start_timeout_s=12))
     assert (done.end, done.serving) == ("unconfirmed", 2) and "one text takes" in done.reason
     assert open_releases(world.home, NAME, SPEC).folder.versions() == [1, 2]
