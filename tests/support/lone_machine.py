@@ -37,6 +37,8 @@ SETTLE_S = 20.0
 """How long after the last run a machine is idle, in seconds."""
 NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """A registry needs no second process that runs jobs."""
+OFTEN = "PREFECT_WORKER_QUERY_SECONDS"
+"""How often the worker asks the server for runs."""
 DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -74,7 +76,7 @@ class Machine:
         given = {
             "HEADGATE_TEST_CLOCK": str(self._clock),
             "PYTHONPATH": f"{SET_CLOCK}:{ROOT}",
-            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            OFTEN: "2",  # a year is played in an hour
         }
         self.group = Up(place, (f"{name}.yaml",), given)
         self.home = self.group.home
@@ -204,8 +206,13 @@ class Machine:
 
     def idle_share(self, seconds: float) -> dict[str, float]:
         """Share of one core that each part takes within so many seconds in which nothing runs and nobody asks
-        the endpoint; to be called last."""
+        the endpoint; to be called last. The group is started again first: here its worker asks for runs every
+        two seconds."""
         self._client.end()
+        self.group.end()
+        del self.group.environment[OFTEN]
+        self.group.start_again()
+        until(lambda: self.group.ready() and self.group.check().returncode == 0, "everything, again")
         for _ in range(5):
             until(lambda: not self.group.runs() and "schedule" not in self.group.parts(), "quiet")
             time.sleep(SETTLE_S)
