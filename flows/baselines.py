@@ -10,6 +10,7 @@ from prefect.utilities.annotations import quote
 
 from flows.config.schema import Project
 from flows.parts.graph import step, too_long_told
+from flows.parts.limits import with_limited_tags
 from flows.runner import RunnerSpec, started
 from model.code import code_digest
 from model.jobs.baselines import BaselineJob, is_kept
@@ -94,9 +95,10 @@ def fit_all(project: Project, run: Run, jobs: Sequence[BaselineJob]) -> list[Fit
     if waiting and not alone:
         threads = threads_each(spec, len(waiting))
         limited = [replace(job, threads=threads, longest_s=spec.step_timeout_s) for job in jobs]
+        fitting = with_limited_tags(fit_baseline)
         with started(spec) as runner:
             futures = {
-                number: runner.submit(fit_baseline, {"job": quote(limited[number]), "run": quote(run)})
+                number: runner.submit(fitting, {"job": quote(limited[number]), "run": quote(run)})
                 for number in waiting
             }
             with too_long_told("fit-baseline", spec.step_timeout_s):

@@ -20,6 +20,7 @@ from prefect.tasks import exponential_backoff
 from prefect.utilities.annotations import quote
 from prefect.utilities.engine import get_state_for_result, link_state_to_result
 
+from flows.parts.limits import with_limited_tags
 from flows.runner import LONGEST_STEP_S
 from model.errors import HeadgateError
 from model.jobs.process import TookTooLong, at_most
@@ -55,7 +56,7 @@ def step(task: Task[P, R], after: Iterable[object] = ()) -> Callable[P, R]:
 
     def call(*given: P.args, **named: P.kwargs) -> R:
         longest_s = STEP_S.get()
-        limited: Any = task.with_options(timeout_seconds=longest_s)
+        limited: Any = with_limited_tags(task).with_options(timeout_seconds=longest_s)
         arguments = {name: quote(value) for name, value in named.items()}
         # Prefect's own limit ends what Python does; a process that is waited for in another thread is ended
         # by the second one.
