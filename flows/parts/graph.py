@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Task, flow
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.task_engine import TaskRunTimeoutError
 from prefect.tasks import exponential_backoff
 from prefect.utilities.annotations import quote
@@ -106,7 +107,10 @@ def part(name: str, work: Callable[[], R], after: Iterable[object] = ()) -> R:
     if FlowRunContext.get() is None:
         return work()
     below: Any = flow(name=name, flow_run_name=name, validate_parameters=False)(_without_parameters(work))
-    found: R = below(wait_for=arrows(after))
+    # The whole flow says that it lives. As a part ends, Prefect would wait up to a second for the thread that
+    # says so of the part.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        found: R = below(wait_for=arrows(after))
     return found
 
 
