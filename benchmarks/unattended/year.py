@@ -46,6 +46,8 @@ TOLD_S = 30.0
 """Longest wait for a message, in seconds."""
 LOADED = 2
 """Weeks until everything was loaded that a week needs: memory is compared with what it was then."""
+REST_WEEKS = 10
+"""After so many weeks nothing happens for a minute or two (`Machine.rest`)."""
 EXPECTED: dict[str, list[tuple[str, str | None]]] = {
     "": [("Accepted", None), ("Deployed", "deployed")],
     "drift": [("Accepted", "data drifted"), ("Deployed", "deployed")],
@@ -142,6 +144,8 @@ def _play(
         _compare(tally, f"{week} again", [again], [("Unchanged", None)])
     asked, unanswered = machine.asked()
     tally.asked, tally.unanswered = tally.asked + asked, tally.unanswered + unanswered
+    if week % REST_WEEKS == 0:
+        machine.rest()
     tally.last_rss = machine.memory()
     weeks = week - tally.begun - LOADED
     if weeks >= 0:

@@ -19,6 +19,7 @@ import psutil
 import yaml
 
 from flows.schedule.endings import last_endings
+from flows.up.group import RENEWAL_S
 from model.bundle.telemetry import SWITCHES
 from serving import client
 from serving.errors import NoAnswer
@@ -37,6 +38,8 @@ SETTLE_S = 20.0
 """How long after the last run a machine is idle, in seconds."""
 NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """A registry needs no second process that runs jobs."""
+REST_S = 45.0
+"""For parts that are started anew, in seconds."""
 OFTEN = "PREFECT_WORKER_QUERY_SECONDS"
 """How often the worker asks the server for runs."""
 DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -203,6 +206,13 @@ class Machine:
             "`headgate up`": self.group.process.pid,
         }
         return {part: _rss(pid) for part, pid in pids.items() if pid is not None}
+
+    def rest(self) -> None:
+        """Nothing happens for long enough that `headgate up` looks what has grown, and until all runs again.
+        In a played year there is no such minute by itself, in a real one hardly any other."""
+        until(lambda: not self.group.runs(), "end of the last run's process")
+        time.sleep(RENEWAL_S + REST_S)
+        until(lambda: self.group.ready() and self.group.check().returncode == 0, "everything, again")
 
     def idle_share(self, seconds: float) -> dict[str, float]:
         """Share of one core that each part takes within so many seconds in which nothing runs and nobody asks
