@@ -111,9 +111,8 @@ class Machine:
 
     def start(self, flow: str) -> str:
         """Begin a run; its id."""
-        [found] = [
-            one for one in self.group.ask("/deployments/filter") or [] if one["name"] == f"{flow} {self.name}"
-        ]
+        # Server and worker may just be started anew (`flows.up.grown`).
+        found = until(lambda: self._deployment(f"{flow} {self.name}"), f"deployment of {flow}")
         route, key = f"/deployments/{found['id']}/create_flow_run", uuid4().hex  # the same run, asked twice
         return str(until(lambda: self.group.ask(route, idempotency_key=key), "answer of the server")["id"])
 
@@ -198,6 +197,7 @@ class Machine:
     def memory(self) -> dict[str, int]:
         """Resident bytes of what runs all the time."""
         until(lambda: not self.group.runs(), "end of the last run's process")
+        until(self.group.ready, "deployments and worker")
         endpoint, parts = status(self._state), self.group.parts()
         pids = {
             "the endpoint": None if endpoint is None else endpoint.pid,
@@ -241,6 +241,10 @@ class Machine:
         """Bytes of the state folder and of the registry."""
         folders = (self.home.root, self.place / "registry")
         return sum(one.lstat().st_size for folder in folders for one in folder.rglob("*") if one.is_file())
+
+    def _deployment(self, name: str) -> dict[str, Any] | None:
+        known = self.group.ask("/deployments/filter") or []
+        return next((one for one in known if one["name"] == name), None)
 
     def _done(self, run: str) -> dict[str, Any] | None:
         [raw] = self.group.ask("/flow_runs/filter", flow_runs={"id": {"any_": [run]}}) or [None]
