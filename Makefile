@@ -50,9 +50,9 @@ run: quickstart-data ## the whole flow on the quickstart project: merge, validat
 	@$(BIN)/headgate retrain $(CONFIG)
 
 test: $(BIN)/headgate ## the test suite (within 12 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: $(BIN)/headgate ## the longer tests
+test-slow: $(BIN)/headgate ## the longer tests (an hour)
 	$(BIN)/python -m pytest -m slow
 
 quick: $(BIN)/headgate ## all benchmarks and campaigns in small (within a minute each)

@@ -17,6 +17,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     return {case.name: case for case in bench.cases()}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_every_broken_copy_is_rejected_for_the_right_reason(cases: dict[str, Case]) -> None:
     heads = [

@@ -185,6 +185,7 @@ def test_of_a_version_that_was_trained_before_this_was_kept_it_says_so(
     assert "not known for version 1: rows by source, test rows" in said
 
 
+@pytest.mark.slow
 def test_a_sweep_says_what_changed_too(
     place: Place,
     candidate: Callable[..., Candidate],  # noqa: F811

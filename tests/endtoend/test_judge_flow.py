@@ -79,6 +79,7 @@ def as_if_the_machine_were_quieter(place: Path) -> None:
     releases.registry.client.log_text(run_id, text, f"{JUDGEMENT_PATH}/{JUDGEMENT_FILE}")
 
 
+@pytest.mark.slow
 def test_judged_again_it_is_deployed_and_the_former_record_stays(place: Path) -> None:
     from release.targets.endpoint import ask
 

@@ -301,6 +301,7 @@ def _champion(home: Home, profile: dict[str, Any], folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_drift_leads_to_a_retraining_of_this_project_and_of_no_other(server: Server) -> None:
     deployments = {one["entrypoint"]: one for one in server.ask("/deployments/filter")}
     validation, retraining = (deployments[f"flows.{flow}.{flow}"] for flow in ("validate", "retrain"))

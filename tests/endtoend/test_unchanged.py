@@ -94,6 +94,7 @@ def test_a_second_run_of_the_project_is_told_who_is_at_work(config: Path) -> Non
     assert "first-run" in outcome.reasons[0] and "process" in outcome.reasons[0]
 
 
+@pytest.mark.slow
 def test_what_did_not_pass_is_not_trained_again(config: Path) -> None:
     original = config.read_text(encoding="utf-8")
     _changed(config, gates={"max_memory_mb": 1.0})

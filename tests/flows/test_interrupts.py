@@ -47,6 +47,7 @@ def test_a_block_that_ends_leaves_no_deadline() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # imports torch and starts Prefect's server, on a busy machine
 def test_a_flow_ends_although_its_server_got_the_signal_too(
     two_heads: Callable[..., Path], tmp_path: Path

@@ -47,6 +47,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_sweep_draws_its_front_and_logs_its_points(
     config: Path, tmp_path: Path, prefect_harness: None
 ) -> None:

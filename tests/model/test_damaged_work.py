@@ -55,11 +55,13 @@ def test_a_bundle(baseline: FittedRef, run: Run) -> None:
     assert list(Bundle.load(make(), threads=1).card.heads) == ["topic", "names"]
 
 
+@pytest.mark.slow
 def test_teachers_answers(baseline: FittedRef, run: Run) -> None:
     whole, again = whole_and_made_again(lambda: Path(answer_rows("topic", baseline, run.rows, run, Silent())))
     assert again == whole
 
 
+@pytest.mark.slow
 def test_scores_and_cheap_answers(baseline: FittedRef, run: Run) -> None:
     bundle = package_baseline("topic", baseline, run, "float32", Silent())
     for make in (

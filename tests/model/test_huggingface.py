@@ -51,6 +51,7 @@ def exported(tiny_bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFac
     return out
 
 
+@pytest.mark.slow
 def test_the_pipeline_loads_it_without_this_project_and_answers_the_same(
     exported: Path, tiny_bundles: dict[str, Path], tmp_path: Path
 ) -> None:

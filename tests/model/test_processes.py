@@ -28,6 +28,7 @@ def test_each_row_is_in_one_part() -> None:
     assert [len(Processes(count=3, rank=rank).part(batch[:2])) for rank in range(3)] == [1, 1, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_two_processes_have_the_losses_of_one(tiny_backbone: Path, tiny_rows: Path, tmp_path: Path) -> None:
     # 120 rows in batches of 17: the last batch of an epoch has one row, which only one process takes.

@@ -38,6 +38,7 @@ def next_run(run: Run) -> Run:
     return replace(run, id="next", folder=run.folder.with_name("next"))
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_in_the_next_run_to_the_losses_of_an_unbroken_one(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from release.home import environment
+from tests.support.crossed import crossed
 from tests.support.registry_worlds import ACTIONS, LOSSES, PLACES, STRANGERS, problem_of
 from tests.support.toy_release import World
 
@@ -19,22 +20,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "world"
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(("loss", "action"), crossed(LOSSES, ACTIONS))
 def test_what_a_registry_loses_stops_no_command(loss: str, action: str, place: Path, store: Path) -> None:
     assert problem_of(loss, action, place, store) == ""
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.parametrize(("stranger", "action"), crossed(STRANGERS, ACTIONS))
 def test_a_registry_of_another_story_is_noticed_and_can_be_adopted(
     stranger: str, action: str, place: Path, store: Path
 ) -> None:
     assert problem_of(stranger, action, place, store) == ""
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("what", PLACES)
+@pytest.mark.parametrize(("what", "action"), crossed(PLACES, ACTIONS))
 def test_a_state_folder_can_be_copied_moved_and_restored(
     what: str, action: str, place: Path, store: Path
 ) -> None:

@@ -30,6 +30,7 @@ from release.targets import confirm
 from release.targets.golden import MATCHES, golden_trial
 from serving.client import NoAnswer, ask, get
 from serving.process import control as process
+from tests.support.crossed import crossed
 from tests.support.move_troubles import (
     DIRECTIONS,
     TROUBLED,
@@ -86,8 +87,9 @@ def events(world: World) -> list[tuple[str, int | None]]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("trouble", "direction"), crossed(TROUBLES, DIRECTIONS, lambda one: getattr(one, "name", one))
+)
 def test_a_sound_version_survives(trouble: Trouble, direction: Direction, world: World) -> None:
     met = Met()
     assert flaws(world, trouble, direction, met) == []

@@ -16,6 +16,7 @@ import pytest
 from serving.http.latest_time import LatestTime
 from serving.store import signing
 from serving.store.override import Override
+from tests.support.crossed import crossed
 from tests.support.engine_by_hand import engine_of
 
 FAILED = {"gate": "release", "outcome": "fail", "findings": [{"outcome": "fail"}]}
@@ -126,10 +127,9 @@ ATTACKS: dict[str, Callable[[Any], None]] = {
 """What is done, after an override was verified, to make it last."""
 
 
-@pytest.mark.parametrize("before", ["1 served", "cold"])
-@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+@pytest.mark.parametrize(("attack", "before"), crossed(list(ATTACKS), ["1 served", "cold"]))
 def test_an_override_ends_at_its_time_whatever_becomes_of_the_files(
-    shop: Any, attack: Callable[[Any], None], before: str
+    shop: Any, attack: str, before: str
 ) -> None:
     shop.release(1)
     engine = engine_of(shop, retry_s=(0.0, 0.0))
@@ -138,7 +138,7 @@ def test_an_override_ends_at_its_time_whatever_becomes_of_the_files(
     override = overridden(shop, 2, 1.5)
     engine.look(cold=before == "cold")
     assert engine.served is not None and engine.served.version == 2
-    attack(shop)
+    ATTACKS[attack](shop)
     while not override.expired:
         time.sleep(0.01)
     assert engine.served is not None

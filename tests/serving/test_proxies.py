@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from serving import client
+from tests.support.crossed import crossed
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "/models/support"
@@ -93,8 +94,10 @@ def answers(url: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-@pytest.mark.parametrize("make", [nginx, haproxy])
+@pytest.mark.parametrize(
+    ("make", "host"),
+    crossed([nginx, haproxy], ["127.0.0.1", "::1"], lambda one: getattr(one, "__name__", one)),
+)
 def test_a_proxy_with_a_prefix_never_meets_a_connection_that_is_being_closed(
     shop: Any,
     start: Any,

@@ -170,6 +170,7 @@ def machine(store: Path, patch: pytest.MonkeyPatch, *, examples: int, steps: int
     return AnyOrder.gone_back
 
 
+@pytest.mark.slow
 def test_every_kept_version_can_serve_after_a_few_steps(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine(store, monkeypatch, examples=5, steps=25) > 0
 

@@ -1,0 +1,28 @@
+"""Every case with every other, of which the core suite takes one of each.
+
+    @pytest.mark.parametrize(("loss", "action"), crossed(LOSSES, ACTIONS))
+
+The diagonal is core: each of both at least once. The rest is slow; campaigns play all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+
+def crossed(rows: Sequence[Any], columns: Sequence[Any], name: Callable[[Any], str] = str) -> list[Any]:
+    """(row, column) for all of both, as pytest's parameters; `name` names one of either."""
+    fewer = min(len(rows), len(columns))
+    return [
+        pytest.param(
+            row,
+            column,
+            id=f"{name(row)}-{name(column)}",
+            marks=[pytest.mark.slow] if (i - j) % fewer else [],
+        )
+        for i, row in enumerate(rows)
+        for j, column in enumerate(columns)
+    ]
