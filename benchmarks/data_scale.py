@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -115,6 +116,7 @@ def total_s(side: Mapping[str, Any]) -> float:
 def _run(side: str, folder: Path) -> dict[str, Any]:
     """One side in a process of its own."""
     print(f"  {side} …", flush=True)
+    shutil.rmtree(folder / side, ignore_errors=True)  # a second turn would find what the first one merged
     lines: list[str] = []
     command = [sys.executable, "-m", "benchmarks.parts.data_scale_side", side, str(folder)]
     spent = run_measured([*command, str(folder / side)], on_line=lines.append)
