@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from uuid import UUID
-
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext, TaskRunContext
+from prefect.context import TaskRunContext
 
 from flows.parts.graph import step
 
@@ -36,27 +33,3 @@ def test_a_tag_is_asked_for_only_where_it_is_limited(prefect_harness: None) -> N
     with get_client(sync_client=True) as client:
         client.create_concurrency_limit(tag=TAG, concurrency_limit=1)
     assert one() == ({TAG}, 1), "a flow run that begins later takes the place"
-
-
-def test_a_training_begins_at_once_after_a_long_one(prefect_harness: None) -> None:
-    """Prefect keeps for five seconds that a tag has no limit; then it asked, and waited two seconds."""
-    begun: list[float] = []
-
-    @task(tags=["headgate-test-none"], cache_policy=NO_CACHE)
-    def training(seconds: float) -> float:
-        begun.append(time.perf_counter())
-        time.sleep(seconds)
-        return time.perf_counter()
-
-    @flow
-    def two() -> UUID:
-        context = FlowRunContext.get()
-        assert context is not None and context.flow_run is not None
-        ended = step(training)(6.0)
-        step(training)(0.0)
-        begun.append(ended)
-        return context.flow_run.id
-
-    two()
-    _, second, first_ended = begun
-    assert second - first_ended < 1.5
