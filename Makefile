@@ -49,7 +49,7 @@ quickstart-data: $(BIN)/headgate
 run: quickstart-data ## the whole flow on the quickstart project: merge, validate, train, gate, register, deploy
 	@$(BIN)/headgate retrain $(CONFIG)
 
-test: $(BIN)/headgate ## the test suite (within 12 minutes on 2 cores)
+test: $(BIN)/headgate ## the test suite (20 to 30 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(BIN)/headgate ## the longer tests (an hour)

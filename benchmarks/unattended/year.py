@@ -47,7 +47,7 @@ TOLD_S = 30.0
 LOADED = 2
 """Weeks until everything was loaded that a week needs: memory is compared with what it was then."""
 REST_WEEKS = 10
-"""After so many weeks nothing happens for a minute or two (`Machine.rest`)."""
+"""The machine rests after every so many weeks (`Machine.rest`)."""
 EXPECTED: dict[str, list[tuple[str, str | None]]] = {
     "": [("Accepted", None), ("Deployed", "deployed")],
     "drift": [("Accepted", "data drifted"), ("Deployed", "deployed")],

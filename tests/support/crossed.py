@@ -1,8 +1,8 @@
-"""Every case with every other, of which the core suite takes one of each.
+"""Every case with every other, as parameters of a test: a few in the core suite, all in `make test-slow`.
 
     @pytest.mark.parametrize(("loss", "action"), crossed(LOSSES, ACTIONS))
 
-The diagonal is core: each of both at least once. The rest is slow; campaigns play all of them.
+Each loss and each action occurs in the core at least once; the other pairs carry the marker `slow`.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ SETTLE_S = 20.0
 NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """A registry needs no second process that runs jobs."""
 REST_S = 45.0
-"""For parts that are started anew, in seconds."""
+"""What parts need to be started anew, in seconds."""
 OFTEN = "PREFECT_WORKER_QUERY_SECONDS"
 """How often the worker asks the server for runs."""
 DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -208,8 +208,8 @@ class Machine:
         return {part: _rss(pid) for part, pid in pids.items() if pid is not None}
 
     def rest(self) -> None:
-        """Nothing happens for long enough that `headgate up` looks what has grown, and until all runs again.
-        In a played year there is no such minute by itself, in a real one hardly any other."""
+        """Wait, with no run, until `headgate up` has looked what has grown, and all parts run again. A real
+        year is quiet nearly always; a played one never is by itself."""
         until(lambda: not self.group.runs(), "end of the last run's process")
         time.sleep(RENEWAL_S + REST_S)
         until(lambda: self.group.ready() and self.group.check().returncode == 0, "everything, again")
